@@ -1,12 +1,13 @@
 """The row that follows each outcome of an attempt, with what becomes of its part file."""
 
+from collections.abc import Mapping
 from random import random
 
 import structlog
 
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
-from downloadd.download import Download, ResumedBy, log_fields
+from downloadd.download import Download, ResumedBy
 from downloadd.errors import (
     ChecksumMismatchError,
     DownloadError,
@@ -40,6 +41,7 @@ class Outcomes:
         clock: Clock,
         config: DownloadsConfig,
         keeps_parts: bool,
+        log_fields: Mapping[str, object],
     ) -> None:
         """Make the outcomes of an attempt.
 
@@ -50,6 +52,7 @@ class Outcomes:
             clock: the clock.
             config: the settings of downloads.
             keeps_parts: keep the part file of a failed download for a retry.
+            log_fields: fields of each log line.
         """
         self._attempt = attempt
         self._timer = timer
@@ -58,7 +61,7 @@ class Outcomes:
         self._max_retries = config.max_retries
         self._retry_for = config.retry_for
         self._keeps_parts = keeps_parts
-        self._log = log.bind(**log_fields(attempt.download), attempt=attempt.download.progress.attempt)
+        self._log_fields = log_fields
 
     @property
     def _download(self) -> Download:
@@ -130,8 +133,12 @@ class Outcomes:
         )
         match decision:
             case retry.Retry():
-                self._log.info(
-                    "attempt_failed", error=error.code, detail=error.detail, retry_in=round(decision.delay, 3)
+                log.info(
+                    "attempt_failed",
+                    **self._log_fields,
+                    error=error.code,
+                    detail=error.detail,
+                    retry_in=round(decision.delay, 3),
                 )
                 is_timed = verdict.is_timed and not isinstance(error, StorageAwayError)
                 spent = time_spent + decision.delay if is_timed else download.progress.time_spent
@@ -140,7 +147,7 @@ class Outcomes:
                     row, error, now=now, delay=decision.delay, failures=decision.failures, progressed=progressed
                 )
             case retry.Abort():
-                self._log.info("attempt_failed", error=error.code, detail=error.detail)
+                log.info("attempt_failed", **self._log_fields, error=error.code, detail=error.detail)
                 if error.transient and verdict.failing_seconds is not None:
                     self._origins.hasten_probe(self._origin_of(error))
                 return lifecycle.mark_failed(await self._keep_failed_part(error), error, now=now)
@@ -152,7 +159,7 @@ class Outcomes:
         an origin without a free slot, nothing is counted. `has_waited` as for `fail`.
         """
         download = self._download
-        self._log.info("waiting_for_source", detail=str(error), target=error.target)
+        log.info("waiting_for_source", **self._log_fields, detail=str(error), target=error.target)
         if error.failure is None:
             row = await self._attempt.close_part()
             row = row.with_progress(attempt=row.progress.attempt - 1)
@@ -167,7 +174,7 @@ class Outcomes:
 
     async def wait_for_space(self, error: SpacePendingError) -> Download:
         """Return the row of a download that waits until the disk has space; the attempt is not counted."""
-        self._log.info("waiting_for_space", needed=error.needed, detail=error.detail)
+        log.info("waiting_for_space", **self._log_fields, needed=error.needed, detail=error.detail)
         if self._download.progress.part_name is None:
             # It has no bytes.
             await self.remove_part()
@@ -182,7 +189,7 @@ class Outcomes:
         try:
             await self._attempt.remove_parts()
         except DownloadError as error:
-            self._log.warning("part_removal_failed", error=error.code, detail=error.detail)
+            log.warning("part_removal_failed", **self._log_fields, error=error.code, detail=error.detail)
 
     def _origin_of(self, error: DownloadError) -> str:
         """Return the origin that an error is attributed to."""
@@ -227,7 +234,7 @@ class Outcomes:
         )
 
     async def _reset(self, error: ChecksumMismatchError) -> Download:
-        self._log.info("attempt_failed", error=error.code, detail=error.detail, retry_in=0)
+        log.info("attempt_failed", **self._log_fields, error=error.code, detail=error.detail, retry_in=0)
         await self.remove_part()
         return lifecycle.reset_part(self._download).with_progress(time_spent=self._timer.spent)
 

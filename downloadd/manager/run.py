@@ -108,7 +108,7 @@ class Run:
         self._publication = Publication(destination, clock, save=self._writer.save, small_files=small_files)
         self._on_change = partial(on_change, self)
         self._on_received = partial(on_received, self)
-        self._log = log.bind(**log_fields(download), attempt=download.progress.attempt)
+        self._log_fields = {**log_fields(download), "attempt": download.progress.attempt}
         self._attempt = Attempt(
             download,
             session=session,
@@ -125,7 +125,13 @@ class Run:
             slots=slots,
         )
         self._outcomes = Outcomes(
-            self._attempt, timer=self._timer, origins=origins, clock=clock, config=config, keeps_parts=keeps_parts
+            self._attempt,
+            timer=self._timer,
+            origins=origins,
+            clock=clock,
+            config=config,
+            keeps_parts=keeps_parts,
+            log_fields=self._log_fields,
         )
 
     @property
@@ -176,8 +182,11 @@ class Run:
 
     async def perform(self) -> Download | None:
         """Make the attempt and record its outcome; return the row, or None when another run holds the download now."""
-        self._log.info(
-            "attempt_started", url=self.download.request.redacted_url, received=self.download.progress.received
+        log.info(
+            "attempt_started",
+            **self._log_fields,
+            url=self.download.request.redacted_url,
+            received=self.download.progress.received,
         )
         try:
             try:
@@ -192,11 +201,11 @@ class Run:
             except FencedError:
                 raise
             except Exception:
-                self._log.exception("run_crashed")
+                log.exception("run_crashed", **self._log_fields)
                 row = await self._handle_error(InternalError())
             return await self._write_outcome(row)
         except FencedError:
-            self._log.warning("run_fenced", epoch=self.download.epoch)
+            log.warning("run_fenced", **self._log_fields, epoch=self.download.epoch)
             if self._attempt.part is not None:
                 await self._attempt.part.close()
             return None

@@ -99,6 +99,8 @@ class TrustedProxies:
     def _is_trusted(self, peer: str) -> bool:
         if not peer:
             return self._unix
+        if not self._networks:
+            return False
         address = _parse_address(peer)
         return address is not None and any(address in network for network in self._networks)
 

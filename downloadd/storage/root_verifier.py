@@ -97,7 +97,7 @@ class RootVerifier:
 def identify(fd: int, path: str) -> RootIdentity:
     """Return the identity of an open directory."""
     device = os.fstat(fd).st_dev
-    filesystem, mount_point = _find_mount(fd)
+    filesystem, mount_point = find_mount(fd)
     return RootIdentity(
         marker=read_marker(fd),
         # JSON takes no lone surrogates.
@@ -124,7 +124,7 @@ def read_marker(fd: int) -> str | None:
     return text if _MARKER.fullmatch(text) else None
 
 
-def _find_mount(fd: int) -> tuple[str, str]:
+def find_mount(fd: int) -> tuple[str, str]:
     """Return type and mount point of the file system of an open file; empty texts where /proc does not tell them."""
     with suppress(OSError, ValueError, StopIteration, IndexError):
         info = Path(f"/proc/self/fdinfo/{fd}").read_text(encoding="ascii")

@@ -24,11 +24,16 @@ from downloadd.storage.published_files import format_identity
 from downloadd.storage.publisher import clamp_time
 from downloadd.storage.quotas import Quotas
 from downloadd.storage.root import StorageRoot
+from downloadd.storage.root_verifier import find_mount
 from downloadd.storage.small_file import LinkResult, SmallFile
 from downloadd.storage.unnamed_files import Content, Link, WrittenFile
 
 MAX_KNOWN_DIRECTORIES: Final = 10_000
 """Directories that are remembered as unsuitable."""
+
+SUITABLE_FILE_SYSTEMS: Final = frozenset({"ext4", "xfs", "f2fs", "tmpfs"})
+"""Types of file systems on which a file that was synced without a name survives a power failure under the name that it
+is given later. btrfs does not sync files without names; what lies below an overlay is not known."""
 
 UNSUPPORTED_ERRNOS: Final = frozenset(
     {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EXDEV, errno.ENOTSUP}
@@ -58,7 +63,8 @@ class SmallFiles:
         self._directory_settings = directory_settings
         self._fsync = fsync
         self._tokens = count(1)
-        self._unsupported_devices: set[int] = set()
+        # By device, True if its file system is suitable.
+        self._devices: dict[int, bool] = {}
         self._unsuitable_directories: set[SafeDirectory] = set()
         self._has_proc = False
 
@@ -112,8 +118,7 @@ class SmallFiles:
         try:
             with ExitStack() as stack:
                 directory_fd = stack.enter_context(self._root.open_directory(directory, create=True))
-                device = os.fstat(directory_fd).st_dev
-                if device in self._unsupported_devices:
+                if not self._is_supported(directory_fd):
                     self._add_unsuitable(directory)
                     return
                 self._start_process()
@@ -136,7 +141,7 @@ class SmallFiles:
                         file.written = result
                         file.identity = format_identity(*result)
                     elif result in UNSUPPORTED_ERRNOS:
-                        self._unsupported_devices.add(device)
+                        self._devices[os.fstat(directory_fd).st_dev] = False
                         self._add_unsuitable(directory)
         except (CommitBusyError, OSError, DownloadError):
             # The ordinary part file meets the same error, and reports it.
@@ -151,11 +156,18 @@ class SmallFiles:
                     if not error:
                         file.part.end_publication(file.identity)
                     elif error in UNSUPPORTED_ERRNOS:
-                        self._unsupported_devices.add(os.fstat(directory_fd).st_dev)
+                        self._devices[os.fstat(directory_fd).st_dev] = False
         except (CommitBusyError, OSError, DownloadError):
             self._process.discard([file.token for file in files])
             return [LinkResult.UNSUITABLE] * len(files)
         return [_link_result(error) for error in errors]
+
+    def _is_supported(self, directory_fd: int) -> bool:
+        device = os.fstat(directory_fd).st_dev
+        if device not in self._devices:
+            file_system, _ = find_mount(directory_fd)
+            self._devices[device] = not self._fsync or file_system in SUITABLE_FILE_SYSTEMS
+        return self._devices[device]
 
     def _start_process(self) -> None:
         self._process.start(self._root.descriptor, self._root.generation)

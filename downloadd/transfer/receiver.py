@@ -148,9 +148,13 @@ class Receiver:
         data = b""
         acquired = 0
         try:
-            async with asyncio.timeout(timeout):
+            if timeout is None:
                 acquired = await self._limiter.acquire(limit)
                 data = await content.read(acquired)
+            else:
+                async with asyncio.timeout(timeout):
+                    acquired = await self._limiter.acquire(limit)
+                    data = await content.read(acquired)
         except TimeoutError:
             return None
         finally:

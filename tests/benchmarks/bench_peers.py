@@ -134,9 +134,11 @@ async def run_command(command: Sequence[str], path: Path, size: int) -> Measurem
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return user and system time of a process so far, in seconds."""
+    """Return user and system time of a process and of those that it has started, so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    children = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return own + sum(cpu_seconds(int(child)) for of_thread in children for child in of_thread)
 
 
 # -- candidates: the daemon -----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from support.origin.origin import Origin
 
 REACHED = {
     "one_file": {"migrate", "mkdir", "pwrite", "commit", "fchmod", "fsync", "link"},
+    "small_files_at_once": {"pwrite", "commit", "fchmod", "fsync", "link"},
     "names_that_are_taken": {"open", "pwrite", "pwritev", "commit", "fchmod", "fsync", "link", "rename", "unlink"},
     "interrupted_and_retried": {"open", "pwritev", "splice", "rename", "commit", "fsync", "link", "unlink"},
     "segments": {"open", "pwritev", "commit", "fsync", "link", "unlink"},
@@ -52,3 +53,25 @@ async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
         # A checkpoint was written while more bytes arrived.
         last_piece = len(everything) - everything[::-1].index("pwritev")
         assert "fsync" in everything[everything.index("pwritev") : last_piece]
+
+
+async def test_a_kill_while_another_process_writes_small_files_loses_and_duplicates_nothing(
+    tmp_path: Path, origin: Origin, fork_servers: list[ForkServer]
+) -> None:
+    kills = [0] * len(fork_servers)
+
+    async def run_trials(number: int, fork_server: ForkServer) -> None:
+        for fault_at in count(1 + number, len(fork_servers)):
+            trial = CrashTrial(
+                tmp_path / str(fault_at), origin, fork_server, "small_files_at_once", has_commit_process=True
+            )
+            ended = await trial.run(fault_at)
+            await trial.recover()
+            trial.assert_consistent()
+            if not ended.is_killed_early:
+                break
+            kills[number] += 1
+
+    await asyncio.gather(*(run_trials(number, fork_server) for number, fork_server in enumerate(fork_servers)))
+    # The acceptance, the claim, the name and the end of each file, some of them together.
+    assert sum(kills) > 6

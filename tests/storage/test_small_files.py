@@ -162,6 +162,23 @@ async def test_a_directory_without_unnamed_files_is_remembered_with_its_device(
     assert stored(root) == {"a/f": b"bytes", "b/f": b"bytes"}
 
 
+async def test_files_are_not_held_on_a_file_system_that_does_not_sync_them(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("downloadd.storage.small_files.find_mount", lambda fd: ("btrfs", "/"))
+    for fsync in (False, True):
+        async with LocalDestination(root, min_free=0, fsync=fsync) as destination:
+            part = await held_part(destination)
+            file = make(destination, part, f"{fsync}")
+            await destination.small_files.write([file])
+            assert (file.identity is None) is fsync
+            await destination.small_files.discard([file])
+            await part.remove()
+            part = await held_part(destination)
+            assert part.is_held is not fsync
+            await part.remove()
+
+
 async def test_a_file_that_cannot_be_linked_is_published_as_an_ordinary_one(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

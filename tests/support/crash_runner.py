@@ -56,6 +56,8 @@ class CrashRun(msgspec.Struct, frozen=True, kw_only=True):
     """Name in `errno` of the error that calls fail with from that point on; None: the process is killed."""
     fault_count: int = 1
     """Number of calls that fail; the next ones succeed."""
+    has_commit_process: bool = False
+    """True: small files are written by a process of their own, which has no fault points."""
     from_start: bool = False
     """True: fault points count from the start of the parts; False: from the moment they are ready."""
 
@@ -169,6 +171,13 @@ async def one_file(context: ScenarioContext) -> None:
     await context.ends(await context.start("/small"))
 
 
+async def small_files_at_once(context: ScenarioContext) -> None:
+    names = (("/small", "same"), ("/other", "same"), ("/small", "one"), ("/other", "two"))
+    ids = [await context.start(path, filename=name) for path, name in names]
+    for id in ids:
+        await context.ends(id)
+
+
 async def names_that_are_taken(context: ScenarioContext) -> None:
     await context.ends(await context.start("/small", filename="same"))
     await context.ends(await context.start("/other", filename="same"))
@@ -253,6 +262,7 @@ SCENARIOS: Final[dict[str, Callable[[ScenarioContext], Awaitable[None]]]] = {
     scenario.__name__: scenario
     for scenario in (
         one_file,
+        small_files_at_once,
         names_that_are_taken,
         interrupted_and_retried,
         segments,
@@ -275,7 +285,7 @@ async def act(run: CrashRun, fault_points: FaultPoints) -> None:
 
     if run.from_start:
         fault_points.begin(on_point)
-    async with open_stack(Path(run.folder), CONFIG, fsync=True) as stack:
+    async with open_stack(Path(run.folder), CONFIG, fsync=True, has_commit_process=run.has_commit_process) as stack:
         if not run.from_start:
             fault_points.begin(on_point)
         context = ScenarioContext(stack, run, fault_points)

@@ -56,12 +56,15 @@ def replaced(answer: ScriptedResponse, **changes: object) -> ScriptedResponse:
 class CrashTrial:
     """Run that a fault interrupts, the recovery, and the invariants."""
 
-    def __init__(self, folder: Path, origin: Origin, fork_server: ForkServer, scenario: str) -> None:
+    def __init__(
+        self, folder: Path, origin: Origin, fork_server: ForkServer, scenario: str, *, has_commit_process: bool = False
+    ) -> None:
         folder.mkdir()
         self.folder = folder
         self._fork_server = fork_server
         self._origin = origin
         self._scenario = scenario
+        self._has_commit_process = has_commit_process
         self._results: list[CrashResult] = []
         for name in SIZES:
             origin.script(f"/{folder.name}/{name}", faulty_answers(name))
@@ -91,6 +94,7 @@ class CrashTrial:
                 fault=fault,
                 fault_count=fault_count,
                 from_start=from_start,
+                has_commit_process=self._has_commit_process,
             )
         )
         self._results.append(ended)

@@ -76,6 +76,7 @@ async def open_stack(
     keep_parts: float = 7 * 86_400,
     min_free: int = 0,
     directory_settings: Callable[[str], DirectorySettings] = lambda directory: DirectorySettings(),
+    has_commit_process: bool = False,
 ) -> AsyncIterator[ManagerStack]:
     """Open all parts in order, and close them as the daemon does."""
     clock, bus, policy = SystemClock(), EventBus(), Policy.from_config(config)
@@ -87,6 +88,7 @@ async def open_stack(
             fsync=fsync,
             directory_settings=directory_settings,
             reclaim=lambda directory, nbytes: kept_parts.reclaim(directory, nbytes),
+            has_commit_process=has_commit_process,
         ) as destination,
         Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout) as session,
     ):
