@@ -26,6 +26,7 @@ from downloadd.origin.cookies import CookieJar
 from downloadd.origin.exchange import Exchange, OriginRequest
 from downloadd.origin.public_suffixes import PublicSuffixes
 from downloadd.policy.connector import build_connector, find_blocked_error
+from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.tls_contexts import TlsContexts
@@ -64,6 +65,7 @@ class Session:
         credentials: Sequence[CredentialConfig],
         stall_timeout: float,
         tls: TlsContexts | None = None,
+        proxies: OriginProxies | None = None,
         suffixes: PublicSuffixes | None = None,
         resolver: AbstractResolver | None = None,
         clock: Clock | None = None,
@@ -79,12 +81,25 @@ class Session:
         self._clock = clock or SystemClock()
         self._client: aiohttp.ClientSession | None = None
         self._spaces = ProtectionSpaces(make_nonce=token_urlsafe)
-        self.configure(policy=policy, credentials=credentials, stall_timeout=stall_timeout, tls=tls or TlsContexts())
+        self.configure(
+            policy=policy,
+            credentials=credentials,
+            stall_timeout=stall_timeout,
+            tls=tls or TlsContexts(),
+            proxies=proxies,
+        )
 
     def configure(
-        self, *, policy: Policy, credentials: Sequence[CredentialConfig], stall_timeout: float, tls: TlsContexts
+        self,
+        *,
+        policy: Policy,
+        credentials: Sequence[CredentialConfig],
+        stall_timeout: float,
+        tls: TlsContexts,
+        proxies: OriginProxies | None = None,
     ) -> None:
         """Set the configuration of later requests."""
+        self._proxies = proxies or OriginProxies()
         self._policy = policy
         self._tls = tls
         self._fields_by_host = {each.host: each.request_fields for each in credentials}
@@ -142,6 +157,7 @@ class Session:
         exchange = Exchange(
             first,
             policy=self._policy,
+            proxies=self._proxies,
             spaces=self._spaces,
             by_host=self._fields_by_host,
             cookies=self.make_cookie_jar() if context is None else context.cookies,
@@ -172,6 +188,9 @@ class Session:
 
     async def _request(self, request: OriginRequest) -> aiohttp.ClientResponse:
         assert self._client is not None  # noqa: S101 - narrows the type; entered before
+        if request.proxy is not None:
+            # A direct connection would show the origin the address that the proxy hides.
+            raise NetworkError("connections through proxies are not supported yet", permanent=True)
         try:
             return await self._client.request(
                 request.method,

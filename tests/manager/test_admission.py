@@ -201,3 +201,16 @@ def test_a_refused_download_has_no_request_fields() -> None:
 def test_requests_show_no_request_field() -> None:
     request = DownloadRequest(url=URL, directory="", headers={"X-Key": "s3cret"}, body="s3cret")
     assert "s3cret" not in f"{request!r} {pretty_repr(request)} {accept(request)!r}"
+
+
+def test_a_download_may_name_a_configured_proxy_only() -> None:
+    request = DownloadRequest(url=URL, directory="", proxy="office")
+    options = {"policy": Policy(), "directories": DirectoryRules(), "defaults": DEFAULTS, "user": "ann"}
+    admitted = admit(request, **options, now=NOW, id=ID, proxies={"office"})  # type: ignore[arg-type]
+    assert admitted.request.fields == RequestFields(proxy="office")
+    for proxies, detail in (
+        ((), "proxy: no proxy has this name; none is configured"),
+        (("b", "a"), "proxy: no proxy has this name; configured are a, b"),
+    ):
+        refused = admit(request, **options, now=NOW, id=ID, proxies=proxies)  # type: ignore[arg-type]
+        assert (refused.result.error, refused.result.detail) == (ErrorCode.INVALID_PARAMETER, detail)
