@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -14,12 +14,12 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from downloadd.clock import Clock, SystemClock
-from downloadd.config import Config, ServerConfig, TcpAddress, listen_addresses
-from downloadd.errors import InvalidUrlError
+from downloadd.config import Config
 from downloadd.events import EventBus
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api
 from downloadd.fronts.rest.auth import Accounts
+from downloadd.fronts.rest.machine_names import machine_names
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.fronts.rest.server import ApiRunner
 from downloadd.gauges import GaugeCollector
@@ -54,7 +54,6 @@ from downloadd.origin.public_suffixes import PublicSuffixes
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
-from downloadd.policy.url import is_address, parse_host
 from downloadd.records.database import UPLOADS_DIRECTORY_NAME
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.rights import Rights
@@ -108,7 +107,7 @@ class App:
             for kind in (*IMPORTERS, *PENDING_KINDS):
                 self.metrics.imports.register_kind(kind)
             self._hook_rules = HookRules(self._config.hooks)
-            self._origins = await asyncio.to_thread(OriginSettings.load, self._config)
+            self._origins = await asyncio.to_thread(OriginSettings.load, self._config, self._environment)
             bus = EventBus(on_reader_lost=self.metrics.process.reader_lost)
             records = await stack.enter_async_context(self._make_records())
             # From here on, each commit wakes the hooks.
@@ -128,7 +127,7 @@ class App:
             service = DownloadService(
                 manager=manager,
                 history=removal,
-                prober=Prober(session, lambda: self._config.downloads),
+                prober=Prober(session, lambda: self._config.downloads, proxies=lambda: self._origins.proxies.names),
                 storage=StorageConfirmation(records.storage_root, destination.accept_root),
                 find_directories=destination.directories,
                 clock=self._clock,
@@ -188,11 +187,12 @@ class App:
         Raises:
             StartupError: a file that the configuration names cannot be used; nothing is applied.
         """
-        self._origins = await asyncio.to_thread(OriginSettings.load, config)
+        self._origins = await asyncio.to_thread(OriginSettings.load, config, self._environment)
         self._config = replace(
             self._config,
             downloads=config.downloads,
             hosts=config.hosts,
+            proxies=config.proxies,
             credentials=config.credentials,
             users=config.users,
         )
@@ -240,6 +240,8 @@ class App:
             credentials=self._origins.credentials,
             stall_timeout=self._config.downloads.stall_timeout,
             tls=self._origins.tls,
+            proxies=self._origins.proxies,
+            hosts=self._origins.hosts,
             suffixes=suffixes,
             clock=self._clock,
         )
@@ -269,6 +271,7 @@ class App:
             runs=runs,
             clock=clock,
             policy=self._origins.policy,
+            proxies=self._origins.proxies,
             directories=self._directories,
             config=config,
         )
@@ -341,7 +344,7 @@ class App:
     def _make_guards(self) -> RequestGuards:
         server = self._config.server
         return RequestGuards(
-            hosts=AllowedHosts(_machine_names(server), server.allowed_hosts),
+            hosts=AllowedHosts(machine_names(server), server.allowed_hosts),
             throttle=LoginThrottle(server.max_failed_logins),
         )
 
@@ -386,25 +389,15 @@ class _Reloader:
             credentials=origins.credentials,
             stall_timeout=config.downloads.stall_timeout,
             tls=origins.tls,
+            proxies=origins.proxies,
+            hosts=origins.hosts,
         )
         self._manager.configure(
             policy=origins.policy,
+            proxies=origins.proxies,
             directories=directories,
             config=config.downloads,
             hosts=config.hosts,
         )
         self._hooks.configure(config.hooks)
         self._retention.configure(config.history)
-
-
-def _machine_names(server: ServerConfig) -> list[str]:
-    """Return the host names of this machine, and the names that it listens on."""
-    names = []
-    hosts = [address.host for address in listen_addresses(server) if isinstance(address, TcpAddress)]
-    for name in (*hosts, socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"):
-        # A machine may have a name that is not a valid host name.
-        with suppress(InvalidUrlError):
-            parsed = parse_host(f"[{name}]" if ":" in name else name)
-            if not is_address(parsed):
-                names.append(parsed)
-    return names

@@ -99,6 +99,7 @@ PURE: Final = (
     "policy.ports",
     "policy.proxies",
     "policy.directories",
+    *("policy.origin_proxies", "policy.environment_proxies", "policy.proxy_url"),
     *("manager.scheduler", "manager.retry", "manager.stall_detection", "manager.lifecycle", "manager.admission"),
     *("transfer.fields", "transfer.classification", "transfer.progress_meter", "transfer.response_head"),
     *("transfer.representation", "transfer.resume", "transfer.response_facts", "transfer.response_table"),

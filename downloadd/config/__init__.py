@@ -12,6 +12,7 @@ from downloadd.config.list_settings import (
     DirectoryConfig,
     HookConfig,
     HostConfig,
+    ProxyConfig,
     UserConfig,
 )
 from downloadd.config.listen import TcpAddress, UnixAddress, listen_addresses
@@ -46,6 +47,7 @@ __all__ = [
     "HostConfig",
     "ImportsConfig",
     "LoadedConfig",
+    "ProxyConfig",
     "RenamedSetting",
     "ServerConfig",
     "Setting",

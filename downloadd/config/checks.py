@@ -21,6 +21,7 @@ from downloadd.config.list_settings import (
     DirectoryConfig,
     HookConfig,
     HostConfig,
+    ProxyConfig,
     UserConfig,
 )
 from downloadd.config.listen import UnixAddress, parse_listen_address, parse_listen_host
@@ -68,6 +69,7 @@ def check_rules(values: ConfigValues) -> None:
     _check_tls(values)
     _check_root(values)
     _check_hosts(values)
+    _check_proxies(values)
     _check_credentials(values)
     _check_users(values)
     _check_directories(values)
@@ -219,6 +221,22 @@ def _check_hosts(values: ConfigValues) -> None:
     for given in values.lists["hosts"]:
         _add_issues(values, given, _host_problems(given.value))
         hosts.add(given, given.value.host, given.value.host)
+
+
+def _check_proxies(values: ConfigValues) -> None:
+    names = _TakenNames(values, "name", "{0} is taken already, by {1}")
+    for given in values.lists["proxies"]:
+        proxy: ProxyConfig = given.value
+        _add_issues(values, given, find_user_problems(proxy.user, proxy.password))
+        if "socks" in proxy.url[:5].lower() and max(len(proxy.user.encode()), len(proxy.password.encode())) > 255:
+            values.add_issue(
+                given.source, given.key, "user or password is longer than 255 bytes, which SOCKS cannot send"
+            )
+        if proxy.password and not proxy.user:
+            values.add_issue(given.source, f"{given.key}.password", "is given without user")
+        if proxy.user and "@" in proxy.url:
+            values.add_issue(given.source, f"{given.key}.user", "is given in url too; remove it there")
+        names.add(given, proxy.name, format_value(proxy.name))
 
 
 def _check_credentials(values: ConfigValues) -> None:

@@ -34,6 +34,8 @@ class Format(StrEnum):
     OWNER = "owner of files"
     PORTS = "ports"
     PROXY = "trusted proxy"
+    PROXY_HOSTS = "hosts of a proxy"
+    PROXY_URL = "URL of a proxy"
 
 
 def describe(

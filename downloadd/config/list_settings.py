@@ -75,6 +75,53 @@ class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         return [("host", self.host)]
 
 
+class ProxyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[proxies]]`: proxies that origins are reached through.
+
+    The first table whose hosts include that of a URL applies, unless the download names a proxy.
+    """
+
+    EXAMPLES: ClassVar = (("name", "url", "user", "password", "hosts"), ("name", "url", "hosts"))
+
+    name: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z"),
+        describe(
+            "Name that a download may state as its proxy.",
+            examples=["office", "abroad"],
+            expected="1 to 64 letters, digits, hyphens and underscores",
+        ),
+    ]
+    url: Annotated[
+        Text,
+        describe(
+            "Scheme, host and port: http, https, socks5, or socks5h for a SOCKS proxy that resolves names.",
+            examples=["http://proxy.example.com:3128", "socks5://127.0.0.1:1080"],
+            secret=True,
+            format=Format.PROXY_URL,
+        ),
+    ]
+    user: Annotated[str, describe("User for the proxy.", examples=["alice"], secret=True)] = ""
+    password: Annotated[str, describe("Password of that user.", examples=["open sesame"], secret=True)] = ""
+    hosts: Annotated[
+        tuple[str, ...],
+        describe(
+            'Hosts that are reached through it, as in downloads.allowed_domains; "*" for all; empty for downloads that '
+            "name it only.",
+            examples=[["example.com", "*.example.com"], []],
+            format=Format.PROXY_HOSTS,
+        ),
+    ] = ("*",)
+
+    def __repr__(self) -> str:
+        """Return name and hosts; the URL may hold a secret too."""
+        return f"ProxyConfig(name={self.name!r}, hosts={self.hosts!r}, ...)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return name and hosts."""
+        return [("name", self.name), ("hosts", self.hosts)]
+
+
 class HostConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[[hosts]]`: settings for one host, for downloads and webhooks."""
 

@@ -25,7 +25,7 @@ from downloadd.config.sources import (
 from downloadd.errors import StartupError
 
 CREDENTIAL_NAME: Final = "downloadd.toml"
-"""Name of the systemd credential that may hold `[[credentials]]`, `[[users]]` and `[[hooks]]`."""
+"""Name of the systemd credential that may hold `[[credentials]]`, `[[proxies]]`, `[[users]]` and `[[hooks]]`."""
 
 
 class ConfigError(StartupError):

@@ -10,7 +10,14 @@ import msgspec
 from msgspec import Meta
 
 from downloadd.config.fields import ByteSize, Count, Format, LongSeconds, Port, Seconds, Text, WholeSeconds, describe
-from downloadd.config.list_settings import CredentialConfig, DirectoryConfig, HookConfig, HostConfig, UserConfig
+from downloadd.config.list_settings import (
+    CredentialConfig,
+    DirectoryConfig,
+    HookConfig,
+    HostConfig,
+    ProxyConfig,
+    UserConfig,
+)
 
 DEFAULT_PORTS_ALLOWED: Final = (80, 443, "1024-65535")
 """The ports of HTTP, and all that a server may bind without privileges."""
@@ -184,6 +191,21 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             format=Format.NETRC,
         ),
     ] = ""
+    proxy_from_environment: Annotated[
+        bool,
+        describe(
+            "Use http_proxy, https_proxy, all_proxy and no_proxy of the environment for hosts that no table of "
+            "[[proxies]] includes."
+        ),
+    ] = False
+    proxy_dns: Annotated[
+        Literal["local", "proxy"],
+        describe(
+            'Place where names of origins behind a proxy are resolved: "local", so that allowed_networks holds for '
+            'them too, or "proxy".',
+            expected='"local" or "proxy"',
+        ),
+    ] = "local"
     timeout: Annotated[WholeSeconds, describe("Time limit of a download whose request names none; 0 for no limit.")] = (
         300
     )
@@ -268,6 +290,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     history: HistoryConfig = HistoryConfig()
     imports: ImportsConfig = ImportsConfig()
     hosts: tuple[HostConfig, ...] = ()
+    proxies: tuple[ProxyConfig, ...] = ()
     credentials: tuple[CredentialConfig, ...] = ()
     directories: tuple[DirectoryConfig, ...] = ()
     hooks: tuple[HookConfig, ...] = ()

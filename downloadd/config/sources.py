@@ -20,7 +20,7 @@ LISTS: Final[Mapping[str, type[msgspec.Struct]]] = {
     field.name: struct for field in msgspec.structs.fields(Config) if (struct := element_type(field.type)) is not None
 }
 """Lists of tables, such as `[[users]]`."""
-SECRET_LISTS: Final = frozenset({"credentials", "users", "hooks"})
+SECRET_LISTS: Final = frozenset({"credentials", "proxies", "users", "hooks"})
 """Lists that may stand in the systemd credential."""
 CLIENT_VARIABLES: Final = frozenset({"DOWNLOADD_URL", "DOWNLOADD_TOKEN", "DOWNLOADD_CA_FILE"})
 """Variables of `downloadctl`, which the daemon ignores."""
@@ -132,7 +132,7 @@ def read_credential(values: ConfigValues, file: Path) -> None:
         if name in SECRET_LISTS:
             _set_list(values, name, content, str(file))
         else:
-            problem = "only [[credentials]], [[users]] and [[hooks]] may be in a systemd credential"
+            problem = "only [[credentials]], [[proxies]], [[users]] and [[hooks]] may be in a systemd credential"
             values.add_issue(str(file), name, problem)
 
 

@@ -9,8 +9,10 @@ from downloadd.errors import InvalidPathError, InvalidUrlError
 from downloadd.origin.netrc_logins import read_netrc
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.domains import DomainRules
+from downloadd.policy.origin_proxies import ProxyHosts
 from downloadd.policy.ports import PortRules
 from downloadd.policy.proxies import TrustedProxies
+from downloadd.policy.proxy_url import parse_proxy_url
 from downloadd.policy.url import parse_host
 from downloadd.storage.names import parse_directory
 from downloadd.storage.owners import resolve_owner
@@ -49,6 +51,11 @@ def _parse_ca_file(text: str) -> str:
     return text
 
 
+def _parse_proxy_url(text: str) -> str:
+    parse_proxy_url(text)
+    return text
+
+
 def _parse_netrc(text: str) -> str:
     if text:
         read_netrc(text)
@@ -72,5 +79,7 @@ PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
     Format.OWNER: resolve_owner,
     Format.PORTS: _accept(PortRules),
     Format.PROXY: _accept(TrustedProxies),
+    Format.PROXY_HOSTS: _accept(ProxyHosts),
+    Format.PROXY_URL: _parse_proxy_url,
 }
 """Parsers of the formats that `policy`, `origin` and `storage` define."""

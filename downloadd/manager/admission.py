@@ -3,6 +3,7 @@
 Pure: no I/O and no clock.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -43,8 +44,12 @@ def admit(
     now: float,
     id: str,
     request_id: str | None = None,
+    proxies: Collection[str] = (),
 ) -> Download:
-    """Return the download of a request: `queued` when it may be fetched, else `failed` with the error."""
+    """Return the download of a request: `queued` when it may be fetched, else `failed` with the error.
+
+    `proxies` are the names of the configured proxies.
+    """
     try:
         if request.problem is not None:
             raise request.problem
@@ -55,7 +60,7 @@ def admit(
         requested_name = None if request.filename is None else parse_filename(request.filename)
         checksum = None if request.checksum is None else parse_checksum(request.checksum)
         expected_type = None if request.type is None else parse_expected_type(request.type)
-        fields = check_request_fields(request)
+        fields = check_request_fields(request, proxies)
     except DownloadError as error:
         return refuse(_refused_download(request, user=user, now=now, id=id, request_id=request_id), error, now=now)
     return Download(
@@ -84,8 +89,10 @@ def admit(
     )
 
 
-def admit_probe(request: DownloadRequest) -> Request:
+def admit_probe(request: DownloadRequest, proxies: Collection[str]) -> Request:
     """Return the checked parameters of a probe of a URL, whose policy the client checks.
+
+    `proxies` are the names of the configured proxies.
 
     Raises:
         InvalidParameterError: a parameter cannot be used; the message holds no secret.
@@ -100,18 +107,19 @@ def admit_probe(request: DownloadRequest) -> Request:
         timeout=0,
         requested_name=None if request.filename is None else parse_filename(request.filename),
         expected_type=None if request.type is None else parse_expected_type(request.type),
-        fields=check_request_fields(request),
+        fields=check_request_fields(request, proxies),
     )
 
 
-def check_request_fields(parameters: RequestFieldParameters) -> RequestFields | None:
-    """Return the request fields of a download; None if it has none.
+def check_request_fields(parameters: RequestFieldParameters, proxies: Collection[str]) -> RequestFields | None:
+    """Return the request fields of a download; None if it has none. `proxies` are the names of the configured proxies.
 
     Raises:
         InvalidParameterError: one of them cannot be sent; the message holds no value.
     """
-    if parameters.proxy is not None:
-        raise InvalidParameterError("proxy", "no proxy of this name is configured")
+    if parameters.proxy is not None and parameters.proxy not in proxies:
+        known = f"configured are {', '.join(sorted(proxies))}" if proxies else "none is configured"
+        raise InvalidParameterError("proxy", f"no proxy has this name; {known}")
     return parse_request_fields(
         headers=parameters.headers.items(),
         cookies=parameters.cookies.items(),

@@ -25,6 +25,7 @@ from downloadd.manager.notifier import Notifier
 from downloadd.manager.protocol import MakeStoredResponse, StartResult
 from downloadd.manager.run_table import RunTable
 from downloadd.policy.directories import DirectoryRules
+from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
 from downloadd.policy.url import AllowedUrl
 from downloadd.records.protocol import Records, WaitingDownload
@@ -51,6 +52,7 @@ class AdmissionControl:
         policy: Policy,
         directories: DirectoryRules,
         config: DownloadsConfig,
+        proxies: OriginProxies | None = None,
     ) -> None:
         self._records = records
         self._destination = destination
@@ -61,11 +63,20 @@ class AdmissionControl:
         self._policy = policy
         self._directories = directories
         self._config = config
+        self._proxies = proxies or OriginProxies()
         self._reserved_slots = 0
         self._closed = False
 
-    def configure(self, *, policy: Policy, directories: DirectoryRules, config: DownloadsConfig) -> None:
+    def configure(
+        self,
+        *,
+        policy: Policy,
+        directories: DirectoryRules,
+        config: DownloadsConfig,
+        proxies: OriginProxies | None = None,
+    ) -> None:
         """Set policy and limits for downloads that are admitted from now on."""
+        self._proxies = proxies or OriginProxies()
         self._policy = policy
         self._directories = directories
         self._config = config
@@ -157,6 +168,7 @@ class AdmissionControl:
             download = admit(
                 request,
                 policy=self._policy,
+                proxies=self._proxies.names,
                 directories=self._directories,
                 defaults=self._config,
                 user=user,

@@ -33,6 +33,7 @@ from downloadd.manager.storage_gate import StorageGate
 from downloadd.manager.tasks import TaskSet
 from downloadd.metrics import KeptUsage, OriginUsage
 from downloadd.policy.directories import DirectoryRules
+from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
 from downloadd.policy.redaction import redact_url
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, Records
@@ -110,9 +111,10 @@ class Manager:
         directories: DirectoryRules,
         config: DownloadsConfig,
         hosts: Sequence[HostConfig] = (),
+        proxies: OriginProxies | None = None,
     ) -> None:
         """Set policy and limits for downloads that start from now on."""
-        self._admission.configure(policy=policy, directories=directories, config=config)
+        self._admission.configure(policy=policy, directories=directories, config=config, proxies=proxies)
         self._runner.configure(config)
         self._stalls.configure(config)
         self._dispatcher.change_limits(Limits.from_config(config, hosts))

@@ -1,7 +1,7 @@
 """Probes of URLs: what a download would find, asked for before it starts."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 from downloadd.config import DownloadsConfig
@@ -47,12 +47,22 @@ class Prober:
         session: Session,
         config: Callable[[], DownloadsConfig],
         *,
+        proxies: Callable[[], Collection[str]] = frozenset,
         max_probes: int = MAX_PROBES,
         timeout: float = PROBE_SECONDS,
     ) -> None:
-        """Make a prober; `config` returns the present limits; see `MAX_PROBES` and `PROBE_SECONDS` for the others."""
+        """Make a prober.
+
+        Args:
+            session: the client.
+            config: returns the present limits.
+            proxies: returns the names of the configured proxies.
+            max_probes: see `MAX_PROBES`.
+            timeout: see `PROBE_SECONDS`.
+        """
         self._session = session
         self._config = config
+        self._proxies = proxies
         self._timeout = timeout
         self._slots = asyncio.Semaphore(max_probes)
 
@@ -66,7 +76,7 @@ class Prober:
             FileTooLargeError, UnexpectedContentError: a download would be refused.
             ProbeTimeoutError: the time is over.
         """
-        admitted = admit_probe(request)
+        admitted = admit_probe(request, self._proxies())
         has_started = False
         try:
             async with asyncio.timeout(self._timeout), self._slots:

@@ -12,8 +12,9 @@ from downloadd.clock import Clock
 from downloadd.errors import NetworkError
 from downloadd.origin.addresses import AddressBook
 from downloadd.origin.connection_errors import early_end_error, map_transfer_error
+from downloadd.origin.connection_options import ConnectionOptions
 from downloadd.origin.content import Content
-from downloadd.origin.dialer import ConnectionOptions, Dialer
+from downloadd.origin.dialer import Dialer
 from downloadd.origin.exchange import OriginRequest
 from downloadd.origin.framing import make_decoder, may_reuse
 from downloadd.origin.message_head import MalformedResponseError, MessageHead

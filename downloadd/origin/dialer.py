@@ -7,48 +7,20 @@ from collections.abc import Sequence
 from ssl import SSLContext
 from typing import Final
 
-import msgspec
 from aiohappyeyeballs import start_connection
 
 from downloadd.errors import DomainBlockedError, NetworkError, NetworkErrorKind
 from downloadd.origin.addresses import AddressBook, SocketAddress
 from downloadd.origin.connection_errors import map_connect_error, map_handshake_error
-from downloadd.origin.proxy import (
-    ProxyScheme,
-    ProxyServer,
-    Target,
-    connect_by_socks,
-    open_http_tunnel,
-    proxy_errors,
-)
+from downloadd.origin.connection_options import ConnectionOptions
+from downloadd.origin.proxy import Target, connect_by_socks, describe_proxy, open_http_tunnel, proxy_errors
 from downloadd.origin.relay import Relays
 from downloadd.origin.stream import Stream
+from downloadd.policy.origin_proxies import Proxy
 from downloadd.policy.url import AllowedUrl
 
 ATTEMPT_DELAY_SECONDS: Final = 0.25
 """Seconds after which the next address is tried beside the first (RFC 8305, section 5)."""
-
-
-class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Properties of a connection; connections with the same origin and options are interchangeable."""
-
-    tls: SSLContext | None
-    """Context of TLS; None for http."""
-    proxy: ProxyServer | None = None
-    """Proxy to connect through; None for none."""
-    proxy_tls: SSLContext | None = None
-    """Context of TLS to an https proxy."""
-    family: socket.AddressFamily = socket.AF_UNSPEC
-    """Family of addresses to connect to; AF_UNSPEC for any."""
-    bind_address: str = ""
-    """Local address to connect from; "" for any."""
-    connect_timeout: float | None = None
-    """Seconds for connecting, with proxy and TLS; None for no limit."""
-
-    @property
-    def sends_absolute_form(self) -> bool:
-        """True if requests go to an HTTP proxy itself, without a tunnel (RFC 9112, section 3.2.2)."""
-        return self.tls is None and self.proxy is not None and self.proxy.is_http
 
 
 class Dialer:
@@ -86,20 +58,20 @@ class Dialer:
                 f"no connection to the origin within {options.connect_timeout:g} s", kind=NetworkErrorKind.CONNECT
             ) from None
 
-    async def _connect_by_proxy(self, url: AllowedUrl, proxy: ProxyServer, options: ConnectionOptions) -> Stream:
+    async def _connect_by_proxy(self, url: AllowedUrl, proxy: Proxy, options: ConnectionOptions) -> Stream:
         target = Target(host=url.host, port=url.port)
-        if not proxy.resolves_names:
+        if not proxy.is_resolver:
             addresses = await self._addresses.allowed_addresses(url.host, url.port, family=options.family)
             target = Target(host=str(addresses[0][4][0]), port=url.port)
-        if not proxy.is_http:
+        if not options.is_http_proxy:
             found = await self._proxy_addresses(proxy)
             return await connect_by_socks(proxy, str(found[0][4][0]), target)
         await self._proxy_addresses(proxy)
         with proxy_errors(proxy):
-            stream = await self._connect(proxy.host, proxy.port, options)
+            stream = await self._connect(proxy.url.host, proxy.url.port, options)
         try:
-            if proxy.scheme is ProxyScheme.HTTPS and options.proxy_tls is not None:
-                await _start_tls(stream, options.proxy_tls, proxy.host)
+            if options.proxy_tls is not None:
+                await _start_tls(stream, options.proxy_tls, proxy.url.host)
             if options.tls is None:
                 return stream
             await open_http_tunnel(stream, proxy, target)
@@ -108,15 +80,15 @@ class Dialer:
             stream.close()
             raise
 
-    async def _proxy_addresses(self, proxy: ProxyServer) -> list[SocketAddress]:
+    async def _proxy_addresses(self, proxy: Proxy) -> list[SocketAddress]:
         try:
-            return await self._addresses.allowed_addresses(proxy.host, proxy.port)
+            return await self._addresses.allowed_addresses(proxy.url.host, proxy.url.port)
         except DomainBlockedError as error:
             raise DomainBlockedError(
-                f"the proxy {proxy.name} is at an address that is not allowed; add it to downloads.allowed_networks"
+                f"{describe_proxy(proxy)} is at an address that is not allowed; add it to downloads.allowed_networks"
             ) from error
         except NetworkError as error:
-            raise NetworkError(f"the name of the proxy {proxy.name} could not be resolved", kind=error.kind) from error
+            raise NetworkError(f"the name of {describe_proxy(proxy)} could not be resolved", kind=error.kind) from error
 
     async def _connect(self, host: str, port: int, options: ConnectionOptions) -> Stream:
         """Connect a socket.
@@ -124,7 +96,7 @@ class Dialer:
         Raises:
             OSError: no allowed address could be connected to.
         """
-        addresses = await self._addresses.allowed_addresses(host, port, family=_family(options))
+        addresses = await self._addresses.allowed_addresses(host, port, family=options.family)
         sock = await _connect_first(addresses, options.bind_address)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -132,12 +104,6 @@ class Dialer:
         except OSError:
             sock.close()
             raise
-
-
-def _family(options: ConnectionOptions) -> socket.AddressFamily:
-    if options.bind_address:
-        return socket.AF_INET6 if ":" in options.bind_address else socket.AF_INET
-    return options.family
 
 
 async def _start_tls(stream: Stream, context: SSLContext, host: str) -> None:

@@ -13,6 +13,7 @@ from downloadd.errors import RemoteError
 from downloadd.origin.authentication import Authenticator, ProtectionSpaces, describe_refusal
 from downloadd.origin.cookies import CookieJar
 from downloadd.origin.request_headers import build_request_fields, select_user
+from downloadd.policy.origin_proxies import OriginProxies, Proxy
 from downloadd.policy.policy import Policy
 from downloadd.policy.redirects import method_after_redirect, resolve_redirect
 from downloadd.policy.url import AllowedUrl
@@ -30,6 +31,8 @@ class OriginRequest(msgspec.Struct, frozen=True, kw_only=True):
     fields: list[tuple[str, str]]
     """Header fields, without those that frame the request."""
     body: bytes | None
+    proxy: Proxy | None
+    """The proxy to connect through; None for a direct connection."""
 
 
 class Exchange:
@@ -45,6 +48,7 @@ class Exchange:
         first: AllowedUrl,
         *,
         policy: Policy,
+        proxies: OriginProxies,
         spaces: ProtectionSpaces,
         by_host: Mapping[str, RequestFields],
         cookies: CookieJar,
@@ -56,6 +60,7 @@ class Exchange:
         self.hops = 0
         self._first = first
         self._policy = policy
+        self._proxies = proxies
         self._spaces = spaces
         self._by_host = by_host
         self._cookies = cookies
@@ -67,7 +72,11 @@ class Exchange:
         self._authenticate()
 
     def next_request(self) -> OriginRequest:
-        """Return the request to send."""
+        """Return the request to send.
+
+        Raises:
+            NetworkError: the proxy that the download names is not configured any more.
+        """
         body = None if self._given is None or self._method is Method.GET else self._given.body
         return OriginRequest(
             method=self._method,
@@ -83,6 +92,7 @@ class Exchange:
                 authorization=self._authorization,
             ),
             body=None if body is None else body.encode(),
+            proxy=self._proxies.select_proxy(self.target, None if self._given is None else self._given.proxy),
         )
 
     def must_continue(self, status: int, fields: MultiMapping[str]) -> bool:

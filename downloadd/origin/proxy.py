@@ -3,10 +3,8 @@
 With local name resolution the proxy gets the address of the target that the policy has allowed, not its name.
 """
 
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -14,8 +12,10 @@ import msgspec
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.connection_errors import map_transfer_error
 from downloadd.origin.message_head import MalformedResponseError, MessageHead
+from downloadd.origin.request_headers import encode_basic
 from downloadd.origin.response_parser import ResponseParser
 from downloadd.origin.stream import MAX_READ_BYTES, Stream
+from downloadd.policy.origin_proxies import Proxy
 
 _TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers to CONNECT after which another try may succeed."""
@@ -23,41 +23,6 @@ _TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _NO_LIMIT: Final = 86_400.0
 """Seconds; the library needs a limit, and the caller has one."""
-
-
-class ProxyScheme(StrEnum):
-    """Protocols of proxies."""
-
-    HTTP = "http"
-    HTTPS = "https"
-    """HTTP over TLS to the proxy."""
-    SOCKS5 = "socks5"
-    SOCKS5H = "socks5h"
-    """SOCKS 5 whose proxy resolves names."""
-
-
-class ProxyServer(msgspec.Struct, frozen=True, kw_only=True):
-    """Proxy for connections to origins."""
-
-    name: str
-    """Name in messages."""
-    scheme: ProxyScheme
-    host: str
-    """Name or address, in the spelling of `parse_host`."""
-    port: int
-    user: str = ""
-    password: str = ""
-    resolves_names: bool = False
-    """True if the proxy gets names of targets, whose addresses are then not checked."""
-
-    @property
-    def is_http(self) -> bool:
-        """True for HTTP proxies, False for SOCKS."""
-        return self.scheme in {ProxyScheme.HTTP, ProxyScheme.HTTPS}
-
-    def __repr__(self) -> str:
-        """Return name and host, without the password."""
-        return f"ProxyServer({self.name!r}, {self.scheme}://{self.host}:{self.port})"
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,14 +37,17 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def proxy_authorization(proxy: ProxyServer) -> str | None:
+def proxy_authorization(proxy: Proxy) -> str | None:
     """Return the value of `Proxy-Authorization` (RFC 7617, section 2); None without a user name."""
-    if not proxy.user:
-        return None
-    return f"Basic {b64encode(f'{proxy.user}:{proxy.password}'.encode()).decode()}"
+    return None if proxy.url.user is None else encode_basic(proxy.url.user)
 
 
-async def open_http_tunnel(stream: Stream, proxy: ProxyServer, target: Target) -> None:
+def describe_proxy(proxy: Proxy) -> str:
+    """Return the proxy as messages name it."""
+    return f"the proxy {proxy.name}" if proxy.name else "the proxy of the environment"
+
+
+async def open_http_tunnel(stream: Stream, proxy: Proxy, target: Target) -> None:
     """Ask an HTTP proxy for a tunnel; afterwards `stream` is connected to the target.
 
     Raises:
@@ -104,7 +72,7 @@ async def open_http_tunnel(stream: Stream, proxy: ProxyServer, target: Target) -
         raise _refusal(proxy, "sent content in place of a tunnel")
 
 
-async def connect_by_socks(proxy: ProxyServer, address: str, target: Target) -> Stream:
+async def connect_by_socks(proxy: Proxy, address: str, target: Target) -> Stream:
     """Connect to a target by the SOCKS proxy at an address, which the policy has allowed.
 
     Raises:
@@ -114,8 +82,14 @@ async def connect_by_socks(proxy: ProxyServer, address: str, target: Target) -> 
     from python_socks import ProxyError, ProxyType
     from python_socks.async_.asyncio import Proxy as SocksProxy
 
+    user = proxy.url.user
     socks = SocksProxy(
-        ProxyType.SOCKS5, address, proxy.port, username=proxy.user or None, password=proxy.password or None, rdns=True
+        ProxyType.SOCKS5,
+        address,
+        proxy.url.port,
+        username=None if user is None else user.user,
+        password=None if user is None else user.password,
+        rdns=True,
     )
     with proxy_errors(proxy):
         try:
@@ -126,7 +100,7 @@ async def connect_by_socks(proxy: ProxyServer, address: str, target: Target) -> 
 
 
 @contextmanager
-def proxy_errors(proxy: ProxyServer) -> Iterator[None]:
+def proxy_errors(proxy: Proxy) -> Iterator[None]:
     """Map errors of the connection to a proxy to `NetworkError`.
 
     Raises:
@@ -146,13 +120,14 @@ def proxy_errors(proxy: ProxyServer) -> Iterator[None]:
         raise _refusal(proxy, f"could not be used: {detail}") from error
 
 
-def credentials_error(proxy: ProxyServer) -> NetworkError:
+def credentials_error(proxy: Proxy) -> NetworkError:
     """Return the error for a proxy that answered 407 (RFC 9110, section 15.5.8)."""
-    known = "refused its user and password" if proxy.user else "requires a user and password"
-    return _refusal(proxy, f"{known}; set them in [[proxies]]", permanent=True)
+    known = "requires a user and password" if proxy.url.user is None else "refused its user and password"
+    place = "in [[proxies]]" if proxy.name else "in its variable"
+    return _refusal(proxy, f"{known}; set them {place}", permanent=True)
 
 
-def _check_answer(proxy: ProxyServer, head: MessageHead) -> None:
+def _check_answer(proxy: Proxy, head: MessageHead) -> None:
     # Some proxies answer 401 to a wrong password.
     if head.status in {401, 407}:
         raise credentials_error(proxy)
@@ -161,5 +136,5 @@ def _check_answer(proxy: ProxyServer, head: MessageHead) -> None:
         raise _refusal(proxy, f"answered {head.status} to CONNECT", permanent=permanent)
 
 
-def _refusal(proxy: ProxyServer, what: str, *, permanent: bool = False) -> NetworkError:
-    return NetworkError(f"the proxy {proxy.name} {what}", kind=NetworkErrorKind.CONNECT, permanent=permanent)
+def _refusal(proxy: Proxy, what: str, *, permanent: bool = False) -> NetworkError:
+    return NetworkError(f"{describe_proxy(proxy)} {what}", kind=NetworkErrorKind.CONNECT, permanent=permanent)

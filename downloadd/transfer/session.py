@@ -4,7 +4,7 @@ Downloads share connections and nonces of Digest authentication, and nothing els
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from secrets import token_urlsafe
 from types import TracebackType
@@ -14,16 +14,17 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 
 from downloadd.clock import Clock, SystemClock
-from downloadd.config import CredentialConfig
+from downloadd.config import CredentialConfig, HostConfig
 from downloadd.errors import NetworkError
 from downloadd.origin.authentication import ProtectionSpaces
 from downloadd.origin.client import OriginClient, Response
+from downloadd.origin.connection_options import ConnectionOptions, make_connection_options
 from downloadd.origin.content import Content
 from downloadd.origin.context import RequestContext
 from downloadd.origin.cookies import CookieJar
-from downloadd.origin.dialer import ConnectionOptions
 from downloadd.origin.exchange import Exchange, OriginRequest
 from downloadd.origin.public_suffixes import PublicSuffixes
+from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
 from downloadd.policy.resolver import SystemResolver
 from downloadd.policy.tls_contexts import TlsContexts
@@ -60,6 +61,8 @@ class Session:
         credentials: Sequence[CredentialConfig],
         stall_timeout: float,
         tls: TlsContexts | None = None,
+        proxies: OriginProxies | None = None,
+        hosts: Mapping[str, HostConfig] | None = None,
         suffixes: PublicSuffixes | None = None,
         resolver: AbstractResolver | None = None,
         clock: Clock | None = None,
@@ -80,12 +83,28 @@ class Session:
             clock=self._clock,
         )
         self._spaces = ProtectionSpaces(make_nonce=token_urlsafe)
-        self.configure(policy=policy, credentials=credentials, stall_timeout=stall_timeout, tls=tls or TlsContexts())
+        self.configure(
+            policy=policy,
+            credentials=credentials,
+            stall_timeout=stall_timeout,
+            tls=tls or TlsContexts(),
+            proxies=proxies,
+            hosts=hosts,
+        )
 
     def configure(
-        self, *, policy: Policy, credentials: Sequence[CredentialConfig], stall_timeout: float, tls: TlsContexts
+        self,
+        *,
+        policy: Policy,
+        credentials: Sequence[CredentialConfig],
+        stall_timeout: float,
+        tls: TlsContexts,
+        proxies: OriginProxies | None = None,
+        hosts: Mapping[str, HostConfig] | None = None,
     ) -> None:
-        """Set the configuration of later requests."""
+        """Set the configuration of later requests; `hosts` by host, in the spelling of `parse_host`."""
+        self._hosts = hosts or {}
+        self._proxies = proxies or OriginProxies()
         self._policy = policy
         self._fields_by_host = {each.host: each.request_fields for each in credentials}
         self._tls = tls
@@ -130,6 +149,7 @@ class Session:
         exchange = Exchange(
             first,
             policy=self._policy,
+            proxies=self._proxies,
             spaces=self._spaces,
             by_host=self._fields_by_host,
             cookies=self.make_cookie_jar() if context is None else context.cookies,
@@ -156,16 +176,21 @@ class Session:
                     content.release_connection()
 
     async def _request(self, request: OriginRequest) -> Response:
-        target = request.url
-        options = ConnectionOptions(
-            tls=self._tls.context_for(target.host) if target.scheme == "https" else None,
-            connect_timeout=self._connect_timeout,
-        )
         try:
-            return await self._client.request(request, options)
+            return await self._client.request(request, self._connection_options(request))
         except NetworkError as error:
-            error.origin = target.origin
+            error.origin = request.url.origin
             raise
+
+    def _connection_options(self, request: OriginRequest) -> ConnectionOptions:
+        url, proxy = request.url, request.proxy
+        return make_connection_options(
+            self._hosts.get(url.host),
+            tls=self._tls.context_for(url.host) if url.scheme == "https" else None,
+            proxy=proxy,
+            proxy_tls=None if proxy is None else self._tls.context_for(proxy.url.host),
+            default_timeout=self._connect_timeout,
+        )
 
 
 def _url_digest(url: AllowedUrl) -> str:

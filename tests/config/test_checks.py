@@ -331,3 +331,44 @@ def test_a_secret_holds_24_to_64_bytes(length: int, is_valid: bool) -> None:
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_???", b64encode(bytes(32)).decode()])
 def test_a_malformed_secret_has_no_key(secret: str) -> None:
     assert decode_secret(secret) is None
+
+
+# -- proxies -----------------------------------------------------------------------------------------------------------
+
+
+def proxy(settings: str, name: str = "office") -> str:
+    return f'[[proxies]]\nname = "{name}"\n{settings}\n'
+
+
+def test_proxies_are_read_and_printed_without_secrets(tmp_path: Path) -> None:
+    toml = proxy(f'url = "http://proxy:3128"\nuser = "u"\npassword = "{SECRET}"\nhosts = ["a.example", "*.b.example"]')
+    config = load(tmp_path, toml + proxy(f'url = "socks5://u:{SECRET}@127.0.0.1"', "abroad"))
+    assert [(each.name, each.hosts) for each in config.proxies] == [
+        ("office", ("a.example", "*.b.example")),
+        ("abroad", ("*",)),
+    ]
+    assert SECRET not in f"{config!r} {[each.__rich_repr__() for each in config.proxies]}"
+
+
+@pytest.mark.parametrize(
+    ("toml", "expected"),
+    [
+        (proxy(""), "proxies[0].url: is missing"),
+        (proxy(f'url = "ftp://u:{SECRET}@proxy"'), "proxies[0].url: must begin with one of http://, https://"),
+        (proxy(f'url = "http://u:{SECRET}@"'), "proxies[0].url: "),
+        (proxy(f'url = "http://proxy:1/{SECRET}"'), "proxies[0].url: expected scheme, host and port alone"),
+        (proxy(f'url = "{SECRET}"'), "proxies[0].url: must begin with"),
+        (proxy('url = "http://p"\nhosts = ["https://a/"]'), "proxies[0].hosts: 'https://a/' is not a domain"),
+        (proxy(f'url = "http://p"\npassword = "{SECRET}"'), "proxies[0].password: is given without user"),
+        (proxy(f'url = "http://p"\nuser = "{SECRET}:x"'), "proxies[0].user: may not hold a colon"),
+        (proxy(f'url = "http://u:{SECRET}@p"\nuser = "u"'), "proxies[0].user: is given in url too"),
+        (proxy(f'url = "socks5://p"\nuser = "{SECRET * 40}"'), "proxies[0]: user or password is longer than 255 bytes"),
+        (proxy('url = "http://p"', "a b"), "proxies[0].name: expected 1 to 64 letters"),
+        (proxy('url = "http://p"') * 2, 'proxies[1].name: "office" is taken already, by proxies[0]'),
+        ('[downloads]\nproxy_dns = "remote"', 'downloads.proxy_dns: expected "local" or "proxy"'),
+    ],
+)
+def test_a_wrong_proxy_is_refused_without_showing_its_secrets(tmp_path: Path, toml: str, expected: str) -> None:
+    [issue] = load_issues(tmp_path, toml)
+    assert expected in issue
+    assert SECRET not in issue

@@ -20,6 +20,9 @@ from downloadd.daemon.configuration import PARSERS
         (Format.PORTS, 80, 80),
         (Format.PORTS, "1-2", "1-2"),
         (Format.PROXY, "unix", "unix"),
+        (Format.PROXY_HOSTS, "*", "*"),
+        (Format.PROXY_HOSTS, "*.example.com", "*.example.com"),
+        (Format.PROXY_URL, "socks5://127.0.0.1", "socks5://127.0.0.1"),
     ],
 )
 def test_a_text_gets_its_canonical_spelling(format: Format, text: Any, parsed: Any) -> None:
@@ -38,6 +41,8 @@ def test_a_text_gets_its_canonical_spelling(format: Format, text: Any, parsed: A
         (Format.OWNER, "no-such-user"),
         (Format.PORTS, 0),
         (Format.PROXY, "0.0.0.0/0"),
+        (Format.PROXY_HOSTS, "https://a/"),
+        (Format.PROXY_URL, "ftp://proxy"),
     ],
 )
 def test_a_malformed_text_is_a_value_error_with_a_reason(format: Format, text: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from docs.pages import DOCS, PAGES, TOP, anchors, blocks, links, name_of, read
 
-from downloadd.config import CredentialConfig, DirectoryConfig, HookConfig, HostConfig, UserConfig
+from downloadd.config import CredentialConfig, DirectoryConfig, HookConfig, HostConfig, ProxyConfig, UserConfig
 
 EACH: Final = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
@@ -42,6 +42,7 @@ TRIED: Final = {
 
 LISTS: Final = {
     "hosts": HostConfig,
+    "proxies": ProxyConfig,
     "credentials": CredentialConfig,
     "users": UserConfig,
     "directories": DirectoryConfig,

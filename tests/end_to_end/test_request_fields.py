@@ -385,3 +385,29 @@ async def test_a_wrong_password_is_an_error_after_one_answer(daemon: DaemonProce
     assert [field.partition(" ")[0] for field in fields] == ["Basic", "Digest"]
     missing = await fetch(daemon, origin.url("/g"))
     assert "it needs a user and password: state auth" in missing["detail"]
+
+
+# -- proxies -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_download_that_a_proxy_applies_to_never_connects_directly(tmp_path: Path, origin: Origin) -> None:
+    origin.script("/f", ScriptedResponse(size=3))
+    async with Origin() as other:
+        other.script("/f", ScriptedResponse(size=3))
+        proxy = f'[[proxies]]\nname = "office"\nurl = "http://u:{SECRET}@127.0.0.1:{other.port}"\nhosts = {{}}\n'
+        config = make_config() + proxy
+        async with DaemonProcess(tmp_path, config=config.replace("{}", '["127.0.0.1"]')) as daemon:
+            entry = await fetch(daemon, origin.url("/f"))
+            assert entry["error"] == "NETWORK_ERROR"
+            await daemon.reload(config.replace("{}", "[]"))
+            entry = await fetch(daemon, origin.url("/f"), proxy="office")
+            assert entry["error"] == "NETWORK_ERROR"
+            assert origin.connections == 0
+            assert (await fetch(daemon, origin.url("/f")))["status"] == "completed"
+            batch = {"downloads": [{"url": origin.url("/f"), "proxy": "home"}]}
+            status, body = await daemon.request("POST", "/api/v1/downloads", json=batch)
+            assert (status, body["downloads"][0]["detail"]) == (
+                400,
+                "proxy: no proxy has this name; configured are office",
+            )
+            assert SECRET not in f"{body} {await daemon.history()} {daemon.log.read_text()}"

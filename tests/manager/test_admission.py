@@ -210,7 +210,8 @@ def test_a_probe_has_the_checked_parameters_of_a_download() -> None:
     request = admit_probe(
         DownloadRequest(
             url="https://ann:pw@h/f", directory="", filename="f.zip", type="APPLICATION/Zip", headers={"X-Key": " k "}
-        )
+        ),
+        (),
     )
     assert (request.url, request.redacted_url) == ("https://ann:pw@h/f", "https://h/f")
     assert (request.requested_name, request.expected_type) == ("f.zip", "application/zip")
@@ -224,7 +225,7 @@ def test_a_probe_has_the_checked_parameters_of_a_download() -> None:
         ({"method": Method.POST, "body": "secret"}, InvalidParameterError, "method: a probe sends GET only"),
         ({"body": "secret"}, InvalidParameterError, "body: is given without the method POST"),
         ({"headers": {"Host": "secret"}}, InvalidParameterError, "headers: Host cannot be set"),
-        ({"proxy": "p"}, InvalidParameterError, "proxy: no proxy of this name"),
+        ({"proxy": "p"}, InvalidParameterError, "proxy: no proxy has this name"),
         ({"type": "secret"}, InvalidParameterError, "type: "),
         ({"filename": "a/b"}, InvalidPathError, "the filename"),
     ],
@@ -233,4 +234,17 @@ def test_a_probe_with_a_parameter_that_cannot_be_used_is_refused(
     parameters: dict[str, object], kind: type[DownloadError], detail: str
 ) -> None:
     with pytest.raises(kind, match=detail):
-        admit_probe(DownloadRequest(url=URL, directory="", **parameters))  # type: ignore[arg-type]
+        admit_probe(DownloadRequest(url=URL, directory="", **parameters), {"office"})  # type: ignore[arg-type]
+
+
+def test_a_download_may_name_a_configured_proxy_only() -> None:
+    request = DownloadRequest(url=URL, directory="", proxy="office")
+    options = {"policy": Policy(), "directories": DirectoryRules(), "defaults": DEFAULTS, "user": "ann"}
+    admitted = admit(request, **options, now=NOW, id=ID, proxies={"office"})  # type: ignore[arg-type]
+    assert admitted.request.fields == RequestFields(proxy="office")
+    for proxies, detail in (
+        ((), "proxy: no proxy has this name; none is configured"),
+        (("b", "a"), "proxy: no proxy has this name; configured are a, b"),
+    ):
+        refused = admit(request, **options, now=NOW, id=ID, proxies=proxies)  # type: ignore[arg-type]
+        assert (refused.result.error, refused.result.detail) == (ErrorCode.INVALID_PARAMETER, detail)

@@ -26,9 +26,11 @@ from downloadd.errors import (
     TooManyRedirectsError,
 )
 from downloadd.manager.prober import MAX_PROBES, PROBE_SECONDS, Prober
+from downloadd.origin.context import RequestContext
+from downloadd.origin.cookies import CookieJar
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
-from downloadd.request_fields import Credentials, RequestFields
+from downloadd.request_fields import Credentials
 from downloadd.transfer.probe import ProbeResult
 from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.session import OriginResponse, Session
@@ -205,9 +207,12 @@ class SilentSession:
     def __init__(self) -> None:
         self.requests = 0
 
+    def make_cookie_jar(self) -> CookieJar:
+        return CookieJar(is_public_suffix=lambda _: False, now=lambda: 0)
+
     @asynccontextmanager
     async def get(
-        self, url: str, request: RangeRequest, fields: RequestFields | None = None
+        self, url: str, request: RangeRequest, context: RequestContext | None = None
     ) -> AsyncIterator[OriginResponse]:
         self.requests += 1
         await asyncio.Event().wait()

@@ -14,7 +14,7 @@ from support.scripted_resolver import ScriptedResolver
 from downloadd.clock import SystemClock
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.client import OriginClient
-from downloadd.origin.dialer import ConnectionOptions
+from downloadd.origin.connection_options import ConnectionOptions
 from downloadd.policy.addresses import AddressRules
 
 LOOPBACK = AddressRules(["127.0.0.0/8"])

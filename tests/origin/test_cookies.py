@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.allowed_urls import allowed_url
-from support.cookie_jars import NOW, make_jar, public_suffixes
+from support.cookie_jars import NOW, make_jar
 
 from downloadd.origin import cookies
 from downloadd.origin.cookies import Cookie, CookieJar, default_path, matches_domain, matches_path
@@ -259,9 +259,3 @@ def test_a_cookie_shows_no_value() -> None:
         name="a", value="hush4711", domain="e.com", is_host_only=True, path="/", is_secure=True, expires=None
     )
     assert "hush4711" not in f"{cookie} {cookie!r}"
-
-
-def test_the_list_has_public_suffixes() -> None:
-    suffixes = public_suffixes()
-    assert all(suffixes.is_public(host) for host in ("com", "co.uk", "github.io", "xn--55qx5d.cn", "unknown"))
-    assert not any(suffixes.is_public(host) for host in ("example.com", "ann.github.io", "a.unknown"))

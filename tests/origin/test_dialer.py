@@ -16,7 +16,8 @@ from support.scripted_resolver import ScriptedResolver
 
 from downloadd.errors import DomainBlockedError, NetworkError, NetworkErrorKind
 from downloadd.origin.addresses import AddressBook
-from downloadd.origin.dialer import ConnectionOptions, Dialer
+from downloadd.origin.connection_options import ConnectionOptions
+from downloadd.origin.dialer import Dialer
 from downloadd.policy.addresses import AddressRules
 
 BOTH_FAMILIES = AddressRules(["127.0.0.0/8", "::1/128"])
@@ -172,3 +173,26 @@ async def test_a_server_without_tls_is_named_as_such(data: bytes, message: str, 
         with pytest.raises(NetworkError, match=message) as caught:
             await connected_address(make_dialer(["127.0.0.1"]), f"https://127.0.0.1:{port}/", options)
         assert (caught.value.kind, caught.value.permanent) == (NetworkErrorKind.TLS, permanent)
+
+
+async def test_a_connection_comes_from_the_local_address_and_goes_to_its_family() -> None:
+    peers: list[str] = []
+
+    async def record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peers.append(writer.get_extra_info("peername")[0])
+        await reader.read(1)
+
+    async with serve_raw(record) as port:
+        options = ConnectionOptions(tls=None, bind_address="127.0.0.9", family=socket.AF_INET)
+        dialer = make_dialer(["::1", "127.0.0.1"])
+        assert await connected_address(dialer, f"http://a.example:{port}/", options) == "127.0.0.1"
+        async with asyncio.timeout(10):
+            while not peers:
+                await asyncio.sleep(0.01)
+    assert peers == ["127.0.0.9"]
+
+
+async def test_a_local_address_that_the_machine_does_not_have_is_an_error_of_the_connection() -> None:
+    options = ConnectionOptions(tls=None, bind_address="192.0.2.1", family=socket.AF_INET)
+    with pytest.raises(NetworkError, match="the connection failed: Cannot assign requested address"):
+        await connected_address(make_dialer(["127.0.0.1"]), "http://a.example:9/", options)

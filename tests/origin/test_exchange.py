@@ -5,9 +5,11 @@ from multidict import CIMultiDict
 from support.allowed_urls import allowed_url
 from support.cookie_jars import make_jar
 
-from downloadd.errors import DomainBlockedError, RemoteError, TooManyRedirectsError
+from downloadd.config import ProxyConfig
+from downloadd.errors import DomainBlockedError, NetworkError, RemoteError, TooManyRedirectsError
 from downloadd.origin.authentication import ProtectionSpaces
 from downloadd.origin.exchange import Exchange
+from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
 from downloadd.request_fields import Credentials, Method, RequestFields
 
@@ -26,10 +28,12 @@ def exchange(
     given: RequestFields | None = None,
     spaces: ProtectionSpaces | None = None,
     by_host: dict[str, RequestFields] | None = None,
+    proxies: OriginProxies | None = None,
 ) -> Exchange:
     return Exchange(
         allowed_url(url),
         policy=Policy(),
+        proxies=proxies or OriginProxies(),
         spaces=spaces or ProtectionSpaces(make_nonce=lambda: "c"),
         by_host=by_host or {},
         cookies=make_jar(),
@@ -151,3 +155,26 @@ def test_a_known_nonce_is_used_at_once_and_the_next_one_after_it() -> None:
     assert (authorization(exchange(given=other, spaces=spaces)) or "").startswith("Basic ")
     elsewhere = exchange("https://a.example:8443/f", given=given, spaces=spaces)
     assert (authorization(elsewhere) or "").startswith("Basic ")
+
+
+def test_the_proxy_is_that_of_the_download_or_of_each_host() -> None:
+    proxies = OriginProxies(
+        (
+            ProxyConfig(name="office", url="http://proxy.example:3128", hosts=("b.example",)),
+            ProxyConfig(name="abroad", url="socks5h://127.0.0.1", hosts=()),
+        )
+    )
+
+    def name(made: Exchange) -> str | None:
+        proxy = made.next_request().proxy
+        return None if proxy is None else proxy.name
+
+    by_host = exchange(proxies=proxies)
+    named = exchange(given=RequestFields(proxy="abroad"), proxies=proxies)
+    assert (name(by_host), name(named)) == (None, "abroad")
+    for made in (by_host, named):
+        made.must_continue(302, lines(Location="https://b.example/"))
+    assert (name(by_host), name(named)) == ("office", "abroad")
+    with pytest.raises(NetworkError, match="not configured any more") as caught:
+        exchange(given=RequestFields(proxy="gone"), proxies=proxies).next_request()
+    assert not caught.value.transient

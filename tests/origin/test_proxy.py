@@ -17,9 +17,12 @@ from support.scripted_resolver import ScriptedResolver
 from downloadd.clock import SystemClock
 from downloadd.errors import DomainBlockedError, NetworkError, NetworkErrorKind
 from downloadd.origin.client import OriginClient
-from downloadd.origin.dialer import ConnectionOptions
-from downloadd.origin.proxy import ProxyScheme, ProxyServer, Target, proxy_authorization
+from downloadd.origin.connection_options import ConnectionOptions
+from downloadd.origin.proxy import Target, proxy_authorization
 from downloadd.policy.addresses import AddressRules
+from downloadd.policy.origin_proxies import Proxy
+from downloadd.policy.proxy_url import ProxyUrl
+from downloadd.request_fields import Credentials
 
 pytestmark = pytest.mark.system
 
@@ -38,11 +41,15 @@ async def open_client(
         yield client
 
 
-def make_proxy(scheme: ProxyScheme, port: int, **fields: object) -> ProxyServer:
-    return ProxyServer(name="office", scheme=scheme, host="127.0.0.1", port=port, **fields)  # type: ignore[arg-type]
+def make_proxy(
+    scheme: str, port: int, *, user: str = "", password: str = "", is_resolver: bool = False, name: str = "office"
+) -> Proxy:
+    credentials = Credentials(user=user, password=password) if user else None
+    url = ProxyUrl(scheme=scheme, host="127.0.0.1", port=port, user=credentials)
+    return Proxy(name=name, url=url, is_resolver=is_resolver)
 
 
-def options_for(proxy: ProxyServer, tls: SSLContext | None = None, **options: object) -> ConnectionOptions:
+def options_for(proxy: Proxy, tls: SSLContext | None = None, **options: object) -> ConnectionOptions:
     return ConnectionOptions(tls=tls, proxy=proxy, connect_timeout=5, **options)  # type: ignore[arg-type]
 
 
@@ -61,7 +68,7 @@ async def test_an_http_proxy_is_used(tmp_path: Path, is_tls: bool, user: str) ->
     tls = authority.client_context() if is_tls else None
     async with open_recording_origin(authority.server_context("a.example") if is_tls else None) as origin:
         with run_http_proxy(tmp_path, user=user, password="s3cret") as server:
-            proxy = make_proxy(ProxyScheme.HTTP, server.port, user=user, password="s3cret")
+            proxy = make_proxy("http", server.port, user=user, password="s3cret")
             async with open_client() as client:
                 url = f"{'https' if is_tls else 'http'}://a.example:{origin.port}/f"
                 if is_tls:
@@ -86,7 +93,7 @@ async def test_a_socks_proxy_is_used(is_tls: bool, user: str) -> None:
     tls = authority.client_context() if is_tls else None
     async with open_recording_origin(authority.server_context("a.example") if is_tls else None) as origin:
         with run_socks_proxy(user=user, password="s3cret") as port:
-            proxy = make_proxy(ProxyScheme.SOCKS5, port, user=user, password="s3cret")
+            proxy = make_proxy("socks5", port, user=user, password="s3cret")
             async with open_client() as client:
                 url = f"{'https' if is_tls else 'http'}://a.example:{origin.port}/f"
                 for _ in range(2):
@@ -99,17 +106,17 @@ async def test_a_proxy_that_resolves_names_gets_the_name(tmp_path: Path) -> None
     with run_socks_proxy() as socks, run_http_proxy(tmp_path) as http:
         async with open_client(["10.0.0.1"]) as client:
             for proxy in (
-                make_proxy(ProxyScheme.SOCKS5H, socks, resolves_names=True),
-                make_proxy(ProxyScheme.HTTP, http.port, resolves_names=True),
+                make_proxy("socks5h", socks, is_resolver=True),
+                make_proxy("http", http.port, is_resolver=True),
             ):
                 with pytest.raises(NetworkError, match="the proxy office"):
                     await fetch(client, "https://nobody.invalid/f", options_for(proxy, Authority().client_context()))
         assert http.requests() == ["CONNECT nobody.invalid:443 HTTP/1.1"]
 
 
-@pytest.mark.parametrize("scheme", [ProxyScheme.HTTP, ProxyScheme.SOCKS5])
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
 @pytest.mark.parametrize("is_tls", [False, True])
-async def test_the_policy_holds_for_the_target_before_the_proxy_is_asked(scheme: ProxyScheme, is_tls: bool) -> None:
+async def test_the_policy_holds_for_the_target_before_the_proxy_is_asked(scheme: str, is_tls: bool) -> None:
     asked = []
 
     async def record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -122,15 +129,15 @@ async def test_the_policy_holds_for_the_target_before_the_proxy_is_asked(scheme:
     assert asked == []
 
 
-@pytest.mark.parametrize("scheme", ProxyScheme)
-async def test_the_policy_holds_for_the_proxy(scheme: ProxyScheme) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
+async def test_the_policy_holds_for_the_proxy(scheme: str) -> None:
     async with open_client(["8.8.8.8"], rules=AddressRules()) as client:
         with pytest.raises(DomainBlockedError, match="proxy office is at an address that is not allowed; add it to"):
             await fetch(client, "http://a.example/f", options_for(make_proxy(scheme, 1)))
 
 
 async def test_the_name_of_a_proxy_that_is_unknown_is_its_own_error() -> None:
-    proxy = ProxyServer(name="office", scheme=ProxyScheme.HTTP, host="proxy.example", port=1)
+    proxy = Proxy(name="office", url=ProxyUrl(scheme="http", host="proxy.example", port=1), is_resolver=False)
     async with open_client(["127.0.0.1"], []) as client:
         with pytest.raises(NetworkError, match="the name of the proxy office could not be resolved"):
             await fetch(client, "http://a.example/f", options_for(proxy))
@@ -143,14 +150,14 @@ async def test_a_wrong_password_is_a_permanent_error_that_names_the_setting(tmp_
         run_socks_proxy(user="someone", password="right") as socks,
     ):
         async with open_client() as client:
-            for scheme, port in ((ProxyScheme.HTTP, http.port), (ProxyScheme.SOCKS5, socks)):
+            for scheme, port in (("http", http.port), ("socks5", socks)):
                 proxy = make_proxy(scheme, port, user=user, password="wr0ng")
                 # Without a tunnel, tinyproxy's answer to a wrong password looks like one of the origin.
                 for tls in (Authority().client_context(), *(() if user else (None,))):
                     with pytest.raises(NetworkError, match="the proxy office") as caught:
                         await fetch(client, f"http{'s' if tls else ''}://127.0.0.1:1/f", options_for(proxy, tls))
                     assert "wr0ng" not in caught.value.detail
-                    if scheme is ProxyScheme.HTTP:
+                    if scheme == "http":
                         assert caught.value.permanent
                         assert "[[proxies]]" in caught.value.detail
 
@@ -180,7 +187,7 @@ async def test_a_proxy_is_reached_by_tls_also_for_origins_with_tls() -> None:
         serve_tls(connect, authority.server_context()) as port,
         open_client() as client,
     ):
-        proxy = make_proxy(ProxyScheme.HTTPS, port)
+        proxy = make_proxy("https", port)
         options = options_for(proxy, authority.client_context(), proxy_tls=authority.client_context())
         for _ in range(2):
             assert await fetch(client, f"https://a.example:{origin.port}/f", options) == 200
@@ -229,7 +236,7 @@ def answer_with(data: bytes) -> Handler:
 )
 async def test_a_wrong_answer_to_connect_is_an_error_of_the_proxy(data: bytes, message: str, permanent: bool) -> None:
     async with serve_raw(answer_with(data)) as port, open_client() as client:
-        options = options_for(make_proxy(ProxyScheme.HTTP, port), Authority().client_context())
+        options = options_for(make_proxy("http", port), Authority().client_context())
         with pytest.raises(NetworkError, match=f"the proxy office .*{message}") as caught:
             await fetch(client, "https://a.example/f", options)
         assert (caught.value.kind, caught.value.permanent) == (NetworkErrorKind.CONNECT, permanent)
@@ -241,11 +248,11 @@ async def test_a_wrong_answer_to_connect_is_an_error_of_the_proxy(data: bytes, m
 async def test_a_wrong_answer_of_a_socks_proxy_is_its_error(data: bytes) -> None:
     async with serve_raw(answer_with(data)) as port, open_client() as client:
         with pytest.raises(NetworkError, match="the proxy office"):
-            await fetch(client, "http://a.example/f", options_for(make_proxy(ProxyScheme.SOCKS5, port)))
+            await fetch(client, "http://a.example/f", options_for(make_proxy("socks5", port)))
 
 
-@pytest.mark.parametrize("scheme", [ProxyScheme.HTTP, ProxyScheme.SOCKS5])
-async def test_a_proxy_that_hangs_ends_with_the_timeout(scheme: ProxyScheme) -> None:
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+async def test_a_proxy_that_hangs_ends_with_the_timeout(scheme: str) -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()
 
@@ -257,8 +264,8 @@ async def test_a_proxy_that_hangs_ends_with_the_timeout(scheme: ProxyScheme) -> 
             await fetch(client, "https://a.example/f", options)
 
 
-@pytest.mark.parametrize("scheme", [ProxyScheme.HTTP, ProxyScheme.SOCKS5])
-async def test_a_proxy_that_is_not_there_is_named(scheme: ProxyScheme) -> None:
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+async def test_a_proxy_that_is_not_there_is_named(scheme: str) -> None:
     async with open_client() as client:
         with pytest.raises(NetworkError, match=r"the proxy office could not be .*Connection refused"):
             await fetch(client, "http://a.example/f", options_for(make_proxy(scheme, 1)))
@@ -267,20 +274,20 @@ async def test_a_proxy_that_is_not_there_is_named(scheme: ProxyScheme) -> None:
 async def test_a_407_to_a_request_without_tunnel_is_an_error_of_the_proxy() -> None:
     answer = answer_with(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
     async with serve_raw(answer) as port, open_client() as client:
-        proxy = make_proxy(ProxyScheme.HTTP, port, user="u", password="p4ss")
+        proxy = make_proxy("http", port, user="u", password="p4ss")
         with pytest.raises(NetworkError, match=r"office refused its user and password; set them in \[\[proxies\]\]"):
             await fetch(client, "http://a.example/f", options_for(proxy))
 
 
 def test_no_password_is_shown() -> None:
-    proxy = make_proxy(ProxyScheme.HTTP, 3128, user="u", password="p4ss")
+    proxy = make_proxy("http", 3128, user="u", password="p4ss")
     assert "p4ss" not in repr(proxy)
     assert "p4ss" not in repr(options_for(proxy))
 
 
 def test_a_user_name_may_have_any_characters() -> None:
-    assert proxy_authorization(make_proxy(ProxyScheme.HTTP, 1)) is None
-    value = proxy_authorization(make_proxy(ProxyScheme.HTTP, 1, user="ü", password="a:b"))
+    assert proxy_authorization(make_proxy("http", 1)) is None
+    value = proxy_authorization(make_proxy("http", 1, user="ü", password="a:b"))
     assert value == "Basic w7w6YTpi"
 
 

@@ -18,7 +18,7 @@ def test_the_settings_are_those_of_the_configuration_and_its_files(tmp_path: Pat
         credentials=(CredentialConfig(host="a.example", user="u"),),
         downloads=DownloadsConfig(allowed_domains=("a.example",), netrc=str(netrc)),
     )
-    settings = OriginSettings.load(config)
+    settings = OriginSettings.load(config, {})
     assert settings.policy.check_url("https://a.example/").host == "a.example"
     with pytest.raises(DomainBlockedError):
         settings.policy.check_url("https://b.example/")
@@ -30,4 +30,13 @@ def test_the_settings_are_those_of_the_configuration_and_its_files(tmp_path: Pat
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, setting: str) -> None:
     config = Config(downloads=replace(DownloadsConfig(), **{setting: str(tmp_path / "missing")}))
     with pytest.raises(StartupError, match=f"{setting}: .*missing: cannot be read"):
-        OriginSettings.load(config)
+        OriginSettings.load(config, {})
+
+
+def test_a_variable_that_cannot_be_used_is_named_if_it_is_used() -> None:
+    environment = {"https_proxy": "ftp://user:hush4711@proxy/"}
+    assert OriginSettings.load(Config(), environment).proxies.names == frozenset()
+    config = Config(downloads=DownloadsConfig(proxy_from_environment=True))
+    with pytest.raises(StartupError, match=r"proxy_from_environment: https_proxy: must begin with") as caught:
+        OriginSettings.load(config, environment)
+    assert "hush4711" not in caught.value.message

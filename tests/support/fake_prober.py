@@ -42,7 +42,7 @@ class FakeProber:
         self.cancelled = 0
 
     async def probe(self, request: DownloadRequest) -> ProbeResult:
-        admit_probe(request)
+        admit_probe(request, ())
         self.requests.append(request)
         try:
             await self.proceed.wait()

@@ -8,9 +8,9 @@ from downloadd.request_fields import Method
 
 def get_request(url: str, *fields: tuple[str, str]) -> OriginRequest:
     """Return a request for a representation."""
-    return OriginRequest(method=Method.GET, url=allowed_url(url), fields=list(fields), body=None)
+    return OriginRequest(method=Method.GET, url=allowed_url(url), fields=list(fields), body=None, proxy=None)
 
 
 def post_request(url: str, body: bytes | None) -> OriginRequest:
     """Return a request with a body."""
-    return OriginRequest(method=Method.POST, url=allowed_url(url), fields=[], body=body)
+    return OriginRequest(method=Method.POST, url=allowed_url(url), fields=[], body=body, proxy=None)

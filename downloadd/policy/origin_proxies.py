@@ -1,0 +1,124 @@
+"""Selection of the proxy for a request to an origin.
+
+A download may name a proxy; otherwise the first one of the configuration whose hosts include that of the URL is used,
+and then that of the environment, if the configuration allows it. Pure: no I/O; the variables come from the caller.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Self
+
+import msgspec
+
+from downloadd.config import Config, ProxyConfig
+from downloadd.errors import NetworkError, StartupError
+from downloadd.policy.domains import DomainRules
+from downloadd.policy.environment_proxies import EnvironmentProxies
+from downloadd.policy.proxy_url import ProxyUrl, parse_proxy_url
+from downloadd.policy.url import ParsedUrl
+from downloadd.request_fields import Credentials
+
+ALL_HOSTS: Final = "*"
+"""Entry of `hosts` that stands for every host."""
+
+
+class Proxy(msgspec.Struct, frozen=True, kw_only=True):
+    """The proxy of a request."""
+
+    name: str
+    """In the configuration; empty for one of the environment."""
+    url: ProxyUrl
+    is_resolver: bool
+    """True if the proxy alone resolves names of origins, so that the rules for addresses do not apply to them."""
+
+
+class ProxyHosts:
+    """Hosts that a proxy is for."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """Parse the patterns: those of `DomainRules`, and `*` for all hosts.
+
+        Raises:
+            ValueError: one of them is malformed; says which and why.
+        """
+        given = set(patterns)
+        self._includes_all = ALL_HOSTS in given
+        domains = given - {ALL_HOSTS}
+        self._rules = DomainRules(domains) if domains else None
+
+    def includes(self, host: str) -> bool:
+        """Return True if a host, in the spelling of `parse_host`, is among them."""
+        return self._includes_all or (self._rules is not None and self._rules.allows_host(host))
+
+
+class OriginProxies:
+    """The configured proxies, and those of the environment."""
+
+    def __init__(
+        self,
+        proxies: Sequence[ProxyConfig] = (),
+        *,
+        environment: EnvironmentProxies | None = None,
+        resolves_at_proxy: bool = False,
+    ) -> None:
+        """Take the proxies in the order of the configuration.
+
+        Args:
+            proxies: their settings.
+            environment: the proxies of the environment; None if they are not used.
+            resolves_at_proxy: True for `downloads.proxy_dns = "proxy"`.
+
+        Raises:
+            ValueError: a URL or a host is malformed; says why.
+        """
+        self._resolves_at_proxy = resolves_at_proxy
+        self._environment = environment
+        self._proxies = {each.name: self._make(each.name, _with_user(each)) for each in proxies}
+        self._hosts = [(ProxyHosts(each.hosts), self._proxies[each.name]) for each in proxies]
+
+    @classmethod
+    def from_config(cls, config: Config, environment: Mapping[str, str]) -> Self:
+        """Return the proxies of a configuration; `environment` are the variables of the process.
+
+        Raises:
+            StartupError: a variable is used and malformed; says which and why.
+        """
+        downloads = config.downloads
+        try:
+            from_environment = EnvironmentProxies(environment) if downloads.proxy_from_environment else None
+        except ValueError as error:
+            raise StartupError(f"downloads.proxy_from_environment: {error}") from error
+        return cls(config.proxies, environment=from_environment, resolves_at_proxy=downloads.proxy_dns == "proxy")
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names that a download may state."""
+        return frozenset(self._proxies)
+
+    def select_proxy(self, url: ParsedUrl, requested_name: str | None) -> Proxy | None:
+        """Return the proxy for a request; None for a direct connection.
+
+        Args:
+            url: URL of the request; after a redirect, its target.
+            requested_name: the proxy that the download names; it is used for all hosts.
+
+        Raises:
+            NetworkError: no proxy of that name is configured any more.
+        """
+        if requested_name is not None:
+            if requested_name not in self._proxies:
+                raise NetworkError("the proxy that the download names is not configured any more", permanent=True)
+            return self._proxies[requested_name]
+        for hosts, proxy in self._hosts:
+            if hosts.includes(url.host):
+                return proxy
+        found = None if self._environment is None else self._environment.select(url)
+        return None if found is None else self._make("", found)
+
+    def _make(self, name: str, url: ProxyUrl) -> Proxy:
+        return Proxy(name=name, url=url, is_resolver=self._resolves_at_proxy or url.scheme == "socks5h")
+
+
+def _with_user(config: ProxyConfig) -> ProxyUrl:
+    url = parse_proxy_url(config.url)
+    user = Credentials(user=config.user, password=config.password) if config.user else url.user
+    return msgspec.structs.replace(url, user=user)
