@@ -102,7 +102,7 @@ PURE: Final = (
     *("manager.scheduler", "manager.retry", "manager.stall_detection", "manager.lifecycle", "manager.admission"),
     *("transfer.fields", "transfer.classification", "transfer.progress_meter", "transfer.response_head"),
     *("transfer.representation", "transfer.resume", "transfer.response_facts", "transfer.response_table"),
-    "transfer.samples",
+    *("transfer.samples", "transfer.probe"),
     *("origin.message_head", "origin.framing", "origin.response_parser", "origin.request_head"),
     *("origin.request_headers", "origin.challenges", "origin.authentication", "origin.exchange"),
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from support.origin.origin import Origin
-from support.origin.scripted_response import ScriptedResponse
+from support.origin.scripted_response import ScriptedResponse, redirect
 from support.origin.tls import Authority
 
 from downloadd.errors import NetworkError
@@ -72,6 +72,15 @@ async def test_a_connection_is_reused(session: Session, origin: Origin) -> None:
             pieces: list[bytes] = []
             await read_into(pieces, response.content, -1)
     assert origin.connections == 1
+
+
+async def test_redirects_are_counted(session: Session, origin: Origin) -> None:
+    origin.script("/a", redirect("/b"))
+    origin.script("/b", redirect("/c"))
+    origin.script("/c", ScriptedResponse(size=3))
+    for path, redirects in (("/a", 2), ("/c", 0)):
+        async with session.get(origin.url(path), RangeRequest()) as response:
+            assert (response.redirects, response.url.request_target) == (redirects, "/c")
 
 
 LOOPBACK = Policy(addresses=AddressRules(["127.0.0.0/8"]))
