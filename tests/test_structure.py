@@ -103,7 +103,7 @@ PURE: Final = (
     *("manager.scheduler", "manager.retry", "manager.stall_detection", "manager.lifecycle", "manager.admission"),
     *("transfer.fields", "transfer.classification", "transfer.progress_meter", "transfer.response_head"),
     *("transfer.representation", "transfer.resume", "transfer.response_facts", "transfer.response_table"),
-    "transfer.samples",
+    *("transfer.samples", "transfer.probe"),
     *("origin.message_head", "origin.framing", "origin.response_parser", "origin.request_head"),
     *("origin.request_headers", "origin.challenges", "origin.authentication", "origin.exchange"),
     *("origin.cookies", "origin.cookie_dates"),

@@ -35,7 +35,7 @@ _RANGE_REFUSALS: Final = frozenset({400, 416, 501})
 
 
 class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a download of a URL would find."""
+    """Facts that a download of a URL would find."""
 
     redacted_url: str
     """The URL after redirects, without credentials."""

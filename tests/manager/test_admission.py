@@ -1,5 +1,7 @@
 """Download requests that become downloads."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -231,10 +233,10 @@ def test_a_probe_has_the_checked_parameters_of_a_download() -> None:
     ],
 )
 def test_a_probe_with_a_parameter_that_cannot_be_used_is_refused(
-    parameters: dict[str, object], kind: type[DownloadError], detail: str
+    parameters: dict[str, Any], kind: type[DownloadError], detail: str
 ) -> None:
     with pytest.raises(kind, match=detail):
-        admit_probe(DownloadRequest(url=URL, directory="", **parameters), {"office"})  # type: ignore[arg-type]
+        admit_probe(DownloadRequest(url=URL, directory="", **parameters), {"office"})
 
 
 def test_a_download_may_name_a_configured_proxy_only() -> None:

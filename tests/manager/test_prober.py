@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -50,8 +50,8 @@ def prober(session: Session) -> Prober:
     return Prober(session, DownloadsConfig)
 
 
-def wanted(url: str, **parameters: object) -> DownloadRequest:
-    return DownloadRequest(url=url, directory="", **parameters)  # type: ignore[arg-type]
+def wanted(url: str, **parameters: Any) -> DownloadRequest:
+    return DownloadRequest(url=url, directory="", **parameters)
 
 
 async def probe(prober: Prober, origin: Origin, *answers: ScriptedResponse, path: str = "/f") -> ProbeResult:

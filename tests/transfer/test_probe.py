@@ -1,4 +1,4 @@
-"""What heads say of a download that has not started: one row of the table for each kind of head."""
+"""Facts that heads state of a download that has not started: one row of the table for each kind of head."""
 
 from typing import Any
 

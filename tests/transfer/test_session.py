@@ -121,6 +121,15 @@ async def test_a_connection_is_reused(session: Session, origin: Origin) -> None:
     assert origin.connections == 1
 
 
+async def test_redirects_are_counted(session: Session, origin: Origin) -> None:
+    origin.script("/a", redirect("/b"))
+    origin.script("/b", redirect("/c"))
+    origin.script("/c", ScriptedResponse(size=3))
+    for path, redirects in (("/a", 2), ("/c", 0)):
+        async with session.get(origin.url(path), RangeRequest()) as response:
+            assert (response.redirects, response.url.request_target) == (redirects, "/c")
+
+
 LOOPBACK = Policy(addresses=AddressRules(["127.0.0.0/8"]))
 
 

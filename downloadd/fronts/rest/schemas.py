@@ -299,7 +299,7 @@ class RemovalResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProbeResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a download of a URL would find."""
+    """Facts that a download of a URL would find."""
 
     url: Annotated[str, Meta(description="URL after redirects, without credentials.")]
     redirects: Annotated[int, Meta(ge=0, description="Number of redirects.")]
