@@ -56,6 +56,7 @@ from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.records.database import UPLOADS_DIRECTORY_NAME
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.reloader import Reloader
 from downloadd.rights import Rights
 from downloadd.service import DownloadService
 from downloadd.storage.local import LocalDestination
@@ -161,7 +162,7 @@ class App:
             self._runner = ApiRunner(api, max_connections=self._max_clients, shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS)
             await self._runner.setup()
             stack.push_async_callback(self._runner.cleanup)
-            self._reloader = _Reloader(
+            self._reloader = Reloader(
                 accounts=accounts, bus=bus, session=session, manager=manager, hooks=self._hooks, retention=retention
             )
             self._stack = stack.pop_all()
@@ -357,47 +358,3 @@ class App:
     def _on_commit(self, rows: int, seconds: float) -> None:
         self.metrics.process.committed(rows, seconds)
         self._hooks.wake()
-
-
-class _Reloader:
-    """The open components that a reload changes."""
-
-    def __init__(
-        self,
-        *,
-        accounts: Accounts,
-        bus: EventBus,
-        session: Session,
-        manager: Manager,
-        hooks: Hooks,
-        retention: HistoryRetention,
-    ) -> None:
-        self._accounts = accounts
-        self._bus = bus
-        self._session = session
-        self._manager = manager
-        self._hooks = hooks
-        self._retention = retention
-
-    def apply(self, config: Config, *, origins: OriginSettings, directories: DirectoryRules) -> None:
-        """Configure all components."""
-        self._accounts.replace(config.users)
-        # Readers of events connect again, and are authenticated again.
-        self._bus.disconnect()
-        self._session.configure(
-            policy=origins.policy,
-            credentials=origins.credentials,
-            stall_timeout=config.downloads.stall_timeout,
-            tls=origins.tls,
-            proxies=origins.proxies,
-            hosts=origins.hosts,
-        )
-        self._manager.configure(
-            policy=origins.policy,
-            proxies=origins.proxies,
-            directories=directories,
-            config=config.downloads,
-            hosts=config.hosts,
-        )
-        self._hooks.configure(config.hooks)
-        self._retention.configure(config.history)

@@ -24,6 +24,7 @@ LAYERS: Final = (
     "client",
     "daemon",
     "app",
+    "reloader",
     "gauges",
     "hooks",
     "fronts",

@@ -13,10 +13,10 @@ from downloadd.clock import Clock
 from downloadd.errors import InsufficientStorageError, StorageError
 from downloadd.import_operation import ImportErrorCode, is_operation_id
 from downloadd.imports.refusal import ImportRefusedError
+from downloadd.storage.disk_space import DiskSpace, measure_disk_space
 from downloadd.storage.free_space import FreeSpace
 from downloadd.storage.os_errors import FULL_ERRNOS
 from downloadd.storage.reclaim import Reclaim, reclaim_nothing, with_reclaimed_space
-from downloadd.storage.root import DiskSpace, measure_disk_space
 
 log = structlog.get_logger()
 

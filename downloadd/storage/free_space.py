@@ -9,7 +9,7 @@ import msgspec
 
 from downloadd.clock import Clock
 from downloadd.errors import InsufficientStorageError, SpacePendingError
-from downloadd.storage.root import DiskSpace
+from downloadd.storage.disk_space import DiskSpace
 
 MAX_MEASUREMENT_AGE_SECONDS: Final = 0.5
 """Seconds that a measurement is used; many running downloads share one."""

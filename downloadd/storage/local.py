@@ -41,7 +41,6 @@ from downloadd.storage.root import StorageRoot
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.storage.small_files import SmallFiles
 from downloadd.storage.stored_files import complete_publication, count_bytes, list_directories, open_file
-from downloadd.storage.write_trial import try_writing
 
 READ_CHUNK_BYTES: Final = 1 << 20
 """Bytes of a file that are read at once."""
@@ -95,7 +94,11 @@ class LocalDestination:
             attributes=self._attributes,
             verifier=verifier,
         )
-        self._quotas = Quotas(directory_settings=directory_settings, count_bytes=self._count_bytes, clock=clock)
+        self._quotas = Quotas(
+            directory_settings=directory_settings,
+            count_bytes=lambda top, excluded: count_bytes(self._root, parse_directory(top), excluded),
+            clock=clock,
+        )
         self._reclaim = reclaim
         self._fsync = fsync
         self._min_free = min_free
@@ -278,7 +281,7 @@ class LocalDestination:
             DownloadError: it does not.
         """
         place = parse_directory(directory)
-        await self._threads.run(DiskPool.CALLS, place, self._try_writing, place)
+        await self._threads.run(DiskPool.CALLS, place, self._root.try_writing_in, place)
 
     async def check_free_space(self, needed: int) -> None:
         """Check that `needed` more bytes leave `min_free` bytes free, by a measurement up to half a second old.
@@ -379,14 +382,6 @@ class LocalDestination:
         self.small_files.invalidate()
         self._quotas.invalidate()
 
-    def _try_writing(self, directory: SafeDirectory) -> None:
-        try:
-            with self._root.open_directory(directory) as directory_fd:
-                try_writing(directory_fd)
-        except FileNotFoundError:
-            if directory:
-                self._try_writing(parse_directory(directory.rpartition("/")[0]))
-
     def _delete_part(self, directory: SafeDirectory, name: PartName) -> None:
         self._quotas.subtract(directory, delete_part(self._root, directory, name))
 
@@ -408,6 +403,3 @@ class LocalDestination:
         with self._root.open_directory(directory) as directory_fd:
             self._publisher.sync(directory_fd)
         return True
-
-    def _count_bytes(self, directory: str, excluded: frozenset[str]) -> int:
-        return count_bytes(self._root, parse_directory(directory), excluded)

@@ -15,14 +15,13 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
-import msgspec
-
 from downloadd.directory_settings import DirectorySettings
 from downloadd.errors import StorageAwayError, StorageError, StorageRootMissingError
 from downloadd.root_identity import RootIdentity
 from downloadd.storage.attributes import FileAttributes
+from downloadd.storage.disk_space import DiskSpace, measure_disk_space
 from downloadd.storage.disk_sync import DiskSync
-from downloadd.storage.names import SafeDirectory
+from downloadd.storage.names import SafeDirectory, parse_directory
 from downloadd.storage.os_errors import Cause, find_cause
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.storage.write_trial import detect_invalid_name, try_writing
@@ -32,23 +31,12 @@ _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CL
 _DIRECTORY_MODE: Final = 0o777
 """Mode of a directory that is made, before the umask or the default access control list of its parent."""
 
-UNSTATED_BYTES: Final = 2**63 - 1
-"""Space of a file system that states none (some FUSE programs, a tmpfs without a limit): it is full when it says so."""
 
 LOCK_TIMEOUT_SECONDS: Final = 3.0
 """Seconds that a start waits for the lock of the root: the process of a killed daemon may have to finish a call."""
 
 LOCK_POLL_SECONDS: Final = 0.05
 """Seconds between two tries."""
-
-
-class DiskSpace(msgspec.Struct, frozen=True, kw_only=True):
-    """Space of a file system."""
-
-    free: int
-    """Bytes that an unprivileged process can still write."""
-    capacity: int
-    """Size of the file system in bytes."""
 
 
 class StorageRoot:
@@ -136,6 +124,19 @@ class StorageRoot:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def try_writing_in(self, directory: SafeDirectory) -> None:
+        """Try to write in a directory, or in the nearest above it that is there.
+
+        Raises:
+            OSError: it takes no writes.
+        """
+        try:
+            with self.open_directory(directory) as directory_fd:
+                try_writing(directory_fd)
+        except FileNotFoundError:
+            if directory:
+                self.try_writing_in(parse_directory(directory.rpartition("/")[0]))
 
     @contextmanager
     def open_directory(self, path: SafeDirectory, *, create: bool = False) -> Iterator[int]:
@@ -375,19 +376,6 @@ def _unusable_reason(error: OSError) -> str:
             return "it is not a directory"
         case _:
             return error.strerror or type(error).__name__
-
-
-def measure_disk_space(path: int | os.PathLike[str]) -> DiskSpace:
-    """Return the space of the file system of a path or descriptor; `UNSTATED_BYTES` if it does not state it."""
-    try:
-        space = os.statvfs(path)
-    except OSError as error:
-        if error.errno not in {errno.ENOSYS, errno.EOPNOTSUPP}:
-            raise
-        return DiskSpace(free=UNSTATED_BYTES, capacity=UNSTATED_BYTES)
-    if not space.f_blocks:
-        return DiskSpace(free=UNSTATED_BYTES, capacity=UNSTATED_BYTES)
-    return DiskSpace(free=space.f_bavail * space.f_frsize, capacity=space.f_blocks * space.f_frsize)
 
 
 def directory_mode(mode: int) -> int:

@@ -14,7 +14,7 @@ from downloadd.errors import InsufficientStorageError, StorageError
 from downloadd.import_operation import ImportErrorCode
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.uploads import UploadStore
-from downloadd.storage.root import DiskSpace
+from downloadd.storage.disk_space import DiskSpace
 
 ID = "a" * 17
 

@@ -24,9 +24,10 @@ from downloadd.metrics import KeptUsage
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.request_fields import Credentials
 from downloadd.states import State
+from downloadd.storage.disk_space import DiskSpace
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
-from downloadd.storage.root import DiskSpace, StorageRoot
+from downloadd.storage.root import StorageRoot
 from downloadd.transfer.resume import OVERLAP_BYTES
 
 pytestmark = pytest.mark.system

@@ -21,7 +21,7 @@ from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import State, WaitReason
-from downloadd.storage.root import DiskSpace
+from downloadd.storage.disk_space import DiskSpace
 
 SIZE = 200_000
 WHOLE = expected_bytes(0, 0, SIZE)

@@ -21,8 +21,8 @@ from downloadd.manager.outcomes import must_start_over
 from downloadd.manager.run import StopReason
 from downloadd.records.protocol import HistoryFilter, WaitingDownload
 from downloadd.states import State
+from downloadd.storage.disk_space import DiskSpace
 from downloadd.storage.names import parse_filename
-from downloadd.storage.root import DiskSpace
 
 
 async def test_a_transient_failure_is_deferred_for_as_long_as_the_host_asks(parts: RunParts) -> None:

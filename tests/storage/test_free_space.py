@@ -12,6 +12,7 @@ from support.clocks import ManualClock
 
 from downloadd.clock import SystemClock
 from downloadd.errors import InsufficientStorageError, SpacePendingError
+from downloadd.storage.disk_space import DiskSpace
 from downloadd.storage.free_space import (
     MAX_MEASUREMENT_AGE_SECONDS,
     FreeSpace,
@@ -20,7 +21,6 @@ from downloadd.storage.free_space import (
     missing_bytes,
 )
 from downloadd.storage.local import LocalDestination
-from downloadd.storage.root import DiskSpace
 
 sizes = st.integers(min_value=0, max_value=2**62)
 

@@ -13,8 +13,9 @@ from support.refusing_disk import RefusingDisk
 
 from downloadd.errors import StorageAwayError, StorageError, StorageRootMissingError
 from downloadd.root_identity import RootIdentity
+from downloadd.storage.disk_space import UNSTATED_BYTES
 from downloadd.storage.names import ROOT_MARKER_NAME, SafeDirectory, parse_directory
-from downloadd.storage.root import UNSTATED_BYTES, StorageRoot
+from downloadd.storage.root import StorageRoot
 from downloadd.storage.root_verifier import RootVerifier
 
 

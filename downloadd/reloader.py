@@ -1,0 +1,56 @@
+"""Configuration of open components after a reload."""
+
+from downloadd.config import Config
+from downloadd.events import EventBus
+from downloadd.fronts.rest.auth import Accounts
+from downloadd.hooks.hooks import Hooks
+from downloadd.manager.history_retention import HistoryRetention
+from downloadd.manager.manager import Manager
+from downloadd.origin.settings import OriginSettings
+from downloadd.policy.directories import DirectoryRules
+from downloadd.transfer.session import Session
+
+
+class Reloader:
+    """The open components that a reload changes."""
+
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        bus: EventBus,
+        session: Session,
+        manager: Manager,
+        hooks: Hooks,
+        retention: HistoryRetention,
+    ) -> None:
+        """Take the components."""
+        self._accounts = accounts
+        self._bus = bus
+        self._session = session
+        self._manager = manager
+        self._hooks = hooks
+        self._retention = retention
+
+    def apply(self, config: Config, *, origins: OriginSettings, directories: DirectoryRules) -> None:
+        """Configure all components."""
+        self._accounts.replace(config.users)
+        # Readers of events connect again, and are authenticated again.
+        self._bus.disconnect()
+        self._session.configure(
+            policy=origins.policy,
+            credentials=origins.credentials,
+            stall_timeout=config.downloads.stall_timeout,
+            tls=origins.tls,
+            proxies=origins.proxies,
+            hosts=origins.hosts,
+        )
+        self._manager.configure(
+            policy=origins.policy,
+            proxies=origins.proxies,
+            directories=directories,
+            config=config.downloads,
+            hosts=config.hosts,
+        )
+        self._hooks.configure(config.hooks)
+        self._retention.configure(config.history)
