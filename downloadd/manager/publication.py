@@ -60,8 +60,10 @@ class Publication:
         # The name is free nearly always, and a check costs as much as a try. A file that may be overwritten is checked.
         if conflict is not Conflict.OVERWRITE:
             row = await self._publish_as(filename, part, download, conflict)
-            if row is not None:
-                return row
+        else:
+            row = await self._publish_held(filename, part, download)
+        if row is not None:
+            return row
         while True:
             name = await self._destination.reserve_name(
                 directory=download.request.directory, filename=filename, conflict=conflict
@@ -85,23 +87,15 @@ class Publication:
 
     async def _publish_as(self, name: SafeName, part: Part, download: Download, conflict: Conflict) -> Download | None:
         """Return the completed row of a download that is published as `name`; None when the name is taken."""
-        row = replace(download, filename=name)
-        if part.is_held and conflict is not Conflict.OVERWRITE and not self._is_alone:
-            file = self._destination.small_files.make(part, name, last_modified=download.progress.last_modified)
-            try:
-                self._is_batched = True
-                return await self._small_files.publish(file, row)
-            except UnsuitableError:
-                self._is_alone = True
-            except asyncio.CancelledError:
-                self.is_interrupted = True
-                raise
-            finally:
-                self._is_batched = False
+        if conflict is not Conflict.OVERWRITE:
+            ended = await self._publish_held(name, part, download)
+            if ended is not None or (part.is_held and not self._is_alone):
+                return ended
         # The recovery after a crash takes a missing part file for a published one.
         await part.write_held()
         # Recorded before the rename, so that a file that has its name is never fetched again.
-        self.attempted = row = await self._save(row.with_progress(publishing=True).with_result(file_identity=None))
+        named = replace(download.with_progress(publishing=True).with_result(file_identity=None), filename=name)
+        self.attempted = row = await self._save(named)
         published = await part.publish(
             name, replace=conflict is Conflict.OVERWRITE, last_modified=download.progress.last_modified
         )
@@ -109,6 +103,26 @@ class Publication:
         if not published:
             return None
         return lifecycle.mark_completed(row, now=self._clock.wall()).with_result(file_identity=part.file_identity)
+
+    async def _publish_held(self, name: SafeName, part: Part, download: Download) -> Download | None:
+        """Publish a held file as `name` together with others; return its recorded end.
+
+        None: the name is taken, or the file is not held or must be published alone.
+        """
+        if not part.is_held or self._is_alone:
+            return None
+        file = self._destination.small_files.make(part, name, last_modified=download.progress.last_modified)
+        self._is_batched = True
+        try:
+            return await self._small_files.publish(file, replace(download, filename=name))
+        except UnsuitableError:
+            self._is_alone = True
+            return None
+        except asyncio.CancelledError:
+            self.is_interrupted = True
+            raise
+        finally:
+            self._is_batched = False
 
 
 async def is_published(destination: Destination, row: Download) -> bool:

@@ -101,18 +101,41 @@ class SmallPublications:
         await self._tasks.cancel()
 
     async def _write_batches(self) -> None:
-        batch: list[_Publication] = []
         try:
             while self._queue:
                 batch = self._take_batch()
-                await self._watch(self._destination.small_files.write([publication.file for publication in batch]))
-                self._tasks.spawn(self._publish(batch))
+                if await self._settle(batch, self._write(batch)):
+                    self._tasks.spawn(self._publish(batch))
         except asyncio.CancelledError:
-            for publication in (*batch, *self._queue):
+            for publication in self._queue:
                 publication.published.cancel()
             raise
         finally:
             self._is_writing = False
+
+    async def _publish(self, batch: Sequence[_Publication]) -> None:
+        await self._settle(batch, self._record_and_link(batch))
+
+    async def _settle(self, batch: Sequence[_Publication], work: Coroutine[object, object, None]) -> bool:
+        """Do work for a batch; end all of it and return False if that fails."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            for publication in batch:
+                publication.published.cancel()
+            raise
+        except Exception as error:
+            log.exception("small_files_failed", files=len(batch))
+            for publication in batch:
+                publication.set_error(error)
+            return False
+        return True
+
+    async def _write(self, batch: Sequence[_Publication]) -> None:
+        await self._watch(self._destination.small_files.write([publication.file for publication in batch]))
+
+    async def _record_and_link(self, batch: Sequence[_Publication]) -> None:
+        await self._link(await self._record_names(_written(batch)))
 
     async def _watch(self, work: Coroutine[object, object, T]) -> T:
         """Return the result of work on the disk. While it takes too long, the files in the queue are refused."""
@@ -139,18 +162,6 @@ class SmallPublications:
             batch.append(self._queue.popleft())
             size += batch[-1].file.size
         return batch
-
-    async def _publish(self, batch: Sequence[_Publication]) -> None:
-        try:
-            await self._link(await self._record_names(_written(batch)))
-        except asyncio.CancelledError:
-            for publication in batch:
-                publication.published.cancel()
-            raise
-        except Exception as error:
-            log.exception("small_files_failed", files=len(batch))
-            for publication in batch:
-                publication.set_error(error)
 
     async def _record_names(self, batch: Sequence[_Publication]) -> Sequence[_Publication]:
         """Record names and identities before files have their names; return the publications that may go on."""

@@ -8,6 +8,7 @@ import contextlib
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,11 @@ def moved_away(daemon: DaemonProcess) -> Iterator[None]:
         away.rename(daemon.state)
 
 
+async def all_are_received(daemon: DaemonProcess, count: int) -> bool:
+    """Return True if so many downloads wait for the records with all of their bytes."""
+    return [entry["status"] for entry in await daemon.active()] == ["verifying"] * count
+
+
 AWAY = pytest.mark.parametrize("away", [locked, moved_away])
 
 
@@ -212,7 +218,7 @@ async def test_unavailable_records_fail_no_download_and_start_none_twice(
     assert restartable.client is not None
     with away(restartable):
         release.set()
-        await wait_until(lambda: len(restartable.part_files()) == len(paths))
+        await wait_until(partial(all_are_received, restartable, len(paths)))
         for _ in range(2):
             async with restartable.client.get(
                 f"{restartable.url}/d", params={"download": origin.url("/later")}
@@ -242,7 +248,7 @@ async def test_the_daemon_stops_in_time_while_its_records_are_unavailable(
     await origin.wait_requested("/f")
     with away(restartable):
         release.set()
-        await wait_until(restartable.part_files)
+        await wait_until(partial(all_are_received, restartable, 1))
         # A stop that exceeds its time limit would be logged.
         assert await restartable.stop() == 0
     await restartable.start()

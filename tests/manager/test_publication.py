@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from records.contract import ManualClock
+from records.contract import ManualClock, claimed, present
 from support.downloads import with_fields
 from support.sample_downloads import sample_download
 
 from downloadd.download import Conflict, Download
+from downloadd.errors import FileExistsAlreadyError
 from downloadd.manager.publication import Publication, select_conflict
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.records.sqlite import SqliteRecords
@@ -63,11 +64,14 @@ def download(conflict: Conflict, *, filename: str = "f", requested: bool = True)
     )
 
 
-async def publish(publication: Publication, destination: LocalDestination, row: Download) -> Download | None:
+async def publish(
+    publication: Publication, destination: LocalDestination, row: Download, *, is_held: bool = False
+) -> Download | None:
     part = await destination.open_part(
         directory="d", filename=parse_filename(row.filename), download_id=row.id, epoch=1, existing=None
     )
-    await part.write([NEW], part.size)
+    await part.write([NEW], part.size, is_last=is_held)
+    assert part.is_held is is_held
     try:
         return await publication.publish(part, row)
     finally:
@@ -109,6 +113,38 @@ async def test_a_taken_name_is_handled_as_requested(
     assert (root / "d/f").read_bytes() == old
     if name is not None:
         assert (root / "d" / name).read_bytes() == NEW
+
+
+@pytest.mark.parametrize("conflict", list(Conflict))
+@pytest.mark.parametrize("is_taken", [False, True])
+async def test_a_file_in_memory_gets_the_same_name_as_others(
+    publication: Publication,
+    destination: LocalDestination,
+    records: SqliteRecords,
+    root: Path,
+    saved: list[Download],
+    conflict: Conflict,
+    is_taken: bool,
+) -> None:
+    (root / "d").mkdir()
+    if is_taken:
+        (root / "d/f").write_bytes(OLD)
+    held = await claimed(records, with_fields(download(conflict), state=State.QUEUED))
+    row = with_fields(held, state=State.VERIFYING, total=len(NEW))
+    if is_taken and conflict is Conflict.ERROR:
+        with pytest.raises(FileExistsAlreadyError):
+            await publish(publication, destination, row, is_held=True)
+        return
+    ended = await publish(publication, destination, row, is_held=True)
+    name = {Conflict.RENAME: "f (1)", Conflict.OVERWRITE: "f", Conflict.SKIP: None}[conflict] if is_taken else "f"
+    assert (ended and ended.filename) == name
+    # The outcome of the run removes the part file of one that is skipped.
+    assert {path.name for path in (root / "d").iterdir() if not path.name.startswith(".")} == {"f", name or "f"}
+    assert (root / "d/f").read_bytes() == (OLD if is_taken and conflict is not Conflict.OVERWRITE else NEW)
+    # Only one that replaces another file has a part file, whose row this run writes alone.
+    assert len(saved) == (is_taken and conflict is Conflict.OVERWRITE)
+    if ended is not None and not saved:
+        assert ended == await present(records, row.id)
 
 
 async def test_no_two_downloads_get_the_same_name(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from records.contract import ManualClock, claimed, present, sample_download
+from structlog.testing import capture_logs
 from support.downloads import with_fields
 from support.waiting import wait_until
 
@@ -174,6 +175,49 @@ async def test_a_row_that_cannot_be_recorded_fails_its_download_only(
     assert good.state is State.COMPLETED
     assert isinstance(bad, InsufficientStorageError)
     assert parts.files() == {"good": b"bytes"}
+
+
+@pytest.mark.parametrize("method", ["write", "link"])
+async def test_an_unexpected_error_ends_its_batch_and_no_other(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    first, second = await parts.make("first"), await parts.make("second")
+    call = getattr(parts.destination.small_files, method)
+
+    async def fail_once(files: Sequence[SmallFile]) -> Any:
+        monkeypatch.setattr(parts.destination.small_files, method, call)
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(parts.destination.small_files, method, fail_once)
+    with capture_logs() as lines:
+        (failed,) = await parts.publish_all(first)
+    assert isinstance(failed, RuntimeError)
+    assert [line["event"] for line in lines] == ["small_files_failed"]
+    (ended,) = await parts.publish_all(second)
+    assert ended.state is State.COMPLETED
+    await parts.destination.small_files.discard([first[0]])
+
+
+async def test_files_are_published_alone_while_the_disk_does_not_answer(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small_publications, "STUCK_SECONDS", 0.01)
+    made = [await parts.make(f"{number}") for number in range(3)]
+    write, begun, hang = parts.destination.small_files.write, asyncio.Event(), asyncio.Event()
+
+    async def write_later(files: Sequence[SmallFile]) -> None:
+        begun.set()
+        await hang.wait()
+        await write(files)
+
+    monkeypatch.setattr(parts.destination.small_files, "write", write_later)
+    hanging = asyncio.create_task(parts.publish_all(made[0]))
+    await begun.wait()
+    assert [type(error) for error in await parts.publish_all(made[1])] == [UnsuitableError]
+    assert [type(error) for error in await parts.publish_all(made[2])] == [UnsuitableError]
+    hang.set()
+    assert [row.state for row in await hanging] == [State.COMPLETED]
+    assert [row.state for row in await parts.publish_all(made[1])] == [State.COMPLETED]
 
 
 async def test_an_end_is_recorded_as_soon_as_the_records_are_available(
