@@ -282,4 +282,7 @@ def test_a_client_certificate_that_cannot_be_used_is_refused_with_the_reason(
 def test_a_missing_client_certificate_is_named() -> None:
     error = ssl.SSLError(1, "x")
     error.reason = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
-    assert describe_tls_error(error) == "the server requires a client certificate; name one for its host in [[hosts]]"
+    assert describe_tls_error(error) == (
+        "the server refuses the client certificate (certificate required); "
+        "set client_certificate for the host in [[hosts]]"
+    )

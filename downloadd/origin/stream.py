@@ -6,6 +6,7 @@ of its own: bytes stay in the kernel until they are read, so a slow reader slows
 
 import asyncio
 import socket
+from contextlib import suppress
 from ssl import SSLContext, SSLError, SSLSocket, SSLWantReadError, SSLWantWriteError
 from typing import Final
 
@@ -137,6 +138,10 @@ class Stream:
 
     def close(self) -> None:
         """Close the connection; no thread may use the socket."""
+        if isinstance(self.socket, SSLSocket):
+            # The closure alert (RFC 8446, section 6.1); that of the peer is not waited for.
+            with suppress(OSError, ValueError):
+                self.socket.unwrap()
         self.socket.close()
 
     async def _wait(self, *, is_write: bool, timeout: float | None) -> None:

@@ -13,6 +13,7 @@ from support.event_reader import open_event_stream
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin, Request
 from support.origin.scripted_response import ScriptedResponse, error_response, redirect
+from support.proxy_servers import run_http_proxy
 from support.waiting import wait_until
 from support.webhook_receiver import KEY, WebhookReceiver
 
@@ -390,24 +391,30 @@ async def test_a_wrong_password_is_an_error_after_one_answer(daemon: DaemonProce
 # -- proxies -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_download_that_a_proxy_applies_to_never_connects_directly(tmp_path: Path, origin: Origin) -> None:
+async def test_a_download_uses_the_proxy_of_its_host_or_the_one_that_it_names(tmp_path: Path, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=3))
-    async with Origin() as other:
-        other.script("/f", ScriptedResponse(size=3))
-        proxy = f'[[proxies]]\nname = "office"\nurl = "http://u:{SECRET}@127.0.0.1:{other.port}"\nhosts = {{}}\n'
-        config = make_config() + proxy
+    (tmp_path / "proxy").mkdir()
+    with run_http_proxy(tmp_path / "proxy", user="u", password=SECRET) as proxy:
+        table = f'[[proxies]]\nname = "office"\nurl = "http://u:{SECRET}@127.0.0.1:{proxy.port}"\nhosts = {{}}\n'
+        config = make_config() + table
         async with DaemonProcess(tmp_path, config=config.replace("{}", '["127.0.0.1"]')) as daemon:
-            entry = await fetch(daemon, origin.url("/f"))
-            assert entry["error"] == "NETWORK_ERROR"
-            await daemon.reload(config.replace("{}", "[]"))
-            entry = await fetch(daemon, origin.url("/f"), proxy="office")
-            assert entry["error"] == "NETWORK_ERROR"
-            assert origin.connections == 0
             assert (await fetch(daemon, origin.url("/f")))["status"] == "completed"
-            batch = {"downloads": [{"url": origin.url("/f"), "proxy": "home"}]}
-            status, body = await daemon.request("POST", "/api/v1/downloads", json=batch)
-            assert (status, body["downloads"][0]["detail"]) == (
-                400,
-                "proxy: no proxy has this name; configured are office",
-            )
-            assert SECRET not in f"{body} {await daemon.history()} {daemon.log.read_text()}"
+            asked = [f"GET {origin.url('/f')} HTTP/1.1"]
+            assert proxy.requests() == asked
+            await daemon.reload(config.replace("{}", "[]"))
+            assert (await fetch(daemon, origin.url("/f")))["status"] == "completed"
+            assert proxy.requests() == asked
+            assert (await fetch(daemon, origin.url("/f"), proxy="office"))["status"] == "completed"
+            assert proxy.requests() == asked * 2
+            assert SECRET not in daemon.log.read_text()
+        assert all(request.field("Proxy-Authorization") is None for request in origin.requests("/f"))
+
+
+async def test_a_download_whose_proxy_is_away_never_connects_directly(tmp_path: Path, origin: Origin) -> None:
+    origin.script("/f", ScriptedResponse(size=3))
+    table = '[[proxies]]\nname = "office"\nurl = "socks5://127.0.0.1:1"\n'
+    async with DaemonProcess(tmp_path, config=make_config(max_retries=0, retry_for=1) + table) as daemon:
+        entry = await fetch(daemon, origin.url("/f"))
+        assert entry["error"] == "NETWORK_ERROR"
+        assert "the proxy office could not be" in entry["detail"]
+    assert origin.connections == 0

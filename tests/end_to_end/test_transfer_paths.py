@@ -240,33 +240,6 @@ async def test_repeated_kills_lose_and_mix_no_bytes(transfer_path: TransferPath)
     assert transfer_path.daemon.part_files() == []
 
 
-def unread_bytes(port: int) -> int:
-    """Return the bytes in the kernel between a server on this port and its clients (`/proc/net/tcp`)."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    sockets = [row for row in rows if f":{port:04X}" in {row[1][-5:], row[2][-5:]} and row[3] == "01"]
-    return sum(int(size, 16) for row in sockets for size in row[4].split(":"))
-
-
-@pytest.mark.parametrize("parameters", [{}, {"checksum": f"sha-256={expected_sha256(1, 2 * SIZE)}"}])
-async def test_a_late_read_of_one_response_takes_no_bytes_of_the_next(
-    tmp_path: Path, parameters: dict[str, str]
-) -> None:
-    """Reuse a connection when its response has been received but not been written completely."""
-    async with Origin() as origin, DaemonProcess(tmp_path, config=SHORT_TIMEOUTS) as daemon:
-        origin.script("/late", ScriptedResponse(size=400_000))
-        origin.script("/next", ScriptedResponse(size=2 * SIZE, seed=1, rate=4 * MIB, etag='"n"'))
-        late = (await daemon.start_download("d", origin.url("/late"), speed_limit=100_000))["download_id"]
-        await origin.wait_finished("/late")
-        # The daemon has read all bytes from the socket; its buffer waits for the limiter.
-        await wait_until(lambda: unread_bytes(origin.port) == 0)
-        status, _ = await daemon.fetch("d", origin.url("/next"), **parameters)
-        assert status == 201
-        assert origin.requests("/next")[0].connection == origin.requests("/late")[0].connection
-        assert len(origin.requests("/next")) == 1
-        assert (await daemon.wait_until_finished(late))["status"] == "completed"
-        assert daemon.files() == {"d/late": expected_bytes(0, 0, 400_000), "d/next": expected_bytes(1, 0, 2 * SIZE)}
-
-
 async def test_progress_is_reported_during_the_transfer(transfer_path: TransferPath) -> None:
     # Cancelled after enough samples: a slow machine takes fewer in the same time.
     transfer_path.origin.script("/f", transfer_path.answer(size=2_000 * MIB, rate=4 * MIB))

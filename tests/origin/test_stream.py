@@ -169,3 +169,11 @@ async def test_decrypted_bytes_that_wait_are_noticed() -> None:
         assert stream.has_buffered_bytes()
         assert await stream.receive(10, timeout=3) == b"bc"
         assert not stream.has_buffered_bytes()
+
+
+@BOTH
+async def test_closing_is_an_orderly_end_for_the_peer(tls: bool) -> None:
+    async with connected(tls=tls) as (stream, reader, _):
+        stream.close()
+        assert await reader.read() == b""
+        assert reader.exception() is None

@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
@@ -48,7 +49,11 @@ def mounted_image(folder: Path, size: int, make: Sequence[str], mount: Sequence[
     if not mounted:
         pytest.skip(f"this machine does not allow to mount the disk of {make[0]}")
     yield place
-    subprocess.run(["umount", place], check=True)
+    # The helper process of a daemon that was killed ends a moment later.
+    deadline = time.monotonic() + 20
+    while subprocess.run(["umount", place], capture_output=True, check=False).returncode:
+        assert time.monotonic() < deadline, f"{place} is still in use"
+        time.sleep(0.05)
 
 
 @pytest.fixture
