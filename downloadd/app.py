@@ -119,7 +119,7 @@ class App:
             )
             identity = await stack.enter_async_context(StorageIdentity(records.storage_root))
             destination = await stack.enter_async_context(self._make_destination(identity))
-            session = await stack.enter_async_context(self._make_session(await asyncio.to_thread(PublicSuffixes)))
+            session = await stack.enter_async_context(self._make_session(PublicSuffixes()))
             manager = await stack.enter_async_context(self._make_manager(records, destination, session, bus))
             removal = HistoryRemoval(records=records, destination=destination, bus=bus, clock=self._clock)
             retention = await stack.enter_async_context(

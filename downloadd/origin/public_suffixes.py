@@ -1,19 +1,26 @@
 """Public suffixes (https://publicsuffix.org): domains below which hosts of different owners lie, such as `co.uk`."""
 
-from typing import Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
-from publicsuffixlist import PublicSuffixList
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
 
 _A_LABEL: Final = "xn--"
 
 
 class PublicSuffixes:
-    """The list of the package `publicsuffixlist`; a name that is not on it counts by its last label."""
+    """The list of the package `publicsuffixlist`; a name that is not on it counts by its last label.
 
-    def __init__(self) -> None:
-        """Read the list. Blocks, for about 50 ms."""
+    It is read at the first use, which blocks for about 50 ms: only cookies for a domain need it, which few origins set.
+    """
+
+    @cached_property
+    def _list(self) -> "PublicSuffixList":
+        from publicsuffixlist import PublicSuffixList
+
         # The list in A-labels would take three times as long.
-        self._list = PublicSuffixList(accept_encoded_idn=False)
+        return PublicSuffixList(accept_encoded_idn=False)
 
     def is_public(self, host: str) -> bool:
         """Return True if a host name, in the spelling of `parse_host`, is a public suffix."""

@@ -69,9 +69,8 @@ class Session:
     ) -> None:
         """Make a client; `stall_timeout` in seconds, for connecting and between two reads; 0 for none.
 
-        `tls` are the authorities, by default those of the system, which are read: blocks. The list of `suffixes` is
-        read too, unless it is given. `resolver` resolves names, by default with the system; it is closed with the
-        session. `clock` is by default the machine's.
+        `tls` are the authorities, by default those of the system, which are read: blocks. `resolver` resolves names, by
+        default with the system; it is closed with the session. `clock` is by default the machine's.
         """
         self._suffixes = suffixes or PublicSuffixes()
         self._clock = clock or SystemClock()

@@ -175,7 +175,7 @@ def test_the_start_imports_no_library_that_the_daemon_does_not_need() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "downloadd", "--version"]
     imported = subprocess.run(command, capture_output=True, text=True, timeout=60).stderr
     assert "structlog" in imported
-    for library in ("rich", "python_socks", "swagger_ui"):
+    for library in ("rich", "python_socks", "publicsuffixlist", "swagger_ui"):
         # An import that is prevented is listed, without the modules below.
         assert f" {library}." not in imported, library
 
