@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 pytest.register_assert_rewrite("support", "records.contract")
 
 # Other load makes single examples slow; the time limit of a test ends what hangs.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("tests", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("fast", settings.get_profile("tests"), max_examples=25)
 
 

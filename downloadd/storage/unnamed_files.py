@@ -22,6 +22,7 @@ HEAD: Final = struct.Struct("!II")
 LOST_ERRNO: Final = errno.ESTALE
 """Error of a link whose file is not there: it was written by a process that has ended since."""
 
+_UNLINK_TRIES: Final = 4
 _PRIVATE_MODE: Final = 0o600
 _DEFAULT_MODE: Final = 0o666
 """Before the umask or the default access control list of the directory; without a name, the file is private still."""
@@ -103,8 +104,7 @@ class UnnamedFiles:
                 for index, link in enumerate(links):
                     if not results[index]:
                         results[index] = error.errno or errno.EIO
-                        with suppress(OSError):
-                            os.unlink(link.name.encode(), dir_fd=directory_fd)
+                        _unlink(link.name, directory_fd)
         return results
 
     def discard(self, tokens: Sequence[int]) -> None:
@@ -157,6 +157,14 @@ class UnnamedFiles:
             with suppress(OSError):
                 os.close(fd)
         return 0
+
+
+def _unlink(name: str, directory_fd: int) -> None:
+    """Remove a name; a disk that has just failed may fail once more."""
+    for _ in range(_UNLINK_TRIES):
+        with suppress(OSError):
+            os.unlink(name.encode(), dir_fd=directory_fd)
+            return
 
 
 def _is_linked(directory_fd: int, link: Link) -> bool:
