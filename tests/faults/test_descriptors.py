@@ -9,6 +9,7 @@ from support.daemon_process import DaemonProcess, make_config
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.waiting import wait_until
 
 LIMIT = 96
 
@@ -90,6 +91,6 @@ async def test_a_download_continues_without_connections_that_get_no_descriptor(t
             entry = await daemon.wait_until_finished(item["download_id"])
             assert entry["status"] == "completed", entry
         assert daemon.files() == {f"{number}/f": expected_bytes(0, 0, size) for number in range(4)}
-        assert daemon.part_files() == []
+        await wait_until(lambda: daemon.part_files() == [])
         assert origin.max_active("/f") > 16
         assert "Traceback" not in daemon.log.read_text()
