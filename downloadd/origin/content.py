@@ -8,7 +8,7 @@ from typing import Final
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.connection_errors import early_end_error, map_transfer_error, surplus_error
 from downloadd.origin.detached_content import DetachedContent
-from downloadd.origin.framing import ContentDecoder, is_surplus
+from downloadd.origin.framing import ContentDecoder, LengthDecoder, is_surplus
 from downloadd.origin.message_head import MalformedResponseError
 from downloadd.origin.stream import MAX_READ_BYTES, Stream
 
@@ -93,14 +93,14 @@ class Content:
         Raises:
             OSError: no descriptors are left.
         """
-        remaining = self._decoder.remaining
-        if self._is_started or remaining is None or remaining < MIN_DETACH_BYTES:
+        decoder = self._decoder
+        if self._is_started or not isinstance(decoder, LengthDecoder) or decoder.remaining < MIN_DETACH_BYTES:
             return None
         self._is_started = True
-        prefetched, self._received = self._decoder.decode(self._received), b""
+        prefetched, self._received = decoder.decode(self._received), b""
         self._detached = DetachedContent(
             self._stream,
-            self._decoder,
+            decoder,
             prefetched,
             stall_timeout=self._stall_timeout,
             may_splice=may_splice and not self._stream.is_tls,

@@ -9,7 +9,7 @@ from typing import Final, Self
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.byte_sources import CopyingSource, SplicingSource
 from downloadd.origin.connection_errors import early_end_error, surplus_error
-from downloadd.origin.framing import ContentDecoder, is_surplus
+from downloadd.origin.framing import LengthDecoder, is_surplus
 from downloadd.origin.stream import Stream
 from downloadd.storage.byte_source import ByteSource
 
@@ -30,7 +30,7 @@ class DetachedContent:
     def __init__(
         self,
         stream: Stream,
-        decoder: ContentDecoder,
+        decoder: LengthDecoder,
         prefetched: bytes,
         *,
         stall_timeout: float | None,
@@ -65,7 +65,7 @@ class DetachedContent:
     @property
     def remaining(self) -> int:
         """Bytes of the content that are still to be received."""
-        return self._decoder.remaining or 0
+        return self._decoder.remaining
 
     def add_received(self, nbytes: int) -> None:
         """Count bytes that were received from the source."""

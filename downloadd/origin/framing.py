@@ -4,6 +4,7 @@ A decoder takes the bytes of a connection behind a head, and returns those that 
 """
 
 import re
+from abc import ABC, abstractmethod
 from typing import Final
 
 from downloadd.origin.message_head import (
@@ -31,12 +32,11 @@ _MAX_CHUNK_DIGITS: Final = 15
 _FORBIDDEN_IN_TRAILER: Final = re.compile(rb"[\x00\r\n]")
 
 
-class ContentDecoder:
+class ContentDecoder(ABC):
     """Decoder of one content.
 
     Attributes:
         is_complete: True after the last byte of the content.
-        remaining: bytes that are still to be received; None if that is unknown.
         surplus: bytes that were received behind the content.
         is_ended_by_close: True if the content ends with the connection.
     """
@@ -45,28 +45,27 @@ class ContentDecoder:
 
     def __init__(self) -> None:
         self.is_complete = False
-        self.remaining: int | None = None
         self.surplus = b""
 
+    @abstractmethod
     def decode(self, data: bytes) -> bytes:
         """Return the bytes of `data` that are content.
 
         Raises:
             MalformedResponseError: the framing is malformed.
         """
-        raise NotImplementedError
-
-    def skip(self, nbytes: int) -> None:
-        """Count bytes of the content that another reader has received; only with a known length."""
-        raise NotImplementedError
 
 
 class LengthDecoder(ContentDecoder):
-    """Decoder of a content of known length."""
+    """Decoder of a content of known length.
+
+    Attributes:
+        remaining: bytes that are still to be received.
+    """
 
     def __init__(self, length: int) -> None:
         super().__init__()
-        self.remaining: int = length
+        self.remaining = length
         self.is_complete = not length
 
     def decode(self, data: bytes) -> bytes:
