@@ -20,6 +20,10 @@ SIGNING_PREFIX: Final = "whsec_"
 SIGNING_KEY_COMMAND: Final = """printf 'whsec_%s\\n' "$(head -c 32 /dev/urandom | base64)\""""
 """Shell command that prints a new secret of a webhook."""
 
+_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z"
+"""Pattern of the names of proxies and hooks."""
+_EXPECTED_NAME: Final = "1 to 64 letters, digits, hyphens and underscores"
+
 
 class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[[credentials]]`: credentials for an origin.
@@ -85,11 +89,11 @@ class ProxyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     name: Annotated[
         str,
-        Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z"),
+        Meta(pattern=_NAME_PATTERN),
         describe(
             "Name that a download may state as its proxy.",
             examples=["office", "abroad"],
-            expected="1 to 64 letters, digits, hyphens and underscores",
+            expected=_EXPECTED_NAME,
         ),
     ]
     url: Annotated[
@@ -252,11 +256,11 @@ class HookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     name: Annotated[
         str,
-        Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z"),
+        Meta(pattern=_NAME_PATTERN),
         describe(
             "Name in logs and metrics; pending deliveries belong to it after a restart too.",
             examples=["chat", "scan"],
-            expected="1 to 64 letters, digits, hyphens and underscores",
+            expected=_EXPECTED_NAME,
         ),
     ]
     events: Annotated[
