@@ -74,6 +74,11 @@ class Content:
             raise surplus_error()
         return data
 
+    @property
+    def is_at_end(self) -> bool:
+        """True if the last byte was read; False while only a further read can tell."""
+        return self._decoder.is_complete and not self._pending and not self._received
+
     def check_end(self) -> None:
         """Check for bytes behind the announced content, for a caller that does not read on.
 

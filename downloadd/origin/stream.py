@@ -31,6 +31,8 @@ class Stream:
         self.socket = sock
         self.peer = peer
         self._unyielded = 0
+        # True if nothing waited to be read when the socket was used last: reading would be a call in vain.
+        self._is_drained = False
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -78,6 +80,8 @@ class Stream:
                 await self._wait(is_write=True, timeout=timeout)
             except SSLWantReadError:
                 await self._wait(is_write=False, timeout=timeout)
+        # The response takes the time of a round trip.
+        self._is_drained = not self.has_buffered_bytes()
 
     async def receive(self, max_bytes: int, *, timeout: float | None) -> bytes:
         """Wait for bytes and return them, at most `max_bytes`; return b"" at the end of the stream.
@@ -91,6 +95,8 @@ class Stream:
             self._unyielded = 0
             # A fast origin would leave no time to other tasks.
             await asyncio.sleep(0)
+        if self._is_drained:
+            await self._wait(is_write=False, timeout=timeout)
         while True:
             try:
                 data = self.socket.recv(min(max_bytes, MAX_READ_BYTES))
@@ -148,7 +154,7 @@ class Stream:
         loop, fd = self._loop, self.socket.fileno()
         ready: asyncio.Future[None] = loop.create_future()
         timer = None if timeout is None else loop.call_later(timeout, _expire, ready)
-        self._unyielded = 0
+        self._unyielded, self._is_drained = 0, False
         (loop.add_writer if is_write else loop.add_reader)(fd, _resolve, ready)
         try:
             await ready

@@ -110,7 +110,7 @@ class Receiver:
         flush_at = clock.monotonic() + self._flush_interval()
         writing: asyncio.Task[None] | None = None
         try:
-            while segment.remaining != 0 or await _is_extended(segment, before_end):
+            while not content.is_at_end and (segment.remaining != 0 or await _is_extended(segment, before_end)):
                 timeout = flush_at - clock.monotonic() if pending else None
                 data = await self._read(content, segment, WRITE_BUFFER_BYTES - size, timeout)
                 if data == b"":

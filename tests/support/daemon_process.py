@@ -220,8 +220,8 @@ class DaemonProcess:
     # -- inspection ----------------------------------------------------------------------------------------------------
 
     def part_files(self) -> list[Path]:
-        """Return the part files on disk."""
-        return [path for path in self.root.rglob(".*.part") if path.is_file()]
+        """Return the part files of downloads on disk, without those by which the daemon tries the disk."""
+        return [path for path in self.root.rglob(".*.part") if path.is_file() and not path.name.startswith(".trial.")]
 
     async def stray_part_files(self) -> list[Path]:
         """Return the part files on disk that no failed download keeps for a retry."""

@@ -42,6 +42,10 @@ class ScriptedContent:
         self._piece = piece
         self._position = 0
 
+    @property
+    def is_at_end(self) -> bool:
+        return self._position >= len(self._body) and not self._is_cut
+
     async def read(self, limit: int = -1) -> bytes:
         size = self._piece if limit < 0 else min(limit, self._piece)
         data = self._body[self._position : self._position + size]

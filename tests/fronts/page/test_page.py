@@ -484,6 +484,12 @@ async def test_what_an_import_leaves_out_is_listed_and_failed_files_are_given_up
         await expect(run.locator("details li")).to_contain_text("line 3: 2 cells, but the header has 1")
         await run.get_by_role("button", name="Try failed files of Pending Files again").click()
         await page_session.wait_for_text(".notice", "1 file to download.")
+
+        async def has_failed_again() -> bool:
+            return len(await daemon.history(status="failed")) == 2
+
+        # A file that is tried again has not failed yet.
+        await wait_until(has_failed_again)
         await expect(page.locator("#operations li", has_text="1 file failed")).to_have_count(1)
         await page.get_by_role("button", name="Give up failed files").click()
         await page_session.wait_for_text("#operations", "1 file given up")
