@@ -1,4 +1,4 @@
-"""Benchmark of the daemon as a process: start, idle memory, durable accepts a second, a thousand slow downloads.
+"""Benchmark of the daemon as a process: start, idle memory, accepts, a thousand slow downloads, a long queue.
 
 Run it as `python tests/benchmarks/bench_daemon.py`; it starts the installed `downloadd`, an origin and the clients,
 each in a process of its own, on this machine alone.
@@ -12,14 +12,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
-from support.nginx_origin import free_port
+from support.nginx_origin import NginxOrigin, free_port
 from support.waiting import wait_until
 
 MIB = 1 << 20
@@ -158,6 +158,46 @@ async def measure_trickles(folder: Path, count: int) -> None:
     origin.terminate()
 
 
+async def measure_queue(folder: Path, lengths: Sequence[int]) -> None:
+    """Measure the cost of a download while others, of an origin without a free slot, wait."""
+    config = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_per_host = 16\nmax_queued = 2_000_000")
+    with socket.create_server(("127.0.0.1", 0)) as silent, NginxOrigin(folder / "origin") as nginx:
+        (nginx.www / "f").write_bytes(b"x" * 16_384)
+        async with DaemonProcess(folder, config=config) as daemon:
+            await _fill_queue(daemon, silent.getsockname()[1], 16)
+            waiting = 0
+            for length in lengths:
+                begin = time.perf_counter()
+                await _fill_queue(daemon, silent.getsockname()[1], length - waiting)
+                seconds, added, waiting = time.perf_counter() - begin, length - waiting, length
+                row(f"{length:,} waiting: time of an accept in a batch", f"{seconds / added * 1e6:.0f} us")
+                await _measure_beside_queue(daemon, f"{nginx.http}/f", length)
+
+
+async def _fill_queue(daemon: DaemonProcess, port: int, count: int) -> None:
+    for first in range(0, count, 10_000):
+        items = [
+            {"url": f"http://127.0.0.1:{port}/{number}", "directory": "waiting", "timeout": 0}
+            for number in range(first, min(count, first + 10_000))
+        ]
+        status, answer = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
+        assert status == 201, answer
+
+
+async def _measure_beside_queue(daemon: DaemonProcess, url: str, length: int, *, files: int = 500) -> None:
+    assert daemon.process is not None
+    cpu, times = cpu_seconds(daemon.process.pid), []
+    for _ in range(files):
+        begin = time.perf_counter()
+        status, _ = await daemon.fetch("d", url, conflict="overwrite")
+        times.append(time.perf_counter() - begin)
+        assert status == 201
+    used = (cpu_seconds(daemon.process.pid) - cpu) / files * 1000
+    row("  CPU of a download of 16 KiB", f"{used:.2f} ms")
+    row("  its time p50 / p99", f"{percentile(times, 0.5):.1f} / {percentile(times, 0.99):.1f} ms")
+    row("  resident", f"{daemon.resident_bytes() / MIB:.0f} MiB")
+
+
 def cpu_seconds(pid: int) -> float:
     """Return user and system time of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -171,13 +211,15 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=5, help="of each round of accepts")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--trickles", type=int, default=1000)
-    parser.add_argument("--only", choices=["start", "accepts", "trickles"])
+    parser.add_argument("--queue", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000], help="lengths")
+    parser.add_argument("--only", choices=["start", "accepts", "trickles", "queue"])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         measures: dict[str, Callable[[Path], Awaitable[None]]] = {
             "start": measure_start,
             "accepts": lambda folder: measure_accepts(folder, arguments.clients, arguments.seconds, arguments.rounds),
             "trickles": lambda folder: measure_trickles(folder, arguments.trickles),
+            "queue": lambda folder: measure_queue(folder, arguments.queue),
         }
         for name, measure in measures.items():
             if arguments.only in {None, name}:

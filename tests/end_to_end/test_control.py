@@ -54,10 +54,10 @@ async def wait_until_received(daemon: DaemonProcess, id: str, nbytes: int) -> No
 
 
 @pytest.fixture
-async def busy_downloads(tmp_path: Path, origin: Origin) -> AsyncIterator[tuple[DaemonProcess, dict[str, str]]]:
+async def busy_downloads(memory_path: Path, origin: Origin) -> AsyncIterator[tuple[DaemonProcess, dict[str, str]]]:
     """Start a daemon with a download in each situation; yield the ids by the name of the situation."""
     async with (
-        DaemonProcess(tmp_path, config=make_config(max_concurrent=5)) as daemon,
+        DaemonProcess(memory_path, config=make_config(max_concurrent=5)) as daemon,
         Origin(host="127.0.0.2") as unwilling,
     ):
         unwilling.script("/f", error_response(503, retry_after="100"))

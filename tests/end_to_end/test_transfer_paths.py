@@ -76,14 +76,14 @@ class TransferPath:
 
 
 @pytest.fixture(params=["parsed", "spliced", "hashed", "tls", "segmented", "segmented mirrors"])
-async def transfer_path(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TransferPath]:
+async def transfer_path(request: pytest.FixtureRequest, memory_path: Path) -> AsyncIterator[TransferPath]:
     authority = Authority()
-    bundle = tmp_path / "ca.pem"
+    bundle = memory_path / "ca.pem"
     bundle.write_bytes(authority.certificate)
     tls = authority.server_context() if "tls" in request.param else None
     async with (
         Origin(tls=tls) as origin,
-        DaemonProcess(tmp_path, config=SHORT_TIMEOUTS, environment={"SSL_CERT_FILE": str(bundle)}) as daemon,
+        DaemonProcess(memory_path, config=SHORT_TIMEOUTS, environment={"SSL_CERT_FILE": str(bundle)}) as daemon,
     ):
         yield TransferPath(request.param, origin, daemon)
         if daemon.process is not None:

@@ -1,7 +1,6 @@
 """A storage root on a FUSE file system whose program is killed, so that each call gets ENOTCONN, and mounted again."""
 
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,37 +10,49 @@ from support.daemon_process import DaemonProcess, make_config
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
-from support.small_disk import mounted_image
 from support.waiting import wait_until, wait_until_true
 
 SIZE = 4_000_000
-MOUNT = ("-t", "exfat-fuse")
 
 
-class FuseDisk:
-    """Mounted exFAT image.
+class FuseMount:
+    """Directory shown at another place by bindfs: when the program is killed, the files are as they were.
 
     Attributes:
         place: the mount point.
     """
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, folder: Path) -> None:
+        self._source, self.place = folder / "source", folder / "mount"
+        self._source.mkdir()
+        self.place.mkdir()
+        self.mount()
 
     def kill(self) -> None:
         """Kill the program of the file system."""
-        [id] = (
-            int(folder.name)
-            for folder in Path("/proc").glob("[0-9]*")
-            if b"exfat" in (words := _command(folder)) and os.fsencode(self.place) in words
-        )
-        os.kill(id, signal.SIGKILL)
+        self._program.kill()
+        self._program.wait()
         wait_until_true(lambda: not self._answers())
 
+    def replace(self) -> None:
+        """Mount the directory again after a kill."""
+        self.unmount()
+        self.mount()
+
     def mount(self) -> None:
-        """Mount it again."""
+        before = os.stat(self.place).st_dev
+        self._program = subprocess.Popen(["bindfs", "-f", self._source, self.place])
+        wait_until_true(lambda: os.stat(self.place).st_dev != before)
+
+    def unmount(self) -> None:
+        """Remove the mount; files that are open there stay open."""
         subprocess.run(["umount", "--lazy", self.place], check=True)
-        subprocess.run(["mount", *MOUNT, "-o", "loop", self.place.parent / "image", self.place], check=True)
+
+    def close(self) -> None:
+        """Remove the mount and end the program."""
+        self.unmount()
+        self._program.kill()
+        self._program.wait()
 
     def _answers(self) -> bool:
         try:
@@ -51,21 +62,15 @@ class FuseDisk:
         return True
 
 
-def _command(folder: Path) -> bytes:
-    try:
-        return (folder / "cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[FuseDisk]:
-    with mounted_image(tmp_path, 32 << 20, ["mkfs.exfat"], MOUNT) as place:
-        yield FuseDisk(place)
+def disk(tmp_path: Path) -> Iterator[FuseMount]:
+    disk = FuseMount(tmp_path)
+    yield disk
+    disk.close()
 
 
 async def test_downloads_wait_for_a_file_system_whose_program_was_killed_also_over_a_restart(
-    tmp_path: Path, disk: FuseDisk, origin: Origin
+    tmp_path: Path, disk: FuseMount, origin: Origin
 ) -> None:
     origin.script("/slow", ScriptedResponse(size=SIZE, rate=SIZE // 2, etag='"v"'))
     origin.script("/f", ScriptedResponse(size=SIZE, etag='"v"'))
@@ -91,7 +96,7 @@ async def test_downloads_wait_for_a_file_system_whose_program_was_killed_also_ov
         problem = (await daemon.request("GET", "/api/v1/health"))[1]["storage"]
         assert "Transport endpoint is not connected" in problem
         assert [entry["status"] for entry in await daemon.history()] == ["completed"]
-        disk.mount()
+        disk.replace()
 
         async def none_is_left() -> bool:
             return await daemon.active() == []

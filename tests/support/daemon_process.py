@@ -19,6 +19,7 @@ from support.waiting import CONDITION_TIMEOUT, wait_until
 
 TOKEN = "Zu-Z6eKzIIz7MCCRGeHi29bYkXZCJ4SxFC0JAasqm92"
 USER = "d26x6zSkaPSe5gCyy"
+LOG_LINES_OF_FAILURE = 50
 
 DEFAULT_CONFIG = f"""
 [storage]
@@ -138,6 +139,9 @@ class DaemonProcess:
     ) -> None:
         if self.process is not None:
             await self.kill()
+        if error is not None and self.log.exists():
+            # Pytest shows it with the failed test.
+            print(*self.log.read_text().splitlines()[-LOG_LINES_OF_FAILURE:], sep="\n", file=sys.stderr)
 
     # -- requests ------------------------------------------------------------------------------------------------------
 

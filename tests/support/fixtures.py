@@ -1,12 +1,29 @@
 """Fixtures of all tests that need an origin or a daemon."""
 
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from support.daemon_process import DaemonProcess
 from support.nginx_origin import NginxOrigin
 from support.origin.origin import Origin
+
+MEMORY: Final = Path("/dev/shm")
+
+
+@pytest.fixture
+def memory_path(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a file system in memory; one on the disk where the machine has none.
+
+    It is for promises in seconds, in which other load on the disk must not count.
+    """
+    if not MEMORY.is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
