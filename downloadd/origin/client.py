@@ -20,9 +20,10 @@ from downloadd.origin.framing import make_decoder, may_reuse
 from downloadd.origin.message_head import MalformedResponseError, MessageHead
 from downloadd.origin.pool import ConnectionPool
 from downloadd.origin.proxy import credentials_error, proxy_authorization
+from downloadd.origin.receive_head import receive_head
 from downloadd.origin.request_head import encode_request_head
 from downloadd.origin.response_parser import ResponseParser
-from downloadd.origin.stream import MAX_READ_BYTES, Stream
+from downloadd.origin.stream import Stream
 from downloadd.policy.addresses import AddressRules
 from downloadd.request_fields import Method
 
@@ -103,7 +104,8 @@ class OriginClient:
         """
         parser = ResponseParser()
         try:
-            head = await self._receive_head(stream, parser, request)
+            await stream.send(request, timeout=self.stall_timeout)
+            head = await receive_head(stream, parser, timeout=self.stall_timeout)
             if head is None:
                 raise early_end_error(has_head=False)
             if head.version[0] != 1:
@@ -126,17 +128,6 @@ class OriginClient:
                 keep=(lambda: self._pool.release(key, stream)) if may_reuse(head) else None,
             ),
         )
-
-    async def _receive_head(self, stream: Stream, parser: ResponseParser, request: bytes) -> MessageHead | None:
-        """Return the final head; None if the connection ended before it."""
-        await stream.send(request, timeout=self.stall_timeout)
-        while True:
-            data = await stream.receive(MAX_READ_BYTES, timeout=self.stall_timeout)
-            if not data:
-                return None
-            head = parser.feed(data)
-            if head is not None:
-                return head
 
 
 def _encode(request: OriginRequest, options: ConnectionOptions) -> bytes:

@@ -12,9 +12,10 @@ import msgspec
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.connection_errors import map_transfer_error
 from downloadd.origin.message_head import MalformedResponseError, MessageHead
+from downloadd.origin.receive_head import receive_head
 from downloadd.origin.request_headers import encode_basic
 from downloadd.origin.response_parser import ResponseParser
-from downloadd.origin.stream import MAX_READ_BYTES, Stream
+from downloadd.origin.stream import Stream
 from downloadd.policy.origin_proxies import Proxy
 
 _TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -60,12 +61,9 @@ async def open_http_tunnel(stream: Stream, proxy: Proxy, target: Target) -> None
     parser = ResponseParser()
     with proxy_errors(proxy):
         await stream.send("\r\n".join([*lines, "", ""]).encode(), timeout=None)
-        head: MessageHead | None = None
-        while head is None:
-            data = await stream.receive(MAX_READ_BYTES, timeout=None)
-            if not data:
-                raise _refusal(proxy, "closed the connection")
-            head = parser.feed(data)
+        head = await receive_head(stream, parser, timeout=None)
+    if head is None:
+        raise _refusal(proxy, "closed the connection")
     _check_answer(proxy, head)
     if parser.rest:
         # A server waits for the client's first bytes of TLS: these are of the proxy.

@@ -4,48 +4,18 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
-from support.origin.tls import Authority
-from support.raw_server import serve_raw
+from support.connected_stream import connected_stream
 
-from downloadd.origin.stream import MAX_READ_BYTES, Stream
-
-
-@asynccontextmanager
-async def connected(*, tls: bool = False) -> AsyncIterator[tuple[Stream, asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Yield a stream and the other end of its connection."""
-    ends: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
-    authority = Authority()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if tls:
-            await writer.start_tls(authority.server_context())
-        ends.put_nowait((reader, writer))
-        await asyncio.Event().wait()
-
-    async with serve_raw(accept) as port:
-        sock = socket.socket()
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
-        stream = Stream(sock, peer="127.0.0.1")
-        if tls:
-            await stream.start_tls(authority.client_context(), "127.0.0.1")
-        reader, writer = await ends.get()
-        try:
-            yield stream, reader, writer
-        finally:
-            stream.close()
-
+from downloadd.origin.stream import MAX_READ_BYTES
 
 BOTH = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 
 
 @BOTH
 async def test_bytes_are_sent_and_received(tls: bool) -> None:
-    async with connected(tls=tls) as (stream, reader, writer):
+    async with connected_stream(tls=tls) as (stream, reader, writer):
         assert stream.is_tls is tls
         await stream.send(b"request", timeout=3)
         assert await reader.readexactly(7) == b"request"
@@ -55,7 +25,7 @@ async def test_bytes_are_sent_and_received(tls: bool) -> None:
 
 @BOTH
 async def test_no_more_bytes_are_received_than_wanted(tls: bool) -> None:
-    async with connected(tls=tls) as (stream, _, writer):
+    async with connected_stream(tls=tls) as (stream, _, writer):
         writer.write(bytes(3 * MAX_READ_BYTES))
         assert len(await stream.receive(5, timeout=3)) == 5
         received = 5
@@ -68,7 +38,7 @@ async def test_no_more_bytes_are_received_than_wanted(tls: bool) -> None:
 @BOTH
 async def test_sending_waits_for_a_slow_peer(tls: bool) -> None:
     size = 8 << 20
-    async with connected(tls=tls) as (stream, reader, _):
+    async with connected_stream(tls=tls) as (stream, reader, _):
         sending = asyncio.create_task(stream.send(bytes(size), timeout=10))
         await asyncio.sleep(0.05)
         assert not sending.done()
@@ -80,7 +50,7 @@ async def test_sending_waits_for_a_slow_peer(tls: bool) -> None:
 
 @BOTH
 async def test_a_peer_that_takes_or_sends_nothing_is_a_timeout(tls: bool) -> None:
-    async with connected(tls=tls) as (stream, _, _writer):
+    async with connected_stream(tls=tls) as (stream, _, _writer):
         with pytest.raises(TimeoutError):
             await stream.receive(1, timeout=0.05)
         if not tls:
@@ -91,7 +61,7 @@ async def test_a_peer_that_takes_or_sends_nothing_is_a_timeout(tls: bool) -> Non
 
 @BOTH
 async def test_an_orderly_end_is_no_error(tls: bool) -> None:
-    async with connected(tls=tls) as (stream, _, writer):
+    async with connected_stream(tls=tls) as (stream, _, writer):
         writer.write(b"abc")
         writer.close()
         assert await stream.receive(100, timeout=3) == b"abc"
@@ -99,7 +69,7 @@ async def test_an_orderly_end_is_no_error(tls: bool) -> None:
 
 
 async def test_tls_that_is_cut_is_an_error() -> None:
-    async with connected(tls=True) as (stream, _, writer):
+    async with connected_stream(tls=True) as (stream, _, writer):
         writer.write(b"abc")
         assert await stream.receive(100, timeout=3) == b"abc"
         writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
@@ -109,7 +79,7 @@ async def test_tls_that_is_cut_is_an_error() -> None:
 
 @BOTH
 async def test_a_reset_is_an_error_after_the_bytes(tls: bool) -> None:
-    async with connected(tls=tls) as (stream, _, writer):
+    async with connected_stream(tls=tls) as (stream, _, writer):
         writer.write(b"abc")
         await writer.drain()
         assert await stream.receive(100, timeout=3) == b"abc"
@@ -122,7 +92,7 @@ async def test_a_reset_is_an_error_after_the_bytes(tls: bool) -> None:
 
 @BOTH
 async def test_an_idle_stream_is_open_and_silent(tls: bool) -> None:
-    async with connected(tls=tls) as (stream, _, writer):
+    async with connected_stream(tls=tls) as (stream, _, writer):
         # With TLS 1.3, session tickets are bytes without content.
         assert stream.is_idle()
         writer.write(b"x")
@@ -132,7 +102,7 @@ async def test_an_idle_stream_is_open_and_silent(tls: bool) -> None:
 
 @BOTH
 async def test_a_closed_stream_is_not_idle(tls: bool) -> None:
-    async with connected(tls=tls) as (stream, _, writer):
+    async with connected_stream(tls=tls) as (stream, _, writer):
         assert stream.is_idle()
         writer.close()
         assert await stream.wait_readable(timeout=3)
@@ -140,12 +110,12 @@ async def test_a_closed_stream_is_not_idle(tls: bool) -> None:
 
 
 async def test_waiting_ends_after_the_time() -> None:
-    async with connected() as (stream, _, _writer):
+    async with connected_stream() as (stream, _, _writer):
         assert not await stream.wait_readable(timeout=0.01)
 
 
 async def test_peeking_removes_nothing() -> None:
-    async with connected() as (stream, _, writer):
+    async with connected_stream() as (stream, _, writer):
         assert stream.peek() is None
         writer.write(b"abc")
         assert await stream.wait_readable(timeout=3)
@@ -154,7 +124,7 @@ async def test_peeking_removes_nothing() -> None:
 
 
 async def test_a_wait_that_is_cancelled_leaves_no_reader_behind() -> None:
-    async with connected() as (stream, _, writer):
+    async with connected_stream() as (stream, _, writer):
         waiting = asyncio.create_task(stream.receive(1, timeout=None))
         await asyncio.sleep(0)
         waiting.cancel()
@@ -164,7 +134,7 @@ async def test_a_wait_that_is_cancelled_leaves_no_reader_behind() -> None:
 
 
 async def test_decrypted_bytes_that_wait_are_noticed() -> None:
-    async with connected(tls=True) as (stream, _, writer):
+    async with connected_stream(tls=True) as (stream, _, writer):
         assert not stream.has_buffered_bytes()
         writer.write(b"abc")
         assert await stream.receive(1, timeout=3) == b"a"
@@ -175,7 +145,7 @@ async def test_decrypted_bytes_that_wait_are_noticed() -> None:
 
 @BOTH
 async def test_closing_is_an_orderly_end_for_the_peer(tls: bool) -> None:
-    async with connected(tls=tls) as (stream, reader, _):
+    async with connected_stream(tls=tls) as (stream, reader, _):
         stream.close()
         assert await reader.read() == b""
         assert reader.exception() is None
