@@ -1,6 +1,7 @@
 """Client for origins: one request, its head, and its content."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from ssl import SSLError
 from types import TracebackType
 from typing import Self
@@ -33,6 +34,13 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
     head: MessageHead
     content: Content
+
+
+class _StaleConnectionError(Exception):
+    """End of an idle connection before the first byte of a response.
+
+    The origin has closed it while the request was under way (RFC 9112, section 9.3.1).
+    """
 
 
 class OriginClient:
@@ -80,27 +88,29 @@ class OriginClient:
             DomainBlockedError: the policy forbids the addresses of the host.
             NetworkError: no response, or one that is not valid HTTP.
         """
-        encoded = _encode(request, options)
-        key = (request.url.origin, options)
-        stream = self._pool.acquire(key)
-        response: Response | None = None
-        if stream is not None:
-            # A request of another method must not be sent twice (RFC 9110, section 9.2.2).
-            response = await self._exchange(stream, key, encoded, may_repeat=request.method is Method.GET)
-        if response is None:
-            stream = await self._dialer.connect(request.url, options)
-            response = await self._exchange(stream, key, encoded, may_repeat=False)
-        assert response is not None  # noqa: S101 - narrows the type; only one that may be repeated is None
+        response = await self._send(request, options)
         if response.head.status == 407 and options.proxy is not None:
             response.content.close()
             raise credentials_error(options.proxy)
         return response
 
-    async def _exchange(self, stream: Stream, key: object, request: bytes, *, may_repeat: bool) -> Response | None:
-        """Send a request and return its response.
+    async def _send(self, request: OriginRequest, options: ConnectionOptions) -> Response:
+        """Send a request on an idle connection, or on a new one, and return its response."""
+        encoded = _encode(request, options)
+        key = (request.url.origin, options)
+        stream = self._pool.acquire(key)
+        if stream is not None:
+            # A request of another method must not be sent twice (RFC 9110, section 9.2.2).
+            with suppress(_StaleConnectionError):
+                return await self._exchange(stream, key, encoded, may_repeat=request.method is Method.GET)
+        stream = await self._dialer.connect(request.url, options)
+        return await self._exchange(stream, key, encoded, may_repeat=False)
 
-        With `may_repeat`, return None if the connection was closed before the first byte of a response: the origin has
-        closed an idle connection meanwhile (RFC 9112, section 9.3.1).
+    async def _exchange(self, stream: Stream, key: object, request: bytes, *, may_repeat: bool) -> Response:
+        """Send a request on a connection and return its response.
+
+        Raises:
+            _StaleConnectionError: the connection is stale, and `may_repeat` is true.
         """
         parser = ResponseParser()
         try:
@@ -114,7 +124,7 @@ class OriginClient:
         except BaseException as error:
             stream.close()
             if may_repeat and not parser.has_input and isinstance(error, ConnectionError | SSLError | NetworkError):
-                return None
+                raise _StaleConnectionError from error
             if isinstance(error, OSError | MalformedResponseError):
                 raise map_transfer_error(error, has_head=False) from error
             raise
