@@ -49,7 +49,6 @@ class Content:
         """Bytes that were not decoded."""
         self._stall_timeout = stall_timeout
         self._keep = None if decoder.is_ended_by_close else keep
-        self._detached: DetachedContent | None = None
         self._is_closed = False
         self._is_started = False
         self._error: NetworkError | None = None
@@ -80,14 +79,12 @@ class Content:
         return self._decoder.is_complete and not self._pending and not self._received
 
     def check_end(self) -> None:
-        """Check for bytes behind the announced content, for a caller that does not read on.
+        """Check for bytes behind the announced content, for a caller that does not read on or has detached it.
 
         Raises:
             NetworkError: such bytes were received by now.
         """
-        if self._detached is not None:
-            self._detached.check_end()
-        elif self._decoder.is_complete:
+        if self._decoder.is_complete:
             self._check_surplus()
 
     def detach(self, *, may_splice: bool) -> DetachedContent | None:
@@ -103,14 +100,13 @@ class Content:
             return None
         self._is_started = True
         prefetched, self._received = decoder.decode(self._received), b""
-        self._detached = DetachedContent(
+        return DetachedContent(
             self._stream,
             decoder,
             prefetched,
             stall_timeout=self._stall_timeout,
             may_splice=may_splice and not self._stream.is_tls,
         )
-        return self._detached
 
     def close(self) -> None:
         """Close the connection, also before the end of the content."""

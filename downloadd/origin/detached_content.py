@@ -8,8 +8,8 @@ from typing import Final, Self
 
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.byte_sources import CopyingSource, SplicingSource
-from downloadd.origin.connection_errors import early_end_error, surplus_error
-from downloadd.origin.framing import LengthDecoder, is_surplus
+from downloadd.origin.connection_errors import early_end_error
+from downloadd.origin.framing import LengthDecoder
 from downloadd.origin.stream import Stream
 from downloadd.storage.byte_source import ByteSource
 
@@ -72,19 +72,6 @@ class DetachedContent:
         if nbytes:
             self._decoder.skip(nbytes)
             self._last_received_at = asyncio.get_running_loop().time()
-
-    def check_end(self) -> None:
-        """Check that nothing follows the last byte; call it when `remaining` is 0.
-
-        Raises:
-            NetworkError: more bytes were received.
-        """
-        surplus = self._decoder.surplus
-        with suppress(OSError):
-            surplus += self._stream.peek() or b""
-        self._decoder.surplus = surplus
-        if is_surplus(surplus):
-            raise surplus_error()
 
     def check_eof(self, *, is_eof: bool) -> None:
         """Raise an error if the connection has ended before the last byte.

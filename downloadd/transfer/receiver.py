@@ -99,6 +99,7 @@ class Receiver:
         else:
             with detached:
                 await self._receive_detached(detached, segment, before_end)
+            content.check_end()
 
     async def _receive_buffered(
         self, content: Content, segment: Segment, before_end: Callable[[], Awaitable[object]] | None
@@ -194,8 +195,6 @@ class Receiver:
             content.check_eof(is_eof=moved.is_eof)
             if moved.nbytes < nbytes and content.remaining:
                 await content.wait_readable(nbytes - moved.nbytes, self._flush_interval())
-        if not content.remaining:
-            content.check_end()
 
     async def _move(self, content: DetachedContent, segment: Segment, nbytes: int) -> MoveResult:
         try:

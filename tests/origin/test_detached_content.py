@@ -10,8 +10,7 @@ from support.origin.scripted_response import Cut, ScriptedResponse
 from support.origin.tls import Authority
 
 from downloadd.errors import NetworkError, NetworkErrorKind
-from downloadd.origin.content import MIN_DETACH_BYTES
-from downloadd.origin.detached_content import DetachedContent
+from downloadd.origin.content import MIN_DETACH_BYTES, Content
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.tls_contexts import TlsContexts
@@ -23,22 +22,24 @@ pytestmark = pytest.mark.system
 SIZE = 3 * MIN_DETACH_BYTES + 12_345
 
 
-async def move_all(content: DetachedContent, target: Path) -> None:
-    """Move the content to a file, like the receiver does."""
-    with target.open("wb") as file:
-        file.write(content.prefetched)
+async def move_all(content: Content, target: Path, *, may_splice: bool = True) -> None:
+    """Detach the content and move it to a file, like the receiver does."""
+    detached = content.detach(may_splice=may_splice)
+    assert detached is not None
+    with detached, target.open("wb") as file:
+        file.write(detached.prefetched)
         file.flush()
-        position = len(content.prefetched)
-        while content.remaining:
+        position = len(detached.prefetched)
+        while detached.remaining:
             moved = await asyncio.to_thread(
-                content.source.move_to, file.fileno(), position, content.remaining, lambda _data, _offset: None
+                detached.source.move_to, file.fileno(), position, detached.remaining, lambda _data, _offset: None
             )
             position += moved.nbytes
-            content.add_received(moved.nbytes)
-            content.check_eof(is_eof=moved.is_eof)
-            if content.remaining:
-                await content.wait_readable(content.remaining, 1)
-        content.check_end()
+            detached.add_received(moved.nbytes)
+            detached.check_eof(is_eof=moved.is_eof)
+            if detached.remaining:
+                await detached.wait_readable(detached.remaining, 1)
+    content.check_end()
 
 
 @pytest.mark.parametrize("may_splice", [True, False])
@@ -48,10 +49,7 @@ async def test_the_content_is_moved_and_the_connection_reused(
     origin.script("/f", ScriptedResponse(size=SIZE))
     for _ in range(2):
         async with session.get(origin.url("/f"), RangeRequest()) as response:
-            content = response.content.detach(may_splice=may_splice)
-            assert content is not None
-            with content:
-                await move_all(content, tmp_path / "f")
+            await move_all(response.content, tmp_path / "f", may_splice=may_splice)
         assert (tmp_path / "f").read_bytes() == expected_bytes(0, 0, SIZE)
     assert origin.connections == 1
 
@@ -73,10 +71,7 @@ async def test_content_over_tls_is_moved_and_the_connection_reused(tmp_path: Pat
         origin.script("/f", ScriptedResponse(size=SIZE, rate=rate))
         for _ in range(2):
             async with session.get(origin.url("/f"), RangeRequest()) as response:
-                content = response.content.detach(may_splice=True)
-                assert content is not None
-                with content:
-                    await move_all(content, tmp_path / "f")
+                await move_all(response.content, tmp_path / "f")
             assert (tmp_path / "f").read_bytes() == expected_bytes(0, 0, SIZE)
         assert origin.connections == 1
 
@@ -88,10 +83,8 @@ async def test_a_connection_that_breaks_is_an_error_after_its_bytes(
 ) -> None:
     origin.script("/f", ScriptedResponse(size=MIN_DETACH_BYTES, cut_after=MIN_DETACH_BYTES - 100, cut=cut))
     async with session.get(origin.url("/f"), RangeRequest()) as response:
-        content = response.content.detach(may_splice=may_splice)
-        assert content is not None
-        with content, pytest.raises(NetworkError) as caught:
-            await move_all(content, tmp_path / "f")
+        with pytest.raises(NetworkError) as caught:
+            await move_all(response.content, tmp_path / "f", may_splice=may_splice)
     assert caught.value.kind is NetworkErrorKind.CUT
     assert (tmp_path / "f").read_bytes() == expected_bytes(0, 0, MIN_DETACH_BYTES - 100)
 
@@ -99,10 +92,8 @@ async def test_a_connection_that_breaks_is_an_error_after_its_bytes(
 async def test_a_connection_that_stalls_is_an_error(session: Session, origin: Origin, tmp_path: Path) -> None:
     origin.script("/f", ScriptedResponse(size=MIN_DETACH_BYTES, stall_after=100))
     async with session.get(origin.url("/f"), RangeRequest()) as response:
-        content = response.content.detach(may_splice=True)
-        assert content is not None
-        with content, pytest.raises(NetworkError, match="within the stall timeout") as caught:
-            await move_all(content, tmp_path / "f")
+        with pytest.raises(NetworkError, match="within the stall timeout") as caught:
+            await move_all(response.content, tmp_path / "f")
     assert caught.value.kind is NetworkErrorKind.STALLED
 
 
@@ -111,7 +102,5 @@ async def test_bytes_behind_the_content_are_an_error(session: Session, origin: O
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%sH" % (len(body), body)
     origin.script("/f", ScriptedResponse(raw=raw))
     async with session.get(origin.url("/f"), RangeRequest()) as response:
-        content = response.content.detach(may_splice=True)
-        assert content is not None
-        with content, pytest.raises(NetworkError, match="more bytes than it had announced"):
-            await move_all(content, tmp_path / "f")
+        with pytest.raises(NetworkError, match="more bytes than it had announced"):
+            await move_all(response.content, tmp_path / "f")
