@@ -12,6 +12,7 @@ import msgspec
 
 from downloadd.config import ServerConfig, TcpAddress, UnixAddress, listen_addresses
 from downloadd.errors import StartupError
+from downloadd.policy.url import format_host
 
 UNIX_MODE: Final = 0o660
 """Mode of a Unix socket: its owner and group may connect, and need a token too."""
@@ -230,4 +231,4 @@ def _reason(error: OSError) -> str:
 
 
 def _format_address(address: TcpAddress) -> str:
-    return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
+    return f"{format_host(address.host)}:{address.port}"

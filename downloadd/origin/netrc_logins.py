@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from downloadd.config import Config, CredentialConfig
 from downloadd.errors import InvalidUrlError, StartupError
-from downloadd.policy.url import parse_host
+from downloadd.policy.url import format_host, parse_host
 from downloadd.request_fields import Credentials, find_user_problems
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -74,7 +74,7 @@ def _check_entry(file: str, machine: str, entry: tuple[str, str | None, str | No
     if machine == _DEFAULT_ENTRY:
         raise ValueError(f"{file}: its default entry would send a password to every host; name the hosts instead")
     try:
-        host = parse_host(f"[{machine}]" if ":" in machine else machine)
+        host = parse_host(format_host(machine))
     except InvalidUrlError as error:
         raise ValueError(f"{file}: machine {machine!r} is not a host: {error.detail}") from None
     user, _, password = entry

@@ -17,6 +17,7 @@ from downloadd.origin.request_headers import encode_basic
 from downloadd.origin.response_parser import ResponseParser
 from downloadd.origin.stream import Stream
 from downloadd.policy.origin_proxies import Proxy
+from downloadd.policy.url import format_host
 
 _TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers to CONNECT after which another try may succeed."""
@@ -35,7 +36,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def authority(self) -> str:
         """Host and port; an IPv6 address has brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{format_host(self.host)}:{self.port}"
 
 
 def proxy_authorization(proxy: Proxy) -> str | None:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from downloadd.errors import InvalidUrlError
-from downloadd.policy.url import parse_host
+from downloadd.policy.url import format_host, parse_host
 from downloadd.request_fields import Credentials, find_user_problems
 
 DEFAULT_PROXY_PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
@@ -33,8 +33,7 @@ class ProxyUrl(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """The URL without credentials."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{format_host(self.host)}:{self.port}"
 
 
 def parse_proxy_url(text: str) -> ProxyUrl:
@@ -54,9 +53,8 @@ def parse_proxy_url(text: str) -> ProxyUrl:
         raise ValueError(f"must begin with one of {', '.join(f'{scheme}://' for scheme in DEFAULT_PROXY_PORTS)}")
     if parts.path not in {"", "/"} or parts.query or parts.fragment or port == 0:
         raise ValueError("expected scheme, host and port alone, such as http://proxy.example.com:3128")
-    name = parts.hostname or ""
     try:
-        host = parse_host(f"[{name}]" if ":" in name else name)
+        host = parse_host(format_host(parts.hostname or ""))
     except InvalidUrlError as error:
         raise ValueError(error.detail.replace("the URL", "it")) from None
     user = None

@@ -141,6 +141,11 @@ def is_address(host: str) -> bool:
     return ":" in host or (host[-1].isdigit() and host.rpartition(".")[2].isdigit())
 
 
+def format_host(host: str) -> str:
+    """Return a name or address as it stands in a URL: an IPv6 address has brackets (RFC 3986, section 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
 def host_of(origin: str) -> str:
     """Return the host of an origin, as `ParsedUrl.origin` states it, in the spelling of `parse_host`."""
     authority = origin.rpartition("://")[2]
@@ -297,8 +302,7 @@ def _parse_ipv6(text: str) -> str:
 
 
 def _format_authority(scheme: str, host: str, port: int) -> str:
-    if ":" in host:
-        host = f"[{host}]"
+    host = format_host(host)
     return host if port == DEFAULT_PORTS[scheme] else f"{host}:{port}"
 
 

@@ -8,7 +8,7 @@ from support.allowed_urls import allowed_url
 
 from downloadd.errors import InvalidUrlError
 from downloadd.origin.request_head import encode_request_head
-from downloadd.policy.url import MAX_URL_BYTES, host_of, is_address, parse_host, parse_url
+from downloadd.policy.url import MAX_URL_BYTES, format_host, host_of, is_address, parse_host, parse_url
 
 TARGETS = [
     "/",
@@ -364,3 +364,11 @@ def test_no_number_is_an_address(value: int) -> None:
 def test_the_host_of_an_origin_is_that_of_its_url(url: str) -> None:
     parsed = parse_url(url)
     assert host_of(parsed.origin) == parsed.host
+
+
+@pytest.mark.parametrize(
+    ("host", "formatted"), [("a.example", "a.example"), ("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "[2001:db8::1]")]
+)
+def test_an_ipv6_address_is_formatted_with_brackets_and_parsed_without(host: str, formatted: str) -> None:
+    assert format_host(host) == formatted
+    assert parse_host(formatted) == host
