@@ -55,7 +55,7 @@ class AddressBook:
         if is_address(host):
             if not self.is_allowed(host):
                 raise DomainBlockedError("the host is at an address that is not allowed")
-            return [_socket_address(_family_of(host), host, port)]
+            return [_socket_address(family_of(host), host, port)]
         found = [each for each in await self._addresses(host) if family in {socket.AF_UNSPEC, each[0]}]
         if not found:
             raise map_lookup_error()
@@ -111,7 +111,8 @@ class AddressBook:
         return addresses
 
 
-def _family_of(address: str) -> socket.AddressFamily:
+def family_of(address: str) -> socket.AddressFamily:
+    """Return the family of an address in text form."""
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 

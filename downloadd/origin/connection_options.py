@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from downloadd.config import HostConfig
+from downloadd.origin.addresses import family_of
 from downloadd.policy.origin_proxies import Proxy
 
 _FAMILIES: Final = {
@@ -66,5 +67,5 @@ def make_connection_options(
     family, address = _FAMILIES[host.address_family], "" if host.bind_address is UNSET else host.bind_address
     if address:
         # A connection from an address goes to one of its family.
-        family = AddressFamily.AF_INET6 if ":" in address else AddressFamily.AF_INET
+        family = family_of(address)
     return ConnectionOptions(tls=tls, family=family, bind_address=address, connect_timeout=timeout)

@@ -6,6 +6,8 @@ from itertools import chain, repeat
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from downloadd.origin.addresses import family_of
+
 
 class ScriptedResolver(AbstractResolver):
     """Answers the first lookup with the first list of addresses, and so on; the last one for good.
@@ -32,7 +34,7 @@ class ScriptedResolver(AbstractResolver):
                 hostname=host,
                 host=address,
                 port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                family=family_of(address),
                 proto=0,
                 flags=socket.AI_NUMERICHOST,
             )
