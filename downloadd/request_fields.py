@@ -22,6 +22,9 @@ MAX_FIELD_BYTES: Final = 64 * 1024
 MAX_BODY_BYTES: Final = 1024 * 1024
 """Bytes of the body of one request."""
 
+HTTP_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token (RFC 9110, section 5.6.2), such as the name of a field."""
+
 _OWN: Final = "downloadd sets it itself"
 _CONNECTION: Final = "it concerns the connection, which downloadd manages"
 _FRAMING: Final = "it frames the body, whose length downloadd states"
@@ -50,8 +53,6 @@ REFUSED_NAMES: Final[Mapping[str, str]] = MappingProxyType(
 """Header fields that no request may state, in lower case, with the reason."""
 _PROXY_PREFIX: Final = "proxy-"
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""A token (RFC 9110, section 5.6.2)."""
 _MAX_SHOWN_NAME_CHARACTERS: Final = 64
 _INVALID_IN_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 """Characters that a field value may not hold (RFC 9110, section 5.5)."""
@@ -230,7 +231,7 @@ def _find_header_problems(headers: Pairs) -> Iterator[tuple[str, str]]:
     number = 0
     for number, (name, value) in enumerate(headers, 1):
         folded = name.lower()
-        is_token = _TOKEN.fullmatch(name) is not None
+        is_token = HTTP_TOKEN.fullmatch(name) is not None
         # A name that is none may be a part of a value.
         shown = name if is_token and len(name) <= _MAX_SHOWN_NAME_CHARACTERS else f"number {number}"
         if not is_token:

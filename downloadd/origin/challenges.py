@@ -10,11 +10,12 @@ from typing import Final
 
 import msgspec
 
+from downloadd.request_fields import HTTP_TOKEN
+
 MAX_CHALLENGES: Final = 20
 """Challenges of one response that are considered."""
 
 _SEPARATORS: Final = re.compile(r"[ \t,]*")
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _EQUALS: Final = re.compile(r"[ \t]*=[ \t]*")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _TOKEN68: Final = re.compile(r"[ \t]+([A-Za-z0-9._~+/-]+=*)(?=[ \t]*(?:,|\Z))")
@@ -59,7 +60,7 @@ def parse_parameters(text: str) -> dict[str, str]:
 
 def _parse_line(line: str) -> Iterator[Challenge]:
     position = _skip(_SEPARATORS, line, 0)
-    while (scheme := _TOKEN.match(line, position)) is not None:
+    while (scheme := HTTP_TOKEN.match(line, position)) is not None:
         position = scheme.end()
         if _EQUALS.match(line, position) is not None:
             # A parameter whose value is malformed.
@@ -81,14 +82,14 @@ def _parse_line(line: str) -> Iterator[Challenge]:
 
 def _parse_parameter(text: str, position: int) -> tuple[str, str, int] | None:
     """Return name, value and end of the parameter at a position; None if there is none."""
-    name = _TOKEN.match(text, position)
+    name = HTTP_TOKEN.match(text, position)
     equals = None if name is None else _EQUALS.match(text, name.end())
     if name is None or equals is None:
         return None
     quoted = _QUOTED.match(text, equals.end())
     if quoted is not None:
         return name[0].lower(), _ESCAPED.sub(r"\1", quoted[1]), quoted.end()
-    token = _TOKEN.match(text, equals.end())
+    token = HTTP_TOKEN.match(text, equals.end())
     return None if token is None else (name[0].lower(), token[0], token.end())
 
 

@@ -10,6 +10,8 @@ from typing import Final
 import msgspec
 from multidict import CIMultiDict
 
+from downloadd.request_fields import HTTP_TOKEN
+
 MAX_HEAD_BYTES: Final = 256 * 1024
 """Bytes in a head."""
 MAX_HEAD_LINES: Final = 1_000
@@ -20,8 +22,8 @@ PROTOCOL_PREFIX: Final = b"HTTP/"
 _STATUS_LINE: Final = re.compile(rb"HTTP/([0-9])\.([0-9]) ([1-9][0-9]{2})(?: .*)?", re.DOTALL)
 """RFC 9112, section 4; some origins leave out the blank behind the status."""
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
-_FIELD_LINE: Final = re.compile(rb"^([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:(.*)$", re.MULTILINE)
-"""A token (RFC 9110, section 5.6.2), a colon and a value."""
+_FIELD_LINE: Final = re.compile(rb"^(%b)[ \t]*:(.*)$" % HTTP_TOKEN.pattern.encode(), re.MULTILINE)
+"""A name, a colon and a value."""
 _FOLD: Final = re.compile(rb"\n(?=[ \t])")
 _FORBIDDEN: Final = re.compile(rb"[\x00\r]")
 _CONTROL: Final = re.compile(rb"[\x01-\x08\x0b-\x1f\x7f]")

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from downloadd.policy.url import AllowedUrl
+from downloadd.request_fields import HTTP_TOKEN
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LINE_BREAK: Final = re.compile(rb"[\x00\r\n]")
 
 
@@ -21,7 +21,7 @@ def encode_request_head(url: AllowedUrl, fields: Iterable[tuple[str, str]], *, m
     target = f"{url.origin}{url.request_target}" if via_proxy else url.request_target
     lines = [_encode(f"{method} {target} HTTP/1.1"), _encode(f"Host: {url.origin.partition('://')[2]}")]
     for name, value in fields:
-        if not _TOKEN.fullmatch(name):
+        if not HTTP_TOKEN.fullmatch(name):
             raise ValueError("the name of a field is not a token")
         lines.append(_encode(f"{name}: {value}"))
     return b"\r\n".join([*lines, b"", b""])
