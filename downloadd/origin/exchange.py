@@ -12,7 +12,7 @@ from multidict import MultiMapping
 from downloadd.errors import RemoteError
 from downloadd.origin.authentication import Authenticator, ProtectionSpaces, describe_refusal
 from downloadd.origin.cookies import CookieJar
-from downloadd.origin.request_headers import build_request_fields, select_user
+from downloadd.origin.request_headers import build_request_fields, select_user, states_authorization
 from downloadd.policy.origin_proxies import OriginProxies, Proxy
 from downloadd.policy.policy import Policy
 from downloadd.policy.redirects import method_after_redirect, resolve_redirect
@@ -115,7 +115,9 @@ class Exchange:
         if status != 401:
             return False
         lines = fields.getall("WWW-Authenticate", ())
-        is_authorized = any(name.lower() == "authorization" for name, _ in self.next_request().fields)
+        is_authorized = self._authorization is not None or states_authorization(
+            self.target, self._first, given=self._given, by_host=self._by_host
+        )
         self._authorization = None
         if self._authenticator is not None:
             self._authorization = self._authenticator.answer(lines, self._method, self.target.request_target)

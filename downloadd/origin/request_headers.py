@@ -46,14 +46,11 @@ def build_request_fields(
         given: the request fields of the download.
         by_host: the configured fields by host.
         cookies: names and values of the cookies that responses have set for the target.
-        authorization: the answer to a challenge of the target; replaces any other Authorization.
+        authorization: the value of Authorization; replaces one that a header field states. None for none.
     """
     selected = _select(target, first, given, by_host)
     pairs = [*_DEFAULTS, *(pair for fields in selected for pair in _header_pairs(fields))]
     sent = {name.lower(): (name, value) for name, value in pairs}
-    user = select_user(target, first, given=given, by_host=by_host)
-    if authorization is None and user is not None:
-        authorization = encode_basic(user)
     if authorization is not None:
         sent["authorization"] = ("Authorization", authorization)
     if method is Method.GET:
@@ -81,6 +78,13 @@ def select_user(
             return Credentials(user=first.userinfo[0], password=first.userinfo[1])
     configured = _configured(target, first, by_host)
     return configured.auth
+
+
+def states_authorization(
+    target: AllowedUrl, first: AllowedUrl, *, given: RequestFields | None, by_host: Mapping[str, RequestFields]
+) -> bool:
+    """Return True if a header field of the download or of the configuration states the authorization for the target."""
+    return any(fields.has_header("authorization") for fields in _select(target, first, given, by_host))
 
 
 def encode_basic(credentials: Credentials) -> str:

@@ -9,6 +9,7 @@ from downloadd.config import ProxyConfig
 from downloadd.errors import DomainBlockedError, NetworkError, RemoteError, TooManyRedirectsError
 from downloadd.origin.authentication import ProtectionSpaces
 from downloadd.origin.exchange import Exchange
+from downloadd.origin.request_headers import encode_basic
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
 from downloadd.request_fields import Credentials, Method, RequestFields
@@ -116,9 +117,17 @@ def test_without_credentials_a_challenge_is_an_error() -> None:
     assert (caught.value.origin_status, caught.value.transient) == (401, False)
     with pytest.raises(RemoteError, match="401: it needs a token"):
         exchange().must_continue(401, lines(WWW_Authenticate="Bearer"))
-    header = RequestFields(headers=(("Authorization", "Bearer t"),))
-    with pytest.raises(RemoteError, match="401: it refused"):
-        exchange(given=header).must_continue(401, lines(WWW_Authenticate="Bearer"))
+    header = RequestFields(headers=(("authorization", "Bearer t"),))
+    for made in (exchange(given=header), exchange(by_host={"a.example": header})):
+        assert ("authorization", "Bearer t") in made.next_request().fields
+        with pytest.raises(RemoteError, match="401: it refused"):
+            made.must_continue(401, lines(WWW_Authenticate="Bearer"))
+
+
+def test_a_user_of_the_download_replaces_a_configured_header_field() -> None:
+    header = RequestFields(headers=(("authorization", "Bearer t"),))
+    sent = exchange(given=RequestFields(auth=USER), by_host={"a.example": header}).next_request().fields
+    assert [value for name, value in sent if name.lower() == "authorization"] == [encode_basic(USER)]
 
 
 def test_a_challenge_after_a_redirect_to_another_origin_is_not_answered() -> None:

@@ -4,7 +4,7 @@ import pytest
 from support.allowed_urls import allowed_url
 
 from downloadd import __version__
-from downloadd.origin.request_headers import build_request_fields, encode_basic, select_user
+from downloadd.origin.request_headers import build_request_fields, encode_basic, select_user, states_authorization
 from downloadd.request_fields import Credentials, Method, RequestFields
 
 FIRST = allowed_url("https://a.example/f")
@@ -24,6 +24,8 @@ CONFIGURED = RequestFields(
     auth=Credentials(user="conf", password="word"),
 )
 BY_HOST = {"a.example": CONFIGURED}
+USERINFO = allowed_url("https://url:info@a.example/f")
+HEADER = RequestFields(headers=(("authorization", "Bearer t"),))
 
 
 def test_without_fields_there_are_the_defaults_and_the_range() -> None:
@@ -39,7 +41,9 @@ def test_without_fields_there_are_the_defaults_and_the_range() -> None:
 
 def test_the_origin_of_the_url_gets_the_fields_of_the_download_over_those_of_the_configuration() -> None:
     for target in (FIRST, allowed_url("https://a.example:443/elsewhere?x=1")):
-        fields = build_request_fields(target, FIRST, method=Method.POST, given=GIVEN, by_host=BY_HOST)
+        fields = build_request_fields(
+            target, FIRST, method=Method.POST, given=GIVEN, by_host=BY_HOST, authorization="Digest x"
+        )
         assert fields == [
             ("Accept", "application/zip"),
             ("Accept-Encoding", "identity"),
@@ -48,7 +52,7 @@ def test_the_origin_of_the_url_gets_the_fields_of_the_download_over_those_of_the
             ("X-Other", "o"),
             ("Content-Type", "text/plain"),
             ("Referer", "https://a.example/page"),
-            ("Authorization", "Basic YW5uOnBhc3M="),
+            ("Authorization", "Digest x"),
             ("Cookie", "sid=1; lang=en; theme=dark"),
         ]
 
@@ -68,6 +72,7 @@ def test_another_origin_gets_nothing_of_the_download(target: str) -> None:
     assert [name for name, _ in fields] == ["Accept", "Accept-Encoding", "User-Agent"]
     assert ("User-Agent", f"downloadd/{__version__}") in fields
     assert select_user(allowed_url(target), FIRST, given=GIVEN, by_host={}) is None
+    assert not states_authorization(allowed_url(target), FIRST, given=HEADER, by_host={})
 
 
 @pytest.mark.parametrize(
@@ -81,9 +86,12 @@ def test_another_origin_gets_nothing_of_the_download(target: str) -> None:
     ids=["same origin", "TLS on the default port", "without TLS", "another port"],
 )
 def test_configured_fields_follow_a_redirect_to_their_host_by_tls_only(first: str, target: str, is_sent: bool) -> None:
-    fields = dict(build_request_fields(allowed_url(target), allowed_url(first), by_host=BY_HOST))
+    urls = allowed_url(target), allowed_url(first)
+    fields = dict(build_request_fields(*urls, by_host=BY_HOST))
     assert (fields.get("X-Key") == "configured") == is_sent
-    assert ("Authorization" in fields, "Cookie" in fields) == (is_sent, is_sent)
+    assert ("Cookie" in fields) is is_sent
+    assert select_user(*urls, given=None, by_host=BY_HOST) == (CONFIGURED.auth if is_sent else None)
+    assert states_authorization(*urls, given=None, by_host={"a.example": HEADER}) is is_sent
 
 
 def test_a_body_is_described_only_if_it_is_sent() -> None:
@@ -100,10 +108,6 @@ def test_cookies_of_responses_replace_given_ones() -> None:
         allowed_url("https://b.example/"), FIRST, given=GIVEN, by_host={}, cookies=[("x", "y")]
     )
     assert dict(elsewhere)["Cookie"] == "x=y"
-
-
-USERINFO = allowed_url("https://url:info@a.example/f")
-HEADER = RequestFields(headers=(("authorization", "Bearer t"),))
 
 
 @pytest.mark.parametrize(
@@ -133,24 +137,20 @@ def test_the_more_specific_user_is_the_one(
     first: object, given: RequestFields | None, configured: RequestFields, expected: str | None
 ) -> None:
     assert isinstance(first, type(FIRST))
-    user = select_user(FIRST, first, given=given, by_host={"a.example": configured})
+    by_host = {"a.example": configured}
+    user = select_user(FIRST, first, given=given, by_host=by_host)
     assert (None if user is None else user.user) == expected
-    authorization = {
-        name.lower(): value
-        for name, value in build_request_fields(FIRST, first, given=given, by_host={"a.example": configured})
-    }["authorization"]
-    assert authorization == ("Bearer t" if user is None else encode_basic(user))
+    assert states_authorization(FIRST, first, given=given, by_host=by_host) is (HEADER in {given, configured})
 
 
-def test_the_answer_to_a_challenge_replaces_other_credentials() -> None:
-    for given in (GIVEN, HEADER):
-        fields = build_request_fields(FIRST, FIRST, given=given, by_host={}, authorization="Digest x")
-        assert [value for name, value in fields if name.lower() == "authorization"] == ["Digest x"]
+@pytest.mark.parametrize(("authorization", "sent"), [(None, "Bearer t"), ("Digest x", "Digest x")])
+def test_an_authorization_replaces_that_of_a_header_field(authorization: str | None, sent: str) -> None:
+    fields = build_request_fields(FIRST, FIRST, given=HEADER, by_host={}, authorization=authorization)
+    assert [value for name, value in fields if name.lower() == "authorization"] == [sent]
 
 
-def test_userinfo_of_a_redirect_is_not_sent() -> None:
-    target = allowed_url("https://evil:x@b.example/")
-    assert "Authorization" not in dict(build_request_fields(target, FIRST, by_host={}))
+def test_userinfo_of_a_redirect_is_not_used() -> None:
+    assert select_user(allowed_url("https://evil:x@b.example/"), FIRST, given=None, by_host={}) is None
 
 
 def test_users_are_encoded_as_utf_8() -> None:
