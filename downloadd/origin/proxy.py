@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from downloadd.errors import NetworkError, NetworkErrorKind
+from downloadd.errors import NetworkError, NetworkErrorKind, is_transient_status
 from downloadd.origin.connection_errors import map_transfer_error
 from downloadd.origin.message_head import MalformedResponseError, MessageHead
 from downloadd.origin.receive_head import receive_head
@@ -18,10 +18,6 @@ from downloadd.origin.response_parser import ResponseParser
 from downloadd.origin.stream import Stream
 from downloadd.policy.origin_proxies import Proxy
 from downloadd.policy.url import format_host
-
-_TRANSIENT_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers to CONNECT after which another try may succeed."""
-
 
 _NO_LIMIT: Final = 86_400.0
 """Seconds; the library needs a limit, and the caller has one."""
@@ -131,8 +127,9 @@ def _check_answer(proxy: Proxy, head: MessageHead) -> None:
     if head.status in {401, 407}:
         raise credentials_error(proxy)
     if not 200 <= head.status <= 299:
-        permanent = head.status not in _TRANSIENT_STATUSES
-        raise _refusal(proxy, f"answered {head.status} to CONNECT", permanent=permanent)
+        # The time that a proxy asks to wait is not applied.
+        is_transient = is_transient_status(head.status, has_retry_after=False)
+        raise _refusal(proxy, f"answered {head.status} to CONNECT", permanent=not is_transient)
 
 
 def _refusal(proxy: Proxy, what: str, *, permanent: bool = False) -> NetworkError:

@@ -223,7 +223,13 @@ def answer_with(data: bytes) -> Handler:
     ("data", "message", "permanent"),
     [
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "answered 403 to CONNECT", True),
+        (b"HTTP/1.1 403 Forbidden\r\nRetry-After: 1\r\n\r\n", "answered 403 to CONNECT", True),
+        (b"HTTP/1.1 421 Misdirected Request\r\n\r\n", "answered 421 to CONNECT", False),
+        (b"HTTP/1.1 429 Too Many Requests\r\n\r\n", "answered 429 to CONNECT", False),
+        (b"HTTP/1.1 501 Not Implemented\r\n\r\n", "answered 501 to CONNECT", True),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "answered 502 to CONNECT", False),
+        (b"HTTP/1.1 505 HTTP Version Not Supported\r\n\r\n", "answered 505 to CONNECT", True),
+        (b"HTTP/1.1 522 Connection Timed Out\r\n\r\n", "answered 522 to CONNECT", False),
         (b"HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\n\r\n", "answered 302 to CONNECT", True),
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "requires a user and password", True),
         (b"HTTP/1.1 200 OK\r\n\r\n<html>", "sent content in place of a tunnel", False),
