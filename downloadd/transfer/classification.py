@@ -168,8 +168,6 @@ def _describe_contradiction(facts: Facts, known: Representation, head: ResponseH
 def _remote_error(head: ResponseHead) -> RemoteError:
     """Return the error for a response without a usable representation."""
     match head.status:
-        case 200 | 203 if head.has_invalid_length:
-            explanation = "Content-Length is not a length"
         case 200 | 203:
             explanation = "only a part of the file, by its Content-Range or type"
         case 206:

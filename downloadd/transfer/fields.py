@@ -60,18 +60,9 @@ class ContentRange(msgspec.Struct, frozen=True, kw_only=True):
 def parse_content_length(text: str | None) -> int | None:
     """Parse the bytes of one message's content; return None if the field is absent.
 
-    A list of identical numbers is one number (RFC 9112, section 6.3, rule 5).
-
-    Raises:
-        ValueError: the field is present, and is not a length.
+    The client refuses a response whose Content-Length is not a length, or stands beside Transfer-Encoding.
     """
-    if text is None:
-        return None
-    lengths = {_parse_length(member.strip(_OWS)) for member in text.split(",")}
-    length = lengths.pop()
-    if lengths or length is None:
-        raise ValueError("Content-Length is not a length")
-    return length
+    return None if text is None else _parse_length(text.strip(_OWS))
 
 
 def parse_content_range(text: str | None) -> ContentRange | None:
@@ -100,7 +91,7 @@ def _parse_length(text: str) -> int | None:
     """Parse a number of bytes up to `MAX_LENGTH_BYTES`; return None for any other text."""
     if not _DIGITS.fullmatch(text):
         return None
-    # Python refuses to convert thousands of digits with a ValueError, which the callers raise for another reason.
+    # Python raises ValueError instead of converting thousands of digits.
     digits = text.lstrip("0") or "0"
     if len(digits) > len(str(MAX_LENGTH_BYTES)):
         return None

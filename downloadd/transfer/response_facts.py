@@ -38,8 +38,8 @@ class Answer(StrEnum):
     """The representation ends where the request begins."""
     REFUSED_RANGE = "416"
     PRECONDITION_FAILED = "412"
-    ERROR = "any other status, or an invalid length"
-    """Any other status, or an invalid length."""
+    ERROR = "any other status"
+    """Any other status; for a request for everything, a part of it too."""
 
 
 class Version(StrEnum):
@@ -115,7 +115,7 @@ def _find_complete_answer(request: RangeRequest, head: ResponseHead) -> Answer:
     content_range = head.content_range
     is_partial = content_range is not None and content_range.is_partial
     if not request.is_range:
-        return Answer.ERROR if head.is_multipart or is_partial or head.has_invalid_length else Answer.COMPLETE
+        return Answer.ERROR if head.is_multipart or is_partial else Answer.COMPLETE
     if head.is_multipart:
         return Answer.OTHER_RANGE
     if content_range is None or not is_partial:
@@ -131,7 +131,7 @@ def _is_consistent_range(request: RangeRequest, head: ResponseHead) -> bool:
     content_range = head.content_range
     if head.is_multipart or content_range is None or content_range.last_pos is None:
         return False
-    if content_range.first_pos != request.start or head.has_invalid_length:
+    if content_range.first_pos != request.start:
         return False
     return head.length in {None, content_range.last_pos + 1 - request.start}
 

@@ -19,8 +19,6 @@ class ResponseHead(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     length: int | None = None
     """Bytes of the content; None if the head does not say."""
-    has_invalid_length: bool = False
-    """True if Content-Length is present and is not a length."""
     content_range: ContentRange | None = None
     """None if Content-Range is absent or invalid."""
     content_type: str | None = None
@@ -61,8 +59,6 @@ class ResponseHead(msgspec.Struct, frozen=True, kw_only=True):
 def parse_response_head(status: int, field_lines: MultiMapping[str], *, now: float) -> ResponseHead:
     """Return the relevant parts of a head that was received at `now` (Unix time)."""
     content_type = field_lines.get("Content-Type")
-    transfer_coding = _joined_lines(field_lines, "Transfer-Encoding")
-    length, has_invalid_length = _parse_length(field_lines.get("Content-Length"), is_coded=transfer_coding is not None)
     content_coding = _joined_lines(field_lines, "Content-Encoding")
     coding = _parse_coding(content_coding)
     etag, last_modified = field_lines.get("ETag"), field_lines.get("Last-Modified")
@@ -75,8 +71,7 @@ def parse_response_head(status: int, field_lines: MultiMapping[str], *, now: flo
     sent_at = fields.parse_http_date(date, now=now)
     return ResponseHead(
         status=status,
-        length=length,
-        has_invalid_length=has_invalid_length,
+        length=fields.parse_content_length(field_lines.get("Content-Length")),
         content_range=fields.parse_content_range(field_lines.get("Content-Range")),
         content_type=_parse_shown_type(content_type),
         media_type=parse_media_type(content_type),
@@ -107,16 +102,6 @@ def _joined_lines(field_lines: MultiMapping[str], name: str) -> str | None:
     # The lines of a list field are one list (RFC 9110, section 5.3); of other fields the first line is used.
     lines = field_lines.getall(name, None)
     return None if lines is None else ", ".join(lines)
-
-
-def _parse_length(text: str | None, *, is_coded: bool) -> tuple[int | None, bool]:
-    """Return the bytes of the content, and True if Content-Length is invalid."""
-    try:
-        length = fields.parse_content_length(text)
-    except ValueError:
-        return None, True
-    # RFC 9112, section 6.3, rule 3: Transfer-Encoding overrides Content-Length.
-    return (None if is_coded else length), False
 
 
 def _parse_coding(text: str | None) -> str | None:

@@ -39,8 +39,6 @@ UNTRUSTED_TEXT = st.text(st.characters(codec=None), max_size=80)
         pytest.param("3495", 3495, id="RFC 9110, 8.6"),
         pytest.param(" 42\t", 42, id="blanks around"),
         pytest.param("0042", 42, id="leading zeros"),
-        pytest.param("5, 5", 5, id="identical twice"),
-        pytest.param("5,5 ,\t5", 5, id="identical three times"),
         pytest.param(str(MAX_LENGTH_BYTES), MAX_LENGTH_BYTES, id="the longest"),
         pytest.param(None, None, id="absent"),
     ],
@@ -61,16 +59,14 @@ def test_a_content_length_is_parsed(text: str | None, length: int | None) -> Non
         pytest.param("1 000", id="blank inside"),
         pytest.param("٣", id="digits of another script"),
         pytest.param("²", id="superscript"),
-        pytest.param("5, 6", id="different"),
-        pytest.param("5,", id="empty member"),
+        pytest.param("5, 5", id="list"),
         pytest.param("5;5", id="semicolon"),
         pytest.param(str(MAX_LENGTH_BYTES + 1), id="too long"),
         pytest.param("9" * 5000, id="more digits than an int may have"),
     ],
 )
-def test_an_invalid_content_length_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="Content-Length"):
-        parse_content_length(text)
+def test_what_is_not_a_content_length_is_none(text: str) -> None:
+    assert parse_content_length(text) is None
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,6 @@ def found(request: RangeRequest, known: Representation, status: int, **fields: s
     [
         (RangeRequest(), 200, {}, Answer.COMPLETE),
         (RangeRequest(), 203, {}, Answer.COMPLETE),
-        (RangeRequest(), 200, {"Content_Length": "x"}, Answer.ERROR),
         (RangeRequest(), 200, {"Content_Range": "bytes 0-9/20"}, Answer.ERROR),
         (RangeRequest(), 206, {"Content_Range": "bytes 0-9/10"}, Answer.ERROR),
         (RangeRequest(), 416, {}, Answer.ERROR),
@@ -42,7 +41,6 @@ def found(request: RangeRequest, known: Representation, status: int, **fields: s
         (REST, 206, {"Content_Range": "bytes 400-999/1000"}, Answer.RANGE),
         (REST, 206, {"Content_Range": "bytes 400-499/1000"}, Answer.RANGE),
         (REST, 206, {"Content_Range": "bytes 400-999/1000", "Content_Length": "599"}, Answer.OTHER_RANGE),
-        (REST, 206, {"Content_Range": "bytes 400-999/1000", "Content_Length": "x"}, Answer.OTHER_RANGE),
         (REST, 206, {"Content_Range": "bytes 399-999/1000"}, Answer.OTHER_RANGE),
         (REST, 206, {}, Answer.OTHER_RANGE),
         (REST, 416, {"Content_Range": "bytes */400"}, Answer.END_REACHED),

@@ -35,23 +35,6 @@ def test_the_lines_of_a_list_are_joined_and_of_other_fields_the_first_is_used() 
 
 
 @pytest.mark.parametrize(
-    ("length", "coding", "expected"),
-    [
-        (None, None, (None, False)),
-        ("7", None, (7, False)),
-        ("7", "chunked", (None, False)),
-        ("x", None, (None, True)),
-        ("x", "chunked", (None, True)),
-    ],
-)
-def test_a_transfer_coding_overrides_the_length(
-    length: str | None, coding: str | None, expected: tuple[int | None, bool]
-) -> None:
-    head = parsed(Content_Length=length, Transfer_Encoding=coding)
-    assert (head.length, head.has_invalid_length) == expected
-
-
-@pytest.mark.parametrize(
     ("text", "coding"),
     [(None, None), ("", None), ("identity", None), ("GZIP", "gzip"), (" gzip , identity,br", "gzip,br")],
 )
