@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
-from weakref import WeakSet
 
 from downloadd.clock import Clock, SystemClock
 from downloadd.directory_settings import DirectorySettings, Quota
@@ -27,12 +26,11 @@ from downloadd.storage.names import (
     check_part_name,
     format_part_name,
     parse_directory,
-    parse_part_name,
     part_epoch,
 )
 from downloadd.storage.part_descriptor import delete_part, part_exists
 from downloadd.storage.part_file import PartFile
-from downloadd.storage.part_scan import MAX_PARTS_PER_CHUNK, PartScan
+from downloadd.storage.part_listing import PartListing
 from downloadd.storage.published_files import remove_published
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.quotas import Quotas
@@ -105,7 +103,7 @@ class LocalDestination:
         self._threads = DiskThreadPools(self._root.try_writing)
         self._publisher = Publisher(fsync=fsync, umask=0, attributes=self._attributes)
         self._names = FinalNames(self._root, self._threads)
-        self._parts: WeakSet[PartFile] = WeakSet()
+        self._parts = PartListing(self._root, self._threads)
         self._space = FreeSpace(self._root.measure_space, min_free=min_free, clock=clock)
         self.small_files = SmallFiles(
             root=self._root,
@@ -346,27 +344,9 @@ class LocalDestination:
             ],
         )
 
-    async def list_parts(self) -> AsyncIterator[Sequence[PartEntry]]:
-        """Yield all part files below the root except for open ones, in chunks, for the sweep after start.
-
-        See `PartScan` for directories that are skipped.
-        """
-        scan = PartScan(self._root)
-        while not scan.is_complete:
-            # A part may be opened or closed while its directory is read.
-            open_before = self._open_part_ids()
-            scanned = await self._threads.run(DiskPool.CALLS, "", scan.step)
-            opened = open_before | self._open_part_ids()
-            found = [part for part in scanned if (part.download_id, part.epoch) not in opened]
-            for start in range(0, len(found), MAX_PARTS_PER_CHUNK):
-                yield found[start : start + MAX_PARTS_PER_CHUNK]
-
-    def _open_part_ids(self) -> set[tuple[str, int] | None]:
-        """Return the download ids and epochs of the open parts.
-
-        They are compared in place of names, whose spelling a disk may change.
-        """
-        return {parse_part_name(part.name) for part in self._parts if not part.is_closed}
+    def list_parts(self) -> AsyncIterator[Sequence[PartEntry]]:
+        """Yield all part files below the root except for open ones, in chunks, for the sweep after start."""
+        return self._parts.read()
 
     async def _close(self) -> None:
         await self._threads.close()

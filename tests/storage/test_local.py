@@ -21,7 +21,6 @@ from downloadd.errors import (
 from downloadd.storage.destination import Destination, PartEntry
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import format_part_name, parse_filename
-from downloadd.storage.part_scan import MAX_PARTS_PER_CHUNK
 
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
 FILE = parse_filename("f")
@@ -298,15 +297,6 @@ async def test_all_part_files_are_found_and_nothing_else(
     assert {part.directory for part in found} == expected
     assert len(found) == len(expected)
     assert {(part.name, part.download_id, part.epoch) for part in found} == {(PART, ID, 1)}
-
-
-async def test_part_files_are_listed_in_chunks(destination: LocalDestination, root: Path) -> None:
-    names = {format_part_name(FILE, ID, epoch) for epoch in range(MAX_PARTS_PER_CHUNK + 1)}
-    for name in names:
-        (root / name).touch()
-    chunks = [chunk async for chunk in destination.list_parts()]
-    assert [len(chunk) for chunk in chunks] == [MAX_PARTS_PER_CHUNK, 1]
-    assert {part.name for chunk in chunks for part in chunk} == names
 
 
 async def test_an_aborted_listing_leaves_no_descriptor_open(destination: LocalDestination, root: Path) -> None:
