@@ -10,19 +10,23 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import atheris
 
+# As a program it has its own folder in the path alone.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 with atheris.instrument_imports():
+    from support.parsed_responses import parse_response
+
     from downloadd.errors import DownloadError
     from downloadd.fronts.rest.target import parse_target
     from downloadd.imports.checksum_format import parse_checksum_list
     from downloadd.imports.importers import IMPORTERS
     from downloadd.imports.json_array import InvalidArrayError, read_elements
     from downloadd.imports.refusal import ImportRefusedError
-    from downloadd.origin.framing import make_decoder
-    from downloadd.origin.message_head import PROTOCOL_PREFIX, MalformedResponseError
-    from downloadd.origin.response_parser import ResponseParser
+    from downloadd.origin.message_head import PROTOCOL_PREFIX
     from downloadd.policy.redaction import redact_url
     from downloadd.policy.url import parse_url
     from downloadd.storage.names import MAX_NAME_BYTES, parse_directory, parse_filename, sanitize_name
@@ -53,28 +57,6 @@ def fuzz_responses(data: bytes) -> None:
     """Parse a response at once and byte by byte: both find the same content, or both refuse."""
     raw = PROTOCOL_PREFIX + b"1.1 200 OK\r\n" + data
     assert parse_response([raw]) == parse_response([raw[at : at + 1] for at in range(len(raw))])
-
-
-def parse_response(pieces: list[bytes]) -> tuple[int, bytes, bool, bytes] | None:
-    """Return status, content, whether it is complete, and the bytes behind it; None if the response is refused."""
-    parser, head, decoder = ResponseParser(), None, None
-    content, behind = b"", b""
-    try:
-        for piece in pieces:
-            if decoder is None:
-                head = parser.feed(piece)
-                if head is None:
-                    continue
-                decoder, piece = make_decoder(head), parser.rest
-            if decoder.is_complete:
-                behind += piece
-            else:
-                content += decoder.decode(piece)
-    except MalformedResponseError:
-        return None
-    if head is None or decoder is None:
-        return None
-    return head.status, content, decoder.is_complete, decoder.surplus + behind
 
 
 def fuzz_imports(data: bytes) -> None:

@@ -3,14 +3,14 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from support.allowed_urls import allowed_url
 from support.clocks import ManualClock
 from support.origin.tls import Authority
-from support.raw_server import serve_raw
+from support.raw_server import answer_with, serve_raw
 from support.recording_origin import RecordingOrigin, open_recording_origin
 from support.scripted_resolver import ScriptedResolver
 
@@ -146,18 +146,6 @@ async def test_the_certificate_must_be_for_the_host_of_the_url() -> None:
         with pytest.raises(NetworkError, match="certificate is for another host") as caught:
             await connected_address(make_dialer(["127.0.0.1"]), f"https://b.example:{origin.port}/", options)
         assert caught.value.permanent
-
-
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-def answer_with(data: bytes) -> Handler:
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.write(data)
-        await writer.drain()
-
-    return handle
 
 
 @pytest.mark.parametrize(

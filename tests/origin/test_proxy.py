@@ -1,7 +1,7 @@
 """Connections through real proxies, and through servers that are none."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from ssl import SSLContext
@@ -10,7 +10,7 @@ import pytest
 from support.origin.tls import Authority
 from support.origin_requests import get_request
 from support.proxy_servers import run_http_proxy, run_socks_proxy
-from support.raw_server import serve_raw
+from support.raw_server import Handler, answer_with, serve_raw
 from support.recording_origin import open_recording_origin
 from support.scripted_resolver import ScriptedResolver
 
@@ -27,7 +27,6 @@ from downloadd.request_fields import Credentials
 pytestmark = pytest.mark.system
 
 LOOPBACK = AddressRules(["127.0.0.0/8", "::1/128"])
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -208,15 +207,6 @@ async def serve_tls(handle: Handler, context: SSLContext) -> AsyncIterator[int]:
 
     async with serve_raw(start_tls) as port:
         yield port
-
-
-def answer_with(data: bytes) -> Handler:
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1000)
-        writer.write(data)
-        await writer.drain()
-
-    return handle
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from security.malformed_responses import MALFORMED_RESPONSES
+from support.parsed_responses import parse_response
 
-from downloadd.origin.framing import ContentDecoder, is_surplus, make_decoder
+from downloadd.origin.framing import is_surplus
 from downloadd.origin.message_head import MAX_HEAD_BYTES, MalformedResponseError
 from downloadd.origin.response_parser import MAX_INTERIM_RESPONSES, MAX_PRELIMINARY_BYTES, ResponseParser
 
@@ -17,28 +18,11 @@ FINAL = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
 
 
 def parse(pieces: list[bytes]) -> tuple[int, bytes] | str:
-    """Return status and content, or "refused"."""
-    parser, decoder, status = ResponseParser(), None, 0
-    content = behind = b""
-    try:
-        for piece in pieces:
-            if decoder is None:
-                head = parser.feed(piece)
-                if head is None:
-                    continue
-                status, decoder = head.status, make_decoder(head)
-                content += decoder.decode(parser.rest)
-            elif decoder.is_complete:
-                behind += piece
-            else:
-                content += decoder.decode(piece)
-    except MalformedResponseError:
+    """Return status and content of a whole response, or "refused"."""
+    parsed = parse_response(pieces)
+    if parsed is None or not (parsed.is_complete or parsed.is_ended_by_close) or is_surplus(parsed.behind):
         return "refused"
-    return "refused" if decoder is None or not is_whole(decoder, behind) else (status, content)
-
-
-def is_whole(decoder: ContentDecoder, behind: bytes) -> bool:
-    return (decoder.is_complete or decoder.is_ended_by_close) and not is_surplus(decoder.surplus + behind)
+    return parsed.status, parsed.content
 
 
 @pytest.mark.parametrize("name", SHORT)

@@ -50,12 +50,6 @@ quota = 0
 
 
 @pytest.fixture
-async def origin() -> AsyncIterator[Origin]:
-    async with Origin() as origin:
-        yield origin
-
-
-@pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
     async with DaemonProcess(tmp_path, config=DEFAULT_CONFIG + OTHERS + TABLES) as daemon:
         yield daemon

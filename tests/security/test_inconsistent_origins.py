@@ -33,12 +33,6 @@ def chunked(body: bytes) -> bytes:
 
 
 @pytest.fixture
-async def origin() -> AsyncIterator[Origin]:
-    async with Origin() as origin:
-        yield origin
-
-
-@pytest.fixture
 async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
     async with DaemonProcess(tmp_path, config=make_config(max_retries=2, stall_timeout=5)) as daemon:
         yield daemon

@@ -4,11 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+"""Handler of one connection, which is closed when it returns."""
+
+
+def answer_with(data: bytes) -> Handler:
+    """Return a handler that waits for some bytes, and then sends these."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(data)
+        await writer.drain()
+
+    return handle
+
 
 @asynccontextmanager
-async def serve_raw(
-    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], *, host: str = "127.0.0.1"
-) -> AsyncIterator[int]:
+async def serve_raw(handle: Handler, *, host: str = "127.0.0.1") -> AsyncIterator[int]:
     """Serve with this handler on a port of `host`, which is the value of the context, until the test leaves it."""
     connections: list[asyncio.Task[None]] = []
 

@@ -1,28 +1,12 @@
-"""An origin, a client and a storage, all of them real."""
+"""A client and a storage, both of them real."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.origin.origin import Origin
+from support.local_session import session as session
 
-from downloadd.policy.addresses import AddressRules
-from downloadd.policy.policy import Policy
 from downloadd.storage.local import LocalDestination
-from downloadd.transfer.session import Session
-
-
-@pytest.fixture
-async def origin() -> AsyncIterator[Origin]:
-    async with Origin() as origin:
-        yield origin
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[Session]:
-    policy = Policy(addresses=AddressRules(["127.0.0.0/8"]))
-    async with Session(policy=policy, credentials=(), stall_timeout=3) as session:
-        yield session
 
 
 @pytest.fixture
