@@ -1,15 +1,10 @@
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 UNITS = Path(__file__).parent.parent.parent / "systemd"
-
-
-def needs(command: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(shutil.which(command) is None, reason=f"{command} is not installed")
 
 
 @pytest.fixture
@@ -22,7 +17,6 @@ def units(tmp_path: Path) -> Path:
 
 
 @pytest.mark.system
-@needs("systemd-analyze")
 @pytest.mark.parametrize("name", ["downloadd.service", "downloadd.socket"])
 def test_the_units_are_valid(units: Path, name: str) -> None:
     done = subprocess.run(
@@ -34,7 +28,6 @@ def test_the_units_are_valid(units: Path, name: str) -> None:
 
 
 @pytest.mark.system
-@needs("systemd-analyze")
 def test_the_sandbox_is_tight(units: Path) -> None:
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(units / "downloadd.service")],
@@ -49,8 +42,6 @@ def test_the_sandbox_is_tight(units: Path) -> None:
 
 
 @pytest.mark.system
-@needs("systemd-sysusers")
-@needs("systemd-tmpfiles")
 def test_the_user_and_the_directories_are_made(tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "etc").mkdir(parents=True)
@@ -65,8 +56,6 @@ def test_the_user_and_the_directories_are_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-@needs("systemd-sysusers")
-@needs("systemctl")
 def test_the_commands_that_install_the_service_do_so(tmp_path: Path) -> None:
     """Run the commands of the page below a root of their own, because no systemd runs here."""
     page = (UNITS.parent / "docs/how-to/deployment.md").read_text()

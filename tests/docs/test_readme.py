@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 from docs.pages import TOP, blocks, read, section
+from support.machine import MUST_RUN_VARIABLE
 from support.nginx_origin import NginxOrigin, free_port
 from support.shell import Shell
 
@@ -31,6 +32,10 @@ def test_each_of_the_two_commands_is_a_line_of_its_own_near_the_top(line: str) -
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert TEST in CI.splitlines()
+
+
+def test_in_ci_no_test_is_skipped_for_a_right_that_the_machine_refuses() -> None:
+    assert f"export {MUST_RUN_VARIABLE}=1" in CI.splitlines()
 
 
 def test_ci_installs_what_contributors_install() -> None:

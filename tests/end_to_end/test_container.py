@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from support.container_image import Image, build, can_build, container_command, parse
+from support.machine import not_allowed
 from support.nginx_origin import free_port
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     if not can_build():
-        pytest.skip("this machine does not allow to mount an overlay")
+        not_allowed("mount an overlay")
     return build(CONTAINERFILE, TOP, tmp_path_factory.mktemp("image"))
 
 

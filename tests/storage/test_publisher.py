@@ -2,7 +2,6 @@ import asyncio
 import errno
 import os
 import re
-import shutil
 import stat
 import subprocess
 import sys
@@ -44,8 +43,6 @@ async def main(root, fsync, replace):
 
 asyncio.run(main(sys.argv[1], sys.argv[2] == "fsync", sys.argv[3] == "replace"))
 """
-
-needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace shows the order of system calls")
 
 
 @pytest.fixture
@@ -119,7 +116,6 @@ def traced(tmp_path: Path, fsync: str, replace: str, *faults: str) -> tuple[str,
 
 
 @pytest.mark.system
-@needs_strace
 @pytest.mark.parametrize(
     ("fsync", "replace", "steps"),
     [
@@ -146,7 +142,6 @@ def test_the_bytes_are_on_stable_storage_before_the_name_and_the_name_before_the
 
 
 @pytest.mark.system
-@needs_strace
 def test_a_disk_without_hard_links_gets_a_rename_between_the_syncs(tmp_path: Path) -> None:
     said, steps = traced(tmp_path, "fsync", "keep", "-e", "inject=linkat:error=EOPNOTSUPP")
     assert said == "True"
@@ -155,7 +150,6 @@ def test_a_disk_without_hard_links_gets_a_rename_between_the_syncs(tmp_path: Pat
 
 
 @pytest.mark.system
-@needs_strace
 @pytest.mark.parametrize("error", ["EINVAL", "ENOSYS", "EPERM"])
 def test_a_disk_without_a_rename_that_does_not_replace_gets_a_plain_one(tmp_path: Path, error: str) -> None:
     faults = ("-e", "inject=linkat:error=EPERM", "-e", f"inject=renameat2:error={error}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
+from support.machine import not_allowed
 from support.small_disk import mounted_image
 
 from downloadd.directory_settings import DirectorySettings
@@ -32,7 +33,7 @@ LISTS = [
 
 @contextmanager
 def mounted(folder: Path, kind: str) -> Iterator[Path]:
-    """Mount a file system that has access control lists; skip the test where that is not possible."""
+    """Mount a file system that has access control lists; see `not_allowed` where that is not possible."""
     if kind == "ext4":
         with mounted_image(folder, 16 << 20, ["mkfs.ext4", "-q"], []) as place:
             yield place
@@ -51,7 +52,7 @@ def mounted(folder: Path, kind: str) -> Iterator[Path]:
     try:
         script = ["sh", "-c", " && ".join(commands), "sh", str(place), str(layers)]
         if subprocess.run(script, capture_output=True, check=False).returncode:
-            pytest.skip(f"this machine does not allow to mount {kind}")
+            not_allowed(f"mount {kind}")
         yield place
     finally:
         for path in (place, layers):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from support.machine import not_allowed
 from support.refusing_disk import RefusingDisk
 
 from downloadd.errors import StorageAwayError, StorageError, StorageRootMissingError
@@ -400,7 +401,7 @@ def test_a_root_that_many_threads_find_replaced_is_opened_once(tmp_path: Path) -
 def test_a_root_that_may_not_be_read_is_not_missing(tmp_path: Path, blocked: bool) -> None:
     user = os.geteuid()
     if user:
-        pytest.skip("needs to become somebody else")
+        not_allowed("become another user")
     top = tmp_path / "shut" / "root"
     with StorageRoot(top, fsync=False) as root:
         top.parent.chmod(0o700 if blocked else 0o711)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
+from support.machine import not_allowed
 
 MOUNT_SCRIPT = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
 
@@ -32,7 +33,7 @@ def run_in_mount_namespace(daemon: DaemonProcess, *command: str | Path) -> None:
 
 @contextlib.contextmanager
 def mounted_image(folder: Path, size: int, make: Sequence[str], mount: Sequence[str]) -> Iterator[Path]:
-    """Mount a disk image of `size` bytes until the end; skip the test where that is not possible.
+    """Mount a disk image of `size` bytes until the end; see `not_allowed` where that is not possible.
 
     `make` is the command that makes its file system, and `mount` the options of its mount.
     """
@@ -40,14 +41,10 @@ def mounted_image(folder: Path, size: int, make: Sequence[str], mount: Sequence[
     place.mkdir()
     with image.open("wb") as file:
         file.truncate(size)
-    mounted = False
-    with contextlib.suppress(FileNotFoundError):
-        mounted = not any(
-            subprocess.run(command, capture_output=True, check=False).returncode
-            for command in ([*make, str(image)], ["mount", *mount, "-o", "loop", str(image), str(place)])
-        )
-    if not mounted:
-        pytest.skip(f"this machine does not allow to mount the disk of {make[0]}")
+    subprocess.run([*make, str(image)], capture_output=True, check=True)
+    command = ["mount", *mount, "-o", "loop", str(image), str(place)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        not_allowed(f"mount the disk of {make[0]}")
     yield place
     # The helper process of a daemon that was killed ends a moment later.
     deadline = time.monotonic() + 20
@@ -58,13 +55,12 @@ def mounted_image(folder: Path, size: int, make: Sequence[str], mount: Sequence[
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
-    """Return a mount point for a file system of a daemon; skip the test where mounts are not allowed."""
+    """Return a mount point for a file system of a daemon; see `not_allowed` where mounts are not allowed."""
     place = tmp_path / "disk"
     place.mkdir()
-    with contextlib.suppress(FileNotFoundError):
-        if not subprocess.run([*mount_launcher("size=1m", place), "true"], capture_output=True, check=False).returncode:
-            return place
-    pytest.skip("this machine does not allow to mount a file system")
+    if subprocess.run([*mount_launcher("size=1m", place), "true"], capture_output=True, check=False).returncode:
+        not_allowed("mount a file system")
+    return place
 
 
 @contextlib.asynccontextmanager
