@@ -10,7 +10,7 @@ import msgspec
 from multidict import MultiMapping
 
 from downloadd.errors import RemoteError
-from downloadd.origin.authentication import Authenticator, ProtectionSpaces, describe_refusal
+from downloadd.origin.authentication import Authenticator, ProtectionSpaces, describe_refusal, states_stale
 from downloadd.origin.cookies import CookieJar
 from downloadd.origin.request_headers import build_request_fields, select_user
 from downloadd.policy.origin_proxies import OriginProxies, Proxy
@@ -120,6 +120,9 @@ class Exchange:
         if self._authenticator is not None:
             self._authorization = self._authenticator.answer(lines, self._method, self.target.request_target)
         if self._authorization is None:
+            if self._authenticator is not None and states_stale(lines):
+                explanation = "the nonces of its Digest authentication expire before they are used"
+                raise RemoteError(401, explanation, transient=True)
             raise RemoteError(401, describe_refusal(lines, is_authorized=is_authorized))
         return True
 

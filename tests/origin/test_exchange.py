@@ -7,7 +7,7 @@ from support.cookie_jars import make_jar
 
 from downloadd.config import ProxyConfig
 from downloadd.errors import DomainBlockedError, NetworkError, RemoteError, TooManyRedirectsError
-from downloadd.origin.authentication import ProtectionSpaces
+from downloadd.origin.authentication import MAX_ANSWERS, ProtectionSpaces
 from downloadd.origin.exchange import Exchange
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
@@ -108,6 +108,20 @@ def test_a_digest_challenge_is_answered_once() -> None:
     assert 'uri="/f?x=1"' in answer
     with pytest.raises(RemoteError, match="401: it refused user and password"):
         made.must_continue(401, lines(WWW_Authenticate=DIGEST.format("m")))
+
+
+def test_nonces_that_are_always_stale_are_an_error_that_may_pass() -> None:
+    made = exchange(given=RequestFields(auth=USER))
+    for number in range(MAX_ANSWERS):
+        assert made.must_continue(401, lines(WWW_Authenticate=DIGEST.format(number) + ", stale=true"))
+    with pytest.raises(RemoteError, match="401: the nonces of its Digest") as caught:
+        made.must_continue(401, lines(WWW_Authenticate=DIGEST.format("last") + ", stale=true"))
+    assert caught.value.transient
+    # A field that the user has set does not change.
+    header = RequestFields(headers=(("Authorization", "Digest x"),))
+    with pytest.raises(RemoteError, match="401: it refused") as caught:
+        exchange(given=header).must_continue(401, lines(WWW_Authenticate=DIGEST.format("n") + ", stale=true"))
+    assert not caught.value.transient
 
 
 def test_without_credentials_a_challenge_is_an_error() -> None:
