@@ -135,6 +135,13 @@ def test_without_credentials_a_challenge_is_an_error() -> None:
         exchange(given=header).must_continue(401, lines(WWW_Authenticate="Bearer"))
 
 
+def test_a_refusal_over_tls_that_may_concern_the_client_certificate_says_so() -> None:
+    with pytest.raises(RemoteError, match="400: if it demands a client certificate") as caught:
+        exchange().must_continue(400, lines())
+    assert not caught.value.transient
+    assert not exchange("http://a.example/f").must_continue(400, lines())
+
+
 def test_a_challenge_after_a_redirect_to_another_origin_is_not_answered() -> None:
     made = exchange("https://u:p@a.example/f", given=RequestFields(auth=USER))
     assert made.must_continue(302, lines(Location="https://x:y@b.example/g"))
