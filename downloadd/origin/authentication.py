@@ -18,8 +18,11 @@ from downloadd.origin.challenges import Challenge, parse_challenges, parse_param
 from downloadd.origin.request_headers import encode_basic
 from downloadd.request_fields import Credentials
 
-MAX_ANSWERS: Final = 2
-"""Challenges that one request answers: that of the origin, and one for a nonce that has expired meanwhile."""
+MAX_ANSWERS: Final = 10
+"""Challenges that one request answers: that of the origin, and those for nonces that have expired meanwhile.
+
+Parallel requests replace the nonces of each other at an origin that accepts each nonce for one request.
+"""
 
 MAX_SPACES: Final = 1_000
 """Protection spaces that are remembered."""
@@ -164,6 +167,12 @@ def select_digest(challenges: Iterable[Challenge]) -> DigestChallenge | None:
         key=lambda each: strength.index((each.algorithm or "md5").lower().removesuffix(_SESSION_SUFFIX)),
         default=None,
     )
+
+
+def states_stale(lines: Iterable[str]) -> bool:
+    """Return True if a 401 refuses a nonce that has expired, and not the user and password."""
+    challenge = select_digest(parse_challenges(lines))
+    return challenge is not None and challenge.is_stale
 
 
 def describe_refusal(lines: Iterable[str], *, is_authorized: bool) -> str:

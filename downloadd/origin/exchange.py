@@ -10,7 +10,7 @@ import msgspec
 from multidict import MultiMapping
 
 from downloadd.errors import RemoteError
-from downloadd.origin.authentication import Authenticator, ProtectionSpaces, describe_refusal
+from downloadd.origin.authentication import Authenticator, ProtectionSpaces, describe_refusal, states_stale
 from downloadd.origin.cookies import CookieJar
 from downloadd.origin.request_headers import build_request_fields, select_user, states_authorization
 from downloadd.policy.origin_proxies import OriginProxies, Proxy
@@ -104,7 +104,7 @@ class Exchange:
 
         Raises:
             TooManyRedirectsError, InvalidUrlError, DomainBlockedError: the policy forbids the redirect.
-            RemoteError: the redirect is malformed, or the origin refuses the credentials.
+            RemoteError: the redirect is malformed, or the origin refuses the credentials or the client certificate.
         """
         self._cookies.store(self.target, fields.getall("Set-Cookie", ()))
         if self._authenticator is not None:
@@ -112,6 +112,11 @@ class Exchange:
         if status in REDIRECT_STATUSES:
             self._follow(status, fields.get("Location"))
             return True
+        if status == 400 and self.target.scheme == "https":
+            # nginx refuses the lack of a client certificate, or a wrong one, after the handshake.
+            raise RemoteError(
+                400, "if it demands a client certificate, set client_certificate for the host in [[hosts]]"
+            )
         if status != 401:
             return False
         lines = fields.getall("WWW-Authenticate", ())
@@ -122,6 +127,9 @@ class Exchange:
         if self._authenticator is not None:
             self._authorization = self._authenticator.answer(lines, self._method, self.target.request_target)
         if self._authorization is None:
+            if self._authenticator is not None and states_stale(lines):
+                explanation = "the nonces of its Digest authentication expire before they are used"
+                raise RemoteError(401, explanation, transient=True)
             raise RemoteError(401, describe_refusal(lines, is_authorized=is_authorized))
         return True
 

@@ -13,6 +13,7 @@ from downloadd.origin.authentication import (
     ProtectionSpaces,
     describe_refusal,
     select_digest,
+    states_stale,
 )
 from downloadd.origin.challenges import parse_challenges, parse_parameters
 from downloadd.request_fields import Credentials
@@ -184,18 +185,23 @@ def test_later_requests_use_the_nonce_and_count() -> None:
         assert nonce_and_count(Authenticator(shared).authorize("GET", "/f")) == ("n", f"{count:08x}")
 
 
-def test_a_stale_nonce_is_replaced_once() -> None:
-    shared = space(MUFASA, "c1", "c2", "c3", "c4")
+def test_stale_nonces_are_replaced_up_to_a_limit() -> None:
+    count = authentication.MAX_ANSWERS
+    shared = space(MUFASA, *(f"c{number}" for number in range(count + 1)))
     Authenticator(shared).answer([digest_line("MD5")], "GET", "/f")
     later = Authenticator(shared)
     later.authorize("GET", "/f")
-    stale = digest_line("MD5", nonce="m", stale="TRUE")
-    assert nonce_and_count(later.answer([stale], "GET", "/f")) == ("m", "00000001")
-    assert nonce_and_count(later.answer([digest_line("MD5", nonce="o", stale="true")], "GET", "/f")) == (
-        "o",
-        "00000001",
-    )
+    for number in range(count):
+        stale = digest_line("MD5", nonce=f"m{number}", stale="TRUE")
+        assert nonce_and_count(later.answer([stale], "GET", "/f")) == (f"m{number}", "00000001")
     assert later.answer([digest_line("MD5", nonce="p", stale="true")], "GET", "/f") is None
+
+
+def test_only_a_challenge_that_can_be_answered_states_that_a_nonce_is_stale() -> None:
+    assert states_stale([digest_line("MD5", stale="TRUE")])
+    for lines in ([], ["Basic"], [digest_line("MD5")], [digest_line("MD5", stale="false")]):
+        assert not states_stale(lines)
+    assert not states_stale([digest_line("unknown", stale="true")])
 
 
 def test_an_old_nonce_is_replaced_though_the_origin_does_not_call_it_stale() -> None:

@@ -7,7 +7,7 @@ from support.cookie_jars import make_jar
 
 from downloadd.config import ProxyConfig
 from downloadd.errors import DomainBlockedError, NetworkError, RemoteError, TooManyRedirectsError
-from downloadd.origin.authentication import ProtectionSpaces
+from downloadd.origin.authentication import MAX_ANSWERS, ProtectionSpaces
 from downloadd.origin.exchange import Exchange
 from downloadd.origin.request_headers import encode_basic
 from downloadd.policy.origin_proxies import OriginProxies
@@ -111,6 +111,20 @@ def test_a_digest_challenge_is_answered_once() -> None:
         made.must_continue(401, lines(WWW_Authenticate=DIGEST.format("m")))
 
 
+def test_nonces_that_are_always_stale_are_an_error_that_may_pass() -> None:
+    made = exchange(given=RequestFields(auth=USER))
+    for number in range(MAX_ANSWERS):
+        assert made.must_continue(401, lines(WWW_Authenticate=DIGEST.format(number) + ", stale=true"))
+    with pytest.raises(RemoteError, match="401: the nonces of its Digest") as caught:
+        made.must_continue(401, lines(WWW_Authenticate=DIGEST.format("last") + ", stale=true"))
+    assert caught.value.transient
+    # A field that the user has set does not change.
+    header = RequestFields(headers=(("Authorization", "Digest x"),))
+    with pytest.raises(RemoteError, match="401: it refused") as caught:
+        exchange(given=header).must_continue(401, lines(WWW_Authenticate=DIGEST.format("n") + ", stale=true"))
+    assert not caught.value.transient
+
+
 def test_without_credentials_a_challenge_is_an_error() -> None:
     with pytest.raises(RemoteError, match="401: it needs a user and password") as caught:
         exchange().must_continue(401, lines(WWW_Authenticate=DIGEST.format("n")))
@@ -128,6 +142,13 @@ def test_a_user_of_the_download_replaces_a_configured_header_field() -> None:
     header = RequestFields(headers=(("authorization", "Bearer t"),))
     sent = exchange(given=RequestFields(auth=USER), by_host={"a.example": header}).next_request().fields
     assert [value for name, value in sent if name.lower() == "authorization"] == [encode_basic(USER)]
+
+
+def test_a_refusal_over_tls_that_may_concern_the_client_certificate_says_so() -> None:
+    with pytest.raises(RemoteError, match="400: if it demands a client certificate") as caught:
+        exchange().must_continue(400, lines())
+    assert not caught.value.transient
+    assert not exchange("http://a.example/f").must_continue(400, lines())
 
 
 def test_a_challenge_after_a_redirect_to_another_origin_is_not_answered() -> None:

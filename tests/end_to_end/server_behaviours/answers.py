@@ -26,6 +26,8 @@ def _busy(*, clock: int) -> ScriptedResponse:
 
 
 def require_cookie(request: Request, stage: Stage) -> ScriptedResponse:
+    if request.field("Cookie") == "seen=1":
+        return FILE
     return ScriptedResponse(status=302, headers=[("Location", "/file.bin"), ("Set-Cookie", "seen=1")])
 
 
@@ -80,7 +82,7 @@ REDIRECTS: Final = (
         for status in (301, 302, 303, 307, 308)
     ),
     scripted("redirect-loop", "`TOO_MANY_REDIRECTS`", {"/file.bin": redirect("/b"), "/b": redirect("/file.bin")}),
-    scripted("redirect-for-cookie", "`TOO_MANY_REDIRECTS`", require_cookie),
+    scripted("redirect-for-cookie", "completed", require_cookie),
     scripted(
         "redirect-to-login",
         "completed with a warning",
