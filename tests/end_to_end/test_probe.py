@@ -56,7 +56,7 @@ async def test_a_probe_leaves_no_trace_but_a_log_line(daemon: DaemonProcess, ori
     assert [entry["id"] for entry in await daemon.history()] == [started["download_id"]]
     assert (list(daemon.files()), daemon.part_files()) == (["d/f"], [])
     assert origin.bytes_sent("/big") <= 1
-    [line] = [line for line in daemon.log_lines() if line.get("path") == "/api/v1/probe"]
+    [line] = await wait_until(lambda: [line for line in daemon.log_lines() if line.get("path") == "/api/v1/probe"])
     assert (line["event"], line["url"], line["status"]) == ("request", origin.url("/big"), 200)
 
 

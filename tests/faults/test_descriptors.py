@@ -54,7 +54,7 @@ async def test_downloads_are_limited_by_the_available_descriptors(tmp_path: Path
         for item in body["downloads"]:
             assert (await daemon.wait_until_finished(item["download_id"]))["status"] == "completed"
         assert "Too many open files" not in daemon.log.read_text()
-        [warning] = [line for line in daemon.log_lines() if line["event"] == "descriptor_limit_low"]
+        [warning] = await daemon.wait_for_log("descriptor_limit_low")
         assert warning["limit"] == limit
 
 

@@ -109,8 +109,8 @@ async def test_a_removed_root_fails_no_download_and_a_restored_root_is_used(
     assert set(files.values()) == {expected_bytes(0, 0, SMALL)}
     assert daemon.part_files() == []
     # It is logged once, not for each download that waits.
-    events = Counter(line["event"] for line in daemon.log_lines())
-    assert (events["queue_suspended"], events["queue_resumed"]) == (1, 1)
+    assert len(await daemon.wait_for_log("queue_resumed")) == 1
+    assert len(await daemon.wait_for_log("queue_suspended")) == 1
 
 
 async def test_only_the_first_download_sends_a_request_while_the_root_is_missing(
@@ -246,9 +246,7 @@ async def test_a_start_below_a_bare_mount_point_holds_the_queue_until_the_disk_i
         [entry] = await waiting(daemon, 1)
         assert "downloadctl storage accept" in entry["reason"]
         assert (await daemon.request("GET", "/api/v1/health"))[1]["storage"] == entry["reason"]
-        assert {line["reason"] for line in daemon.log_lines() if line["event"] == "queue_suspended"} == {
-            entry["reason"]
-        }
+        assert {line["reason"] for line in await daemon.wait_for_log("queue_suspended")} == {entry["reason"]}
         assert list(daemon.root.iterdir()) == []
         daemon.root.rmdir()
         (tmp_path / "disk").rename(daemon.root)

@@ -249,6 +249,15 @@ class DaemonProcess:
         lines = self.log.read_text().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
+    async def wait_for_log(self, event: str, count: int = 1) -> list[dict[str, Any]]:
+        """Return the lines of an event once there are `count`: a thread writes them, perhaps after the response."""
+
+        def matching() -> list[dict[str, Any]]:
+            return [line for line in self.log_lines() if line["event"] == event]
+
+        await wait_until(lambda: len(matching()) >= count)
+        return matching()
+
     def stopwatch(self) -> Stopwatch:
         """Return a started stopwatch of this daemon and the test together."""
         assert self.process is not None
