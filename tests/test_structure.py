@@ -4,13 +4,12 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import pytest
 from support.measure_code import SourceFile
 
 import downloadd
@@ -147,7 +146,20 @@ def read_module(path: Path) -> Module:
 
 
 MODULES: Final = {module.name: module for module in map(read_module, sorted(PACKAGE.rglob("*.py")))}
-EACH: Final = pytest.mark.parametrize("module", list(MODULES.values()), ids=[name or "downloadd" for name in MODULES])
+
+
+def for_each_module(check: Callable[[Module], None]) -> Callable[[], None]:
+    """Return a test of all modules. A test of each rule for each module would be a quarter of all fast tests."""
+
+    def check_all() -> None:
+        for module in MODULES.values():
+            try:
+                check(module)
+            except AssertionError as error:
+                error.add_note(module.full_name)
+                raise
+
+    return check_all
 
 
 def imported(module: Module, node: ast.AST) -> Iterator[str]:
@@ -202,7 +214,7 @@ def test_the_source_is_there() -> None:
     assert {"app", "fronts.rest.routes", "manager.manager", "transfer.attempt", "policy.url"} <= set(MODULES)
 
 
-@EACH
+@for_each_module
 def test_imports_point_down_the_layers(module: Module) -> None:
     if not module.name:
         assert own_imports(module) | own_imports(module, lazy=True) == set()
@@ -226,7 +238,7 @@ def test_only_the_composition_root_and_the_daemon_know_the_implementations_behin
         assert name == "app" or known == set(), name
 
 
-@EACH
+@for_each_module
 def test_only_the_policy_makes_allowed_urls(module: Module) -> None:
     annotations = [id(part) for each in annotations_of(module.tree) for part in ast.walk(each)]
     uses = [
@@ -253,7 +265,7 @@ CHECKED_NAMES: Final = frozenset({"SafeDirectory", "SafeName", "PartName"})
 """Types of strings that only `storage.names` makes, after a check."""
 
 
-@EACH
+@for_each_module
 def test_only_the_checks_of_names_make_a_checked_name(module: Module) -> None:
     if module.name == "storage.names":
         return
@@ -263,29 +275,31 @@ def test_only_the_checks_of_names_make_a_checked_name(module: Module) -> None:
             assert not [name for name in CHECKED_NAMES if name in ast.unparse(node)], module.name
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("storage.") and name != "storage.names"])
-def test_each_file_name_that_storage_takes_is_checked(name: str) -> None:
-    for node in ast.walk(MODULES[name].tree):
+@for_each_module
+def test_each_file_name_that_storage_takes_is_checked(module: Module) -> None:
+    if not module.name.startswith("storage.") or module.name == "storage.names":
+        return
+    for node in ast.walk(module.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             for argument in (*node.args.args, *node.args.kwonlyargs):
                 if argument.arg in {"filename", "final"}:
                     assert argument.annotation is not None
-                    assert ast.unparse(argument.annotation) in {"SafeName", "bytes"}, f"{name}.{node.name}"
+                    assert ast.unparse(argument.annotation) in {"SafeName", "bytes"}, node.name
 
 
-@pytest.mark.parametrize("name", PURE)
-def test_decisions_say_that_they_are_pure(name: str) -> None:
-    assert "Pure:" in MODULES[name].docstring
+def test_decisions_say_that_they_are_pure() -> None:
+    assert [name for name in PURE if "Pure:" not in MODULES[name].docstring] == []
 
 
-@pytest.mark.parametrize("name", [name for name, module in MODULES.items() if "Pure:" in module.docstring])
-def test_a_pure_module_has_neither_input_and_output_nor_a_clock(name: str) -> None:
-    module = MODULES[name]
+@for_each_module
+def test_a_pure_module_has_neither_input_and_output_nor_a_clock(module: Module) -> None:
+    if "Pure:" not in module.docstring:
+        return
     for lazy in (False, True):
         for each in imports(module, lazy=lazy):
-            assert not {each, each.partition(".")[0]} & IMPURE, f"{name} imports {each}"
-    assert not {"open", "print", "input"} & called(module.tree), name
-    assert not [node for node in ast.walk(module.tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)], name
+            assert not {each, each.partition(".")[0]} & IMPURE, each
+    assert not {"open", "print", "input"} & called(module.tree)
+    assert not [node for node in ast.walk(module.tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
 
 
 def called(tree: ast.AST) -> set[str]:
@@ -293,7 +307,7 @@ def called(tree: ast.AST) -> set[str]:
     return {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
 
 
-@EACH
+@for_each_module
 def test_no_internal_part_of_a_library_is_used(module: Module) -> None:
     file = SourceFile(module.path, PACKAGE)
     assert [*file.private_attributes(), *file.internal_modules()] == []
@@ -306,7 +320,7 @@ def test_no_dependency_has_an_upper_bound() -> None:
         assert not re.search(r"<|==|~=|!=", each.partition(";")[0]), each
 
 
-@EACH
+@for_each_module
 def test_no_module_is_named_like_one_of_the_standard_library(module: Module) -> None:
     if module.path.stem not in {"__init__", "__main__"}:
         assert module.path.stem not in sys.stdlib_module_names
@@ -314,12 +328,12 @@ def test_no_module_is_named_like_one_of_the_standard_library(module: Module) -> 
         assert module.path.parent.name not in sys.stdlib_module_names
 
 
-@EACH
+@for_each_module
 def test_every_module_says_what_it_is_for(module: Module) -> None:
     assert len(module.docstring.split()) >= 3
 
 
-@EACH
+@for_each_module
 def test_no_task_is_made_without_an_owner(module: Module) -> None:
     # ruff sees `asyncio.create_task` only; a task of a loop is somebody's when its result is kept or handed on.
     for node in ast.walk(module.tree):

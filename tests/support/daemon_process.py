@@ -19,7 +19,7 @@ from support.waiting import CONDITION_TIMEOUT, wait_until
 
 TOKEN = "Zu-Z6eKzIIz7MCCRGeHi29bYkXZCJ4SxFC0JAasqm92"
 USER = "d26x6zSkaPSe5gCyy"
-LOG_LINES_OF_FAILURE = 50
+LOG_LINES_OF_FAILURE = 20
 
 DEFAULT_CONFIG = f"""
 [storage]
