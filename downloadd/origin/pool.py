@@ -1,4 +1,4 @@
-"""Pool of idle connections, which later requests to the same origin may use."""
+"""Pool of idle connections, which later requests to the same origin may use. Each call takes constant time."""
 
 import asyncio
 from collections.abc import Callable, Hashable
@@ -20,7 +20,8 @@ class ConnectionPool:
         """Make an empty pool; `may_use` returns False for a connection that the policy does not allow any more."""
         self._clock = clock
         self._may_use = may_use
-        self._by_key: dict[Hashable, list[Stream]] = {}
+        self._by_key: dict[Hashable, dict[Stream, None]] = {}
+        """Idle connections by key, the one that was used last at the end."""
         self._expiry: dict[Stream, tuple[float, Hashable]] = {}
         """Time of the monotonic clock and key of each idle connection, the one that expires first at the front."""
         self._timer: asyncio.TimerHandle | None = None
@@ -35,7 +36,7 @@ class ConnectionPool:
         The one that was used last is the least likely to be closed by its origin.
         """
         while (idle := self._by_key.get(key)) is not None:
-            stream = idle[-1]
+            stream = next(reversed(idle))
             self._remove(stream)
             # Bytes without a request would be taken for the response to the next one (RFC 9112, section 9.2).
             if self._may_use(stream) and stream.is_idle():
@@ -45,7 +46,7 @@ class ConnectionPool:
 
     def release(self, key: Hashable, stream: Stream) -> None:
         """Keep a connection for later requests."""
-        self._by_key.setdefault(key, []).append(stream)
+        self._by_key.setdefault(key, {})[stream] = None
         self._expiry[stream] = (self._clock.monotonic() + MAX_IDLE_SECONDS, key)
         if len(self._expiry) > MAX_IDLE_CONNECTIONS:
             self._close(next(iter(self._expiry)))
@@ -77,6 +78,6 @@ class ConnectionPool:
     def _remove(self, stream: Stream) -> None:
         _, key = self._expiry.pop(stream)
         idle = self._by_key[key]
-        idle.remove(stream)
+        del idle[stream]
         if not idle:
             del self._by_key[key]
