@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any, Final
 
@@ -58,6 +59,8 @@ class CommitProcess:
         self._root_fd = -1
         self._failed_starts = 0
         self._busy_since: float | None = None
+        # Files that the process is still to close.
+        self._discarded: deque[int] = deque()
 
     @property
     def is_stuck(self) -> bool:
@@ -72,8 +75,12 @@ class CommitProcess:
         return None if process is None else process.pid
 
     def start(self, root_fd: int, generation: int) -> None:
-        """Start the process, or start it anew for another root."""
-        with self._lock:
+        """Start the process, or start it anew for another root.
+
+        Raises:
+            CommitBusyError: an earlier request takes too long.
+        """
+        with self._locked():
             if self._is_enabled and (self._connection is None or generation != self._root_generation):
                 self._start(root_fd)
                 self._root_generation = generation
@@ -102,10 +109,12 @@ class CommitProcess:
         return self._local.link(directory_fd, links, fsync=fsync) if answer is None else answer
 
     def discard(self, tokens: Sequence[int]) -> None:
-        """Close files that will not be linked."""
+        """Close files that will not be linked; with the next request if an earlier one takes too long."""
         self._local.discard(tokens)
+        self._discarded.extend(tokens)
         with suppress(CommitBusyError):
-            self._request(["discard", False, tokens], [], None)
+            if self._request(["discard", False, []], [], None) is None:
+                self._discarded.clear()
 
     def close(self) -> None:
         """End the process; it finishes its request first."""
@@ -115,12 +124,10 @@ class CommitProcess:
 
     def _request(self, request: Any, contents: Sequence[bytes | memoryview], directory_fd: int | None) -> Any:
         """Return the answer; None if the calling thread must do the work."""
-        if not self._lock.acquire(timeout=MAX_WAIT_SECONDS):
-            raise CommitBusyError
-        self._busy_since = self._clock.monotonic()
-        try:
+        with self._locked():
             while self._connection is not None:
                 try:
+                    self._send_discarded(self._connection)
                     _send(self._connection, json.dumps(request).encode(), contents, directory_fd)
                     answer = _receive(self._connection)
                 except (OSError, EOFError):
@@ -130,9 +137,30 @@ class CommitProcess:
                 # A discard has no answer but the end of its work.
                 return answer if answer is not None else []
             return None
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Wait for the request before, and exclude others.
+
+        Raises:
+            CommitBusyError: it takes too long.
+        """
+        if not self._lock.acquire(timeout=MAX_WAIT_SECONDS):
+            raise CommitBusyError
+        self._busy_since = self._clock.monotonic()
+        try:
+            yield
         finally:
             self._busy_since = None
             self._lock.release()
+
+    def _send_discarded(self, connection: socket.socket) -> None:
+        tokens = list(self._discarded)
+        if tokens:
+            _send(connection, json.dumps(["discard", False, tokens]).encode(), [], None)
+            _receive(connection)
+            for _ in tokens:
+                self._discarded.popleft()
 
     def _restart(self) -> None:
         status = self._stop()

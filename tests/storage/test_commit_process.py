@@ -201,8 +201,38 @@ def test_a_process_that_hangs_delays_the_next_request_for_a_limited_time(
         assert [*states, process.is_stuck] == [False, True]
         with pytest.raises(CommitBusyError):
             process.write(directory_fd, contents(b"y", first=9), fsync=True)
+        with pytest.raises(CommitBusyError):
+            process.start(directory_fd, 1)
     finally:
         os.kill(pid, signal.SIGCONT)
         thread.join(20)
     assert results == [[0]]
     assert stored(folder) == {"a": b"x"}
+
+
+def test_what_was_discarded_while_a_request_hung_is_closed_with_the_next_request(
+    process: CommitProcess, directory_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit_process, "MAX_WAIT_SECONDS", 0.05)
+    [written] = process.write(directory_fd, contents(b"x", first=1), fsync=True)
+    assert isinstance(written, WrittenFile)
+    pid = process.pid
+    assert pid is not None
+
+    def open_files() -> list[str]:
+        targets = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        return [target for target in targets if target.endswith("(deleted)")]
+
+    assert len(open_files()) == 1
+    os.kill(pid, signal.SIGSTOP)
+    thread = threading.Thread(target=process.link, args=(directory_fd, []), kwargs={"fsync": True})
+    thread.start()
+    try:
+        while process._busy_since is None:
+            pass
+        process.discard([1])
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        thread.join(20)
+    process.link(directory_fd, [], fsync=True)
+    assert open_files() == []
