@@ -89,9 +89,11 @@ class OriginClient:
             NetworkError: no response, or one that is not valid HTTP.
         """
         response = await self._send(request, options)
-        if response.head.status == 407 and options.proxy is not None:
+        # Through a tunnel or SOCKS the origin has answered, and not the proxy.
+        proxy = options.proxy if options.sends_absolute_form else None
+        if response.head.status == 407 and proxy is not None:
             response.content.close()
-            raise credentials_error(options.proxy)
+            raise credentials_error(proxy)
         return response
 
     async def _send(self, request: OriginRequest, options: ConnectionOptions) -> Response:

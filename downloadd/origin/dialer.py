@@ -21,6 +21,8 @@ from downloadd.policy.url import AllowedUrl
 
 ATTEMPT_DELAY_SECONDS: Final = 0.25
 """Seconds after which the next address is tried beside the first (RFC 8305, section 5)."""
+MAX_TARGETS: Final = 4
+"""Addresses of an origin to which a proxy is asked to connect, one after the other."""
 
 
 class Dialer:
@@ -59,10 +61,19 @@ class Dialer:
             ) from None
 
     async def _connect_by_proxy(self, url: AllowedUrl, proxy: Proxy, options: ConnectionOptions) -> Stream:
-        target = Target(host=url.host, port=url.port)
+        hosts = [url.host]
         if not proxy.is_resolver:
             addresses = await self._addresses.allowed_addresses(url.host, url.port, family=options.family)
-            target = Target(host=str(addresses[0][4][0]), port=url.port)
+            hosts = [str(address[4][0]) for address in addresses[:MAX_TARGETS]]
+        while True:
+            target = Target(host=hosts.pop(0), port=url.port)
+            try:
+                return await self._connect_to_target(target, proxy, options)
+            except NetworkError as error:
+                if error.permanent or not hosts:
+                    raise
+
+    async def _connect_to_target(self, target: Target, proxy: Proxy, options: ConnectionOptions) -> Stream:
         if not options.is_http_proxy:
             found = await self._proxy_addresses(proxy)
             return await connect_by_socks(proxy, str(found[0][4][0]), target)

@@ -1,6 +1,8 @@
 """Connections through proxies: CONNECT of HTTP proxies (RFC 9110, section 9.3.6), and SOCKS 5 (RFC 1928).
 
-With local name resolution the proxy gets the address of the target that the policy has allowed, not its name.
+With local name resolution the proxy gets the address of the target that the policy has allowed, not its name. That does
+not hold for requests without a tunnel: an HTTP proxy replaces Host by what the target says (RFC 9112, section 3.2.2),
+and the origin needs its name there.
 """
 
 from collections.abc import Iterator

@@ -275,6 +275,27 @@ async def test_a_407_to_a_request_without_tunnel_is_an_error_of_the_proxy() -> N
             await fetch(client, "http://a.example/f", options_for(proxy))
 
 
+async def test_a_407_through_a_tunnel_is_an_answer_of_the_origin() -> None:
+    answer = answer_with(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+    async with serve_raw(answer) as port, open_client() as client:
+        with run_socks_proxy() as socks:
+            assert await fetch(client, f"http://a.example:{port}/f", options_for(make_proxy("socks5", socks))) == 407
+
+
+async def test_the_next_address_is_tried_when_a_proxy_cannot_connect_to_one(tmp_path: Path) -> None:
+    authority = Authority()
+    async with open_recording_origin(authority.server_context("a.example")) as origin:
+        with run_http_proxy(tmp_path) as http, run_socks_proxy() as socks:
+            for proxy in (make_proxy("http", http.port), make_proxy("socks5", socks)):
+                async with open_client(["127.0.0.9", "127.0.0.1"]) as client:
+                    options = options_for(proxy, authority.client_context())
+                    assert await fetch(client, f"https://a.example:{origin.port}/f", options) == 200
+            assert [line.split()[1] for line in http.requests()] == [
+                f"127.0.0.9:{origin.port}",
+                f"127.0.0.1:{origin.port}",
+            ]
+
+
 def test_no_password_is_shown() -> None:
     proxy = make_proxy("http", 3128, user="u", password="p4ss")
     assert "p4ss" not in repr(proxy)
