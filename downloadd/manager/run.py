@@ -32,6 +32,7 @@ from downloadd.manager.row_writer import FencedError, RowWriter
 from downloadd.manager.run_timer import RunTimer
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.verification import verify_digests, verify_size
+from downloadd.origin.cookies import CookieJar
 from downloadd.records.protocol import Records
 from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
@@ -66,6 +67,7 @@ class Run:
         *,
         records: Records,
         session: Session,
+        cookies: CookieJar,
         destination: Destination,
         clock: Clock,
         limiter: RateLimiter,
@@ -84,6 +86,7 @@ class Run:
             download: the row as `Records.claim` returned it.
             records: the store of the row.
             session: the client for origins.
+            cookies: those that responses to earlier runs of the download have set; this run adds to them.
             destination: the storage of the file.
             clock: the clock.
             limiter: the speed limits.
@@ -112,6 +115,7 @@ class Run:
         self._attempt = Attempt(
             download,
             session=session,
+            cookies=cookies,
             destination=destination,
             clock=clock,
             save=self._writer.save,

@@ -11,6 +11,7 @@ from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
 from downloadd.manager.run import Run
 from downloadd.manager.run_table import ActiveRun, RunTable
 from downloadd.manager.small_publications import SmallPublications
+from downloadd.origin.cookies import CookieJar
 from downloadd.records.protocol import Records
 from downloadd.storage.destination import Destination
 from downloadd.transfer.connection_slots import ConnectionSlots
@@ -18,6 +19,8 @@ from downloadd.transfer.session import Session
 
 MAX_WRITES_PER_SECOND: Final = 500
 """Small writes a second that all runs together may cause."""
+MAX_COOKIE_JARS: Final = 10_000
+"""Downloads whose cookies are kept between their runs."""
 MIN_FLUSH_SECONDS: Final = 0.25
 """Seconds; received bytes are not flushed more often by time."""
 
@@ -51,6 +54,8 @@ class RunFactory:
         self._keeps_parts = keeps_parts
         self._small_files = small_files
         self._shared_limit = TokenBucket(config.speed_limit)
+        # By id, the download that ran last at the end.
+        self._cookies: dict[str, CookieJar] = {}
 
     def configure(self, config: DownloadsConfig) -> None:
         """Set the shared speed limit, and the settings of runs that are made from now on."""
@@ -70,6 +75,7 @@ class RunFactory:
             download,
             records=self._records,
             session=self._session,
+            cookies=self._cookies_of(download.id),
             destination=self._destination,
             clock=self._clock,
             limiter=limiter,
@@ -83,6 +89,19 @@ class RunFactory:
             on_received=on_received,
         )
         return ActiveRun(run, limiter)
+
+    def forget(self, id: str) -> None:
+        """Forget the cookies of a download that has ended."""
+        self._cookies.pop(id, None)
+
+    def _cookies_of(self, id: str) -> CookieJar:
+        cookies = self._cookies.pop(id, None)
+        if cookies is None:
+            cookies = self._session.make_cookie_jar()
+        self._cookies[id] = cookies
+        if len(self._cookies) > MAX_COOKIE_JARS:
+            del self._cookies[next(iter(self._cookies))]
+        return cookies
 
     def _flush_interval(self) -> float:
         return max(MIN_FLUSH_SECONDS, len(self._runs) / MAX_WRITES_PER_SECOND)

@@ -136,6 +136,7 @@ class Runner:
 
     async def end(self, before: Download, after: Download) -> None:
         """Remove the part file of a download that ended without a run, and publish its end."""
+        self._factory.forget(after.id)
         with self._notifier.deferring_publication():
             await discard_part_of(self._destination, before)
             self._notifier.publish_finished(after)
@@ -213,6 +214,8 @@ class Runner:
         active.is_ended = True
         run = active.run
         self._runs.remove(run.download.id)
+        if outcome is None or outcome.state in FINISHED:
+            self._factory.forget(run.download.id)
         self._notifier.count_received(active.pop_received_bytes())
         if outcome is not None:
             # Before the slot of the run is free for another one.

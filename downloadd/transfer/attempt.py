@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from downloadd.clock import Clock
 from downloadd.download import Download
 from downloadd.errors import ErrorCode
+from downloadd.origin.cookies import CookieJar
 from downloadd.storage.destination import Destination, Part
 from downloadd.transfer.checkpoints import Checkpoints
 from downloadd.transfer.classification import AlreadyComplete, AskAgain, Restart, UseResponse
@@ -50,6 +51,7 @@ class Attempt:
         download: Download,
         *,
         session: Session,
+        cookies: CookieJar,
         destination: Destination,
         clock: Clock,
         save: Callable[[Download], Awaitable[Download]],
@@ -66,6 +68,7 @@ class Attempt:
         Args:
             download: the claimed row.
             session: the client.
+            cookies: those that responses to the download have set.
             destination: the storage of the part file.
             clock: the time.
             save: writes a row durably and returns it.
@@ -88,7 +91,7 @@ class Attempt:
         self._destination = destination
         self._record_checksum = record_checksum
         self._allows_overlap = allows_overlap
-        self._requests = SourceRequests(download, session=session, slots=slots, max_size=max_size)
+        self._requests = SourceRequests(download, session=session, cookies=cookies, slots=slots, max_size=max_size)
         self._transfer = PartTransfer(
             self._checkpoints,
             self._requests,

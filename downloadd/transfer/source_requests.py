@@ -8,6 +8,7 @@ from typing import Final
 
 from downloadd.download import Download
 from downloadd.errors import ORIGIN_ERRORS, DownloadError, ErrorCode
+from downloadd.origin.cookies import CookieJar
 from downloadd.transfer.classification import Classification, UseResponse, classify
 from downloadd.transfer.connection_slots import ConnectionSlots, NoTargetSlotError, RedirectSlots, RequestPath
 from downloadd.transfer.representation import Representation
@@ -52,6 +53,7 @@ class SourceRequests:
         download: Download,
         *,
         session: Session,
+        cookies: CookieJar,
         slots: ConnectionSlots,
         max_size: int,
     ) -> None:
@@ -60,10 +62,11 @@ class SourceRequests:
         Args:
             download: the claimed row; the run has a slot of its origin.
             session: the client.
+            cookies: those that responses to the download have set.
             slots: slots for other connections.
             max_size: bytes of the representation; 0 for no limit.
         """
-        self.sources = order_sources(download, session.make_cookie_jar())
+        self.sources = order_sources(download, cookies)
         if download.result.error is ErrorCode.CHECKSUM_MISMATCH:
             # One source has wrong bytes: use one at a time, so that they are not mixed with right ones.
             del self.sources[1:]

@@ -56,3 +56,14 @@ async def test_many_runs_flush_less_often(tmp_path: Path) -> None:
         stack.runs._runs = dict.fromkeys(map(str, range(10 * MAX_WRITES_PER_SECOND)))  # type: ignore[assignment]
         assert factory._flush_interval() == 10
         stack.runs._runs = {}
+
+
+async def test_cookies_are_kept_for_the_next_run_of_a_download_until_its_end(tmp_path: Path) -> None:
+    async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, max_retries=3)) as stack:
+        whole = ScriptedResponse(size=5000, etag='"v"', headers=[("Set-Cookie", "visit=1")])
+        origin.script("/a", [replace(whole, cut_after=1000), whole])
+        for _ in range(2):
+            started = await stack.manager.start([DownloadRequest(url=origin.url("/a"), directory="d")], user="ann")
+            assert (await stack.manager.wait(started.downloads[0].id, 20)).state is State.COMPLETED
+            assert stack.runner._factory._cookies == {}
+        assert [request.field("Cookie") for request in origin.requests("/a")] == [None, "visit=1", None]

@@ -65,6 +65,7 @@ class RunParts:
             row,
             records=self.records,
             session=self.session,
+            cookies=self.session.make_cookie_jar(),
             destination=self.destination,
             clock=self.clock,
             limiter=DownloadLimiter(TokenBucket(0), TokenBucket(0)),

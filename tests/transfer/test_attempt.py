@@ -63,6 +63,7 @@ class Transfers:
         attempt = self.attempt = Attempt(
             row,
             session=session.as_session(),
+            cookies=session.make_cookie_jar(),
             destination=self.destination,
             clock=ManualClock(),
             save=self.save,

@@ -38,7 +38,7 @@ async def part(destination: LocalDestination) -> AsyncIterator[Part]:
 @pytest.fixture
 def requests(session: Session, origin: Origin) -> SourceRequests:
     row = sample_download(url=origin.url("/f"), origin=origin.url("").rstrip("/"))
-    return SourceRequests(row, session=session, slots=FakeSlots(), max_size=0)
+    return SourceRequests(row, session=session, cookies=session.make_cookie_jar(), slots=FakeSlots(), max_size=0)
 
 
 @pytest.mark.parametrize(

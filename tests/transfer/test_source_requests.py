@@ -41,6 +41,7 @@ def make_requests(
             error=error,
         ),
         session=session,
+        cookies=session.make_cookie_jar(),
         slots=slots or FakeSlots(10),
         max_size=0,
     )
