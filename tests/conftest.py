@@ -18,7 +18,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
     Fast tests use the CPU, and each worker collects all of them. Most others wait for sockets, disks and processes.
     """
-    return 3 if config.getoption("markexpr") == "fast" else 6
+    return 3 if config.getoption("markexpr") == "fast" else 4
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -104,7 +104,7 @@ class Exchange:
 
         Raises:
             TooManyRedirectsError, InvalidUrlError, DomainBlockedError: the policy forbids the redirect.
-            RemoteError: the redirect is malformed, or the origin refuses the credentials or the client certificate.
+            RemoteError: the redirect is malformed, or the origin refuses the credentials.
         """
         self._cookies.store(self.target, fields.getall("Set-Cookie", ()))
         if self._authenticator is not None:
@@ -112,11 +112,6 @@ class Exchange:
         if status in REDIRECT_STATUSES:
             self._follow(status, fields.get("Location"))
             return True
-        if status == 400 and self.target.scheme == "https":
-            # nginx refuses the lack of a client certificate, or a wrong one, after the handshake.
-            raise RemoteError(
-                400, "if it demands a client certificate, set client_certificate for the host in [[hosts]]"
-            )
         if status != 401:
             return False
         lines = fields.getall("WWW-Authenticate", ())

@@ -172,6 +172,9 @@ def _remote_error(head: ResponseHead) -> RemoteError:
             explanation = "only a part of the file, by its Content-Range or type"
         case 206:
             explanation = "a part of the file, though the complete file was requested"
+        case 400 if head.is_encrypted:
+            # nginx refuses the lack of a client certificate, or a wrong one, after the handshake.
+            explanation = "if it demands a client certificate, set client_certificate for the host in [[hosts]]"
         case 416:
             explanation = "the range is refused, though none was requested"
         case 304:

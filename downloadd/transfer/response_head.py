@@ -17,6 +17,8 @@ class ResponseHead(msgspec.Struct, frozen=True, kw_only=True):
     """Status of a response and the values of its relevant fields."""
 
     status: int
+    is_encrypted: bool = False
+    """True if it was received over TLS."""
     length: int | None = None
     """Bytes of the content; None if the head does not say."""
     content_range: ContentRange | None = None
@@ -56,8 +58,10 @@ class ResponseHead(msgspec.Struct, frozen=True, kw_only=True):
         return self.entity_tag if self.entity_tag is not None and self.entity_tag.startswith("W/") else None
 
 
-def parse_response_head(status: int, field_lines: MultiMapping[str], *, now: float) -> ResponseHead:
-    """Return the relevant parts of a head that was received at `now` (Unix time)."""
+def parse_response_head(
+    status: int, field_lines: MultiMapping[str], *, now: float, is_encrypted: bool = False
+) -> ResponseHead:
+    """Return the relevant parts of a head that was received at `now` (Unix time), over TLS if `is_encrypted`."""
     content_type = field_lines.get("Content-Type")
     content_coding = _joined_lines(field_lines, "Content-Encoding")
     coding = _parse_coding(content_coding)
@@ -71,6 +75,7 @@ def parse_response_head(status: int, field_lines: MultiMapping[str], *, now: flo
     sent_at = fields.parse_http_date(date, now=now)
     return ResponseHead(
         status=status,
+        is_encrypted=is_encrypted,
         length=fields.parse_content_length(field_lines.get("Content-Length")),
         content_range=fields.parse_content_range(field_lines.get("Content-Range")),
         content_type=_parse_shown_type(content_type),

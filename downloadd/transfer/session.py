@@ -120,7 +120,7 @@ class Session:
         await self._client.__aexit__(kind, error, trace)
 
     def make_cookie_jar(self) -> CookieJar:
-        """Return an empty cookie jar for one attempt of a download."""
+        """Return an empty cookie jar for one download."""
         return CookieJar(is_public_suffix=self._suffixes.is_public, now=self._clock.wall)
 
     @asynccontextmanager
@@ -167,7 +167,12 @@ class Session:
                         requested_url=first,
                         redirects=exchange.hops,
                         final_url_digest=_url_digest(exchange.target) if exchange.hops else None,
-                        head=parse_response_head(head.status, head.fields, now=self._clock.wall()),
+                        head=parse_response_head(
+                            head.status,
+                            head.fields,
+                            now=self._clock.wall(),
+                            is_encrypted=exchange.target.scheme == "https",
+                        ),
                         content=content,
                     )
                     return

@@ -144,13 +144,6 @@ def test_a_user_of_the_download_replaces_a_configured_header_field() -> None:
     assert [value for name, value in sent if name.lower() == "authorization"] == [encode_basic(USER)]
 
 
-def test_a_refusal_over_tls_that_may_concern_the_client_certificate_says_so() -> None:
-    with pytest.raises(RemoteError, match="400: if it demands a client certificate") as caught:
-        exchange().must_continue(400, lines())
-    assert not caught.value.transient
-    assert not exchange("http://a.example/f").must_continue(400, lines())
-
-
 def test_a_challenge_after_a_redirect_to_another_origin_is_not_answered() -> None:
     made = exchange("https://u:p@a.example/f", given=RequestFields(auth=USER))
     assert made.must_continue(302, lines(Location="https://x:y@b.example/g"))

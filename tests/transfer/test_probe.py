@@ -85,6 +85,7 @@ def test_the_first_byte_is_requested_without_a_precondition() -> None:
         pytest.param(head(416, Content_Range="bytes */9"), True, False, id="a range that is refused"),
         pytest.param(head(416), True, False, id="a range that is refused without a length"),
         pytest.param(head(400), True, False, id="a request that is refused"),
+        pytest.param(replace(head(400), is_encrypted=True), True, False, id="a request over TLS that is refused"),
         pytest.param(head(501), True, False, id="ranges that are not implemented"),
         pytest.param(head(404), False, False, id="a missing file"),
         pytest.param(head(403), False, False, id="a forbidden file"),
