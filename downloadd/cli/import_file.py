@@ -1,6 +1,7 @@
 """`import`: upload an export and download the files that it lists."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +31,13 @@ MAX_REPORTED: Final = 20
     type=click.Choice(list(IMPORTERS)),
     help="Importer of the file; by default chosen by its name and first bytes.",
 )
-@click.option("--channel", "channels", metavar="NAME", multiple=True, help="Only files of this channel; repeatable.")
+@click.option(
+    "--channel",
+    "channels",
+    metavar="NAME",
+    multiple=True,
+    help="Only files of the channels with this name or id; repeatable.",
+)
 @click.option("--avatars", is_flag=True, help="Download avatars of users as well.")
 @click.option("--look", is_flag=True, help="Show the contents, and download nothing.")
 @click.option("-w", "--watch", is_flag=True, help="Wait until the import is done; fail if a file failed.")
@@ -132,20 +139,35 @@ def format_left_out(item: SkippedItem) -> str:
 
 
 def select_channels(data: FileDataResponse, names: Sequence[str]) -> dict[str, Any]:
-    """Return the selection of the channels with these names; without names, of all.
+    """Return the selection of all channels with these names or ids; without names, of all channels.
+
+    Teams of one export may have channels of the same name.
 
     Raises:
-        click.UsageError: The export has no channel with one of the names.
+        click.UsageError: The export has no channel with one of the names or ids.
     """
     if not names:
         return {"all": True}
-    ids = {channel.name: channel.channel_id for channel in data.channels}
+    ids: dict[str, dict[str, None]] = {}
+    for channel in data.channels:
+        for text in (channel.name, channel.channel_id):
+            ids.setdefault(text, {})[channel.channel_id] = None
     unknown = [name for name in names if name not in ids]
     if unknown:
-        raise click.UsageError(
-            f"there is no channel {', '.join(unknown)}; there are {', '.join(sorted(ids)) or 'none'}"
+        known = ", ".join(sorted(_name_channels(data))) or "none"
+        raise click.UsageError(f"there is no channel {', '.join(unknown)}; there are {known}")
+    return {"list": list(dict.fromkeys(id for name in names for id in ids[name]))}
+
+
+def _name_channels(data: FileDataResponse) -> list[str]:
+    """Return the names of the channels; those that several channels have with the ids."""
+    counts = Counter(channel.name for channel in data.channels)
+    return [
+        formatting.replace_unprintable(
+            channel.name if counts[channel.name] == 1 else f"{channel.name} ({channel.channel_id})"
         )
-    return {"list": [ids[name] for name in names]}
+        for channel in data.channels
+    ]
 
 
 async def _read_chunks(file: Path) -> AsyncIterator[bytes]:
@@ -164,13 +186,12 @@ async def _poll_data(client: Client) -> FileDataResponse:
 
 
 def _format_contents(data: FileDataResponse) -> str:
-    names = ", ".join(formatting.replace_unprintable(channel.name) for channel in data.channels)
     parts = (
         formatting.format_count(len(data.users), "user"),
         formatting.format_count(data.message_count, "message"),
         formatting.format_count(len(data.channels), "channel"),
     )
-    return f"{', '.join(parts)}: {names}"
+    return f"{', '.join(parts)}: {', '.join(_name_channels(data))}"
 
 
 async def _wait_until_finished(client: Client, terminal: Terminal) -> tuple[OperationEntry, ImportProgress]:
