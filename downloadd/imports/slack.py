@@ -230,7 +230,12 @@ class _Export:
                     continue
                 count += 1
                 for raw in _files_of(message):
-                    yield from self._file(raw, message, channel_id, name, number)
+                    if raw is None:
+                        yield malformed(
+                            name, "an attachment of the message cannot be decoded", line=number, channel_id=channel_id
+                        )
+                    else:
+                        yield from self._file(raw, message, channel_id, name, number)
         except (InvalidArrayError, DamagedEntryError) as error:
             yield SkippedEntry(
                 reason=SkipReason.DAMAGED_ENTRY,
@@ -303,14 +308,15 @@ class _Export:
             raise ImportRefusedError(f"{name} in the archive is not a list, or is truncated: {error}") from error
 
 
-def _files_of(message: _Message) -> Iterable[msgspec.Raw]:
+def _files_of(message: _Message) -> Iterable[msgspec.Raw | None]:
+    """Yield the files of a message and its attachments; None for an attachment that is malformed."""
     yield from message.files or ()
     if bytes(message.file):
         yield message.file
     for raw in message.attachments or ():
         if b'"files"' in bytes(raw):
             attachment = _ATTACHMENTS.decode(raw)
-            yield from (attachment.files if attachment is not None else None) or ()
+            yield from (None,) if attachment is None else attachment.files or ()
 
 
 def _find_problem(file: _File, url: str, member: str) -> tuple[SkipReason, str] | None:
