@@ -17,6 +17,7 @@ from downloadd.import_operation import FileLink, ImportErrorCode, ImportItem, Sk
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.skipping import shorten
 from downloadd.imports.url_list import MAX_MIRRORS, derive_file_id
+from downloadd.policy.url import has_http_scheme
 from downloadd.verify import find_algorithm
 
 NAMESPACE: Final = "urn:ietf:params:xml:ns:metalink"
@@ -149,7 +150,7 @@ class _MetalinkHandler:
             if algorithm is not None:
                 self._hashes[algorithm] = text.lower()
         # A text of the maximal length is truncated.
-        elif self._is_at("url") and text.startswith(("http://", "https://")) and len(self._text) < _MAX_TEXT_CHARACTERS:
+        elif self._is_at("url") and has_http_scheme(text) and len(self._text) < _MAX_TEXT_CHARACTERS:
             self._urls.append((self._priority(), text))
             if len(self._urls) > _MAX_URLS:
                 self._urls = self._best_urls()

@@ -31,6 +31,7 @@ from downloadd.imports.json_structs import StructDecoder
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
 from downloadd.imports.skipping import malformed, shorten
 from downloadd.imports.slack_members import SlackMembers
+from downloadd.policy.url import has_http_scheme
 
 CANVASES_CHANNEL_ID: Final = "__canvases__"
 """Id of the channel of canvases and lists, which `canvases.json` and `lists.json` name without a channel."""
@@ -327,7 +328,7 @@ def _find_problem(file: _File, url: str, member: str) -> tuple[SkipReason, str] 
         return None
     if file.mode in _UNAVAILABLE_MODES:
         return _UNAVAILABLE_MODES[file.mode]
-    if url.startswith(("http://", "https://")):
+    if has_http_scheme(url):
         return None
     if file.is_external or file.mode == "external":
         return SkipReason.EXTERNAL, "is stored at another service"

@@ -26,6 +26,7 @@ from downloadd.imports.checksum_format import is_checksum_list, place_of
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.skipping import shorten
 from downloadd.policy.redaction import redact_url
+from downloadd.policy.url import has_http_scheme
 from downloadd.storage.names import parse_directory, parse_filename
 from downloadd.verify import parse_checksum
 
@@ -103,7 +104,7 @@ class ItemValidator:
         if link.channel_id:
             yield link
             return
-        if link.checksum is not None and link.checksum.startswith(("http://", "https://")):
+        if link.checksum is not None and has_http_scheme(link.checksum):
             link = replace(link, checksum=None, checksum_list=link.checksum)
         try:
             parse_directory(f"{self._directory}/{link.directory}")

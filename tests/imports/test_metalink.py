@@ -66,6 +66,11 @@ def test_a_file_whose_hashes_are_all_unknown_is_reported() -> None:
     assert reasons(items)[0] == "unknown_checksum"
 
 
+def test_the_scheme_of_a_url_may_have_upper_case() -> None:
+    items = read("metalink", METALINK.replace("http://a.example/5", "HTTP://a.example/5").encode())
+    assert links(items)[1].url == "HTTP://a.example/5"
+
+
 def test_the_mirrors_with_the_best_priorities_are_used() -> None:
     urls = "".join(f'<url priority="{n}">http://m{n}.example/</url>' for n in range(1000, 0, -1))
     long = f"<url>http://long.example/{'x' * 20_000}</url>"

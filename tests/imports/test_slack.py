@@ -88,6 +88,13 @@ def test_malformed_entries_are_skipped() -> None:
     )
 
 
+def test_the_scheme_of_a_link_may_have_upper_case() -> None:
+    files = [slack_file("F1", url_private_download="HTTPS://files.slack.com/F1")]
+    day = [{"ts": "1", "files": files}]
+    items = read("slack", packed({"channels.json": [{"id": "C1", "name": "general"}], "general/1.json": day}))
+    assert [link.url for link in links(items)] == ["HTTPS://files.slack.com/F1"]
+
+
 def test_a_malformed_attachment_is_reported() -> None:
     attachments = [{"files": slack_file("F1")}, {"files": [slack_file("F2")]}, {"files": None}, {"text": "x"}]
     day = [{"ts": "1"}, {"ts": "2", "attachments": attachments}]
