@@ -116,7 +116,10 @@ class ItemValidator:
             # The detail quotes the value, which may be a misplaced URL with a password.
             is_public = all(redact_url(text) == text for text in (link.directory, link.name, link.checksum or ""))
             detail = error.detail if is_public else "a directory, name or checksum that holds a secret"
-            yield self._skip(SkippedEntry(reason=SkipReason.INVALID_NAME, detail=detail, line=link.line))
+            # In a list, the line is the place.
+            name = "/".join(part for part in (link.directory, link.name) if part)
+            entry = shorten(name) if is_public and link.line is None else ""
+            yield self._skip(SkippedEntry(reason=SkipReason.INVALID_NAME, detail=detail, entry=entry, line=link.line))
             return
         self._has_files_without_channel = True
         if link.checksum_list and link.checksum_list not in self._checksum_lists:

@@ -144,3 +144,11 @@ def test_the_url_of_a_checksum_is_that_of_a_list(scheme: str) -> None:
     link = FileLink(file_id="1", url="http://a.example/1", checksum=url, line=1)
     found = [item for item in ItemValidator("i").validate(iter([link])) if isinstance(item, FileLink)]
     assert [(item.checksum, item.checksum_list) for item in found] == [(None, ""), (None, url)]
+
+
+@pytest.mark.parametrize(("line", "entry"), [(None, "d/.."), (7, "")])
+def test_an_invalid_name_is_reported_with_its_place(line: int | None, entry: str) -> None:
+    link = FileLink(file_id="1", url="http://a.example/1", directory="d", name="..", line=line)
+    [found] = ItemValidator("i").validate(iter([link]))
+    assert isinstance(found, SkippedEntry)
+    assert (found.reason, found.entry, found.line) == ("invalid_name", entry, line)
