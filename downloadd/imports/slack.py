@@ -60,6 +60,7 @@ _UNAVAILABLE_MODES: Final = {
 """Modes of files without content."""
 _PAGE_MODES: Final = frozenset({"quip", "canvas", "list", "space", "docs", "post"})
 """Modes of canvases and posts. Slack sends a page, although it gives another media type."""
+_PAGE_SUFFIXES: Final = (".html", ".htm")
 
 _MAX_FILE_BYTES: Final = (1 << 63) - 1
 """Bytes of a file that the records can store."""
@@ -291,7 +292,7 @@ class _Export:
             file_id=file.id,
             url="" if member else url,
             member=member,
-            name=f"{name}.html" if is_page and name and "." not in name else name,
+            name=f"{name}.html" if is_page and name and not name.lower().endswith(_PAGE_SUFFIXES) else name,
             channel_id=channel_id,
             user=file.user or message.user or "",
             time=_parse_timestamp(message.ts),

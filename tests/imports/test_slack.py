@@ -95,6 +95,17 @@ def test_the_scheme_of_a_link_may_have_upper_case() -> None:
     assert [link.url for link in links(items)] == ["HTTPS://files.slack.com/F1"]
 
 
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [("Release 1.2 plan", "Release 1.2 plan.html"), ("Plan", "Plan.html"), ("a.html", "a.html"), ("b.HTM", "b.HTM")],
+)
+def test_a_canvas_is_saved_as_a_page(title: str, name: str) -> None:
+    files = [slack_file("F1", name=None, title=title, mode="quip")]
+    day = [{"ts": "1", "files": files}]
+    items = read("slack", packed({"channels.json": [{"id": "C1", "name": "general"}], "general/1.json": day}))
+    assert [link.name for link in links(items)] == [name]
+
+
 def test_a_malformed_attachment_is_reported() -> None:
     attachments = [{"files": slack_file("F1")}, {"files": [slack_file("F2")]}, {"files": None}, {"text": "x"}]
     day = [{"ts": "1"}, {"ts": "2", "attachments": attachments}]
