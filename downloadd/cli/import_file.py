@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgspec
 
 from downloadd.cli import formatting
 from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus
@@ -22,6 +23,9 @@ POLL_SECONDS: Final = 0.5
 """Seconds between two queries of the progress."""
 MAX_REPORTED: Final = 20
 """Parts of a file that are left out and have a line on the terminal."""
+
+PAGE_ENTRIES: Final = 1000
+"""Skipped entries that one request fetches for `--json`."""
 
 
 @click.command("import")
@@ -77,17 +81,20 @@ async def import_(
     await client.imports.start(users={"all": True}, channels=select_channels(data, channels))
     terminal.write_text(_format_contents(data))
     started = require_current(await client.imports.current())
-    await _report_left_out(client, terminal, started)
+    skipped = await _fetch_skipped(client, started) if terminal.as_json else None
+    if skipped is None:
+        await _report_left_out(client, started)
     fetches = [client.imports.download_files, *([client.imports.download_avatars] if avatars else [])]
     if watch:
         for fetch in fetches:
             # One after the other: the progress is that of the newest operation.
             await fetch(operation=started.id)
-            await follow_run(client, terminal)
+            await follow_run(client, terminal, skipped)
     else:
         count = sum([await fetch(operation=started.id) for fetch in fetches])
         terminal.write_result(
-            CountResponse(success=True, count=count), f"{formatting.format_count(count, 'file')} to download."
+            _add_skipped(CountResponse(success=True, count=count), skipped),
+            f"{formatting.format_count(count, 'file')} to download.",
         )
     if started.count.skipped:
         raise CommandError(
@@ -97,8 +104,8 @@ async def import_(
         )
 
 
-async def follow_run(client: Client, terminal: Terminal) -> None:
-    """Wait for the end of the newest run, and write its result.
+async def follow_run(client: Client, terminal: Terminal, skipped: Sequence[SkippedItem] | None = None) -> None:
+    """Wait for the end of the newest run, and write its result; in JSON with the skipped entries, if they are given.
 
     Raises:
         CommandError: It was cancelled or failed, or a file failed.
@@ -107,7 +114,8 @@ async def follow_run(client: Client, terminal: Terminal) -> None:
     counts = progress.count
     left_out = f", {counts.skipped} left out" if counts.skipped else ""
     terminal.write_result(
-        progress, f"{counts.completed} of {counts.total} files completed, {counts.error} failed{left_out}."
+        _add_skipped(progress, skipped),
+        f"{counts.completed} of {counts.total} files completed, {counts.error} failed{left_out}.",
     )
     if operation.status is not ImportStatus.DONE or counts.error:
         reason = operation.reason if isinstance(operation.reason, str) else "some files failed"
@@ -206,8 +214,25 @@ async def _wait_until_finished(client: Client, terminal: Terminal) -> tuple[Oper
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _report_left_out(client: Client, terminal: Terminal, operation: OperationEntry) -> None:
-    if not operation.count.skipped or terminal.as_json:
+def _add_skipped(result: CountResponse | ImportProgress, skipped: Sequence[SkippedItem] | None) -> object:
+    """Return a result with the list `skipped`, as JSON has it."""
+    return result if skipped is None else {**msgspec.to_builtins(result), "skipped": skipped}
+
+
+async def _fetch_skipped(client: Client, operation: OperationEntry) -> list[SkippedItem]:
+    """Return all skipped entries of an operation."""
+    items: list[SkippedItem] = []
+    cursor: str | None = None
+    while True:
+        page = await client.imports.skipped(operation.id, limit=PAGE_ENTRIES, cursor=cursor)
+        items += page.skipped
+        cursor = page.next
+        if cursor is None:
+            return items
+
+
+async def _report_left_out(client: Client, operation: OperationEntry) -> None:
+    if not operation.count.skipped:
         return
     page = await client.imports.skipped(operation.id, limit=MAX_REPORTED)
     for item in page.skipped:
