@@ -131,7 +131,7 @@ SKIP_REASONS: Final[Mapping[SkipReason, str]] = MappingProxyType(
         SkipReason.TOO_LONG: "the element or line is longer than the limit",
         SkipReason.NO_URL: "the line or row has no URL of http or https",
         SkipReason.TOO_MANY_CELLS: "the row has more cells than the header, so that its cells cannot be assigned",
-        SkipReason.TOO_MANY_MIRRORS: "the file has more URLs than can be used; the first ones are",
+        SkipReason.TOO_MANY_MIRRORS: "the file has more URLs than can be used; the first or preferred ones are",
         SkipReason.UNKNOWN_OPTION: "the option is not supported; the file is imported without it",
         SkipReason.INVALID_OPTION: "the request fields of the file cannot be sent; the file is imported without them",
         SkipReason.UNKNOWN_CHECKSUM: "no hash of the file is of a known algorithm; the file is imported unverified",

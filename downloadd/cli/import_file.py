@@ -1,11 +1,13 @@
 """`import`: upload an export and download the files that it lists."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgspec
 
 from downloadd.cli import formatting
 from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus
@@ -22,6 +24,9 @@ POLL_SECONDS: Final = 0.5
 MAX_REPORTED: Final = 20
 """Parts of a file that are left out and have a line on the terminal."""
 
+PAGE_ENTRIES: Final = 1000
+"""Skipped entries that one request fetches for `--json`."""
+
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
@@ -30,7 +35,13 @@ MAX_REPORTED: Final = 20
     type=click.Choice(list(IMPORTERS)),
     help="Importer of the file; by default chosen by its name and first bytes.",
 )
-@click.option("--channel", "channels", metavar="NAME", multiple=True, help="Only files of this channel; repeatable.")
+@click.option(
+    "--channel",
+    "channels",
+    metavar="NAME",
+    multiple=True,
+    help="Only files of the channels with this name or id; repeatable.",
+)
 @click.option("--avatars", is_flag=True, help="Download avatars of users as well.")
 @click.option("--look", is_flag=True, help="Show the contents, and download nothing.")
 @click.option("-w", "--watch", is_flag=True, help="Wait until the import is done; fail if a file failed.")
@@ -70,17 +81,20 @@ async def import_(
     await client.imports.start(users={"all": True}, channels=select_channels(data, channels))
     terminal.write_text(_format_contents(data))
     started = require_current(await client.imports.current())
-    await _report_left_out(client, terminal, started)
+    skipped = await _fetch_skipped(client, started) if terminal.as_json else None
+    if skipped is None:
+        await _report_left_out(client, started)
     fetches = [client.imports.download_files, *([client.imports.download_avatars] if avatars else [])]
     if watch:
         for fetch in fetches:
             # One after the other: the progress is that of the newest operation.
             await fetch(operation=started.id)
-            await follow_run(client, terminal)
+            await follow_run(client, terminal, skipped)
     else:
         count = sum([await fetch(operation=started.id) for fetch in fetches])
         terminal.write_result(
-            CountResponse(success=True, count=count), f"{formatting.format_count(count, 'file')} to download."
+            _add_skipped(CountResponse(success=True, count=count), skipped),
+            f"{formatting.format_count(count, 'file')} to download.",
         )
     if started.count.skipped:
         raise CommandError(
@@ -90,8 +104,8 @@ async def import_(
         )
 
 
-async def follow_run(client: Client, terminal: Terminal) -> None:
-    """Wait for the end of the newest run, and write its result.
+async def follow_run(client: Client, terminal: Terminal, skipped: Sequence[SkippedItem] | None = None) -> None:
+    """Wait for the end of the newest run, and write its result; in JSON with the skipped entries, if they are given.
 
     Raises:
         CommandError: It was cancelled or failed, or a file failed.
@@ -100,7 +114,8 @@ async def follow_run(client: Client, terminal: Terminal) -> None:
     counts = progress.count
     left_out = f", {counts.skipped} left out" if counts.skipped else ""
     terminal.write_result(
-        progress, f"{counts.completed} of {counts.total} files completed, {counts.error} failed{left_out}."
+        _add_skipped(progress, skipped),
+        f"{counts.completed} of {counts.total} files completed, {counts.error} failed{left_out}.",
     )
     if operation.status is not ImportStatus.DONE or counts.error:
         reason = operation.reason if isinstance(operation.reason, str) else "some files failed"
@@ -132,20 +147,35 @@ def format_left_out(item: SkippedItem) -> str:
 
 
 def select_channels(data: FileDataResponse, names: Sequence[str]) -> dict[str, Any]:
-    """Return the selection of the channels with these names; without names, of all.
+    """Return the selection of all channels with these names or ids; without names, of all channels.
+
+    Teams of one export may have channels of the same name.
 
     Raises:
-        click.UsageError: The export has no channel with one of the names.
+        click.UsageError: The export has no channel with one of the names or ids.
     """
     if not names:
         return {"all": True}
-    ids = {channel.name: channel.channel_id for channel in data.channels}
+    ids: dict[str, dict[str, None]] = {}
+    for channel in data.channels:
+        for text in (channel.name, channel.channel_id):
+            ids.setdefault(text, {})[channel.channel_id] = None
     unknown = [name for name in names if name not in ids]
     if unknown:
-        raise click.UsageError(
-            f"there is no channel {', '.join(unknown)}; there are {', '.join(sorted(ids)) or 'none'}"
+        known = ", ".join(sorted(_name_channels(data))) or "none"
+        raise click.UsageError(f"there is no channel {', '.join(unknown)}; there are {known}")
+    return {"list": list(dict.fromkeys(id for name in names for id in ids[name]))}
+
+
+def _name_channels(data: FileDataResponse) -> list[str]:
+    """Return the names of the channels; those that several channels have with the ids."""
+    counts = Counter(channel.name for channel in data.channels)
+    return [
+        formatting.replace_unprintable(
+            channel.name if counts[channel.name] == 1 else f"{channel.name} ({channel.channel_id})"
         )
-    return {"list": [ids[name] for name in names]}
+        for channel in data.channels
+    ]
 
 
 async def _read_chunks(file: Path) -> AsyncIterator[bytes]:
@@ -164,13 +194,12 @@ async def _poll_data(client: Client) -> FileDataResponse:
 
 
 def _format_contents(data: FileDataResponse) -> str:
-    names = ", ".join(formatting.replace_unprintable(channel.name) for channel in data.channels)
     parts = (
         formatting.format_count(len(data.users), "user"),
         formatting.format_count(data.message_count, "message"),
         formatting.format_count(len(data.channels), "channel"),
     )
-    return f"{', '.join(parts)}: {names}"
+    return f"{', '.join(parts)}: {', '.join(_name_channels(data))}"
 
 
 async def _wait_until_finished(client: Client, terminal: Terminal) -> tuple[OperationEntry, ImportProgress]:
@@ -185,8 +214,25 @@ async def _wait_until_finished(client: Client, terminal: Terminal) -> tuple[Oper
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _report_left_out(client: Client, terminal: Terminal, operation: OperationEntry) -> None:
-    if not operation.count.skipped or terminal.as_json:
+def _add_skipped(result: CountResponse | ImportProgress, skipped: Sequence[SkippedItem] | None) -> object:
+    """Return a result with the list `skipped`, as JSON has it."""
+    return result if skipped is None else {**msgspec.to_builtins(result), "skipped": skipped}
+
+
+async def _fetch_skipped(client: Client, operation: OperationEntry) -> list[SkippedItem]:
+    """Return all skipped entries of an operation."""
+    items: list[SkippedItem] = []
+    cursor: str | None = None
+    while True:
+        page = await client.imports.skipped(operation.id, limit=PAGE_ENTRIES, cursor=cursor)
+        items += page.skipped
+        cursor = page.next
+        if cursor is None:
+            return items
+
+
+async def _report_left_out(client: Client, operation: OperationEntry) -> None:
+    if not operation.count.skipped:
         return
     page = await client.imports.skipped(operation.id, limit=MAX_REPORTED)
     for item in page.skipped:

@@ -4,7 +4,11 @@ The zip contains `users.csv` (username, email, name), `channels.csv` (name, crea
 separated by `;`), `<channel>/*.csv` (username, timestamp, text) and `directmessages/*.csv` (from, to, timestamp, text),
 without header lines: https://docs.rocket.chat/docs/csv-importer. The single table has a header line with `url` and,
 optionally, `directory`, `filename` and `checksum`. Quoting is that of RFC 4180; the separator is a comma, a semicolon
-or a tab: that of a first line `sep=;`, as Excel writes it, else the most frequent one of the header.
+or a tab: that of a first line `sep=;`, as Excel writes it, else the most frequent one of the header. Empty lines before
+the header are skipped.
+
+Text after a closing quotation mark (`"5" disk`) is part of its cell, unless the row has several lines: then an earlier
+quotation mark has probably joined rows, and the row is reported.
 """
 
 import csv
@@ -35,6 +39,7 @@ _ZIP_SIGNATURE: Final = b"PK\x03\x04"
 _DIRECT_MESSAGES_FOLDER: Final = "directmessages"
 _LISTS: Final = frozenset({"users.csv", "channels.csv"})
 _SEPARATORS: Final = ",;\t"
+_JOINED_ROWS: Final = "text follows a quotation mark that closes a cell of several lines; is an earlier one not closed?"
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
 
 
@@ -55,13 +60,11 @@ def _read_workspace(archive: Archive) -> Iterator[ImportItem]:
         raise ImportRefusedError("the archive has neither users.csv nor channels.csv at its top level")
     known: set[str] = set()
     yield from report_duplicates(archive.duplicates)
-    for line, row in _read_member_rows(archive, "users.csv"):
-        if len(row) < 2 or not row[0]:
-            yield malformed("users.csv", "a line without username and email", line=line)
-        else:
-            yield WorkspaceUser(user_id=row[0], username=row[0], email=row[1])
+    yield from _read_users(archive)
     for line, row in _read_member_rows(archive, "channels.csv"):
-        if not row[0]:
+        if row is None:
+            yield malformed("channels.csv", _JOINED_ROWS, line=line)
+        elif not row[0]:
             yield malformed("channels.csv", "a line without a name", line=line)
         else:
             known.add(row[0])
@@ -88,18 +91,48 @@ def _read_workspace(archive: Archive) -> Iterator[ImportItem]:
         elif folder not in known:
             known.add(folder)
             yield Channel(channel_id=folder, name=folder)
-        yield MessageCount(count=sum(1 for _ in _read_member_rows(archive, name)))
+        yield from _count_messages(archive, name)
+
+
+def _read_users(archive: Archive) -> Iterator[ImportItem]:
+    for line, row in _read_member_rows(archive, "users.csv"):
+        if row is None:
+            yield malformed("users.csv", _JOINED_ROWS, line=line)
+        elif len(row) < 2 or not row[0]:
+            yield malformed("users.csv", "a line without username and email", line=line)
+        else:
+            yield WorkspaceUser(user_id=row[0], username=row[0], email=row[1])
+
+
+def _count_messages(archive: Archive, name: str) -> Iterator[ImportItem]:
+    count = 0
+    try:
+        for line, row in _read_member_rows(archive, name):
+            if row is None:
+                yield malformed(name, _JOINED_ROWS, line=line)
+            else:
+                count += 1
+    except _UnclosedQuoteError as error:
+        yield malformed(name, str(error), line=error.line)
+    yield MessageCount(count=count)
 
 
 def _read_table(file: BinaryIO) -> Iterator[ImportItem]:
     check_list_size(file, "table")
-    rows = _read_rows(file)
-    header = [cell.strip().lower() for cell in next(rows, (0, []))[1]]
+    rows = _read_rows(file, "the table")
+    header: list[str] = []
+    while not any(header) and (first := next(rows, None)) is not None:
+        if first[1] is None:
+            raise ImportRefusedError(f"the header at line {first[0]} cannot be read: {_JOINED_ROWS}")
+        header = [cell.strip().lower() for cell in first[1]]
     if "url" not in header:
         raise ImportRefusedError("the table has no column with the heading url")
     has_files = False
     for line, row in rows:
-        if any(cell.strip() for cell in row):
+        if row is None:
+            has_files = True
+            yield malformed("", f"line {line}: {_JOINED_ROWS}", line=line)
+        elif any(cell.strip() for cell in row):
             item = _read_link(header, line, row)
             has_files = has_files or isinstance(item, FileLink) or item.reason is not SkipReason.NO_URL
             yield item
@@ -128,46 +161,94 @@ def _read_link(header: list[str], line: int, row: list[str]) -> FileLink | Skipp
     )
 
 
-def _read_member_rows(archive: Archive, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of an entry with their lines, without empty ones."""
-    return ((line, row) for line, row in _read_rows(io.BytesIO(archive.read(name))) if row)
+def _read_member_rows(archive: Archive, name: str) -> Iterator[tuple[int, list[str] | None]]:
+    """Yield the rows of an entry with their lines, without empty ones; see `_read_rows`."""
+    return ((line, row) for line, row in _read_rows(io.BytesIO(archive.read(name)), name) if row is None or row)
 
 
-def _read_rows(file: BinaryIO) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows with the numbers of their first lines."""
-    lines = _RowLimitedLines(file)
+def _read_rows(file: BinaryIO, name: str) -> Iterator[tuple[int, list[str] | None]]:
+    """Yield the rows with the numbers of their first lines; None for a row that quotation marks joined from others.
+
+    Raises:
+        ImportRefusedError: the table, which the message calls `name`, cannot be read.
+    """
+    lines = _RowLimitedLines(file, name)
     try:
         for row in csv.reader(lines, delimiter=lines.separator):
-            yield lines.end_row(), row
+            is_joined = len(lines.row) > 1 and not _is_strict(lines.row, lines.separator)
+            yield lines.end_row(), None if is_joined else row
     except csv.Error as error:
-        raise ImportRefusedError(f"the table cannot be read: {error}") from error
+        raise ImportRefusedError(f"{name} cannot be read: line {lines.next_row}: {error}") from error
+
+
+def _is_strict(lines: list[str], separator: str) -> bool:
+    """Return True if each closing quotation mark of a row is at the end of its cell."""
+    try:
+        return bool(next(csv.reader(lines, delimiter=separator, strict=True)))
+    except csv.Error:
+        return False
+
+
+class _UnclosedQuoteError(ImportRefusedError):
+    """A quotation mark that opens a cell, and that no other one closes."""
+
+    def __init__(self, name: str, line: int) -> None:
+        super().__init__(
+            f"{name} cannot be read: a quotation mark in the row at line {line} is not closed; "
+            "close it, or double it and quote the cell"
+        )
+        self.line = line
 
 
 class _RowLimitedLines:
-    """Lines of a table, with a limit on the length of a row, which an open quotation mark extends over lines."""
+    """Lines of a table, with a limit on the length of a row, which an open quotation mark extends over lines.
 
-    def __init__(self, file: BinaryIO) -> None:
+    Attributes:
+        separator: separator of the cells.
+        row: the lines of the row under way.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self.row: list[str] = []
+        self._name = name
         self._lines = read_lines(file)
         self._length = 0
-        self._line = self._first_line = 0
+        self._line = 0
         first = next(self._lines, "")
+        while first and not first.strip():
+            self._line += 1
+            first = next(self._lines, "")
         given = _SEPARATOR_LINE.fullmatch(first)
         if given is not None:
-            self._line = self._first_line = 1
+            self._line += 1
             self.separator = given[1]
         else:
             self._lines = chain((first,), self._lines)
             self.separator = max(_SEPARATORS, key=first.count)
+        self._first_line = self._line
+
+    @property
+    def next_row(self) -> int:
+        """Return the number of the first line of the row under way."""
+        return self._first_line + 1
 
     def __iter__(self) -> Iterator[str]:
         for line in self._lines:
             self._line += 1
             self._length += len(line)
             if self._length > MAX_LINE_CHARACTERS:
-                raise ImportRefusedError(f"a row of the table is longer than {MAX_LINE_CHARACTERS} characters")
-            yield line.replace("\0", "")
+                raise ImportRefusedError(
+                    f"{self._name} cannot be read: the row at line {self.next_row} is longer than "
+                    f"{MAX_LINE_CHARACTERS} characters; is a quotation mark not closed?"
+                )
+            text = line.replace("\0", "")
+            self.row.append(text)
+            yield text
+        # The reader asks for another line within a row only if a quotation mark is open.
+        if self._length:
+            raise _UnclosedQuoteError(self._name, self.next_row)
 
     def end_row(self) -> int:
         """Begin the next row, and return the number of the first line of this one."""
-        first, self._first_line, self._length = self._first_line + 1, self._line, 0
+        first, self._first_line, self._length, self.row = self.next_row, self._line, 0, []
         return first

@@ -86,6 +86,8 @@ class _Line(msgspec.Struct, gc=False):
     emoji: _Emoji | None = None
 
 
+_TYPES: Final = frozenset({"channel", "user", "post", "direct_post", "emoji"})
+"""Types of lines that are imported."""
 _LINES: Final = StructDecoder(_Line)
 
 
@@ -164,6 +166,8 @@ class _Export:
                 Channel(channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True)
             )
             yield from self._messages(line.direct_post, DIRECT_MESSAGES_CHANNEL_ID, entry, number)
+        elif line.type in _TYPES:
+            yield _skip(SkipReason.MALFORMED, f"a line of the type {line.type} without its content", entry, number)
 
     def _channel(self, channel: _Channel) -> Iterator[ImportItem]:
         yield from self._announce(

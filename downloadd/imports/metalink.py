@@ -13,11 +13,13 @@ from xml.parsers import expat
 
 import msgspec
 
+from downloadd.errors import InvalidParameterError
 from downloadd.import_operation import FileLink, ImportErrorCode, ImportItem, SkippedEntry, SkipReason
 from downloadd.imports.refusal import ImportRefusedError
-from downloadd.imports.skipping import shorten
+from downloadd.imports.skipping import malformed, shorten
 from downloadd.imports.url_list import MAX_MIRRORS, derive_file_id
-from downloadd.verify import find_algorithm
+from downloadd.policy.url import has_http_scheme
+from downloadd.verify import find_algorithm, format_checksum, parse_checksum
 
 NAMESPACE: Final = "urn:ietf:params:xml:ns:metalink"
 NAMESPACE_3: Final = "http://www.metalinker.org/"
@@ -104,9 +106,12 @@ class _MetalinkHandler:
         self._attributes: dict[str, str] = {}
         self._name = ""
         self._size: int | None = None
-        self._hashes: dict[str, str] = {}
+        self._is_size_malformed = False
+        self._checksums: dict[str, str] = {}
+        self._malformed_hashes: dict[str, str] = {}
         self._has_hashes = False
         self._urls: list[tuple[int, str]] = []
+        self._url_count = 0
         self._prefixes: set[str] = set()
 
     @property
@@ -142,14 +147,13 @@ class _MetalinkHandler:
             self.items += self._finish_file()
         elif self._is_at("size"):
             self._size = _parse_number(text)
+            self._is_size_malformed = self._size is None
         elif self._is_at("hash"):
             # Hashes of pieces have another path.
-            self._has_hashes = True
-            algorithm = find_algorithm(self._attributes.get("type", ""))
-            if algorithm is not None:
-                self._hashes[algorithm] = text.lower()
+            self._add_hash(self._attributes.get("type", ""), text)
         # A text of the maximal length is truncated.
-        elif self._is_at("url") and text.startswith(("http://", "https://")) and len(self._text) < _MAX_TEXT_CHARACTERS:
+        elif self._is_at("url") and has_http_scheme(text) and len(self._text) < _MAX_TEXT_CHARACTERS:
+            self._url_count += 1
             self._urls.append((self._priority(), text))
             if len(self._urls) > _MAX_URLS:
                 self._urls = self._best_urls()
@@ -173,7 +177,19 @@ class _MetalinkHandler:
         return _DEFAULT_PRIORITY if priority is None else priority
 
     def _start_file(self, name: str) -> None:
-        self._name, self._size, self._hashes, self._urls, self._has_hashes = name, None, {}, [], False
+        self._name, self._size, self._is_size_malformed = name, None, False
+        self._checksums, self._malformed_hashes, self._has_hashes = {}, {}, False
+        self._urls, self._url_count = [], 0
+
+    def _add_hash(self, name: str, digest: str) -> None:
+        self._has_hashes = True
+        algorithm = find_algorithm(name)
+        if algorithm is None:
+            return
+        try:
+            self._checksums[algorithm] = parse_checksum(format_checksum(algorithm, digest))
+        except InvalidParameterError as error:
+            self._malformed_hashes[algorithm] = error.detail
 
     def _finish_file(self) -> Iterator[ImportItem]:
         path, shown = PurePosixPath(self._name), shorten(self._name)
@@ -189,13 +205,14 @@ class _MetalinkHandler:
         if not urls:
             yield SkippedEntry(reason=SkipReason.NO_URL, detail=f"{shown!r} has no URL for http or https", entry=shown)
             return
-        algorithm = next((name for name in _STRONGEST_FIRST if self._hashes.get(name)), None)
-        if self._has_hashes and algorithm is None:
-            yield SkippedEntry(
-                reason=SkipReason.UNKNOWN_CHECKSUM,
-                detail=f"{shown!r} has only hashes of unknown algorithms and is not verified",
-                entry=shown,
-            )
+        algorithm = next((name for name in _STRONGEST_FIRST if name in self._checksums), None)
+        if algorithm is None and self._malformed_hashes:
+            # Its publisher meant it to be verified.
+            detail = f"{shown!r} has no valid hash: {'; '.join(self._malformed_hashes.values())}"
+            yield SkippedEntry(reason=SkipReason.INVALID_NAME, detail=detail, entry=shown)
+            return
+        yield from self._ignored_elements(shown)
+        yield from self._ignored_hashes(shown, algorithm)
         yield FileLink(
             file_id=derive_file_id(f"{self._name} {urls[0]}"),
             url=urls[0],
@@ -203,8 +220,30 @@ class _MetalinkHandler:
             name=path.name,
             directory="" if str(path.parent) == "." else str(path.parent),
             size=self._size,
-            checksum=None if algorithm is None else f"{algorithm}={self._hashes[algorithm]}",
+            checksum=None if algorithm is None else self._checksums[algorithm],
         )
+
+    def _ignored_elements(self, shown: str) -> Iterator[SkippedEntry]:
+        """Yield the reports of the size and the URLs without which the file is imported."""
+        if self._is_size_malformed:
+            yield malformed(self._name, f"{shown!r} has a size that is not a number of bytes; it is ignored")
+        if self._url_count > 1 + MAX_MIRRORS:
+            yield SkippedEntry(
+                reason=SkipReason.TOO_MANY_MIRRORS,
+                detail=f"{shown!r}: of {self._url_count} URLs, the {1 + MAX_MIRRORS} with the best priorities are used",
+                entry=shown,
+            )
+
+    def _ignored_hashes(self, shown: str, used: str | None) -> Iterator[SkippedEntry]:
+        """Yield the reports of the hashes without which the file is imported; `used` is the algorithm of its own."""
+        for problem in self._malformed_hashes.values():
+            yield malformed(self._name, f"{shown!r} has a malformed hash, and {used} is used: {problem}")
+        if self._has_hashes and used is None:
+            yield SkippedEntry(
+                reason=SkipReason.UNKNOWN_CHECKSUM,
+                detail=f"{shown!r} has only hashes of unknown algorithms and is not verified",
+                entry=shown,
+            )
 
     def _best_urls(self) -> list[tuple[int, str]]:
         return sorted(self._urls, key=lambda one: one[0])[: 1 + MAX_MIRRORS]

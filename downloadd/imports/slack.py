@@ -31,6 +31,7 @@ from downloadd.imports.json_structs import StructDecoder
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
 from downloadd.imports.skipping import malformed, shorten
 from downloadd.imports.slack_members import SlackMembers
+from downloadd.policy.url import has_http_scheme
 
 CANVASES_CHANNEL_ID: Final = "__canvases__"
 """Id of the channel of canvases and lists, which `canvases.json` and `lists.json` name without a channel."""
@@ -59,6 +60,7 @@ _UNAVAILABLE_MODES: Final = {
 """Modes of files without content."""
 _PAGE_MODES: Final = frozenset({"quip", "canvas", "list", "space", "docs", "post"})
 """Modes of canvases and posts. Slack sends a page, although it gives another media type."""
+_PAGE_SUFFIXES: Final = (".html", ".htm")
 
 _MAX_FILE_BYTES: Final = (1 << 63) - 1
 """Bytes of a file that the records can store."""
@@ -230,7 +232,12 @@ class _Export:
                     continue
                 count += 1
                 for raw in _files_of(message):
-                    yield from self._file(raw, message, channel_id, name, number)
+                    if raw is None:
+                        yield malformed(
+                            name, "an attachment of the message cannot be decoded", line=number, channel_id=channel_id
+                        )
+                    else:
+                        yield from self._file(raw, message, channel_id, name, number)
         except (InvalidArrayError, DamagedEntryError) as error:
             yield SkippedEntry(
                 reason=SkipReason.DAMAGED_ENTRY,
@@ -285,7 +292,7 @@ class _Export:
             file_id=file.id,
             url="" if member else url,
             member=member,
-            name=f"{name}.html" if is_page and name and "." not in name else name,
+            name=f"{name}.html" if is_page and name and not name.lower().endswith(_PAGE_SUFFIXES) else name,
             channel_id=channel_id,
             user=file.user or message.user or "",
             time=_parse_timestamp(message.ts),
@@ -303,14 +310,15 @@ class _Export:
             raise ImportRefusedError(f"{name} in the archive is not a list, or is truncated: {error}") from error
 
 
-def _files_of(message: _Message) -> Iterable[msgspec.Raw]:
+def _files_of(message: _Message) -> Iterable[msgspec.Raw | None]:
+    """Yield the files of a message and its attachments; None for an attachment that is malformed."""
     yield from message.files or ()
     if bytes(message.file):
         yield message.file
     for raw in message.attachments or ():
         if b'"files"' in bytes(raw):
             attachment = _ATTACHMENTS.decode(raw)
-            yield from (attachment.files if attachment is not None else None) or ()
+            yield from (None,) if attachment is None else attachment.files or ()
 
 
 def _find_problem(file: _File, url: str, member: str) -> tuple[SkipReason, str] | None:
@@ -321,7 +329,7 @@ def _find_problem(file: _File, url: str, member: str) -> tuple[SkipReason, str] 
         return None
     if file.mode in _UNAVAILABLE_MODES:
         return _UNAVAILABLE_MODES[file.mode]
-    if url.startswith(("http://", "https://")):
+    if has_http_scheme(url):
         return None
     if file.is_external or file.mode == "external":
         return SkipReason.EXTERNAL, "is stored at another service"

@@ -26,6 +26,7 @@ from downloadd.imports.checksum_format import is_checksum_list, place_of
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.skipping import shorten
 from downloadd.policy.redaction import redact_url
+from downloadd.policy.url import has_http_scheme
 from downloadd.storage.names import parse_directory, parse_filename
 from downloadd.verify import parse_checksum
 
@@ -103,7 +104,7 @@ class ItemValidator:
         if link.channel_id:
             yield link
             return
-        if link.checksum is not None and link.checksum.startswith(("http://", "https://")):
+        if link.checksum is not None and has_http_scheme(link.checksum):
             link = replace(link, checksum=None, checksum_list=link.checksum)
         try:
             parse_directory(f"{self._directory}/{link.directory}")
@@ -115,7 +116,10 @@ class ItemValidator:
             # The detail quotes the value, which may be a misplaced URL with a password.
             is_public = all(redact_url(text) == text for text in (link.directory, link.name, link.checksum or ""))
             detail = error.detail if is_public else "a directory, name or checksum that holds a secret"
-            yield self._skip(SkippedEntry(reason=SkipReason.INVALID_NAME, detail=detail, line=link.line))
+            # In a list, the line is the place.
+            name = "/".join(part for part in (link.directory, link.name) if part)
+            entry = shorten(name) if is_public and link.line is None else ""
+            yield self._skip(SkippedEntry(reason=SkipReason.INVALID_NAME, detail=detail, entry=entry, line=link.line))
             return
         self._has_files_without_channel = True
         if link.checksum_list and link.checksum_list not in self._checksum_lists:

@@ -25,8 +25,8 @@ from downloadd.import_operation import (
     WorkspaceUser,
 )
 from downloadd.imports.archive_entries import report_duplicates
-from downloadd.imports.json_array import InvalidArrayError, read_arrays
-from downloadd.imports.json_structs import DECODE_ERRORS, StructDecoder
+from downloadd.imports.json_array import InvalidArrayError, read_arrays, read_elements
+from downloadd.imports.json_structs import StructDecoder
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
 from downloadd.imports.skipping import malformed, shorten
 from downloadd.imports.tar_archive import TarArchive
@@ -39,15 +39,16 @@ EMOJI_CHANNEL_ID: Final = "__emoji__"
 
 _MAX_MENTIONS: Final = 1_000_000
 """Messages with attachments; each takes up to 200 bytes of memory."""
-_MAX_RECORDS_BYTES: Final = 16 << 20
-"""Bytes of the list of avatars or emoji, which is decoded at once."""
+_MAX_AVATARS: Final = 500_000
+"""Users with avatars; each takes up to 200 bytes of memory."""
 _MESSAGES: Final = re.compile(r"messages-\d+\.json")
 _REALM_FILES: Final = frozenset({"realm.json", "attachment.json", "migration_status.json", "export_settings.json"})
 _WITHOUT_FILES: Final = frozenset({"analytics.json"})
 _RECORDS: Final = "records.json"
 _UPLOADS: Final = "uploads/"
 _AVATARS: Final = "avatars/"
-_FILE_DIRECTORIES: Final = (_UPLOADS, _AVATARS, "emoji/", "realm_icons/")
+_EMOJI: Final = "emoji/"
+_FILE_DIRECTORIES: Final = (_UPLOADS, _AVATARS, _EMOJI, "realm_icons/")
 
 
 class _User(msgspec.Struct, gc=False):
@@ -115,6 +116,7 @@ _REALM_ARRAYS: Final[Mapping[bytes, StructDecoder[Any]]] = MappingProxyType(
 )
 _ATTACHMENTS: Final = StructDecoder(_Attachment)
 _MESSAGE: Final = StructDecoder(_Message)
+_RECORD: Final = StructDecoder(_Record)
 
 
 def read_zulip(file: BinaryIO) -> Iterator[ImportItem]:
@@ -134,7 +136,8 @@ class _Export:
         self._has_unattached = False
 
     def items(self) -> Iterator[ImportItem]:
-        avatars = self._find_avatars()
+        avatars: dict[int | None, str] = {}
+        yield from self._find_avatars(avatars)
         try:
             for name, raw in read_arrays(self._archive.pieces(f"{self._top}realm.json")):
                 yield from self._entity(name, raw, avatars)
@@ -159,14 +162,22 @@ class _Export:
         yield from self._emoji()
         yield from self._unused()
 
-    def _find_avatars(self) -> dict[int | None, str]:
-        avatars: dict[int | None, str] = {}
+    def _find_avatars(self, avatars: dict[int | None, str]) -> Iterator[SkippedEntry]:
+        """Add the avatars of the users, and yield the records that cannot be read or whose file is missing."""
         for record in self._records(_AVATARS):
+            if isinstance(record, SkippedEntry):
+                yield record
+                continue
             member = self._member(_AVATARS, record)
+            if not member:
+                yield _not_in_archive(_AVATARS, record)
             # The original, in any format, is the same avatar.
-            if member and not member.endswith(".original"):
+            elif not member.endswith(".original"):
                 avatars[record.user_profile_id] = member
-        return avatars
+                if len(avatars) > _MAX_AVATARS:
+                    raise ImportRefusedError(
+                        f"more than {_MAX_AVATARS} users have avatars", ImportErrorCode.FILE_TOO_LARGE
+                    )
 
     def _entity(self, name: bytes, raw: bytes | None, avatars: dict[int | None, str]) -> Iterator[ImportItem]:
         """Yield the user or channel in an element of `realm.json`; remember which recipients are channels."""
@@ -258,10 +269,13 @@ class _Export:
             )
 
     def _emoji(self) -> Iterator[ImportItem]:
-        for number, record in enumerate(self._records("emoji/")):
+        for number, record in enumerate(self._records(_EMOJI)):
             if not number:
                 yield Channel(channel_id=EMOJI_CHANNEL_ID, name="Emoji")
-            member = self._member("emoji/", record)
+            if isinstance(record, SkippedEntry):
+                yield msgspec.structs.replace(record, channel_id=EMOJI_CHANNEL_ID)
+                continue
+            member = self._member(_EMOJI, record)
             if member:
                 yield FileLink(
                     file_id=derive_file_id(record.path),
@@ -270,11 +284,7 @@ class _Export:
                     channel_id=EMOJI_CHANNEL_ID,
                 )
             else:
-                yield SkippedEntry(
-                    reason=SkipReason.NOT_IN_ARCHIVE,
-                    detail=f"the archive does not contain {shorten(record.path)!r}",
-                    channel_id=EMOJI_CHANNEL_ID,
-                )
+                yield _not_in_archive(_EMOJI, record, EMOJI_CHANNEL_ID)
 
     def _unused(self) -> Iterator[ImportItem]:
         yield from report_duplicates(self._archive.duplicates)
@@ -290,15 +300,18 @@ class _Export:
                 entry=shorten(name),
             )
 
-    def _records(self, folder: str) -> list[_Record]:
-        """Return the records of a directory; none if its list is missing or cannot be read."""
-        name = f"{self._top}{folder}{_RECORDS}"
-        if name not in self._archive or self._archive.size(name) > _MAX_RECORDS_BYTES:
-            return []
+    def _records(self, folder: str) -> Iterator[_Record | SkippedEntry]:
+        """Yield the records of a directory; none if its list is missing."""
+        path = f"{folder}{_RECORDS}"
+        count = 0
         try:
-            return msgspec.json.decode(self._archive.read(name), type=list[_Record])
-        except (*DECODE_ERRORS, DamagedEntryError):
-            return []
+            for count, raw in enumerate(read_elements(self._archive.pieces(f"{self._top}{path}")), start=1):
+                record = None if raw is None else _RECORD.decode(raw)
+                yield record or malformed(path, "a record cannot be decoded", line=count)
+        except (InvalidArrayError, DamagedEntryError) as error:
+            yield SkippedEntry(
+                reason=SkipReason.DAMAGED_ENTRY, detail=f"after {count} records: {error}", entry=shorten(path)
+            )
 
     def _member(self, folder: str, record: _Record) -> str:
         for path in (record.path, record.s3_path):
@@ -307,6 +320,15 @@ class _Export:
                     self._used.add(name)
                     return name
         return ""
+
+
+def _not_in_archive(folder: str, record: _Record, channel_id: str = "") -> SkippedEntry:
+    return SkippedEntry(
+        reason=SkipReason.NOT_IN_ARCHIVE,
+        detail=f"the archive does not contain {shorten(record.path or record.s3_path)!r}",
+        entry=f"{folder}{_RECORDS}",
+        channel_id=channel_id,
+    )
 
 
 def _find_top_folder(archive: TarArchive) -> str:

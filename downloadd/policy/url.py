@@ -74,6 +74,11 @@ class AllowedUrl(ParsedUrl, frozen=True, kw_only=True):
     """URL that the policy allows; only `Policy` constructs it."""
 
 
+def has_http_scheme(text: str) -> bool:
+    """Return True if a text begins as a URL of http or https; a scheme has no case (RFC 3986, section 3.1)."""
+    return text[:8].lower().startswith(("http://", "https://"))
+
+
 def parse_url(text: str) -> ParsedUrl:
     r"""Parse an absolute `http` or `https` URL (RFC 3986, section 3).
 

@@ -398,7 +398,20 @@ async def test_what_an_import_leaves_out_has_lines_and_an_exit_code(run: Run, or
     assert (len(lines), lines[-1]) == (21, "left out: 11 more")
     assert "31 parts of links.csv left out." in done.err
     assert (await run("import", str(file), "--look")).status == 0
-    assert json.loads((await run("import", str(file), "--watch", "--json")).out)["count"]["skipped"] == 31
+    watched = json.loads((await run("import", str(file), "--watch", "--json")).out)
+    assert (watched["count"]["skipped"], len(watched["skipped"])) == (31, 31)
+    started = json.loads((await run("import", str(file), "--json")).out)
+    assert (started["count"], started["skipped"]) == (1, watched["skipped"])
+    assert [(item["reason"], item["line"]) for item in started["skipped"][:2]] == [("too_many_cells", 3), ("no_url", 4)]
+
+
+async def test_the_skipped_entries_of_an_import_are_fetched_in_pages(run: Run, origin: Origin, tmp_path: Path) -> None:
+    file = tmp_path / "links.csv"
+    file.write_text(f"url\n{origin.url('/good')}\n" + "nonsense\n" * 1005)
+    result = json.loads((await run("import", str(file), "--json")).out)
+    assert [item["line"] for item in result["skipped"]] == list(range(3, 1008))
+    file.write_text(f"url\n{origin.url('/good')}\n")
+    assert json.loads((await run("import", str(file), "--json")).out)["skipped"] == []
 
 
 async def test_a_list_is_imported_and_failures_are_reported(run: Run, origin: Origin, tmp_path: Path) -> None:

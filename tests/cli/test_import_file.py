@@ -11,6 +11,10 @@ CHANNELS = [
     ChannelEntry(channel_id=f"C{name}", name=name, is_archived=False, do_import=True, is_private=False, is_direct=False)
     for name in ("general", "random")
 ]
+SAME_NAMES = [
+    ChannelEntry(channel_id=id, name=name, is_archived=False, do_import=True, is_private=False, is_direct=False)
+    for id, name in (("a/town", "Town Square"), ("b/town", "Town Square"), ("b/x", "a/town"), ("b/y", "other"))
+]
 DATA = FileDataResponse(users=[], channels=CHANNELS, message_count=0, success=True)
 
 
@@ -25,3 +29,13 @@ def test_channels_are_selected_by_their_names() -> None:
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(click.UsageError, match="no channel design; there are general, random"):
         select_channels(DATA, ["general", "design"])
+
+
+def test_all_channels_of_a_name_or_id_are_selected_once() -> None:
+    data = FileDataResponse(users=[], channels=SAME_NAMES, message_count=0, success=True)
+    assert select_channels(data, ["Town Square"]) == {"list": ["a/town", "b/town"]}
+    assert select_channels(data, ["b/town", "Town Square"]) == {"list": ["b/town", "a/town"]}
+    assert select_channels(data, ["a/town"]) == {"list": ["a/town", "b/x"]}
+    known = r"there are Town Square \(a/town\), Town Square \(b/town\), a/town, other$"
+    with pytest.raises(click.UsageError, match=known):
+        select_channels(data, ["nonsense"])

@@ -60,6 +60,7 @@ def test_a_table_of_urls_is_read_with_any_separator_and_encoding(separator: str,
         (b"", "url"),
         (b"name,link\na,https://a.example/\n", "url"),
         (b"url\n\n", "names no file"),
+        (b'url,"a\nb" c\nurl\nhttps://h/', "the header at line 1 cannot be read"),
         (b"url\nnonsense\n", "names no file"),
         (b'url\n"' + b"x" * 200_000, "cannot be read"),
         (packed({"x.txt": "y"}), "users.csv"),
@@ -96,3 +97,43 @@ def test_entries_of_a_workspace_that_are_not_part_of_the_format_are_reported() -
     assert [(item.reason, item.entry) for item in items if isinstance(item, SkippedEntry)] == [
         ("unknown_entry", "readme.txt")
     ]
+
+
+@pytest.mark.parametrize("rows", ['{}/a.bin,"5 inch\n{}/b.bin,x\n{}/c.bin,y', '{}/a.bin,"5 inch\n', '{}/a.bin,"5 inch'])
+def test_a_quotation_mark_that_is_not_closed_is_refused_with_its_line(rows: str) -> None:
+    text = 'url,note\nhttps://h/0,"two\nlines"\n' + rows.replace("{}", "https://h")
+    with pytest.raises(ImportRefusedError, match="quotation mark in the row at line 4 is not closed"):
+        read("csv", text.encode())
+
+
+def test_rows_that_quotation_marks_join_are_reported() -> None:
+    items = read("csv", b'url,note\nhttps://h/1,"5 inch\nhttps://h/2,"7 inch"\nhttps://h/3,x\n')
+    assert [link.url for link in links(items)] == ["https://h/3"]
+    assert [(item.reason, item.line) for item in items if isinstance(item, SkippedEntry)] == [("malformed", 2)]
+
+
+def test_text_after_a_quotation_mark_within_one_line_is_part_of_the_cell() -> None:
+    items = read("csv", b'url,filename\nhttps://h/1,"5" disk\nhttps://h/2,5" disk\nhttps://h/3,"5"" disk"\n')
+    assert [link.name for link in links(items)] == ["5 disk", '5" disk', '5" disk']
+    assert not skipped(items)
+
+
+def test_quotation_marks_in_a_workspace_that_are_not_closed_are_reported() -> None:
+    data = {"users.csv": 'ann,a@example.com,"A"\nb,"c\nd" e,f\n', "channels.csv": 'general\nx,"c\nd" e,f\n'}
+    items = read("csv", packed({**data, "general/1.csv": 'ann,1,"x\ny"z\nann,2,x\nann,3,"x\nbob,4,y\n'}))
+    assert [(item.entry, item.line) for item in items if isinstance(item, SkippedEntry)] == [
+        ("users.csv", 2),
+        ("channels.csv", 2),
+        ("general/1.csv", 1),
+        ("general/1.csv", 4),
+    ]
+    assert [item.count for item in items if isinstance(item, MessageCount)] == [1]
+    with pytest.raises(ImportRefusedError, match=r"users\.csv cannot be read: .* at line 1 is not closed"):
+        read("csv", packed({"users.csv": 'ann,a@example.com,"A\n'}))
+
+
+@pytest.mark.parametrize("start", ["\n", "\r\n \r\n", ";;\n", "\nsep=;\n", "sep=;\n\n"])
+def test_empty_lines_before_the_header_are_skipped(start: str) -> None:
+    text = f"{start}url;filename\nhttps://h/a,b;c\n"
+    [link] = links(read("csv", text.encode()))
+    assert (link.url, link.name, link.line) == ("https://h/a,b", "c", text.count("\n"))

@@ -79,6 +79,14 @@ def test_a_malformed_line_does_not_hide_the_others() -> None:
     assert "unknown_entry" in reasons(items)
 
 
+def test_a_line_without_the_content_of_its_type_is_reported() -> None:
+    types = ("post", "direct_post", "channel", "user", "emoji")
+    lines = [*LINES, *({"type": type, type: None} for type in types), {"type": "post"}, {"type": "team"}]
+    items = read("mattermost", export(**{"import.jsonl": jsonl(lines)}))
+    found = [(item.reason, item.line) for item in items if isinstance(item, SkippedEntry)]
+    assert found[1:-1] == [("malformed", len(LINES) + number) for number in range(1, 7)]
+
+
 def test_attachments_of_a_bare_list_are_elsewhere() -> None:
     assert set(reasons(read("mattermost", jsonl()))) == {"not_in_archive"}
 

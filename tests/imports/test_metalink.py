@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.import_files import METALINK, links, read, reasons
 
+from downloadd.import_operation import SkippedEntry
 from downloadd.imports import metalink
 from downloadd.imports.refusal import ImportRefusedError
+
+SHA_256 = "sha-256=f0ad929cd259957e160ea442eb80986b5f01a1b4f0ad929cd259957e160ea442"
 
 
 def test_a_metalink_is_read_with_its_mirrors_by_priority() -> None:
@@ -19,7 +22,7 @@ def test_a_metalink_is_read_with_its_mirrors_by_priority() -> None:
     assert first.url == "http://a.example/example.ext?a=1&b=2"
     assert first.mirrors == ("https://b.example/example.ext", "http://d.example/example.ext")
     assert (first.directory, first.name, first.size) == ("dir", "example.ext", 14471447)
-    assert first.checksum == "sha-256=f0ad929cd259957e160ea442eb80986b5f01a1b4"
+    assert first.checksum == SHA_256
     assert (second.name, second.directory, second.checksum) == ("plain", "", None)
     assert reasons(items) == ["invalid_name", "invalid_name", "no_url"]
 
@@ -51,7 +54,7 @@ def test_a_metalink_of_version_3_is_read() -> None:
 @pytest.mark.parametrize("name", ["sha-256", "SHA256", "sha256", "Sha_256"])
 def test_a_hash_may_have_any_spelling_of_its_name(name: str) -> None:
     [link, _] = links(read("metalink", METALINK.replace("sha-256", name).encode()))
-    assert link.checksum == "sha-256=f0ad929cd259957e160ea442eb80986b5f01a1b4"
+    assert link.checksum == SHA_256
 
 
 def test_the_strongest_hash_is_used() -> None:
@@ -66,12 +69,48 @@ def test_a_file_whose_hashes_are_all_unknown_is_reported() -> None:
     assert reasons(items)[0] == "unknown_checksum"
 
 
+def test_the_scheme_of_a_url_may_have_upper_case() -> None:
+    items = read("metalink", METALINK.replace("http://a.example/5", "HTTP://a.example/5").encode())
+    assert links(items)[1].url == "HTTP://a.example/5"
+
+
 def test_the_mirrors_with_the_best_priorities_are_used() -> None:
     urls = "".join(f'<url priority="{n}">http://m{n}.example/</url>' for n in range(1000, 0, -1))
     long = f"<url>http://long.example/{'x' * 20_000}</url>"
     text = f'<metalink xmlns="{metalink.NAMESPACE}"><file name="a">{long}{urls}</file></metalink>'
-    [link] = links(read("metalink", text.encode()))
+    items = read("metalink", text.encode())
+    [link] = links(items)
     assert [link.url, *link.mirrors] == [f"http://m{n}.example/" for n in range(1, 17)]
+    assert [(item.reason, item.entry, item.detail) for item in items if isinstance(item, SkippedEntry)] == [
+        ("too_many_mirrors", "a", "'a': of 1000 URLs, the 16 with the best priorities are used")
+    ]
+
+
+def test_sixteen_urls_are_all_used() -> None:
+    urls = "".join(f"<url>http://m{n}.example/</url>" for n in range(16))
+    items = read("metalink", f'<metalink xmlns="{metalink.NAMESPACE}"><file name="a">{urls}</file></metalink>'.encode())
+    assert (len(links(items)[0].mirrors), reasons(items)) == (15, [])
+
+
+@pytest.mark.parametrize(
+    ("hashes", "checksum", "expected"),
+    [
+        ([("sha-256", "abc"), ("md5", "0" * 32)], f"md5={'0' * 32}", ["malformed"]),
+        ([("sha-512", "x" * 128), ("sha-256", "A" * 64), ("sha-1", "")], f"sha-256={'a' * 64}", ["malformed"] * 2),
+        ([("whirlpool", "abc"), ("md5", "0" * 32)], f"md5={'0' * 32}", []),
+        ([("sha-256", "abc"), ("whirlpool", "abc")], None, ["invalid_name"]),
+    ],
+)
+def test_the_strongest_valid_hash_is_used(
+    hashes: list[tuple[str, str]], checksum: str | None, expected: list[str]
+) -> None:
+    elements = "".join(f'<hash type="{name}">{digest}</hash>' for name, digest in hashes)
+    file = f'<file name="d/a">{elements}<url>http://a.example/1</url></file><file name="b"><url>http://b/</url></file>'
+    items = read("metalink", f'<metalink xmlns="{metalink.NAMESPACE}">{file}</metalink>'.encode())
+    assert [link.checksum for link in links(items)] == ([checksum] if checksum else []) + [None]
+    found = [item for item in items if isinstance(item, SkippedEntry)]
+    assert [(item.reason, item.entry) for item in found] == [(reason, "d/a") for reason in expected]
+    assert all("hex digits" in item.detail for item in found)
 
 
 def test_a_metalink_may_be_long_and_name_many_files() -> None:
@@ -137,6 +176,9 @@ def test_a_metalink_in_an_unknown_encoding_is_refused(start: str) -> None:
 @pytest.mark.parametrize("number", ["9" * 5000, "-1", "\u0663", "1_0", ""])
 def test_a_metalink_with_odd_numbers_is_read(number: str) -> None:
     text = METALINK.replace('priority="1"', f'priority="{number}"').replace("14471447", number)
-    first, _ = links(read("metalink", text.encode()))
+    items = read("metalink", text.encode())
+    first, _ = links(items)
     assert first.size is None
+    problem = next(item for item in items if isinstance(item, SkippedEntry))
+    assert (problem.reason, problem.entry) == ("malformed", "dir/example.ext")
     assert first.url.startswith("https://b.example")

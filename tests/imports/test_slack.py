@@ -20,6 +20,7 @@ from downloadd.import_operation import (
     FileLink,
     MessageCount,
     SkippedEntry,
+    SkipReason,
     WorkspaceUser,
 )
 from downloadd.imports import json_structs
@@ -85,6 +86,40 @@ def test_malformed_entries_are_skipped() -> None:
         + ["unknown_channel"]
         + ["unknown_entry"]
     )
+
+
+def test_the_scheme_of_a_link_may_have_upper_case() -> None:
+    files = [slack_file("F1", url_private_download="HTTPS://files.slack.com/F1")]
+    day = [{"ts": "1", "files": files}]
+    items = read("slack", packed({"channels.json": [{"id": "C1", "name": "general"}], "general/1.json": day}))
+    assert [link.url for link in links(items)] == ["HTTPS://files.slack.com/F1"]
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [("Release 1.2 plan", "Release 1.2 plan.html"), ("Plan", "Plan.html"), ("a.html", "a.html"), ("b.HTM", "b.HTM")],
+)
+def test_a_canvas_is_saved_as_a_page(title: str, name: str) -> None:
+    files = [slack_file("F1", name=None, title=title, mode="quip")]
+    day = [{"ts": "1", "files": files}]
+    items = read("slack", packed({"channels.json": [{"id": "C1", "name": "general"}], "general/1.json": day}))
+    assert [link.name for link in links(items)] == [name]
+
+
+def test_a_malformed_attachment_is_reported() -> None:
+    attachments = [{"files": slack_file("F1")}, {"files": [slack_file("F2")]}, {"files": None}, {"text": "x"}]
+    day = [{"ts": "1"}, {"ts": "2", "attachments": attachments}]
+    items = read("slack", packed({"channels.json": [{"id": "C1", "name": "general"}], "general/1.json": day}))
+    assert [link.file_id for link in links(items)] == ["F2"]
+    assert [item for item in items if isinstance(item, SkippedEntry)] == [
+        SkippedEntry(
+            reason=SkipReason.MALFORMED,
+            detail="an attachment of the message cannot be decoded",
+            entry="general/1.json",
+            line=2,
+            channel_id="C1",
+        )
+    ]
 
 
 def test_a_truncated_day_yields_the_messages_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,3 +136,19 @@ def test_the_number_of_lists_of_checksums_is_limited(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(validation, "MAX_CHECKSUM_LISTS", 1)
     with pytest.raises(ImportRefusedError, match="lists of checksums"):
         urls_of([FileLink(file_id="1", url="https://h/a", checksum=f"https://h/{n}") for n in range(2)])
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTPS"])
+def test_the_url_of_a_checksum_is_that_of_a_list(scheme: str) -> None:
+    url = f"{scheme}://a.example/SHA256SUMS"
+    link = FileLink(file_id="1", url="http://a.example/1", checksum=url, line=1)
+    found = [item for item in ItemValidator("i").validate(iter([link])) if isinstance(item, FileLink)]
+    assert [(item.checksum, item.checksum_list) for item in found] == [(None, ""), (None, url)]
+
+
+@pytest.mark.parametrize(("line", "entry"), [(None, "d/.."), (7, "")])
+def test_an_invalid_name_is_reported_with_its_place(line: int | None, entry: str) -> None:
+    link = FileLink(file_id="1", url="http://a.example/1", directory="d", name="..", line=line)
+    [found] = ItemValidator("i").validate(iter([link]))
+    assert isinstance(found, SkippedEntry)
+    assert (found.reason, found.entry, found.line) == ("invalid_name", entry, line)

@@ -6,9 +6,9 @@ import tarfile
 from typing import Any
 
 import pytest
-from support.import_files import links, read, reasons
+from support.import_files import links, read, reasons, skipped
 
-from downloadd.import_operation import Channel, MessageCount, SkippedEntry, WorkspaceUser
+from downloadd.import_operation import Channel, ImportItem, MessageCount, SkippedEntry, WorkspaceUser
 from downloadd.imports.refusal import ImportRefusedError
 
 REALM = {
@@ -102,6 +102,42 @@ def test_messages_that_cannot_be_decoded_are_reported() -> None:
     items = read("zulip", export({**MEMBERS, "messages-000001.json": b"nonsense"}))
     assert "damaged_entry" in reasons(items)
     assert {link.channel_id for link in links(items)} == {"__unattached__", "__directMessages__", "__emoji__"}
+
+
+def avatar_members(items: list[ImportItem]) -> list[str]:
+    return [item.avatar_member for item in items if isinstance(item, WorkspaceUser)]
+
+
+def test_a_malformed_record_does_not_hide_the_others() -> None:
+    avatars = [{"path": 5}, {"path": "2/gone.png", "user_profile_id": 2}, *MEMBERS["avatars/records.json"]]
+    emoji = [{"path": "2/emoji/party.png"}, "nonsense", {"path": "2/emoji/x.png"}]
+    items = read("zulip", export({**MEMBERS, "avatars/records.json": avatars, "emoji/records.json": emoji}))
+    assert avatar_members(items) == ["zulip-export-1/avatars/2/a.png", ""]
+    assert [link.name for link in links(items)][-2:] == ["party.png", "x.png"]
+    found = [(item.reason, item.entry, item.line) for item in items if isinstance(item, SkippedEntry)]
+    assert found == [
+        ("malformed", "avatars/records.json", 1),
+        ("not_in_archive", "avatars/records.json", None),
+        ("not_in_archive", "", None),
+        ("malformed", "emoji/records.json", 2),
+        ("unreferenced", "zulip-export-1/uploads/2/alone", None),
+        ("unknown_entry", "zulip-export-1/notes.txt", None),
+    ]
+
+
+def test_a_long_list_of_avatars_is_read() -> None:
+    data = b"[%s%s" % (b" " * (17 << 20), json.dumps(MEMBERS["avatars/records.json"])[1:].encode())
+    items = read("zulip", export({**MEMBERS, "avatars/records.json": data}))
+    assert avatar_members(items) == ["zulip-export-1/avatars/2/a.png", ""]
+    assert reasons(items) == reasons(read("zulip", export()))
+
+
+def test_a_list_of_avatars_that_is_truncated_is_reported() -> None:
+    data = json.dumps(MEMBERS["avatars/records.json"])[:-1].encode()
+    items = read("zulip", export({**MEMBERS, "avatars/records.json": data}))
+    assert avatar_members(items) == ["zulip-export-1/avatars/2/a.png", ""]
+    assert reasons(items)[0] == "damaged_entry"
+    assert skipped(items)[0].startswith("after 2 records: ")
 
 
 @pytest.mark.parametrize("members", [{"a.txt": b"x"}, {"realm.json": b"nonsense"}, {"realm.json": []}])

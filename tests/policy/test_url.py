@@ -8,7 +8,7 @@ from support.allowed_urls import allowed_url
 
 from downloadd.errors import InvalidUrlError
 from downloadd.origin.request_head import encode_request_head
-from downloadd.policy.url import MAX_URL_BYTES, format_host, host_of, is_address, parse_host, parse_url
+from downloadd.policy.url import MAX_URL_BYTES, format_host, has_http_scheme, host_of, is_address, parse_host, parse_url
 
 TARGETS = [
     "/",
@@ -372,3 +372,19 @@ def test_the_host_of_an_origin_is_that_of_its_url(url: str) -> None:
 def test_an_ipv6_address_is_formatted_with_brackets_and_parsed_without(host: str, formatted: str) -> None:
     assert format_host(host) == formatted
     assert parse_host(formatted) == host
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://a/", True),
+        ("HTTPS://a/", True),
+        ("Http://", True),
+        ("http:/a", False),
+        ("httpx://a", False),
+        ("ftp://http://a", False),
+        ("", False),
+    ],
+)
+def test_a_scheme_is_recognized_in_any_case(text: str, expected: bool) -> None:
+    assert has_http_scheme(text) is expected

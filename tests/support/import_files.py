@@ -95,7 +95,7 @@ METALINK = """<?xml version="1.0" encoding="UTF-8"?>
     <size>14471447</size>
     <identity>Example</identity>
     <hash type="sha-1">80bc95fd391772fa61c91ed68567f0980bb45fd9</hash>
-    <hash type="sha-256">F0AD929CD259957E160EA442EB80986B5F01A1B4</hash>
+    <hash type="sha-256">F0AD929CD259957E160EA442EB80986B5F01A1B4F0AD929CD259957E160EA442</hash>
     <pieces length="1048576" type="sha-256"><hash>aa</hash></pieces>
     <url location="de" priority="2">https://b.example/example.ext</url>
     <url>http://d.example/example.ext</url>
