@@ -30,9 +30,16 @@ from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bind
 _WITHOUT_FIELDS: Final = """
 CASE WHEN instr(link, '"request_fields"') AND json_valid(link) THEN json_remove(link, '$.request_fields') ELSE link END
 """
+# What the row keeps when the download is removed from the history.
+_SAVE_OUTCOME: Final = """
+    saved_path = CASE WHEN d.state = 'completed' THEN d.directory || '/' || d.filename END,
+    saved_size = CASE WHEN d.state = 'completed' THEN d.total END,
+    saved_checksum = CASE WHEN d.state = 'completed' THEN d.checksum END,
+    error = d.error
+"""
 _APPLY_OUTCOMES: Final = f"""
 UPDATE import_files
-SET status = CASE
+SET {_SAVE_OUTCOME}, status = CASE
     WHEN d.state IN ('completed', 'skipped') THEN 'completed'
     WHEN d.state = 'cancelled' THEN 'cancelled'
     ELSE 'failed' END,
@@ -45,7 +52,7 @@ _OF_USER: Final = (
 )
 # A user may have retried a failed download meanwhile.
 _COMPLETE_RETRIED: Final = f"""
-UPDATE import_files SET status = 'completed', link = {_WITHOUT_FIELDS}
+UPDATE import_files SET {_SAVE_OUTCOME}, status = 'completed', link = {_WITHOUT_FIELDS}
 FROM downloads AS d
 WHERE import_files.status IN ('failed', 'cancelled') AND import_files.wanted = :kind
     AND import_files.operation IN ({_OF_USER})
@@ -129,6 +136,7 @@ _SETTLE: Final = f"{_APPLY_OUTCOMES} AND d.seq IN (SELECT value FROM json_each(?
 def settle_files(cursor: sqlite3.Cursor, seqs: str) -> None:
     """Record the outcomes of finished downloads whose rows are about to be removed; `seqs` is a JSON array.
 
+    The rows of their files keep path, size, checksum and error.
     The file of an import that has no download is downloaded again.
     """
     cursor.execute(_SETTLE, (seqs,))
@@ -286,6 +294,8 @@ def _decode_file(row: Row) -> PendingFile:
     except (msgspec.MsgspecError, ValueError, TypeError) as problem:
         raise corrupt_row_error("import file no.", number, "its link is malformed") from problem
     completed = state == "completed"
+    # The download is that of the attempt before.
+    is_retried = status == FileStatus.RESERVED
     file = PendingFile(
         number=number,
         import_id=operation,
@@ -294,14 +304,14 @@ def _decode_file(row: Row) -> PendingFile:
         import_started_at=started_at,
         import_name=name,
         download_id=download_id,
-        status=status if state is None or status == FileStatus.GIVEN_UP else state,
+        status=status if state is None or is_retried or status == FileStatus.GIVEN_UP else state,
         path=f"{directory}/{filename}" if completed else None,
         saved_size=total if completed else None,
         saved_checksum=checksum if completed else None,
         error=error,
     )
-    if state is not None:
+    if state is not None and not is_retried:
         return file
-    # Only a file of an archive, or one that failed before its download, has an outcome without a download.
+    # The file is of an archive, failed before its download, or its download was removed from the history.
     path, size, own_checksum, own_error = row[14:]
     return msgspec.structs.replace(file, path=path, saved_size=size, saved_checksum=own_checksum, error=own_error)

@@ -1,10 +1,12 @@
 """Downloads of pending files."""
 
 import asyncio
+import json
 
 import pytest
 from support.import_stack import DIRECTORY, ImportStack
 
+from downloadd.errors import ErrorCode
 from downloadd.import_operation import (
     PENDING_AVATARS,
     PENDING_FILES,
@@ -22,6 +24,7 @@ from downloadd.imports.archived_files import ArchivedFiles
 from downloadd.imports.checksum_lists import ChecksumLists
 from downloadd.imports.manifest import ManifestWriter
 from downloadd.imports.pending import MAX_POLL_SECONDS, MIN_POLL_SECONDS, PendingDownloads, expected_type, poll_seconds
+from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
 
 FILES = PendingRequest(kind=PENDING_FILES)
@@ -141,6 +144,29 @@ async def test_files_of_a_cancelled_run_are_tried_again_on_request_only(
         assert cancelled.file_counts == FileCounts(total=2, completed=1, failed=1)
     assert (await downloads.create(FILES, user="ann")).file_counts.total == 0
     assert (await downloads.create(RETRY, user="ann")).file_counts.total == 1
+
+
+async def test_the_manifest_keeps_the_outcomes_of_files_whose_downloads_are_removed(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
+    source = await select(stack, 2)
+    run = await downloads.create(FILES, user="ann")
+    task = asyncio.create_task(downloads.download(run))
+    async with asyncio.timeout(20):
+        while len(stack.downloads.requests) < 2:
+            await asyncio.sleep(0.001)
+        good, missing = (request.id for request in stack.downloads.requests)
+        await stack.downloads.finish(good, total=3, checksum="sha-256=ab", directory="d", filename="f")
+        await stack.downloads.finish(missing, State.FAILED, error=ErrorCode.REMOTE_FILE_NOT_FOUND)
+        await task
+    await stack.database.remove_ended(await stack.database.ended_rows(HistoryFilter()))
+    assert await downloads.give_up(source) == 2  # the avatar, too
+    [manifest] = stack.root.rglob("manifest.jsonl")
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    assert [[line[key] for key in ("status", "path", "size", "sha256", "error")] for line in lines] == [
+        ["completed", "d/f", 3, "ab", None],
+        ["given_up", None, None, None, "REMOTE_FILE_NOT_FOUND"],
+    ]
 
 
 async def test_released_files_are_cancelled(stack: ImportStack, downloads: PendingDownloads) -> None:
