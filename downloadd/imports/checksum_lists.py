@@ -1,6 +1,6 @@
 """Lists of checksums among the files of a run: they verify the files beside them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 import structlog
@@ -50,17 +50,19 @@ class ChecksumLists:
     async def apply(self, run: ImportOperation) -> None:
         """Add the checksums of the downloaded lists to the files of a run that have none and are not started.
 
+        The lists are those of the imports that the run downloads files of, whichever run downloaded them.
         A file whose list was given by its URL, and does not contain it, fails: it could not be verified.
 
         Raises:
             StoreUnavailableError: the records are unavailable.
         """
         checksums = _Checksums()
-        async for file in self._files(run):
-            if file.link.is_checksum_list and file.path is not None:
-                checksums.add(file.link.url, await self._read(file.path))
+        for source in run.sources:
+            async for file in _all_pages(partial(self._records.lists, source)):
+                if file.path is not None:
+                    checksums.add(file.link.url, await self._read(file.path))
         changed: list[PendingFile] = []
-        async for file in self._files(run):
+        async for file in _all_pages(partial(self._records.of_run, run.id)):
             if file.status != FileStatus.RESERVED or file.link.checksum is not None or file.link.is_checksum_list:
                 continue
             found = checksums.find(file)
@@ -92,9 +94,11 @@ class ChecksumLists:
             return ""
         return content.decode(errors="replace")
 
-    async def _files(self, run: ImportOperation) -> AsyncIterator[PendingFile]:
-        after = 0
-        while page := await self._records.of_run(run.id, after, MAX_CHUNK_ROWS):
-            for file in page:
-                yield file
-            after = page[-1].number
+
+async def _all_pages(read: Callable[[int, int], Awaitable[list[PendingFile]]]) -> AsyncIterator[PendingFile]:
+    """Yield the files of all pages; `read` takes the number of the last file and a limit."""
+    after = 0
+    while page := await read(after, MAX_CHUNK_ROWS):
+        for file in page:
+            yield file
+        after = page[-1].number

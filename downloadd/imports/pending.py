@@ -182,8 +182,11 @@ class PendingDownloads:
         return 0 if source is None else source.skipped
 
     async def _download_checksum_lists(self, run: ImportOperation) -> None:
-        """Download the lists of checksums, and add the checksums to the files that they name."""
-        if not await self._records.has_lists(run.id):
+        """Download the lists of checksums, and add the checksums to the files that they name.
+
+        An earlier run may have downloaded the lists of the same imports.
+        """
+        if not await self._records.has_lists(run.sources):
             return
         while await self._records.count_lists(run.id):
             run = await self._update_counts(run)

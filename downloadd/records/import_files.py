@@ -98,7 +98,9 @@ _PLACE: Final = "UPDATE import_files SET saved_path = ? WHERE number = ?"
 _COMPLETE: Final = "UPDATE import_files SET status = ?, saved_size = ?, saved_checksum = ?, error = ? WHERE number = ?"
 _SET_CHECKSUM: Final = "UPDATE import_files SET link = ? WHERE number = ? AND status = 'reserved'"
 _CLAIM: Final = "UPDATE import_files SET status = 'downloading', download_id = ? WHERE number = ?"
-_HAS_LISTS: Final = "SELECT EXISTS (SELECT 1 FROM import_files WHERE run = ? AND rank = 0)"
+_HAS_LISTS: Final = (
+    "SELECT EXISTS (SELECT 1 FROM import_files WHERE operation IN (SELECT value FROM json_each(?)) AND rank = 0)"
+)
 _COUNT_LISTS: Final = (
     "SELECT count(*) FROM import_files WHERE run = ? AND rank = 0 AND status IN ('reserved', 'downloading')"
 )
@@ -127,6 +129,9 @@ _WITHOUT_DOWNLOAD: Final = (
     f"{_FILES} WHERE f.run = ? AND f.status = 'downloading' AND d.id IS NULL ORDER BY f.number LIMIT ?"
 )
 _OF_RUN: Final = f"{_FILES} WHERE f.run = ? AND f.number > ? ORDER BY f.number LIMIT ?"
+_LISTS: Final = (
+    f"{_FILES} WHERE f.operation = ? AND f.rank = 0 AND f.run IS NOT NULL AND f.number > ? ORDER BY f.number LIMIT ?"
+)
 _OF_IMPORT: Final = f"{_FILES} WHERE f.operation = ? AND f.run IS NOT NULL AND f.number > ? ORDER BY f.number LIMIT ?"
 
 
@@ -224,9 +229,13 @@ class SqliteImportFiles:
 
         await self._access.write(write, rows=len(rows))
 
-    async def has_lists(self, run: str) -> bool:
-        """Return True if a run has lists of checksums."""
-        return bool(await self._read_value(_HAS_LISTS, (run,)))
+    async def has_lists(self, imports: Sequence[str]) -> bool:
+        """Return True if one of these imports has lists of checksums."""
+        return bool(await self._read_value(_HAS_LISTS, (msgspec.json.encode(imports).decode(),)))
+
+    async def lists(self, operation: str, after: int, limit: int) -> list[PendingFile]:
+        """Return a page of the lists of checksums of an import; see `ImportFileRecords.lists`."""
+        return await self._read_page(_LISTS, (operation, after, limit))
 
     async def count_lists(self, run: str) -> int:
         """Return the number of lists of checksums of a run that are not finished."""

@@ -178,8 +178,12 @@ class ImportFileRecords(Protocol):
         """Replace the links of files that are not claimed; durable on return."""
         ...
 
-    async def has_lists(self, run: str) -> bool:
-        """Return True if a run has lists of checksums."""
+    async def has_lists(self, imports: Sequence[str]) -> bool:
+        """Return True if one of these imports has lists of checksums."""
+        ...
+
+    async def lists(self, operation: str, after: int, limit: int) -> list[PendingFile]:
+        """Return the lists of checksums of an import that belong to any run, with numbers above `after`, by number."""
         ...
 
     async def count_lists(self, run: str) -> int:

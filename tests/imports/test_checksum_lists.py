@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from records.contract import sample_download
 from support.downloads import with_fields
 from support.import_stack import ImportStack
@@ -18,6 +19,7 @@ from downloadd.import_operation import (
     Selection,
 )
 from downloadd.imports.checksum_lists import ChecksumLists
+from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
 
 SHA256 = "ab" * 32
@@ -34,9 +36,7 @@ async def run_with(stack: ImportStack, links: list[FileLink], text: str | None =
     await stack.operations.create(source)
     await stack.records.contents.add(source.id, [Channel(channel_id=FILES_CHANNEL_ID, name="l"), *links])
     await stack.records.contents.select(source.id, Selection(users=None, channels=None))
-    run = stack.operations.new(PENDING_FILES, "ann", ImportState.DOWNLOADING)
-    await stack.operations.create(run)
-    await stack.records.files.reserve(run.id, "ann", PendingRequest(kind=PENDING_FILES))
+    run = await reserve(stack, source)
     [file] = await stack.records.files.claim(run.id, 9, stack.operations.new_download_id, lists_only=True)
     state = State.FAILED if text is None else State.COMPLETED
     await start(stack, file.download_id or "")
@@ -45,6 +45,14 @@ async def run_with(stack: ImportStack, links: list[FileLink], text: str | None =
         folder.mkdir(parents=True, exist_ok=True)
         Path(folder / "sums").write_text(text)
     await stack.downloads.finish(file.download_id, state, directory="d", filename="sums")
+    return run
+
+
+async def reserve(stack: ImportStack, source: ImportOperation, *, retry: bool = False) -> ImportOperation:
+    """Record a run with all pending files."""
+    run = replace(stack.operations.new(PENDING_FILES, "ann", ImportState.DOWNLOADING), sources=(source.id,))
+    await stack.operations.create(run)
+    await stack.records.files.reserve(run.id, "ann", PendingRequest(kind=PENDING_FILES, retry=retry))
     return run
 
 
@@ -71,6 +79,24 @@ async def test_the_files_beside_the_list_get_their_checksums(stack: ImportStack)
         ("reserved", "md5=00"),
         ("reserved", f"sha-256={SHA256}"),
     ]
+
+
+async def test_a_list_whose_download_is_removed_from_the_history_verifies_the_files(stack: ImportStack) -> None:
+    run = await run_with(stack, [LIST, link("https://h/d/a.iso")])
+    await stack.database.remove_ended(await stack.database.ended_rows(HistoryFilter()))
+    assert await checksums(stack, run) == [("reserved", f"sha-256={SHA256}")]
+
+
+async def test_a_list_that_an_earlier_run_downloaded_verifies_the_files_of_the_next_one(stack: ImportStack) -> None:
+    earlier = await run_with(stack, [LIST, link("https://h/d/a.iso")])
+    await stack.records.files.apply_outcomes()
+    await stack.records.files.release(earlier.id)
+    [source] = [await stack.records.operations.get(id) for id in earlier.sources]
+    assert source is not None
+    run = await reserve(stack, source, retry=True)
+    await ChecksumLists(records=stack.records.files, destination=stack.destination).apply(run)
+    [file] = await stack.records.files.of_run(run.id, 0, 9)
+    assert (file.status, file.link.checksum) == ("reserved", f"sha-256={SHA256}")
 
 
 @pytest.mark.parametrize("text", [None, "nothing", "x" * 100])

@@ -169,6 +169,36 @@ async def test_the_manifest_keeps_the_outcomes_of_files_whose_downloads_are_remo
     ]
 
 
+async def test_a_file_of_a_run_that_was_ended_is_verified_by_the_list_when_it_is_tried_again(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
+    source = stack.operations.new("urls", "ann", ImportState.DONE, name="l.txt")
+    await stack.operations.create(source)
+    names = ("SHA256SUMS", "MD5SUMS", "a.iso")
+    links = [
+        FileLink(file_id=name, url=f"http://h/{name}", channel_id="C1", is_checksum_list=name.endswith("SUMS"))
+        for name in names
+    ]
+    await stack.records.contents.add(source.id, [Channel(channel_id="C1", name="l"), *links])
+    await stack.records.contents.select(source.id, Selection(users=None, channels=None))
+    run = await downloads.create(FILES, user="ann")
+    task = asyncio.create_task(downloads.download(run))
+    async with asyncio.timeout(20):
+        while len(stack.downloads.requests) < 2:
+            await asyncio.sleep(0.001)
+        (stack.root / "sums").write_text(f"{'ab' * 32}  a.iso\n")
+        await stack.downloads.finish(stack.downloads.requests[0].id, directory="", filename="sums")
+        task.cancel()
+        await asyncio.wait((task,))
+        await downloads.cancel(run)
+        stack.downloads.refused = True
+        await downloads.download(await downloads.create(RETRY, user="ann"))
+    assert [(request.url, request.checksum) for request in stack.downloads.requests[2:]] == [
+        ("http://h/MD5SUMS", None),
+        ("http://h/a.iso", f"sha-256={'ab' * 32}"),
+    ]
+
+
 async def test_released_files_are_cancelled(stack: ImportStack, downloads: PendingDownloads) -> None:
     await select(stack, 2)
     run = await downloads.create(FILES, user="ann")

@@ -319,9 +319,12 @@ async def test_lists_of_checksums_are_claimed_first_and_complete_the_other_links
     )
     await records.imports.contents.select("i", Selection(users=None, channels=None))
     await files.reserve("run", "ann", REQUEST)
-    assert (await files.has_lists("run"), await files.count_lists("run")) == (True, 1)
+    assert (await files.has_lists(("j",)), await files.has_lists(("j", "i"))) == (False, True)
+    assert await files.count_lists("run") == 1
     [claimed] = await files.claim("run", 9, lambda: "x", lists_only=True)
     assert claimed.link.file_id == "S"
+    assert [file.link.file_id for file in await files.lists("i", 0, 9)] == ["S"]
+    assert await files.lists("i", claimed.number, 9) == []
     other = next(file for file in await files.of_run("run", 0, 9) if file.link.file_id == "F1")
     await files.set_links([replace(other, link=replace(other.link, checksum="md5=0"))])
     assert [file.link.checksum for file in await files.of_run("run", 0, 9)] == [None, "md5=0", None, None, None]
