@@ -18,6 +18,9 @@ ALGORITHMS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Names of the algorithms in the API, and in `hashlib`."""
 
+STRONGEST_FIRST: Final = ("sha-512", "sha-384", "sha-256", "sha-1", "md5")
+"""The algorithms, by their resistance to forgery."""
+
 DEFAULT_ALGORITHM: Final = "sha-256"
 """Algorithm of the checksums in the history, unless a user expects another one."""
 
@@ -56,6 +59,11 @@ def format_checksum(algorithm: str, digest: str) -> str:
 def checksum_algorithm(checksum: str) -> str:
     """Return the algorithm (a key of `ALGORITHMS`) of a checksum in its normal form."""
     return checksum.partition("=")[0]
+
+
+def strongest(*checksums: str) -> str:
+    """Return the checksum with the strongest algorithm, the first one of equals; all are in their normal form."""
+    return min(checksums, key=lambda checksum: STRONGEST_FIRST.index(checksum_algorithm(checksum)))
 
 
 def check_length(received: int, total: int | None) -> None:

@@ -1,20 +1,58 @@
 """Lists of checksums among the files of a run: they verify the files beside them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
+from typing import Final
 
 import structlog
 from msgspec.structs import replace
 
 from downloadd.errors import DownloadError, ErrorCode, StoreUnavailableError
-from downloadd.import_operation import FileStatus, ImportOperation, PendingFile
+from downloadd.import_operation import FileLink, FileStatus, ImportOperation, PendingFile
 from downloadd.imports.checksum_format import MAX_LIST_BYTES, parse_checksum_list, place_of
 from downloadd.records.availability import once_available
 from downloadd.records.import_protocol import MAX_CHUNK_ROWS, ImportFileRecords
 from downloadd.storage.destination import Destination
 from downloadd.storage.names import parse_filename
+from downloadd.verify import strongest
 
 log = structlog.get_logger()
+
+_MAX_SEGMENTS: Final = 32
+"""Segments at the end of a URL that are compared with the paths of a list."""
+
+
+class _List:
+    """Checksums of one list.
+
+    Attributes:
+        by_path: checksums by the path of the file, relative to the directory of the list.
+        by_name: checksums by the name without directories; None if files with different checksums have the name.
+    """
+
+    def __init__(self) -> None:
+        self.by_path: dict[str, str] = {}
+        self.by_name: dict[str, str | None] = {}
+
+    def add(self, entries: Iterable[tuple[str, str]]) -> None:
+        for path, checksum in entries:
+            _keep_strongest(self.by_path, path, checksum)
+        for path, checksum in self.by_path.items():
+            name = path.rpartition("/")[2]
+            if self.by_name.setdefault(name, checksum) != checksum:
+                self.by_name[name] = None
+
+    def find(self, folder: str, link: FileLink) -> str | None:
+        """Return the checksum of a file: by its path below the list, else the longest end of it, else its name."""
+        places = ["".join(place_of(url)) for url in (link.url, *link.mirrors)]
+        paths = [place.removeprefix(folder) for place in places if place.startswith(folder)]
+        for place in (f"/{link.directory}/{link.name}", *(place.partition("://")[2] for place in places)):
+            segments = place.split("/")
+            start = max(1, len(segments) - _MAX_SEGMENTS)
+            paths += ["/".join(segments[first:]) for first in range(start, len(segments) - 1)]
+        found = next((self.by_path[path] for path in paths if path in self.by_path), None)
+        names = (link.name, place_of(link.url)[1])
+        return found or next((checksum for name in names if (checksum := self.by_name.get(name))), None)
 
 
 class _Checksums:
@@ -22,21 +60,25 @@ class _Checksums:
 
     def __init__(self) -> None:
         self._by_place: dict[str, str] = {}
-        self._by_list: dict[tuple[str, str], str] = {}
+        self._lists: dict[str, _List] = {}
 
     def add(self, list_url: str, text: str) -> None:
         folder, list_name = place_of(list_url)
-        for name, checksum in parse_checksum_list(list_name, text):
-            self._by_place[f"{folder}{name}"] = checksum
-            self._by_list[list_url, name.rpartition("/")[2]] = checksum
+        entries = list(parse_checksum_list(list_name, text))
+        for path, checksum in entries:
+            _keep_strongest(self._by_place, f"{folder}{path}", checksum)
+        self._lists.setdefault(list_url, _List()).add(entries)
 
-    def find(self, file: PendingFile) -> str | None:
-        link = file.link
+    def find(self, link: FileLink) -> str | None:
         if link.checksum_list:
-            names = (link.name, place_of(link.url)[1])
-            return next((found for name in names if (found := self._by_list.get((link.checksum_list, name)))), None)
+            given = self._lists.get(link.checksum_list)
+            return None if given is None else given.find(place_of(link.checksum_list)[0], link)
         places = ("".join(place_of(url)) for url in (link.url, *link.mirrors))
         return next((self._by_place[place] for place in places if place in self._by_place), None)
+
+
+def _keep_strongest(checksums: dict[str, str], path: str, checksum: str) -> None:
+    checksums[path] = strongest(checksum, checksums.get(path, checksum))
 
 
 class ChecksumLists:
@@ -65,7 +107,7 @@ class ChecksumLists:
         async for file in _all_pages(partial(self._records.of_run, run.id)):
             if file.status != FileStatus.RESERVED or file.link.checksum is not None or file.link.is_checksum_list:
                 continue
-            found = checksums.find(file)
+            found = checksums.find(file.link)
             if found is not None:
                 changed.append(replace(file, link=replace(file.link, checksum=found)))
             elif file.link.checksum_list:

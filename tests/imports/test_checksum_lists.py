@@ -30,21 +30,23 @@ def link(url: str, **fields: object) -> FileLink:
     return FileLink(file_id=url, url=url, channel_id=FILES_CHANNEL_ID, **fields)  # type: ignore[arg-type]
 
 
-async def run_with(stack: ImportStack, links: list[FileLink], text: str | None = SUMS) -> ImportOperation:
-    """Record a run whose list of checksums, the first link, is downloaded with this text; None if that failed."""
+async def run_with(stack: ImportStack, links: list[FileLink], *texts: str | None) -> ImportOperation:
+    """Record a run whose lists of checksums, the first links, are downloaded with these texts; None if that failed."""
     source = stack.operations.new("urls", "ann", ImportState.DONE)
     await stack.operations.create(source)
     await stack.records.contents.add(source.id, [Channel(channel_id=FILES_CHANNEL_ID, name="l"), *links])
     await stack.records.contents.select(source.id, Selection(users=None, channels=None))
     run = await reserve(stack, source)
-    [file] = await stack.records.files.claim(run.id, 9, stack.operations.new_download_id, lists_only=True)
-    state = State.FAILED if text is None else State.COMPLETED
-    await start(stack, file.download_id or "")
-    if text is not None:
-        folder = stack.root / "d"
-        folder.mkdir(parents=True, exist_ok=True)
-        Path(folder / "sums").write_text(text)
-    await stack.downloads.finish(file.download_id, state, directory="d", filename="sums")
+    files = await stack.records.files.claim(run.id, 9, stack.operations.new_download_id, lists_only=True)
+    for file, text in zip(files, texts or (SUMS,), strict=True):
+        state = State.FAILED if text is None else State.COMPLETED
+        await start(stack, file.download_id or "")
+        name = f"sums{file.number}"
+        if text is not None:
+            folder = stack.root / "d"
+            folder.mkdir(parents=True, exist_ok=True)
+            Path(folder / name).write_text(text)
+        await stack.downloads.finish(file.download_id, state, directory="d", filename=name)
     return run
 
 
@@ -63,7 +65,7 @@ async def start(stack: ImportStack, id: str) -> None:
 async def checksums(stack: ImportStack, run: ImportOperation) -> list[tuple[str, str | None]]:
     await ChecksumLists(records=stack.records.files, destination=stack.destination).apply(run)
     files = await stack.records.files.of_run(run.id, 0, 99)
-    return [(file.status, file.link.checksum) for file in files[1:]]
+    return [(file.status, file.link.checksum) for file in files if not file.link.is_checksum_list]
 
 
 LIST = link("https://h/d/SHA256SUMS", is_checksum_list=True)
@@ -125,3 +127,36 @@ async def test_a_list_that_was_given_by_its_url_has_the_file_by_its_name(stack: 
         ("reserved", f"sha-256={SHA256}"),
         ("reserved", f"sha-256={'cd' * 32}"),
     ]
+
+
+@pytest.mark.parametrize("base", ["https://h/d", "https://mirror/pub/x"])
+async def test_of_files_with_the_same_name_the_one_with_the_same_path_is_meant(stack: ImportStack, base: str) -> None:
+    paths = ("amd64/i.iso", "arm64/i.iso", "other/i.iso")
+    files = [link(f"{base}/{path}", checksum_list=LIST.url) for path in paths]
+    files.append(link("https://z/1", checksum_list=LIST.url, directory="arm64", name="i.iso"))
+    text = f"{SHA256}  amd64/i.iso\n{'cd' * 32}  arm64/i.iso\n"
+    assert await checksums(stack, await run_with(stack, [LIST, *files], text)) == [
+        ("reserved", f"sha-256={SHA256}"),
+        ("reserved", f"sha-256={'cd' * 32}"),
+        ("failed", None),
+        ("reserved", f"sha-256={'cd' * 32}"),
+    ]
+
+
+async def test_the_file_beside_the_list_is_not_that_of_a_directory_below(stack: ImportStack) -> None:
+    files = [link(f"https://h/d/{path}", checksum_list=LIST.url) for path in ("i.iso", "amd64/i.iso")]
+    text = f"{SHA256}  amd64/i.iso\n{'cd' * 32}  i.iso\n"
+    assert await checksums(stack, await run_with(stack, [LIST, *files], text)) == [
+        ("reserved", f"sha-256={'cd' * 32}"),
+        ("reserved", f"sha-256={SHA256}"),
+    ]
+
+
+@pytest.mark.parametrize("given", ["", LIST.url])
+async def test_the_strongest_checksum_of_a_file_is_used(stack: ImportStack, given: str) -> None:
+    """The file is that of its directory, or has a list of its own, with two checksums."""
+    weak = link("https://h/d/MD5SUMS", is_checksum_list=True)
+    md5 = f"{'ef' * 16}  a.iso\n"
+    texts = (f"{md5}{SHA256}  a.iso\n{md5}", md5)
+    run = await run_with(stack, [LIST, weak, link("https://h/d/a.iso", checksum_list=given)], *texts)
+    assert await checksums(stack, run) == [("reserved", f"sha-256={SHA256}")]
