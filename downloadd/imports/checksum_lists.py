@@ -1,23 +1,29 @@
 """Lists of checksums among the files of a run: they verify the files beside them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from io import BytesIO
 from typing import Final
 
 import structlog
 from msgspec.structs import replace
 
 from downloadd.errors import DownloadError, ErrorCode, StoreUnavailableError
-from downloadd.import_operation import FileLink, FileStatus, ImportOperation, PendingFile
+from downloadd.import_operation import FileLink, FileStatus, ImportOperation, PendingFile, SkippedEntry, SkipReason
 from downloadd.imports.checksum_format import MAX_LIST_BYTES, parse_checksum_list, place_of
+from downloadd.imports.skipping import shorten
+from downloadd.imports.text import read_lines
+from downloadd.policy.redaction import redact_url
 from downloadd.records.availability import once_available
-from downloadd.records.import_protocol import MAX_CHUNK_ROWS, ImportFileRecords
+from downloadd.records.import_protocol import MAX_CHUNK_ROWS, ImportRecords
+from downloadd.states import State
 from downloadd.storage.destination import Destination
 from downloadd.storage.names import parse_filename
 from downloadd.verify import strongest
 
 log = structlog.get_logger()
 
+_DOWNLOADED: Final = frozenset({FileStatus.COMPLETED, State.SKIPPED})
 _MAX_SEGMENTS: Final = 32
 """Segments at the end of a URL that are compared with the paths of a list."""
 
@@ -62,12 +68,14 @@ class _Checksums:
         self._by_place: dict[str, str] = {}
         self._lists: dict[str, _List] = {}
 
-    def add(self, list_url: str, text: str) -> None:
+    def add(self, list_url: str, content: bytes) -> bool:
+        """Add the checksums of a list; return False if it has none."""
         folder, list_name = place_of(list_url)
-        entries = list(parse_checksum_list(list_name, text))
+        entries = list(parse_checksum_list(list_name, read_lines(BytesIO(content))))
         for path, checksum in entries:
             _keep_strongest(self._by_place, f"{folder}{path}", checksum)
         self._lists.setdefault(list_url, _List()).add(entries)
+        return bool(entries)
 
     def find(self, link: FileLink) -> str | None:
         if link.checksum_list:
@@ -84,25 +92,32 @@ def _keep_strongest(checksums: dict[str, str], path: str, checksum: str) -> None
 class ChecksumLists:
     """Lists of checksums that runs have downloaded."""
 
-    def __init__(self, *, records: ImportFileRecords, destination: Destination) -> None:
+    def __init__(self, *, records: ImportRecords, destination: Destination) -> None:
         """Take the components."""
-        self._records = records
+        self._records = records.files
+        self._contents = records.contents
         self._destination = destination
 
-    async def apply(self, run: ImportOperation) -> None:
+    async def apply(self, run: ImportOperation) -> bool:
         """Add the checksums of the downloaded lists to the files of a run that have none and are not started.
 
         The lists are those of the imports that the run downloads files of, whichever run downloaded them.
-        A file whose list was given by its URL, and does not contain it, fails: it could not be verified.
+        A file whose list was given by its URL, and does not contain it, fails: it could not be verified. A list that
+        cannot be used is recorded as a skipped entry of its import. Safe to repeat.
+
+        Returns True if there are such lists.
 
         Raises:
             StoreUnavailableError: the records are unavailable.
         """
         checksums = _Checksums()
+        unusable: dict[str, list[SkippedEntry]] = {}
         for source in run.sources:
             async for file in _all_pages(partial(self._records.lists, source)):
-                if file.path is not None:
-                    checksums.add(file.link.url, await self._read(file.path))
+                if file.status in _DOWNLOADED and (problem := await self._add(checksums, file)):
+                    unusable.setdefault(source, []).append(_report(file.link, problem))
+        for source, entries in unusable.items():
+            await self._record(source, entries)
         changed: list[PendingFile] = []
         async for file in _all_pages(partial(self._records.of_run, run.id)):
             if file.status != FileStatus.RESERVED or file.link.checksum is not None or file.link.is_checksum_list:
@@ -118,23 +133,47 @@ class ChecksumLists:
                 changed = []
         if changed:
             await self._records.set_links(changed)
+        return bool(unusable)
 
-    async def _read(self, path: str) -> str:
-        """Return the text of a list; "" if it cannot be read."""
-        directory, _, name = path.rpartition("/")
+    async def _add(self, checksums: _Checksums, file: PendingFile) -> str:
+        """Add the checksums of a downloaded list; return the reason if it cannot be used, else ""."""
+        if file.path is None:
+            return "its path is not recorded"
+        directory, _, name = file.path.rpartition("/")
         content = bytearray()
         try:
             async for piece in self._destination.read_file(directory=directory, filename=parse_filename(name)):
                 content += piece
                 if len(content) > MAX_LIST_BYTES:
-                    log.warning("checksum_list_too_long", path=path)
-                    return ""
+                    return f"it is longer than {MAX_LIST_BYTES >> 20} MiB"
         except StoreUnavailableError:
             raise
         except DownloadError as error:
-            log.warning("checksum_list_unreadable", path=path, error=error.code, detail=error.detail)
-            return ""
-        return content.decode(errors="replace")
+            log.warning("checksum_list_unreadable", path=file.path, error=error.code, detail=error.detail)
+            return f"it cannot be read ({error.code})"
+        return "" if checksums.add(file.link.url, bytes(content)) else "it has no line with a checksum and a name"
+
+    async def _record(self, source: str, entries: Sequence[SkippedEntry]) -> None:
+        """Record skipped entries of an import, except those that are recorded already."""
+        missing, after = list(entries), 0
+        while missing and (page := await self._contents.skipped(source, after, MAX_CHUNK_ROWS)):
+            recorded = {replace(entry, channel="") for _, entry in page}
+            missing = [entry for entry in missing if entry not in recorded]
+            after = page[-1][0]
+        for entry in missing:
+            log.warning("checksum_list_unusable", operation=source, detail=entry.detail)
+        if missing:
+            await self._contents.add(source, missing)
+
+
+def _report(link: FileLink, problem: str) -> SkippedEntry:
+    """Return the report of a list that cannot be used."""
+    return SkippedEntry(
+        reason=SkipReason.UNUSABLE_LIST,
+        detail=f"the list of checksums {shorten(redact_url(link.url))} cannot be used: {problem}",
+        line=link.line,
+        channel_id=link.channel_id,
+    )
 
 
 async def _all_pages(read: Callable[[int, int], Awaitable[list[PendingFile]]]) -> AsyncIterator[PendingFile]:

@@ -17,7 +17,9 @@ from downloadd.import_operation import (
     ImportState,
     PendingRequest,
     Selection,
+    SkippedEntry,
 )
+from downloadd.imports import checksum_lists
 from downloadd.imports.checksum_lists import ChecksumLists
 from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
@@ -63,9 +65,13 @@ async def start(stack: ImportStack, id: str) -> None:
 
 
 async def checksums(stack: ImportStack, run: ImportOperation) -> list[tuple[str, str | None]]:
-    await ChecksumLists(records=stack.records.files, destination=stack.destination).apply(run)
+    await ChecksumLists(records=stack.records, destination=stack.destination).apply(run)
     files = await stack.records.files.of_run(run.id, 0, 99)
     return [(file.status, file.link.checksum) for file in files if not file.link.is_checksum_list]
+
+
+async def reports(stack: ImportStack, run: ImportOperation) -> list[SkippedEntry]:
+    return [entry for source in run.sources for _, entry in await stack.records.contents.skipped(source, 0, 9)]
 
 
 LIST = link("https://h/d/SHA256SUMS", is_checksum_list=True)
@@ -96,15 +102,52 @@ async def test_a_list_that_an_earlier_run_downloaded_verifies_the_files_of_the_n
     [source] = [await stack.records.operations.get(id) for id in earlier.sources]
     assert source is not None
     run = await reserve(stack, source, retry=True)
-    await ChecksumLists(records=stack.records.files, destination=stack.destination).apply(run)
+    await ChecksumLists(records=stack.records, destination=stack.destination).apply(run)
     [file] = await stack.records.files.of_run(run.id, 0, 9)
     assert (file.status, file.link.checksum) == ("reserved", f"sha-256={SHA256}")
 
 
-@pytest.mark.parametrize("text", [None, "nothing", "x" * 100])
-async def test_a_list_that_does_not_help_leaves_the_files_beside_it(stack: ImportStack, text: str | None) -> None:
-    run = await run_with(stack, [LIST, link("https://h/d/a.iso")], text)
+async def test_a_list_that_was_not_downloaded_leaves_the_files_beside_it(stack: ImportStack) -> None:
+    run = await run_with(stack, [LIST, link("https://h/d/a.iso")], None)
     assert await checksums(stack, run) == [("reserved", None)]
+    assert await reports(stack, run) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("nothing", "it has no line with a checksum and a name"),
+        (SHA256, "it has no line with a checksum and a name"),
+        ("x" * 200, "it is longer than 0 MiB"),
+        ("gone", "it cannot be read (STORAGE_ERROR)"),
+    ],
+)
+async def test_a_list_that_cannot_be_used_is_reported_once(
+    stack: ImportStack, monkeypatch: pytest.MonkeyPatch, text: str, problem: str
+) -> None:
+    monkeypatch.setattr(checksum_lists, "MAX_LIST_BYTES", 100)
+    listed = replace(LIST, url="https://ann:s3cret@h/d/SHA256SUMS", line=4)
+    run = await run_with(stack, [listed, link("https://h/d/a.iso")], text)
+    if text == "gone":
+        next((stack.root / "d").iterdir()).unlink()
+    for _ in range(2):
+        assert await checksums(stack, run) == [("reserved", None)]
+    [entry] = await reports(stack, run)
+    assert (entry.reason, entry.line, entry.channel) == ("unusable_list", 4, "l")
+    assert entry.detail == f"the list of checksums https://h/d/SHA256SUMS cannot be used: {problem}"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+async def test_a_list_of_windows_is_read(stack: ImportStack, encoding: str) -> None:
+    run = await run_with(stack, [LIST, link("https://h/d/ä.iso")], "")
+    [path] = (stack.root / "d").iterdir()
+    path.write_text(f"{SHA256}  ä.iso\n", encoding)
+    assert await checksums(stack, run) == [("reserved", f"sha-256={SHA256}")]
+
+
+async def test_a_server_may_be_spelled_in_two_ways(stack: ImportStack) -> None:
+    run = await run_with(stack, [LIST, link("HTTPS://H:443/d/a.iso")])
+    assert await checksums(stack, run) == [("reserved", f"sha-256={SHA256}")]
 
 
 @pytest.mark.parametrize("text", [None, "nothing"])

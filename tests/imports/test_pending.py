@@ -45,7 +45,7 @@ def downloads(stack: ImportStack, monkeypatch: pytest.MonkeyPatch) -> PendingDow
         archives=ArchivedFiles(
             records=stack.records.files, uploads=stack.uploads, destination=stack.destination, directory=DIRECTORY
         ),
-        checksum_lists=ChecksumLists(records=stack.records.files, destination=stack.destination),
+        checksum_lists=ChecksumLists(records=stack.records, destination=stack.destination),
         manifests=manifests,
         clock=stack.clock,
         directory=DIRECTORY,
@@ -61,6 +61,19 @@ async def select(stack: ImportStack, files: int) -> ImportOperation:
     await stack.records.contents.add(operation.id, [user, Channel(channel_id="C1", name="general"), *links])
     await stack.records.contents.select(operation.id, Selection(users=None, channels=None))
     return operation
+
+
+async def select_urls(stack: ImportStack, *names: str) -> ImportOperation:
+    """Record an import of the files of one directory, all pending."""
+    source = stack.operations.new("urls", "ann", ImportState.DONE, name="l.txt")
+    await stack.operations.create(source)
+    links = [
+        FileLink(file_id=name, url=f"http://h/{name}", channel_id="C1", is_checksum_list=name.endswith("SUMS"))
+        for name in names
+    ]
+    await stack.records.contents.add(source.id, [Channel(channel_id="C1", name="l"), *links])
+    await stack.records.contents.select(source.id, Selection(users=None, channels=None))
+    return source
 
 
 async def test_a_run_without_files_is_done(stack: ImportStack, downloads: PendingDownloads) -> None:
@@ -172,15 +185,7 @@ async def test_the_manifest_keeps_the_outcomes_of_files_whose_downloads_are_remo
 async def test_a_file_of_a_run_that_was_ended_is_verified_by_the_list_when_it_is_tried_again(
     stack: ImportStack, downloads: PendingDownloads
 ) -> None:
-    source = stack.operations.new("urls", "ann", ImportState.DONE, name="l.txt")
-    await stack.operations.create(source)
-    names = ("SHA256SUMS", "MD5SUMS", "a.iso")
-    links = [
-        FileLink(file_id=name, url=f"http://h/{name}", channel_id="C1", is_checksum_list=name.endswith("SUMS"))
-        for name in names
-    ]
-    await stack.records.contents.add(source.id, [Channel(channel_id="C1", name="l"), *links])
-    await stack.records.contents.select(source.id, Selection(users=None, channels=None))
+    await select_urls(stack, "SHA256SUMS", "MD5SUMS", "a.iso")
     run = await downloads.create(FILES, user="ann")
     task = asyncio.create_task(downloads.download(run))
     async with asyncio.timeout(20):
@@ -196,6 +201,23 @@ async def test_a_file_of_a_run_that_was_ended_is_verified_by_the_list_when_it_is
     assert [(request.url, request.checksum) for request in stack.downloads.requests[2:]] == [
         ("http://h/MD5SUMS", None),
         ("http://h/a.iso", f"sha-256={'ab' * 32}"),
+    ]
+
+
+async def test_a_list_of_checksums_that_cannot_be_used_is_counted_and_is_in_the_manifest(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
+    stack.downloads.auto_complete = True
+    source = await select_urls(stack, "SHA256SUMS", "a.iso")
+    run = await downloads.create(FILES, user="ann")
+    await downloads.download(run)
+    assert [(await stack.operations.reload(operation)).skipped for operation in (source, run)] == [1, 1]
+    [manifest] = stack.root.rglob("manifest.jsonl")
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    assert [(line["status"], line["error"]) for line in lines] == [
+        ("completed", None),
+        ("completed", None),
+        ("skipped", "unusable_list"),
     ]
 
 
