@@ -354,3 +354,5 @@ class PendingFile(msgspec.Struct, frozen=True, kw_only=True):
     saved_checksum: str | None = None
     error: str | None = None
     """Error code of the failed download."""
+    error_detail: str | None = None
+    """One sentence about the error of a file that failed before its download, without secrets."""

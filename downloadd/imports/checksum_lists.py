@@ -67,6 +67,7 @@ class _Checksums:
     def __init__(self) -> None:
         self._by_place: dict[str, str] = {}
         self._lists: dict[str, _List] = {}
+        self._unusable: dict[str, tuple[str, str]] = {}
 
     def add(self, list_url: str, content: bytes) -> bool:
         """Add the checksums of a list; return False if it has none."""
@@ -74,8 +75,20 @@ class _Checksums:
         entries = list(parse_checksum_list(list_name, read_lines(BytesIO(content))))
         for path, checksum in entries:
             _keep_strongest(self._by_place, f"{folder}{path}", checksum)
-        self._lists.setdefault(list_url, _List()).add(entries)
+        if entries:
+            self._lists.setdefault(list_url, _List()).add(entries)
         return bool(entries)
+
+    def add_unusable(self, list_url: str, error: str, problem: str) -> None:
+        """Add a list without checksums; `error` is that of the files that it was given for."""
+        self._unusable[list_url] = error, problem
+
+    def failure(self, list_url: str) -> tuple[str, str]:
+        """Return the error of a file that has no checksum in the list that was given for it, and a sentence."""
+        error, problem = str(ErrorCode.CHECKSUM_MISMATCH), "it has no checksum that is only of this file"
+        if list_url not in self._lists:
+            error, problem = self._unusable.get(list_url, (error, "it was not downloaded"))
+        return error, f"the list of checksums {shorten(redact_url(list_url))} does not verify the file: {problem}"
 
     def find(self, link: FileLink) -> str | None:
         if link.checksum_list:
@@ -102,7 +115,8 @@ class ChecksumLists:
         """Add the checksums of the downloaded lists to the files of a run that have none and are not started.
 
         The lists are those of the imports that the run downloads files of, whichever run downloaded them.
-        A file whose list was given by its URL, and does not contain it, fails: it could not be verified. A list that
+        A file whose list was given by its URL fails if the list does not contain it, and with the error of the list if
+        that failed: it could not be verified. A list that
         cannot be used is recorded as a skipped entry of its import. Safe to repeat.
 
         Returns True if there are such lists.
@@ -114,7 +128,11 @@ class ChecksumLists:
         unusable: dict[str, list[SkippedEntry]] = {}
         for source in run.sources:
             async for file in _all_pages(partial(self._records.lists, source)):
-                if file.status in _DOWNLOADED and (problem := await self._add(checksums, file)):
+                if file.status not in _DOWNLOADED:
+                    error = file.error or ErrorCode.CHECKSUM_MISMATCH
+                    checksums.add_unusable(file.link.url, error, "it was not downloaded")
+                elif problem := await self._add(checksums, file):
+                    checksums.add_unusable(file.link.url, ErrorCode.CHECKSUM_MISMATCH, problem)
                     unusable.setdefault(source, []).append(_report(file.link, problem))
         for source, entries in unusable.items():
             await self._record(source, entries)
@@ -126,7 +144,8 @@ class ChecksumLists:
             if found is not None:
                 changed.append(replace(file, link=replace(file.link, checksum=found)))
             elif file.link.checksum_list:
-                failed = replace(file, status=FileStatus.FAILED, error=ErrorCode.CHECKSUM_MISMATCH)
+                error, detail = checksums.failure(file.link.checksum_list)
+                failed = replace(file, status=FileStatus.FAILED, error=error, error_detail=detail)
                 await once_available(partial(self._records.settle, failed))
             if len(changed) >= MAX_CHUNK_ROWS:
                 await self._records.set_links(changed)

@@ -35,7 +35,8 @@ _SAVE_OUTCOME: Final = """
     saved_path = CASE WHEN d.state = 'completed' THEN d.directory || '/' || d.filename END,
     saved_size = CASE WHEN d.state = 'completed' THEN d.total END,
     saved_checksum = CASE WHEN d.state = 'completed' THEN d.checksum END,
-    error = d.error
+    error = d.error,
+    error_detail = NULL
 """
 _APPLY_OUTCOMES: Final = f"""
 UPDATE import_files
@@ -95,7 +96,13 @@ SELECT EXISTS (SELECT 1 FROM import_files
     WHERE operation = ? AND archived = 1 AND status NOT IN ('completed', 'given_up') AND (status != 'found' OR ?))
 """
 _PLACE: Final = "UPDATE import_files SET saved_path = ? WHERE number = ?"
-_COMPLETE: Final = "UPDATE import_files SET status = ?, saved_size = ?, saved_checksum = ?, error = ? WHERE number = ?"
+# A file that fails before its download must not have the outcome of an earlier one.
+_COMPLETE: Final = """
+UPDATE import_files
+SET status = ?, saved_size = ?, saved_checksum = ?, error = ?, error_detail = ?,
+    download_id = CASE WHEN archived = 1 THEN download_id END
+WHERE number = ?
+"""
 _SET_CHECKSUM: Final = "UPDATE import_files SET link = ? WHERE number = ? AND status = 'reserved'"
 _CLAIM: Final = "UPDATE import_files SET status = 'downloading', download_id = ? WHERE number = ?"
 _HAS_LISTS: Final = (
@@ -118,7 +125,7 @@ WHERE f.run = ?
 _FILES: Final = """
 SELECT f.number, f.operation, f.link, coalesce(json_extract(c.channel, '$.name'), ''), o.ts, o.name, f.download_id,
     f.status, d.state, d.directory, d.filename, d.checksum, d.total, d.error,
-    f.saved_path, f.saved_size, f.saved_checksum, f.error
+    f.saved_path, f.saved_size, f.saved_checksum, f.error, f.error_detail
 FROM import_files AS f
 JOIN operations AS o ON o.id = f.operation
 LEFT JOIN import_channels AS c ON c.operation = f.operation AND c.channel_id = f.owner
@@ -216,8 +223,8 @@ class SqliteImportFiles:
         await self._execute(_PLACE, to_bindable((path, file.number)))
 
     async def settle(self, file: PendingFile) -> None:
-        """Record the outcome of a file of an archive: status, size, checksum and error; durable on return."""
-        values = (str(file.status), file.saved_size, file.saved_checksum, file.error, file.number)
+        """Record the outcome of a file without a download; see `ImportFileRecords.settle`."""
+        values = (str(file.status), file.saved_size, file.saved_checksum, file.error, file.error_detail, file.number)
         await self._execute(_COMPLETE, to_bindable(values))
 
     async def set_links(self, files: Sequence[PendingFile]) -> None:
@@ -322,5 +329,7 @@ def _decode_file(row: Row) -> PendingFile:
     if state is not None and not is_retried:
         return file
     # The file is of an archive, failed before its download, or its download was removed from the history.
-    path, size, own_checksum, own_error = row[14:]
-    return msgspec.structs.replace(file, path=path, saved_size=size, saved_checksum=own_checksum, error=own_error)
+    path, size, own_checksum, own_error, detail = row[14:]
+    return msgspec.structs.replace(
+        file, path=path, saved_size=size, saved_checksum=own_checksum, error=own_error, error_detail=detail
+    )

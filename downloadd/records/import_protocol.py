@@ -171,7 +171,10 @@ class ImportFileRecords(Protocol):
         ...
 
     async def settle(self, file: PendingFile) -> None:
-        """Record the outcome of a file of an archive: status, size, checksum and error; durable on return."""
+        """Record the status, size, checksum, error and its detail of a file without a download; durable on return.
+
+        Such a file is in an archive, or failed before its download.
+        """
         ...
 
     async def set_links(self, files: Sequence[PendingFile]) -> None:

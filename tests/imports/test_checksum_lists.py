@@ -8,6 +8,7 @@ from records.contract import sample_download
 from support.downloads import with_fields
 from support.import_stack import ImportStack
 
+from downloadd.errors import ErrorCode
 from downloadd.import_operation import (
     FILES_CHANNEL_ID,
     PENDING_FILES,
@@ -21,6 +22,7 @@ from downloadd.import_operation import (
 )
 from downloadd.imports import checksum_lists
 from downloadd.imports.checksum_lists import ChecksumLists
+from downloadd.imports.manifest import make_manifest_entry
 from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
 
@@ -48,7 +50,8 @@ async def run_with(stack: ImportStack, links: list[FileLink], *texts: str | None
             folder = stack.root / "d"
             folder.mkdir(parents=True, exist_ok=True)
             Path(folder / name).write_text(text)
-        await stack.downloads.finish(file.download_id, state, directory="d", filename=name)
+        error = ErrorCode.REMOTE_FILE_NOT_FOUND if text is None else None
+        await stack.downloads.finish(file.download_id, state, directory="d", filename=name, error=error)
     return run
 
 
@@ -150,15 +153,37 @@ async def test_a_server_may_be_spelled_in_two_ways(stack: ImportStack) -> None:
     assert await checksums(stack, run) == [("reserved", f"sha-256={SHA256}")]
 
 
-@pytest.mark.parametrize("text", [None, "nothing"])
+@pytest.mark.parametrize(
+    ("text", "error", "problem"),
+    [
+        (None, "REMOTE_FILE_NOT_FOUND", "it was not downloaded"),
+        ("nothing", "CHECKSUM_MISMATCH", "it has no line with a checksum and a name"),
+        (f"{SHA256}  b.iso", "CHECKSUM_MISMATCH", "it has no checksum that is only of this file"),
+    ],
+)
 async def test_a_file_whose_list_was_given_by_its_url_and_does_not_have_it_fails(
-    stack: ImportStack, text: str | None
+    stack: ImportStack, text: str | None, error: str, problem: str
 ) -> None:
     given = link("https://other/a.iso", checksum_list=LIST.url)
     run = await run_with(stack, [LIST, given], text)
     assert await checksums(stack, run) == [("failed", None)]
     [_, file] = await stack.records.files.of_run(run.id, 0, 9)
-    assert file.error == "CHECKSUM_MISMATCH"
+    assert file.error == error
+    assert file.error_detail == f"the list of checksums {LIST.url} does not verify the file: {problem}"
+    assert make_manifest_entry(file).detail == file.error_detail
+
+
+async def test_a_file_has_the_error_of_its_list_and_not_that_of_its_earlier_download(stack: ImportStack) -> None:
+    earlier = await run_with(stack, [LIST, link("https://other/a.iso", checksum_list=LIST.url)], None)
+    [file] = await stack.records.files.claim(earlier.id, 9, stack.operations.new_download_id)
+    await start(stack, file.download_id or "")
+    await stack.downloads.finish(file.download_id, State.FAILED, error=ErrorCode.NETWORK_ERROR)
+    await stack.records.files.apply_outcomes()
+    source = await stack.records.operations.get(earlier.sources[0])
+    assert source is not None
+    assert await checksums(stack, await reserve(stack, source, retry=True)) == [("failed", None)]
+    [_, file] = await stack.records.files.of_import(source.id, 0, 9)
+    assert file.error == "REMOTE_FILE_NOT_FOUND"
 
 
 async def test_a_list_that_was_given_by_its_url_has_the_file_by_its_name(stack: ImportStack) -> None:

@@ -311,6 +311,24 @@ async def test_the_outcome_of_an_archived_file_is_in_its_row(records: SqliteReco
     assert await files.count("run") == FileCounts(total=1, completed=1)
 
 
+async def test_a_file_that_failed_before_its_download_has_an_error_and_its_detail_until_the_next_outcome(
+    records: SqliteRecords, files: ImportFileRecords
+) -> None:
+    await files.reserve("run", "ann", REQUEST)
+    first = (await files.of_run("run", 0, 1))[0]
+    await files.settle(replace(first, status=FileStatus.FAILED, error="NETWORK_ERROR", error_detail="why"))
+    [failed] = await files.of_run("run", 0, 1)
+    assert (failed.status, failed.error, failed.error_detail) == ("failed", "NETWORK_ERROR", "why")
+    await files.reserve("next", "ann", RETRY)
+    await files.claim("next", 9, lambda: "d0")
+    await records.accept([with_fields(sample_download(), id="d0")])
+    await finish(records, "d0", State.COMPLETED)
+    await files.apply_outcomes()
+    await records.remove_ended(await records.ended_rows(HistoryFilter()))
+    [completed] = await files.of_run("next", 0, 1)
+    assert (completed.status, completed.error, completed.error_detail) == ("completed", None, None)
+
+
 async def test_lists_of_checksums_are_claimed_first_and_complete_the_other_links(
     records: SqliteRecords, files: ImportFileRecords
 ) -> None:
