@@ -116,8 +116,8 @@ class ChecksumLists:
 
         The lists are those of the imports that the run downloads files of, whichever run downloaded them.
         A file whose list was given by its URL fails if the list does not contain it, and with the error of the list if
-        that failed: it could not be verified. A list that
-        cannot be used is recorded as a skipped entry of its import. Safe to repeat.
+        that failed: it could not be verified. A list that cannot be used is recorded as a skipped entry of its import.
+        Safe to repeat.
 
         Returns True if there are such lists.
 
