@@ -112,6 +112,7 @@ class SkipReason(StrEnum):
     INVALID_OPTION = "invalid_option"
     UNKNOWN_CHECKSUM = "unknown_checksum"
     INVALID_NAME = "invalid_name"
+    UNUSABLE_LIST = "unusable_list"
 
 
 SKIP_REASONS: Final[Mapping[SkipReason, str]] = MappingProxyType(
@@ -136,6 +137,7 @@ SKIP_REASONS: Final[Mapping[SkipReason, str]] = MappingProxyType(
         SkipReason.INVALID_OPTION: "the request fields of the file cannot be sent; the file is imported without them",
         SkipReason.UNKNOWN_CHECKSUM: "no hash of the file is of a known algorithm; the file is imported unverified",
         SkipReason.INVALID_NAME: "the directory, name or checksum is invalid",
+        SkipReason.UNUSABLE_LIST: "the list of checksums cannot be used; the files beside it are imported unverified",
     }
 )
 """What each reason means, for people."""
@@ -352,3 +354,5 @@ class PendingFile(msgspec.Struct, frozen=True, kw_only=True):
     saved_checksum: str | None = None
     error: str | None = None
     """Error code of the failed download."""
+    error_detail: str | None = None
+    """One sentence about the error of a file that failed before its download, without secrets."""

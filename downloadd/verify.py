@@ -5,6 +5,7 @@ algorithms (RFC 9530, section 7.2). Pure: no I/O and no clock.
 """
 
 import hashlib
+import re
 import string
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,6 +18,11 @@ ALGORITHMS: Final[Mapping[str, str]] = MappingProxyType(
     {"sha-256": "sha256", "sha-512": "sha512", "sha-384": "sha384", "sha-1": "sha1", "md5": "md5"}
 )
 """Names of the algorithms in the API, and in `hashlib`."""
+
+STRONGEST_FIRST: Final = ("sha-512", "sha-384", "sha-256", "sha-1", "md5")
+"""The algorithms, by their resistance to forgery."""
+
+_SHA2: Final = re.compile(r"^sha2(?=(?:256|384|512)$)")
 
 DEFAULT_ALGORITHM: Final = "sha-256"
 """Algorithm of the checksums in the history, unless a user expects another one."""
@@ -43,8 +49,11 @@ def parse_checksum(text: str) -> str:
 
 
 def find_algorithm(name: str) -> str | None:
-    """Return the algorithm that a name in any spelling stands for, such as `SHA256` or `sha_256`; None if unknown."""
-    plain = name.strip().lower().replace("-", "").replace("_", "")
+    """Return the algorithm that a name in any spelling stands for; None if unknown.
+
+    Examples are `SHA256`, `sha_256` and the `SHA2-256` of OpenSSL 3.
+    """
+    plain = _SHA2.sub("sha", name.strip().lower().replace("-", "").replace("_", ""))
     return next((algorithm for algorithm, known in ALGORITHMS.items() if plain == known), None)
 
 
@@ -56,6 +65,11 @@ def format_checksum(algorithm: str, digest: str) -> str:
 def checksum_algorithm(checksum: str) -> str:
     """Return the algorithm (a key of `ALGORITHMS`) of a checksum in its normal form."""
     return checksum.partition("=")[0]
+
+
+def strongest(*checksums: str) -> str:
+    """Return the checksum with the strongest algorithm, the first one of equals; all are in their normal form."""
+    return min(checksums, key=lambda checksum: STRONGEST_FIRST.index(checksum_algorithm(checksum)))
 
 
 def check_length(received: int, total: int | None) -> None:

@@ -1,15 +1,17 @@
 """Lists of checksums beside files: `SHA256SUMS`, `MD5SUMS`, `*.sha256` and others like them.
 
 A line is that of GNU coreutils (`<hex>  <name>`, with `*` before the name of a binary file), that of BSD
-(`SHA256 (<name>) = <hex>`), or the hex digits alone in a list of one file.
+(`SHA256 (<name>) = <hex>`) or of OpenSSL (`SHA2-256(<name>)= <hex>`), or the hex digits alone in a list of one file.
 Pure: no I/O and no clock.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from downloadd.errors import InvalidUrlError
+from downloadd.policy.url import parse_url
 from downloadd.verify import ALGORITHMS, find_algorithm, format_checksum
 
 MAX_LIST_BYTES: Final = 16 << 20
@@ -21,6 +23,7 @@ _SUFFIX: Final = re.compile(rf"(?P<file>.+)\.(?P<suffix>{_WORDS})", re.IGNORECAS
 _GNU_LINE: Final = re.compile(r"(?P<escaped>\\?)(?P<digest>[0-9A-Fa-f]{32,128})[ \t]+\*?(?P<name>\S.*)")
 _BSD_LINE: Final = re.compile(r"(?P<algorithm>[A-Za-z0-9-]{3,9}) ?\((?P<name>.+)\) ?= ?(?P<digest>[0-9A-Fa-f]{32,128})")
 _BARE_LINE: Final = re.compile(r"(?P<digest>[0-9A-Fa-f]{32,128})")
+_SEPARATOR: Final = re.compile(r"[/\\]")
 _BY_DIGITS: Final = {32: "md5", 40: "sha-1", 64: "sha-256", 96: "sha-384", 128: "sha-512"}
 
 
@@ -29,35 +32,57 @@ def is_checksum_list(name: str) -> bool:
     return _LIST_NAME.fullmatch(name) is not None or _SUFFIX.fullmatch(name) is not None
 
 
-def parse_checksum_list(name: str, text: str) -> Iterator[tuple[str, str]]:
-    """Yield the name and the checksum of each file in the list of this name; other lines are left out."""
+def parse_checksum_list(name: str, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the path and the checksum of each file in the list of this name; other lines are left out.
+
+    `a.iso.sha256` may name its one file with the directories of the machine that made the list: `dist/a.iso`.
+    """
     named = _SUFFIX.fullmatch(name)
-    for line in text.splitlines():
-        stripped = line.strip()
-        bsd, gnu, bare = (pattern.fullmatch(stripped) for pattern in (_BSD_LINE, _GNU_LINE, _BARE_LINE))
-        if bsd is not None:
-            algorithm = find_algorithm(bsd["algorithm"])
-            if algorithm is not None and _BY_DIGITS.get(len(bsd["digest"])) == algorithm:
-                yield _clean(bsd["name"]), format_checksum(algorithm, bsd["digest"].lower())
-            continue
-        match = gnu or bare
-        algorithm = None if match is None else _BY_DIGITS.get(len(match["digest"]))
-        if match is None or algorithm is None:
-            continue
-        if gnu is not None:
-            yield _clean(_unescape(gnu)), format_checksum(algorithm, gnu["digest"].lower())
-        elif named is not None:
-            yield named["file"], format_checksum(algorithm, match["digest"].lower())
+    count = 0
+    path = checksum = ""
+    for line in lines:
+        found = _parse_line(line.strip(), None if named is None else named["file"])
+        if found is not None:
+            yield found
+            path, checksum = found
+            count += 1
+    if named is not None and count == 1 and path != named["file"] == _SEPARATOR.split(path)[-1]:
+        yield named["file"], checksum
+
+
+def file_name_of(url: str) -> str:
+    """Return the name of the file of a URL, without its query, decoded."""
+    try:
+        return unquote(urlsplit(url).path).rpartition("/")[2]
+    except ValueError:
+        return ""
 
 
 def place_of(url: str) -> tuple[str, str]:
-    """Return the directory of a URL, without its query, and the name of its file, decoded."""
+    """Return the directory of a URL, in one spelling of its server, and the name of its file, decoded."""
     try:
-        parts = urlsplit(url)
-    except ValueError:
+        origin = parse_url(url).origin
+        path = unquote(urlsplit(url).path)
+    except (InvalidUrlError, ValueError):
         return "", ""
-    folder, _, name = unquote(parts.path).rpartition("/")
-    return f"{parts.scheme}://{parts.netloc}{folder}/", name
+    folder, _, name = path.rpartition("/")
+    return f"{origin}{folder}/", name
+
+
+def _parse_line(line: str, named: str | None) -> tuple[str, str] | None:
+    """Return the path and the checksum in a line; the path of digits alone is `named`."""
+    bsd, gnu, bare = (pattern.fullmatch(line) for pattern in (_BSD_LINE, _GNU_LINE, _BARE_LINE))
+    if bsd is not None:
+        algorithm = find_algorithm(bsd["algorithm"])
+        if algorithm is None or _BY_DIGITS.get(len(bsd["digest"])) != algorithm:
+            return None
+        return _clean(bsd["name"]), format_checksum(algorithm, bsd["digest"].lower())
+    match = gnu or bare
+    algorithm = None if match is None else _BY_DIGITS.get(len(match["digest"]))
+    if match is None or algorithm is None:
+        return None
+    path = named if gnu is None else _clean(_unescape(gnu))
+    return None if path is None else (path, format_checksum(algorithm, match["digest"].lower()))
 
 
 def _unescape(line: "re.Match[str]") -> str:

@@ -1,20 +1,64 @@
 """Lists of checksums among the files of a run: they verify the files beside them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from io import BytesIO
+from typing import Final
 
 import structlog
 from msgspec.structs import replace
 
 from downloadd.errors import DownloadError, ErrorCode, StoreUnavailableError
-from downloadd.import_operation import FileStatus, ImportOperation, PendingFile
+from downloadd.import_operation import FileLink, FileStatus, ImportOperation, PendingFile, SkippedEntry, SkipReason
 from downloadd.imports.checksum_format import MAX_LIST_BYTES, parse_checksum_list, place_of
+from downloadd.imports.skipping import shorten
+from downloadd.imports.text import read_lines
+from downloadd.policy.redaction import redact_url
 from downloadd.records.availability import once_available
-from downloadd.records.import_protocol import MAX_CHUNK_ROWS, ImportFileRecords
+from downloadd.records.import_protocol import MAX_CHUNK_ROWS, ImportRecords
+from downloadd.states import State
 from downloadd.storage.destination import Destination
 from downloadd.storage.names import parse_filename
+from downloadd.verify import strongest
 
 log = structlog.get_logger()
+
+_DOWNLOADED: Final = frozenset({FileStatus.COMPLETED, State.SKIPPED})
+_MAX_SEGMENTS: Final = 32
+"""Segments at the end of a URL that are compared with the paths of a list."""
+
+
+class _List:
+    """Checksums of one list.
+
+    Attributes:
+        by_path: checksums by the path of the file, relative to the directory of the list.
+        by_name: checksums by the name without directories; None if files with different checksums have the name.
+    """
+
+    def __init__(self) -> None:
+        self.by_path: dict[str, str] = {}
+        self.by_name: dict[str, str | None] = {}
+
+    def add(self, entries: Iterable[tuple[str, str]]) -> None:
+        for path, checksum in entries:
+            _keep_strongest(self.by_path, path, checksum)
+        for path, checksum in self.by_path.items():
+            name = path.rpartition("/")[2]
+            if self.by_name.setdefault(name, checksum) != checksum:
+                self.by_name[name] = None
+
+    def find(self, folder: str, link: FileLink) -> str | None:
+        """Return the checksum of a file: by its path below the list, else the longest end of it, else its name."""
+        places = ["".join(place_of(url)) for url in (link.url, *link.mirrors)]
+        paths = [place.removeprefix(folder) for place in places if place.startswith(folder)]
+        for place in (f"/{link.directory}/{link.name}", *(place.partition("://")[2] for place in places)):
+            segments = place.split("/")
+            start = max(1, len(segments) - _MAX_SEGMENTS)
+            paths += ["/".join(segments[first:]) for first in range(start, len(segments) - 1)]
+        found = next((self.by_path[path] for path in paths if path in self.by_path), None)
+        names = (link.name, place_of(link.url)[1])
+        return found or next((checksum for name in names if (checksum := self.by_name.get(name))), None)
 
 
 class _Checksums:
@@ -22,79 +66,139 @@ class _Checksums:
 
     def __init__(self) -> None:
         self._by_place: dict[str, str] = {}
-        self._by_list: dict[tuple[str, str], str] = {}
+        self._lists: dict[str, _List] = {}
+        self._unusable: dict[str, tuple[str, str]] = {}
 
-    def add(self, list_url: str, text: str) -> None:
+    def add(self, list_url: str, content: bytes) -> bool:
+        """Add the checksums of a list; return False if it has none."""
         folder, list_name = place_of(list_url)
-        for name, checksum in parse_checksum_list(list_name, text):
-            self._by_place[f"{folder}{name}"] = checksum
-            self._by_list[list_url, name.rpartition("/")[2]] = checksum
+        entries = list(parse_checksum_list(list_name, read_lines(BytesIO(content))))
+        for path, checksum in entries:
+            _keep_strongest(self._by_place, f"{folder}{path}", checksum)
+        if entries:
+            self._lists.setdefault(list_url, _List()).add(entries)
+        return bool(entries)
 
-    def find(self, file: PendingFile) -> str | None:
-        link = file.link
+    def add_unusable(self, list_url: str, error: str, problem: str) -> None:
+        """Add a list without checksums; `error` is that of the files that it was given for."""
+        self._unusable[list_url] = error, problem
+
+    def failure(self, list_url: str) -> tuple[str, str]:
+        """Return the error of a file that has no checksum in the list that was given for it, and a sentence."""
+        error, problem = str(ErrorCode.CHECKSUM_MISMATCH), "it has no checksum that is only of this file"
+        if list_url not in self._lists:
+            error, problem = self._unusable.get(list_url, (error, "it was not downloaded"))
+        return error, f"the list of checksums {shorten(redact_url(list_url))} does not verify the file: {problem}"
+
+    def find(self, link: FileLink) -> str | None:
         if link.checksum_list:
-            names = (link.name, place_of(link.url)[1])
-            return next((found for name in names if (found := self._by_list.get((link.checksum_list, name)))), None)
+            given = self._lists.get(link.checksum_list)
+            return None if given is None else given.find(place_of(link.checksum_list)[0], link)
         places = ("".join(place_of(url)) for url in (link.url, *link.mirrors))
         return next((self._by_place[place] for place in places if place in self._by_place), None)
+
+
+def _keep_strongest(checksums: dict[str, str], path: str, checksum: str) -> None:
+    checksums[path] = strongest(checksum, checksums.get(path, checksum))
 
 
 class ChecksumLists:
     """Lists of checksums that runs have downloaded."""
 
-    def __init__(self, *, records: ImportFileRecords, destination: Destination) -> None:
+    def __init__(self, *, records: ImportRecords, destination: Destination) -> None:
         """Take the components."""
-        self._records = records
+        self._records = records.files
+        self._contents = records.contents
         self._destination = destination
 
-    async def apply(self, run: ImportOperation) -> None:
+    async def apply(self, run: ImportOperation) -> bool:
         """Add the checksums of the downloaded lists to the files of a run that have none and are not started.
 
-        A file whose list was given by its URL, and does not contain it, fails: it could not be verified.
+        The lists are those of the imports that the run downloads files of, whichever run downloaded them.
+        A file whose list was given by its URL fails if the list does not contain it, and with the error of the list if
+        that failed: it could not be verified. A list that cannot be used is recorded as a skipped entry of its import.
+        Safe to repeat.
+
+        Returns True if there are such lists.
 
         Raises:
             StoreUnavailableError: the records are unavailable.
         """
         checksums = _Checksums()
-        async for file in self._files(run):
-            if file.link.is_checksum_list and file.path is not None:
-                checksums.add(file.link.url, await self._read(file.path))
+        unusable: dict[str, list[SkippedEntry]] = {}
+        for source in run.sources:
+            async for file in _all_pages(partial(self._records.lists, source)):
+                if file.status not in _DOWNLOADED:
+                    error = file.error or ErrorCode.CHECKSUM_MISMATCH
+                    checksums.add_unusable(file.link.url, error, "it was not downloaded")
+                elif problem := await self._add(checksums, file):
+                    checksums.add_unusable(file.link.url, ErrorCode.CHECKSUM_MISMATCH, problem)
+                    unusable.setdefault(source, []).append(_report(file.link, problem))
+        for source, entries in unusable.items():
+            await self._record(source, entries)
         changed: list[PendingFile] = []
-        async for file in self._files(run):
+        async for file in _all_pages(partial(self._records.of_run, run.id)):
             if file.status != FileStatus.RESERVED or file.link.checksum is not None or file.link.is_checksum_list:
                 continue
-            found = checksums.find(file)
+            found = checksums.find(file.link)
             if found is not None:
                 changed.append(replace(file, link=replace(file.link, checksum=found)))
             elif file.link.checksum_list:
-                failed = replace(file, status=FileStatus.FAILED, error=ErrorCode.CHECKSUM_MISMATCH)
+                error, detail = checksums.failure(file.link.checksum_list)
+                failed = replace(file, status=FileStatus.FAILED, error=error, error_detail=detail)
                 await once_available(partial(self._records.settle, failed))
             if len(changed) >= MAX_CHUNK_ROWS:
                 await self._records.set_links(changed)
                 changed = []
         if changed:
             await self._records.set_links(changed)
+        return bool(unusable)
 
-    async def _read(self, path: str) -> str:
-        """Return the text of a list; "" if it cannot be read."""
-        directory, _, name = path.rpartition("/")
+    async def _add(self, checksums: _Checksums, file: PendingFile) -> str:
+        """Add the checksums of a downloaded list; return the reason if it cannot be used, else ""."""
+        if file.path is None:
+            return "its path is not recorded"
+        directory, _, name = file.path.rpartition("/")
         content = bytearray()
         try:
             async for piece in self._destination.read_file(directory=directory, filename=parse_filename(name)):
                 content += piece
                 if len(content) > MAX_LIST_BYTES:
-                    log.warning("checksum_list_too_long", path=path)
-                    return ""
+                    return f"it is longer than {MAX_LIST_BYTES >> 20} MiB"
         except StoreUnavailableError:
             raise
         except DownloadError as error:
-            log.warning("checksum_list_unreadable", path=path, error=error.code, detail=error.detail)
-            return ""
-        return content.decode(errors="replace")
+            log.warning("checksum_list_unreadable", path=file.path, error=error.code, detail=error.detail)
+            return f"it cannot be read ({error.code})"
+        return "" if checksums.add(file.link.url, bytes(content)) else "it has no line with a checksum and a name"
 
-    async def _files(self, run: ImportOperation) -> AsyncIterator[PendingFile]:
-        after = 0
-        while page := await self._records.of_run(run.id, after, MAX_CHUNK_ROWS):
-            for file in page:
-                yield file
-            after = page[-1].number
+    async def _record(self, source: str, entries: Sequence[SkippedEntry]) -> None:
+        """Record skipped entries of an import, except those that are recorded already."""
+        missing, after = list(entries), 0
+        while missing and (page := await self._contents.skipped(source, after, MAX_CHUNK_ROWS)):
+            recorded = {replace(entry, channel="") for _, entry in page}
+            missing = [entry for entry in missing if entry not in recorded]
+            after = page[-1][0]
+        for entry in missing:
+            log.warning("checksum_list_unusable", operation=source, detail=entry.detail)
+        if missing:
+            await self._contents.add(source, missing)
+
+
+def _report(link: FileLink, problem: str) -> SkippedEntry:
+    """Return the report of a list that cannot be used."""
+    return SkippedEntry(
+        reason=SkipReason.UNUSABLE_LIST,
+        detail=f"the list of checksums {shorten(redact_url(link.url))} cannot be used: {problem}",
+        line=link.line,
+        channel_id=link.channel_id,
+    )
+
+
+async def _all_pages(read: Callable[[int, int], Awaitable[list[PendingFile]]]) -> AsyncIterator[PendingFile]:
+    """Yield the files of all pages; `read` takes the number of the last file and a limit."""
+    after = 0
+    while page := await read(after, MAX_CHUNK_ROWS):
+        for file in page:
+            yield file
+        after = page[-1].number

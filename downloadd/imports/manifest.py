@@ -30,7 +30,7 @@ class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     """Error code of a failed file, or reason of a skipped entry."""
     detail: str | UnsetType = UNSET
-    """Sentence about a skipped entry."""
+    """Sentence about a skipped entry, or about a file that failed before its download."""
     entry: str | UnsetType = UNSET
     """Name of the entry of the archive that a skipped entry is in."""
     line: int | UnsetType = UNSET
@@ -104,6 +104,7 @@ def make_manifest_entry(file: PendingFile) -> ManifestEntry:
         sha256=digest if algorithm == "sha-256" else None,
         status=file.status,
         error=file.error,
+        detail=UNSET if file.error_detail is None else file.error_detail,
     )
 
 

@@ -19,7 +19,7 @@ from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.skipping import malformed, shorten
 from downloadd.imports.url_list import MAX_MIRRORS, derive_file_id
 from downloadd.policy.url import has_http_scheme
-from downloadd.verify import find_algorithm, format_checksum, parse_checksum
+from downloadd.verify import STRONGEST_FIRST, find_algorithm, format_checksum, parse_checksum
 
 NAMESPACE: Final = "urn:ietf:params:xml:ns:metalink"
 NAMESPACE_3: Final = "http://www.metalinker.org/"
@@ -44,7 +44,6 @@ _VERSIONS: Final = {f"{version.namespace} metalink": version for version in (_VE
 _DEFAULT_PRIORITY: Final = 999_999
 """Priority of a URL without one (RFC 5854, section 4.2.16.1)."""
 _MAX_PREFERENCE: Final = 100
-_STRONGEST_FIRST: Final = ("sha-512", "sha-384", "sha-256", "sha-1", "md5")
 _MAX_DIGITS: Final = 19
 _MAX_TEXT_CHARACTERS: Final = 16 * 1024
 _CHUNK_BYTES: Final = 64 * 1024
@@ -205,7 +204,7 @@ class _MetalinkHandler:
         if not urls:
             yield SkippedEntry(reason=SkipReason.NO_URL, detail=f"{shown!r} has no URL for http or https", entry=shown)
             return
-        algorithm = next((name for name in _STRONGEST_FIRST if name in self._checksums), None)
+        algorithm = next((name for name in STRONGEST_FIRST if name in self._checksums), None)
         if algorithm is None and self._malformed_hashes:
             # Its publisher meant it to be verified.
             detail = f"{shown!r} has no valid hash: {'; '.join(self._malformed_hashes.values())}"

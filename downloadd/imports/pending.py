@@ -64,6 +64,7 @@ class PendingDownloads:
         self._clock = clock
         self._operations = operations
         self._records = records.files
+        self._contents = records.contents
         self._all_operations = records.operations
         self._downloads = downloads
         self._archives = archives
@@ -104,7 +105,7 @@ class PendingDownloads:
         await self._manifests.write_all(run)
         while lost := await self._records.without_download(run.id, MAX_BATCH_FILES):
             await self._start(run, lost)
-        await self._download_checksum_lists(run)
+        run = await self._download_checksum_lists(run)
         while True:
             run = await self._update_counts(run)
             if run.file_counts.is_finished:
@@ -181,15 +182,26 @@ class PendingDownloads:
         source = await self._all_operations.get(id)
         return 0 if source is None else source.skipped
 
-    async def _download_checksum_lists(self, run: ImportOperation) -> None:
-        """Download the lists of checksums, and add the checksums to the files that they name."""
-        if not await self._records.has_lists(run.id):
-            return
+    async def _download_checksum_lists(self, run: ImportOperation) -> ImportOperation:
+        """Download the lists of checksums, and add the checksums to the files that they name.
+
+        An earlier run may have downloaded the lists of the same imports. Returns the run with its number of skipped
+        entries.
+        """
+        if not await self._records.has_lists(run.sources):
+            return run
         while await self._records.count_lists(run.id):
             run = await self._update_counts(run)
             if not await self._start_next(run, lists_only=True):
                 await asyncio.sleep(MIN_POLL_SECONDS)
-        await self._checksum_lists.apply(run)
+        if not await self._checksum_lists.apply(run):
+            return run
+        for id in run.sources:
+            source = await self._all_operations.get(id)
+            if source is not None:
+                await self._operations.update(replace(source, skipped=await self._contents.count_skipped(id)))
+        skipped = sum([await self._count_skipped(id) for id in run.sources])
+        return await self._operations.update(replace(run, skipped=skipped))
 
     async def _start_next(self, run: ImportOperation, *, lists_only: bool = False) -> bool:
         """Start the next files if the limit allows; return True if some were started."""

@@ -117,7 +117,7 @@ class ImportService:
             records=records,
             downloads=downloads,
             archives=archives,
-            checksum_lists=ChecksumLists(records=records.files, destination=destination),
+            checksum_lists=ChecksumLists(records=records, destination=destination),
             manifests=manifests,
             clock=clock,
             directory=directory,

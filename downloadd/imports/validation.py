@@ -22,7 +22,7 @@ from downloadd.import_operation import (
     SkipReason,
     WorkspaceUser,
 )
-from downloadd.imports.checksum_format import is_checksum_list, place_of
+from downloadd.imports.checksum_format import file_name_of, is_checksum_list
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.skipping import shorten
 from downloadd.policy.redaction import redact_url
@@ -138,7 +138,7 @@ class ItemValidator:
         yield replace(
             link,
             channel_id=FILES_CHANNEL_ID,
-            is_checksum_list=is_checksum_list(place_of(link.url)[1]) and link.checksum_list == "",
+            is_checksum_list=is_checksum_list(file_name_of(link.url)) and link.checksum_list == "",
         )
 
     def _count_entity(self, entity: WorkspaceUser | Channel) -> None:

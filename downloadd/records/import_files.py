@@ -30,9 +30,17 @@ from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bind
 _WITHOUT_FIELDS: Final = """
 CASE WHEN instr(link, '"request_fields"') AND json_valid(link) THEN json_remove(link, '$.request_fields') ELSE link END
 """
+# What the row keeps when the download is removed from the history.
+_SAVE_OUTCOME: Final = """
+    saved_path = CASE WHEN d.state = 'completed' THEN d.directory || '/' || d.filename END,
+    saved_size = CASE WHEN d.state = 'completed' THEN d.total END,
+    saved_checksum = CASE WHEN d.state = 'completed' THEN d.checksum END,
+    error = d.error,
+    error_detail = NULL
+"""
 _APPLY_OUTCOMES: Final = f"""
 UPDATE import_files
-SET status = CASE
+SET {_SAVE_OUTCOME}, status = CASE
     WHEN d.state IN ('completed', 'skipped') THEN 'completed'
     WHEN d.state = 'cancelled' THEN 'cancelled'
     ELSE 'failed' END,
@@ -45,7 +53,7 @@ _OF_USER: Final = (
 )
 # A user may have retried a failed download meanwhile.
 _COMPLETE_RETRIED: Final = f"""
-UPDATE import_files SET status = 'completed', link = {_WITHOUT_FIELDS}
+UPDATE import_files SET {_SAVE_OUTCOME}, status = 'completed', link = {_WITHOUT_FIELDS}
 FROM downloads AS d
 WHERE import_files.status IN ('failed', 'cancelled') AND import_files.wanted = :kind
     AND import_files.operation IN ({_OF_USER})
@@ -88,10 +96,18 @@ SELECT EXISTS (SELECT 1 FROM import_files
     WHERE operation = ? AND archived = 1 AND status NOT IN ('completed', 'given_up') AND (status != 'found' OR ?))
 """
 _PLACE: Final = "UPDATE import_files SET saved_path = ? WHERE number = ?"
-_COMPLETE: Final = "UPDATE import_files SET status = ?, saved_size = ?, saved_checksum = ?, error = ? WHERE number = ?"
+# A file that fails before its download must not have the outcome of an earlier one.
+_COMPLETE: Final = """
+UPDATE import_files
+SET status = ?, saved_size = ?, saved_checksum = ?, error = ?, error_detail = ?,
+    download_id = CASE WHEN archived = 1 THEN download_id END
+WHERE number = ?
+"""
 _SET_CHECKSUM: Final = "UPDATE import_files SET link = ? WHERE number = ? AND status = 'reserved'"
 _CLAIM: Final = "UPDATE import_files SET status = 'downloading', download_id = ? WHERE number = ?"
-_HAS_LISTS: Final = "SELECT EXISTS (SELECT 1 FROM import_files WHERE run = ? AND rank = 0)"
+_HAS_LISTS: Final = (
+    "SELECT EXISTS (SELECT 1 FROM import_files WHERE operation IN (SELECT value FROM json_each(?)) AND rank = 0)"
+)
 _COUNT_LISTS: Final = (
     "SELECT count(*) FROM import_files WHERE run = ? AND rank = 0 AND status IN ('reserved', 'downloading')"
 )
@@ -109,7 +125,7 @@ WHERE f.run = ?
 _FILES: Final = """
 SELECT f.number, f.operation, f.link, coalesce(json_extract(c.channel, '$.name'), ''), o.ts, o.name, f.download_id,
     f.status, d.state, d.directory, d.filename, d.checksum, d.total, d.error,
-    f.saved_path, f.saved_size, f.saved_checksum, f.error
+    f.saved_path, f.saved_size, f.saved_checksum, f.error, f.error_detail
 FROM import_files AS f
 JOIN operations AS o ON o.id = f.operation
 LEFT JOIN import_channels AS c ON c.operation = f.operation AND c.channel_id = f.owner
@@ -120,6 +136,9 @@ _WITHOUT_DOWNLOAD: Final = (
     f"{_FILES} WHERE f.run = ? AND f.status = 'downloading' AND d.id IS NULL ORDER BY f.number LIMIT ?"
 )
 _OF_RUN: Final = f"{_FILES} WHERE f.run = ? AND f.number > ? ORDER BY f.number LIMIT ?"
+_LISTS: Final = (
+    f"{_FILES} WHERE f.operation = ? AND f.rank = 0 AND f.run IS NOT NULL AND f.number > ? ORDER BY f.number LIMIT ?"
+)
 _OF_IMPORT: Final = f"{_FILES} WHERE f.operation = ? AND f.run IS NOT NULL AND f.number > ? ORDER BY f.number LIMIT ?"
 
 
@@ -129,6 +148,7 @@ _SETTLE: Final = f"{_APPLY_OUTCOMES} AND d.seq IN (SELECT value FROM json_each(?
 def settle_files(cursor: sqlite3.Cursor, seqs: str) -> None:
     """Record the outcomes of finished downloads whose rows are about to be removed; `seqs` is a JSON array.
 
+    The rows of their files keep path, size, checksum and error.
     The file of an import that has no download is downloaded again.
     """
     cursor.execute(_SETTLE, (seqs,))
@@ -203,8 +223,8 @@ class SqliteImportFiles:
         await self._execute(_PLACE, to_bindable((path, file.number)))
 
     async def settle(self, file: PendingFile) -> None:
-        """Record the outcome of a file of an archive: status, size, checksum and error; durable on return."""
-        values = (str(file.status), file.saved_size, file.saved_checksum, file.error, file.number)
+        """Record the outcome of a file without a download; see `ImportFileRecords.settle`."""
+        values = (str(file.status), file.saved_size, file.saved_checksum, file.error, file.error_detail, file.number)
         await self._execute(_COMPLETE, to_bindable(values))
 
     async def set_links(self, files: Sequence[PendingFile]) -> None:
@@ -216,9 +236,13 @@ class SqliteImportFiles:
 
         await self._access.write(write, rows=len(rows))
 
-    async def has_lists(self, run: str) -> bool:
-        """Return True if a run has lists of checksums."""
-        return bool(await self._read_value(_HAS_LISTS, (run,)))
+    async def has_lists(self, imports: Sequence[str]) -> bool:
+        """Return True if one of these imports has lists of checksums."""
+        return bool(await self._read_value(_HAS_LISTS, (msgspec.json.encode(imports).decode(),)))
+
+    async def lists(self, operation: str, after: int, limit: int) -> list[PendingFile]:
+        """Return a page of the lists of checksums of an import; see `ImportFileRecords.lists`."""
+        return await self._read_page(_LISTS, (operation, after, limit))
 
     async def count_lists(self, run: str) -> int:
         """Return the number of lists of checksums of a run that are not finished."""
@@ -286,6 +310,8 @@ def _decode_file(row: Row) -> PendingFile:
     except (msgspec.MsgspecError, ValueError, TypeError) as problem:
         raise corrupt_row_error("import file no.", number, "its link is malformed") from problem
     completed = state == "completed"
+    # The download is that of the attempt before.
+    is_retried = status == FileStatus.RESERVED
     file = PendingFile(
         number=number,
         import_id=operation,
@@ -294,14 +320,16 @@ def _decode_file(row: Row) -> PendingFile:
         import_started_at=started_at,
         import_name=name,
         download_id=download_id,
-        status=status if state is None or status == FileStatus.GIVEN_UP else state,
+        status=status if state is None or is_retried or status == FileStatus.GIVEN_UP else state,
         path=f"{directory}/{filename}" if completed else None,
         saved_size=total if completed else None,
         saved_checksum=checksum if completed else None,
         error=error,
     )
-    if state is not None:
+    if state is not None and not is_retried:
         return file
-    # Only a file of an archive, or one that failed before its download, has an outcome without a download.
-    path, size, own_checksum, own_error = row[14:]
-    return msgspec.structs.replace(file, path=path, saved_size=size, saved_checksum=own_checksum, error=own_error)
+    # The file is of an archive, failed before its download, or its download was removed from the history.
+    path, size, own_checksum, own_error, detail = row[14:]
+    return msgspec.structs.replace(
+        file, path=path, saved_size=size, saved_checksum=own_checksum, error=own_error, error_detail=detail
+    )

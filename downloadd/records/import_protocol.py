@@ -171,15 +171,22 @@ class ImportFileRecords(Protocol):
         ...
 
     async def settle(self, file: PendingFile) -> None:
-        """Record the outcome of a file of an archive: status, size, checksum and error; durable on return."""
+        """Record the status, size, checksum, error and its detail of a file without a download; durable on return.
+
+        Such a file is in an archive, or failed before its download.
+        """
         ...
 
     async def set_links(self, files: Sequence[PendingFile]) -> None:
         """Replace the links of files that are not claimed; durable on return."""
         ...
 
-    async def has_lists(self, run: str) -> bool:
-        """Return True if a run has lists of checksums."""
+    async def has_lists(self, imports: Sequence[str]) -> bool:
+        """Return True if one of these imports has lists of checksums."""
+        ...
+
+    async def lists(self, operation: str, after: int, limit: int) -> list[PendingFile]:
+        """Return the lists of checksums of an import that belong to any run, with numbers above `after`, by number."""
         ...
 
     async def count_lists(self, run: str) -> int:

@@ -598,6 +598,42 @@ async def test_lists_of_checksums_verify_the_files_beside_them(daemon: DaemonPro
     }
 
 
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_list_of_checksums_verifies_files_after_the_history_is_removed_and_the_run_is_tried_again(
+    daemon: DaemonProcess, origin: Origin, ended: bool
+) -> None:
+    slow = asyncio.Event()
+    origin.script("/q/SHA256SUMS", ScriptedResponse(body=f"{'0' * 64}  a.bin\n".encode()))
+    origin.script("/q/a.bin", ScriptedResponse(size=100))
+    origin.script("/s/MD5SUMS", ScriptedResponse(body=b"none", head_event=slow))
+    lines = [origin.url(path) for path in ("/q/SHA256SUMS", "/q/a.bin", "/s/MD5SUMS")]
+    await upload(daemon, "urls", "\n".join((*lines, "")).encode(), "list.txt")
+    await file_data(daemon)
+    await select_all(daemon)
+    assert await download_pending(daemon) == 3
+
+    async def has_list() -> bool:
+        answer = await daemon.request("DELETE", "/", params={"download_history": "", "status": "completed"})
+        return bool(answer[1]["removed"])
+
+    await wait_until(has_list)
+    if ended:
+        id = (await current(daemon))["_id"]
+        assert (await daemon.request("DELETE", f"/api/v1/imports/{id}"))[0] == 200
+        slow.set()
+        assert await download_pending(daemon, retry="true") == 2
+    slow.set()
+    await done(daemon)
+    outcomes = [(line["status"], line["error"]) for line in manifest(daemon)]
+    assert outcomes == [
+        ("completed", None),
+        ("failed", "CHECKSUM_MISMATCH"),
+        ("completed", None),
+        ("skipped", "unusable_list"),
+    ]
+    assert manifest(daemon)[0]["path"].endswith("/SHA256SUMS")
+
+
 @pytest.mark.parametrize("key", ["urls", "csv", "metalink"])
 async def test_files_of_a_list_are_saved_in_its_directories(daemon: DaemonProcess, origin: Origin, key: str) -> None:
     origin.script("/a", ScriptedResponse(size=100, etag='"a"'))

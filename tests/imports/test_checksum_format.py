@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.imports.checksum_format import is_checksum_list, parse_checksum_list, place_of
+from downloadd.imports.checksum_format import file_name_of, is_checksum_list, parse_checksum_list, place_of
 
 SHA256, MD5, SHA512 = "ab" * 32, "cd" * 16, "ef" * 64
 
@@ -29,7 +29,8 @@ def test_a_list_is_recognized_by_its_name(name: str, expected: bool) -> None:
         (f"{MD5}  ./d/with space.bin", ("d/with space.bin", f"md5={MD5}")),
         (f"\\{MD5}  a\\\\b", ("a\\b", f"md5={MD5}")),
         (f"SHA512 (a (1).iso) = {SHA512}", ("a (1).iso", f"sha-512={SHA512}")),
-        (f"SHA2-256 (a) = {SHA256}", None),
+        (f"SHA2-256(a)= {SHA256}", ("a", f"sha-256={SHA256}")),
+        (f"SHA2-512/256 (a) = {SHA256}", None),
         (f"MD5 (a) = {SHA256}", None),
         (SHA256, ("a.iso", f"sha-256={SHA256}")),
         ("# a comment", None),
@@ -38,16 +39,31 @@ def test_a_list_is_recognized_by_its_name(name: str, expected: bool) -> None:
     ],
 )
 def test_a_line_is_read(line: str, expected: tuple[str, str] | None) -> None:
-    assert list(parse_checksum_list("a.iso.sha256", f"{line}\r\n")) == ([] if expected is None else [expected])
+    assert list(parse_checksum_list("a.iso.sha256", [f"{line}\r\n"])) == ([] if expected is None else [expected])
 
 
 def test_digits_alone_need_a_name() -> None:
-    assert list(parse_checksum_list("SHA256SUMS", SHA256)) == []
+    assert list(parse_checksum_list("SHA256SUMS", [SHA256])) == []
+
+
+@pytest.mark.parametrize("path", ["dist/a.iso", "/home/ci/a.iso", "dist\\a.iso"])
+def test_the_only_line_of_the_list_of_one_file_may_have_another_directory(path: str) -> None:
+    entries = [(path, f"sha-256={SHA256}"), ("a.iso", f"sha-256={SHA256}")]
+    line = f"{SHA256}  {path}\n"
+    assert list(parse_checksum_list("a.iso.sha256", [line])) == entries
+    assert list(parse_checksum_list("b.iso.sha256", [line])) == entries[:1]
+    assert list(parse_checksum_list("SHA256SUMS", [line])) == entries[:1]
+    assert list(parse_checksum_list("a.iso.sha256", [line, line])) == entries[:1] * 2
 
 
 @given(st.text())
 def test_any_text_is_read(text: str) -> None:
-    list(parse_checksum_list("SHA256SUMS", text))
+    list(parse_checksum_list("SHA256SUMS", [text]))
+
+
+@pytest.mark.parametrize(("url", "name"), [("https://h/d/a%20b?token=1", "a b"), ("https://[h/a", "")])
+def test_the_name_of_a_file_is_in_its_url(url: str, name: str) -> None:
+    assert file_name_of(url) == name
 
 
 @pytest.mark.parametrize(
@@ -55,6 +71,8 @@ def test_any_text_is_read(text: str) -> None:
     [
         ("https://h/d/a%20b?token=1", ("https://h/d/", "a b")),
         ("https://h/a", ("https://h/", "a")),
+        ("HTTPS://ann:pw@EXAMPLE.com:443/a", ("https://example.com/", "a")),
+        ("http://h:443/a", ("http://h:443/", "a")),
         ("https://[h/a", ("", "")),
     ],
 )

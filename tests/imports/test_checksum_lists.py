@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from records.contract import sample_download
 from support.downloads import with_fields
 from support.import_stack import ImportStack
 
+from downloadd.errors import ErrorCode
 from downloadd.import_operation import (
     FILES_CHANNEL_ID,
     PENDING_FILES,
@@ -16,8 +18,12 @@ from downloadd.import_operation import (
     ImportState,
     PendingRequest,
     Selection,
+    SkippedEntry,
 )
+from downloadd.imports import checksum_lists
 from downloadd.imports.checksum_lists import ChecksumLists
+from downloadd.imports.manifest import make_manifest_entry
+from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
 
 SHA256 = "ab" * 32
@@ -28,23 +34,32 @@ def link(url: str, **fields: object) -> FileLink:
     return FileLink(file_id=url, url=url, channel_id=FILES_CHANNEL_ID, **fields)  # type: ignore[arg-type]
 
 
-async def run_with(stack: ImportStack, links: list[FileLink], text: str | None = SUMS) -> ImportOperation:
-    """Record a run whose list of checksums, the first link, is downloaded with this text; None if that failed."""
+async def run_with(stack: ImportStack, links: list[FileLink], *texts: str | None) -> ImportOperation:
+    """Record a run whose lists of checksums, the first links, are downloaded with these texts; None if that failed."""
     source = stack.operations.new("urls", "ann", ImportState.DONE)
     await stack.operations.create(source)
     await stack.records.contents.add(source.id, [Channel(channel_id=FILES_CHANNEL_ID, name="l"), *links])
     await stack.records.contents.select(source.id, Selection(users=None, channels=None))
-    run = stack.operations.new(PENDING_FILES, "ann", ImportState.DOWNLOADING)
+    run = await reserve(stack, source)
+    files = await stack.records.files.claim(run.id, 9, stack.operations.new_download_id, lists_only=True)
+    for file, text in zip(files, texts or (SUMS,), strict=True):
+        state = State.FAILED if text is None else State.COMPLETED
+        await start(stack, file.download_id or "")
+        name = f"sums{file.number}"
+        if text is not None:
+            folder = stack.root / "d"
+            folder.mkdir(parents=True, exist_ok=True)
+            Path(folder / name).write_text(text)
+        error = ErrorCode.REMOTE_FILE_NOT_FOUND if text is None else None
+        await stack.downloads.finish(file.download_id, state, directory="d", filename=name, error=error)
+    return run
+
+
+async def reserve(stack: ImportStack, source: ImportOperation, *, retry: bool = False) -> ImportOperation:
+    """Record a run with all pending files."""
+    run = replace(stack.operations.new(PENDING_FILES, "ann", ImportState.DOWNLOADING), sources=(source.id,))
     await stack.operations.create(run)
-    await stack.records.files.reserve(run.id, "ann", PendingRequest(kind=PENDING_FILES))
-    [file] = await stack.records.files.claim(run.id, 9, stack.operations.new_download_id, lists_only=True)
-    state = State.FAILED if text is None else State.COMPLETED
-    await start(stack, file.download_id or "")
-    if text is not None:
-        folder = stack.root / "d"
-        folder.mkdir(parents=True, exist_ok=True)
-        Path(folder / "sums").write_text(text)
-    await stack.downloads.finish(file.download_id, state, directory="d", filename="sums")
+    await stack.records.files.reserve(run.id, "ann", PendingRequest(kind=PENDING_FILES, retry=retry))
     return run
 
 
@@ -53,9 +68,13 @@ async def start(stack: ImportStack, id: str) -> None:
 
 
 async def checksums(stack: ImportStack, run: ImportOperation) -> list[tuple[str, str | None]]:
-    await ChecksumLists(records=stack.records.files, destination=stack.destination).apply(run)
+    await ChecksumLists(records=stack.records, destination=stack.destination).apply(run)
     files = await stack.records.files.of_run(run.id, 0, 99)
-    return [(file.status, file.link.checksum) for file in files[1:]]
+    return [(file.status, file.link.checksum) for file in files if not file.link.is_checksum_list]
+
+
+async def reports(stack: ImportStack, run: ImportOperation) -> list[SkippedEntry]:
+    return [entry for source in run.sources for _, entry in await stack.records.contents.skipped(source, 0, 9)]
 
 
 LIST = link("https://h/d/SHA256SUMS", is_checksum_list=True)
@@ -73,21 +92,98 @@ async def test_the_files_beside_the_list_get_their_checksums(stack: ImportStack)
     ]
 
 
-@pytest.mark.parametrize("text", [None, "nothing", "x" * 100])
-async def test_a_list_that_does_not_help_leaves_the_files_beside_it(stack: ImportStack, text: str | None) -> None:
-    run = await run_with(stack, [LIST, link("https://h/d/a.iso")], text)
+async def test_a_list_whose_download_is_removed_from_the_history_verifies_the_files(stack: ImportStack) -> None:
+    run = await run_with(stack, [LIST, link("https://h/d/a.iso")])
+    await stack.database.remove_ended(await stack.database.ended_rows(HistoryFilter()))
+    assert await checksums(stack, run) == [("reserved", f"sha-256={SHA256}")]
+
+
+async def test_a_list_that_an_earlier_run_downloaded_verifies_the_files_of_the_next_one(stack: ImportStack) -> None:
+    earlier = await run_with(stack, [LIST, link("https://h/d/a.iso")])
+    await stack.records.files.apply_outcomes()
+    await stack.records.files.release(earlier.id)
+    [source] = [await stack.records.operations.get(id) for id in earlier.sources]
+    assert source is not None
+    run = await reserve(stack, source, retry=True)
+    await ChecksumLists(records=stack.records, destination=stack.destination).apply(run)
+    [file] = await stack.records.files.of_run(run.id, 0, 9)
+    assert (file.status, file.link.checksum) == ("reserved", f"sha-256={SHA256}")
+
+
+async def test_a_list_that_was_not_downloaded_leaves_the_files_beside_it(stack: ImportStack) -> None:
+    run = await run_with(stack, [LIST, link("https://h/d/a.iso")], None)
     assert await checksums(stack, run) == [("reserved", None)]
+    assert await reports(stack, run) == []
 
 
-@pytest.mark.parametrize("text", [None, "nothing"])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("nothing", "it has no line with a checksum and a name"),
+        (SHA256, "it has no line with a checksum and a name"),
+        ("x" * 200, "it is longer than 0 MiB"),
+        ("gone", "it cannot be read (STORAGE_ERROR)"),
+    ],
+)
+async def test_a_list_that_cannot_be_used_is_reported_once(
+    stack: ImportStack, monkeypatch: pytest.MonkeyPatch, text: str, problem: str
+) -> None:
+    monkeypatch.setattr(checksum_lists, "MAX_LIST_BYTES", 100)
+    listed = replace(LIST, url="https://ann:s3cret@h/d/SHA256SUMS", line=4)
+    run = await run_with(stack, [listed, link("https://h/d/a.iso")], text)
+    if text == "gone":
+        next((stack.root / "d").iterdir()).unlink()
+    for _ in range(2):
+        assert await checksums(stack, run) == [("reserved", None)]
+    [entry] = await reports(stack, run)
+    assert (entry.reason, entry.line, entry.channel) == ("unusable_list", 4, "l")
+    assert entry.detail == f"the list of checksums https://h/d/SHA256SUMS cannot be used: {problem}"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+async def test_a_list_of_windows_is_read(stack: ImportStack, encoding: str) -> None:
+    run = await run_with(stack, [LIST, link("https://h/d/ä.iso")], "")
+    [path] = (stack.root / "d").iterdir()
+    path.write_text(f"{SHA256}  ä.iso\n", encoding)
+    assert await checksums(stack, run) == [("reserved", f"sha-256={SHA256}")]
+
+
+async def test_a_server_may_be_spelled_in_two_ways(stack: ImportStack) -> None:
+    run = await run_with(stack, [LIST, link("HTTPS://H:443/d/a.iso")])
+    assert await checksums(stack, run) == [("reserved", f"sha-256={SHA256}")]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "problem"),
+    [
+        (None, "REMOTE_FILE_NOT_FOUND", "it was not downloaded"),
+        ("nothing", "CHECKSUM_MISMATCH", "it has no line with a checksum and a name"),
+        (f"{SHA256}  b.iso", "CHECKSUM_MISMATCH", "it has no checksum that is only of this file"),
+    ],
+)
 async def test_a_file_whose_list_was_given_by_its_url_and_does_not_have_it_fails(
-    stack: ImportStack, text: str | None
+    stack: ImportStack, text: str | None, error: str, problem: str
 ) -> None:
     given = link("https://other/a.iso", checksum_list=LIST.url)
     run = await run_with(stack, [LIST, given], text)
     assert await checksums(stack, run) == [("failed", None)]
     [_, file] = await stack.records.files.of_run(run.id, 0, 9)
-    assert file.error == "CHECKSUM_MISMATCH"
+    assert file.error == error
+    assert file.error_detail == f"the list of checksums {LIST.url} does not verify the file: {problem}"
+    assert make_manifest_entry(file).detail == file.error_detail
+
+
+async def test_a_file_has_the_error_of_its_list_and_not_that_of_its_earlier_download(stack: ImportStack) -> None:
+    earlier = await run_with(stack, [LIST, link("https://other/a.iso", checksum_list=LIST.url)], None)
+    [file] = await stack.records.files.claim(earlier.id, 9, stack.operations.new_download_id)
+    await start(stack, file.download_id or "")
+    await stack.downloads.finish(file.download_id, State.FAILED, error=ErrorCode.NETWORK_ERROR)
+    await stack.records.files.apply_outcomes()
+    source = await stack.records.operations.get(earlier.sources[0])
+    assert source is not None
+    assert await checksums(stack, await reserve(stack, source, retry=True)) == [("failed", None)]
+    [_, file] = await stack.records.files.of_import(source.id, 0, 9)
+    assert file.error == "REMOTE_FILE_NOT_FOUND"
 
 
 async def test_a_list_that_was_given_by_its_url_has_the_file_by_its_name(stack: ImportStack) -> None:
@@ -99,3 +195,36 @@ async def test_a_list_that_was_given_by_its_url_has_the_file_by_its_name(stack: 
         ("reserved", f"sha-256={SHA256}"),
         ("reserved", f"sha-256={'cd' * 32}"),
     ]
+
+
+@pytest.mark.parametrize("base", ["https://h/d", "https://mirror/pub/x"])
+async def test_of_files_with_the_same_name_the_one_with_the_same_path_is_meant(stack: ImportStack, base: str) -> None:
+    paths = ("amd64/i.iso", "arm64/i.iso", "other/i.iso")
+    files = [link(f"{base}/{path}", checksum_list=LIST.url) for path in paths]
+    files.append(link("https://z/1", checksum_list=LIST.url, directory="arm64", name="i.iso"))
+    text = f"{SHA256}  amd64/i.iso\n{'cd' * 32}  arm64/i.iso\n"
+    assert await checksums(stack, await run_with(stack, [LIST, *files], text)) == [
+        ("reserved", f"sha-256={SHA256}"),
+        ("reserved", f"sha-256={'cd' * 32}"),
+        ("failed", None),
+        ("reserved", f"sha-256={'cd' * 32}"),
+    ]
+
+
+async def test_the_file_beside_the_list_is_not_that_of_a_directory_below(stack: ImportStack) -> None:
+    files = [link(f"https://h/d/{path}", checksum_list=LIST.url) for path in ("i.iso", "amd64/i.iso")]
+    text = f"{SHA256}  amd64/i.iso\n{'cd' * 32}  i.iso\n"
+    assert await checksums(stack, await run_with(stack, [LIST, *files], text)) == [
+        ("reserved", f"sha-256={'cd' * 32}"),
+        ("reserved", f"sha-256={SHA256}"),
+    ]
+
+
+@pytest.mark.parametrize("given", ["", LIST.url])
+async def test_the_strongest_checksum_of_a_file_is_used(stack: ImportStack, given: str) -> None:
+    """The file is that of its directory, or has a list of its own, with two checksums."""
+    weak = link("https://h/d/MD5SUMS", is_checksum_list=True)
+    md5 = f"{'ef' * 16}  a.iso\n"
+    texts = (f"{md5}{SHA256}  a.iso\n{md5}", md5)
+    run = await run_with(stack, [LIST, weak, link("https://h/d/a.iso", checksum_list=given)], *texts)
+    assert await checksums(stack, run) == [("reserved", f"sha-256={SHA256}")]

@@ -1,10 +1,12 @@
 """Downloads of pending files."""
 
 import asyncio
+import json
 
 import pytest
 from support.import_stack import DIRECTORY, ImportStack
 
+from downloadd.errors import ErrorCode
 from downloadd.import_operation import (
     PENDING_AVATARS,
     PENDING_FILES,
@@ -22,6 +24,7 @@ from downloadd.imports.archived_files import ArchivedFiles
 from downloadd.imports.checksum_lists import ChecksumLists
 from downloadd.imports.manifest import ManifestWriter
 from downloadd.imports.pending import MAX_POLL_SECONDS, MIN_POLL_SECONDS, PendingDownloads, expected_type, poll_seconds
+from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
 
 FILES = PendingRequest(kind=PENDING_FILES)
@@ -42,7 +45,7 @@ def downloads(stack: ImportStack, monkeypatch: pytest.MonkeyPatch) -> PendingDow
         archives=ArchivedFiles(
             records=stack.records.files, uploads=stack.uploads, destination=stack.destination, directory=DIRECTORY
         ),
-        checksum_lists=ChecksumLists(records=stack.records.files, destination=stack.destination),
+        checksum_lists=ChecksumLists(records=stack.records, destination=stack.destination),
         manifests=manifests,
         clock=stack.clock,
         directory=DIRECTORY,
@@ -58,6 +61,19 @@ async def select(stack: ImportStack, files: int) -> ImportOperation:
     await stack.records.contents.add(operation.id, [user, Channel(channel_id="C1", name="general"), *links])
     await stack.records.contents.select(operation.id, Selection(users=None, channels=None))
     return operation
+
+
+async def select_urls(stack: ImportStack, *names: str) -> ImportOperation:
+    """Record an import of the files of one directory, all pending."""
+    source = stack.operations.new("urls", "ann", ImportState.DONE, name="l.txt")
+    await stack.operations.create(source)
+    links = [
+        FileLink(file_id=name, url=f"http://h/{name}", channel_id="C1", is_checksum_list=name.endswith("SUMS"))
+        for name in names
+    ]
+    await stack.records.contents.add(source.id, [Channel(channel_id="C1", name="l"), *links])
+    await stack.records.contents.select(source.id, Selection(users=None, channels=None))
+    return source
 
 
 async def test_a_run_without_files_is_done(stack: ImportStack, downloads: PendingDownloads) -> None:
@@ -141,6 +157,68 @@ async def test_files_of_a_cancelled_run_are_tried_again_on_request_only(
         assert cancelled.file_counts == FileCounts(total=2, completed=1, failed=1)
     assert (await downloads.create(FILES, user="ann")).file_counts.total == 0
     assert (await downloads.create(RETRY, user="ann")).file_counts.total == 1
+
+
+async def test_the_manifest_keeps_the_outcomes_of_files_whose_downloads_are_removed(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
+    source = await select(stack, 2)
+    run = await downloads.create(FILES, user="ann")
+    task = asyncio.create_task(downloads.download(run))
+    async with asyncio.timeout(20):
+        while len(stack.downloads.requests) < 2:
+            await asyncio.sleep(0.001)
+        good, missing = (request.id for request in stack.downloads.requests)
+        await stack.downloads.finish(good, total=3, checksum="sha-256=ab", directory="d", filename="f")
+        await stack.downloads.finish(missing, State.FAILED, error=ErrorCode.REMOTE_FILE_NOT_FOUND)
+        await task
+    await stack.database.remove_ended(await stack.database.ended_rows(HistoryFilter()))
+    assert await downloads.give_up(source) == 2  # the avatar, too
+    [manifest] = stack.root.rglob("manifest.jsonl")
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    assert [[line[key] for key in ("status", "path", "size", "sha256", "error")] for line in lines] == [
+        ["completed", "d/f", 3, "ab", None],
+        ["given_up", None, None, None, "REMOTE_FILE_NOT_FOUND"],
+    ]
+
+
+async def test_a_file_of_a_run_that_was_ended_is_verified_by_the_list_when_it_is_tried_again(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
+    await select_urls(stack, "SHA256SUMS", "MD5SUMS", "a.iso")
+    run = await downloads.create(FILES, user="ann")
+    task = asyncio.create_task(downloads.download(run))
+    async with asyncio.timeout(20):
+        while len(stack.downloads.requests) < 2:
+            await asyncio.sleep(0.001)
+        (stack.root / "sums").write_text(f"{'ab' * 32}  a.iso\n")
+        await stack.downloads.finish(stack.downloads.requests[0].id, directory="", filename="sums")
+        task.cancel()
+        await asyncio.wait((task,))
+        await downloads.cancel(run)
+        stack.downloads.refused = True
+        await downloads.download(await downloads.create(RETRY, user="ann"))
+    assert [(request.url, request.checksum) for request in stack.downloads.requests[2:]] == [
+        ("http://h/MD5SUMS", None),
+        ("http://h/a.iso", f"sha-256={'ab' * 32}"),
+    ]
+
+
+async def test_a_list_of_checksums_that_cannot_be_used_is_counted_and_is_in_the_manifest(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
+    stack.downloads.auto_complete = True
+    source = await select_urls(stack, "SHA256SUMS", "a.iso")
+    run = await downloads.create(FILES, user="ann")
+    await downloads.download(run)
+    assert [(await stack.operations.reload(operation)).skipped for operation in (source, run)] == [1, 1]
+    [manifest] = stack.root.rglob("manifest.jsonl")
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    assert [(line["status"], line["error"]) for line in lines] == [
+        ("completed", None),
+        ("completed", None),
+        ("skipped", "unusable_list"),
+    ]
 
 
 async def test_released_files_are_cancelled(stack: ImportStack, downloads: PendingDownloads) -> None:

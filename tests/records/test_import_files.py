@@ -1,6 +1,8 @@
 """Records of the files of imports."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,10 @@ from downloadd.import_operation import (
     PendingRequest,
     Selection,
 )
+from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.records.import_protocol import GivenUp, ImportFileRecords
 from downloadd.records.protocol import HistoryFilter
+from downloadd.records.schema import shipped_migrations
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.request_fields import RequestFields
 from downloadd.states import State
@@ -71,6 +75,59 @@ async def test_files_of_removed_downloads_keep_their_outcomes(records: SqliteRec
     assert await files.count("run") == FileCounts(total=FILES, completed=1, failed=1)
     assert await files.count_downloading("run") == FILES - 2
     assert await files.without_download("run", 9) == []
+
+
+async def outcomes(files: ImportFileRecords) -> list[tuple[object, ...]]:
+    listed = await files.of_import("i", 0, 9)
+    return [(file.status, file.path, file.saved_size, file.saved_checksum, file.error) for file in listed]
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_files_keep_what_their_downloads_knew_when_these_are_removed(
+    records: SqliteRecords, files: ImportFileRecords, applied: bool
+) -> None:
+    completed, failed, retried, _ = await start(records)
+    known = {"total": 7, "checksum": "md5=0", "directory": "d", "filename": "f"}
+    await finish(records, completed, State.COMPLETED, **known)
+    await finish(records, failed, State.FAILED, error=ErrorCode.NETWORK_ERROR)
+    if applied:
+        await finish(records, retried, State.FAILED, error=ErrorCode.NETWORK_ERROR)
+        await files.apply_outcomes()
+        await finish(records, retried, State.COMPLETED, error=None, **known)
+        await files.reserve("next", "ann", PendingRequest(kind=PENDING_FILES))
+    else:
+        await finish(records, retried, State.COMPLETED, **known)
+    expected = [("completed", "d/f", 7, "md5=0", None), ("failed", None, None, None, "NETWORK_ERROR")]
+    expected += [expected[0], ("queued", None, None, None, None)]
+    assert await outcomes(files) == expected
+    await records.remove_ended(await records.ended_rows(HistoryFilter()))
+    assert await outcomes(files) == expected
+    await files.give_up(("i",), None)
+    assert (await outcomes(files))[1] == ("given_up", None, None, None, "NETWORK_ERROR")
+
+
+async def test_files_of_an_older_database_keep_what_their_downloads_knew(
+    records: SqliteRecords, files: ImportFileRecords, tmp_path: Path
+) -> None:
+    completed, *_ = await start(records)
+    await finish(records, completed, State.COMPLETED, total=7, checksum="md5=0", directory="d", filename="f")
+    await files.apply_outcomes()
+    with closing(sqlite3.connect(tmp_path / DATABASE_FILE_NAME)) as connection:
+        connection.execute("UPDATE import_files SET saved_path = NULL, saved_size = NULL, saved_checksum = NULL")
+        connection.commit()
+        connection.executescript(shipped_migrations()[16].sql)
+    await records.remove_ended(await records.ended_rows(HistoryFilter()))
+    assert (await outcomes(files))[0] == ("completed", "d/f", 7, "md5=0", None)
+
+
+async def test_a_file_that_is_tried_again_has_not_the_state_of_its_earlier_download(
+    records: SqliteRecords, files: ImportFileRecords
+) -> None:
+    failed, *_ = await start(records)
+    await finish(records, failed, State.FAILED)
+    await files.apply_outcomes()
+    assert (await files.reserve("next", "ann", RETRY)).count == 1
+    assert [file.status for file in await files.of_run("next", 0, 9)] == ["reserved"]
 
 
 async def test_pending_files_are_reserved_once_for_their_user(files: ImportFileRecords) -> None:
@@ -254,6 +311,24 @@ async def test_the_outcome_of_an_archived_file_is_in_its_row(records: SqliteReco
     assert await files.count("run") == FileCounts(total=1, completed=1)
 
 
+async def test_a_file_that_failed_before_its_download_has_an_error_and_its_detail_until_the_next_outcome(
+    records: SqliteRecords, files: ImportFileRecords
+) -> None:
+    await files.reserve("run", "ann", REQUEST)
+    first = (await files.of_run("run", 0, 1))[0]
+    await files.settle(replace(first, status=FileStatus.FAILED, error="NETWORK_ERROR", error_detail="why"))
+    [failed] = await files.of_run("run", 0, 1)
+    assert (failed.status, failed.error, failed.error_detail) == ("failed", "NETWORK_ERROR", "why")
+    await files.reserve("next", "ann", RETRY)
+    await files.claim("next", 9, lambda: "d0")
+    await records.accept([with_fields(sample_download(), id="d0")])
+    await finish(records, "d0", State.COMPLETED)
+    await files.apply_outcomes()
+    await records.remove_ended(await records.ended_rows(HistoryFilter()))
+    [completed] = await files.of_run("next", 0, 1)
+    assert (completed.status, completed.error, completed.error_detail) == ("completed", None, None)
+
+
 async def test_lists_of_checksums_are_claimed_first_and_complete_the_other_links(
     records: SqliteRecords, files: ImportFileRecords
 ) -> None:
@@ -262,9 +337,12 @@ async def test_lists_of_checksums_are_claimed_first_and_complete_the_other_links
     )
     await records.imports.contents.select("i", Selection(users=None, channels=None))
     await files.reserve("run", "ann", REQUEST)
-    assert (await files.has_lists("run"), await files.count_lists("run")) == (True, 1)
+    assert (await files.has_lists(("j",)), await files.has_lists(("j", "i"))) == (False, True)
+    assert await files.count_lists("run") == 1
     [claimed] = await files.claim("run", 9, lambda: "x", lists_only=True)
     assert claimed.link.file_id == "S"
+    assert [file.link.file_id for file in await files.lists("i", 0, 9)] == ["S"]
+    assert await files.lists("i", claimed.number, 9) == []
     other = next(file for file in await files.of_run("run", 0, 9) if file.link.file_id == "F1")
     await files.set_links([replace(other, link=replace(other.link, checksum="md5=0"))])
     assert [file.link.checksum for file in await files.of_run("run", 0, 9)] == [None, "md5=0", None, None, None]
