@@ -48,8 +48,6 @@ def make_client_context(ca_files: Iterable[str] = ()) -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # A server that wants to renegotiate within a response goes on without it, or ends the connection.
-    context.options |= ssl.OP_NO_RENEGOTIATION
     context.verify_flags = VERIFY_FLAGS
     context.set_alpn_protocols(["http/1.1"])
     context.load_default_certs()
