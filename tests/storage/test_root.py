@@ -164,6 +164,7 @@ class DeadMount:
         return call
 
 
+@pytest.mark.system
 @AWAY
 def test_a_root_that_does_not_answer_at_the_start_is_missing_until_it_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -287,6 +288,7 @@ def test_a_disk_that_states_no_space_is_not_full(
         assert root.measure_space().free == root.measure_space().capacity == UNSTATED_BYTES
 
 
+@pytest.mark.system
 def test_a_root_belongs_to_one_daemon_at_a_time(tmp_path: Path) -> None:
     with StorageRoot(tmp_path, fsync=False):
         with pytest.raises(StorageError, match="in use by another downloadd"), StorageRoot(tmp_path, fsync=False):
@@ -320,6 +322,7 @@ def test_a_missing_root_is_an_error_and_is_not_made(tmp_path: Path) -> None:
         assert (root.generation, len(changes)) == (0, 3), "it is the same one"
 
 
+@pytest.mark.system
 def test_another_directory_at_its_path_is_the_root_from_then_on(tmp_path: Path) -> None:
     top = tmp_path / "root"
     with StorageRoot(top, fsync=False) as root:
