@@ -29,14 +29,15 @@ _MAX_SEGMENTS: Final = 32
 
 
 class _List:
-    """Checksums of one list.
+    """Checksums of one list in the directory `folder`, as `place_of` returns it.
 
     Attributes:
         by_path: checksums by the path of the file, relative to the directory of the list.
         by_name: checksums by the name without directories; None if files with different checksums have the name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
         self.by_path: dict[str, str] = {}
         self.by_name: dict[str, str | None] = {}
 
@@ -48,10 +49,10 @@ class _List:
             if self.by_name.setdefault(name, checksum) != checksum:
                 self.by_name[name] = None
 
-    def find(self, folder: str, link: FileLink) -> str | None:
+    def find(self, link: FileLink) -> str | None:
         """Return the checksum of a file: by its path below the list, else the longest end of it, else its name."""
         places = ["".join(place_of(url)) for url in (link.url, *link.mirrors)]
-        paths = [place.removeprefix(folder) for place in places if place.startswith(folder)]
+        paths = [place.removeprefix(self._folder) for place in places if place.startswith(self._folder)]
         for place in (f"/{link.directory}/{link.name}", *(place.partition("://")[2] for place in places)):
             segments = place.split("/")
             start = max(1, len(segments) - _MAX_SEGMENTS)
@@ -76,7 +77,7 @@ class _Checksums:
         for path, checksum in entries:
             _keep_strongest(self._by_place, f"{folder}{path}", checksum)
         if entries:
-            self._lists.setdefault(list_url, _List()).add(entries)
+            self._lists.setdefault(list_url, _List(folder)).add(entries)
         return bool(entries)
 
     def add_unusable(self, list_url: str, error: str, problem: str) -> None:
@@ -93,7 +94,7 @@ class _Checksums:
     def find(self, link: FileLink) -> str | None:
         if link.checksum_list:
             given = self._lists.get(link.checksum_list)
-            return None if given is None else given.find(place_of(link.checksum_list)[0], link)
+            return None if given is None else given.find(link)
         places = ("".join(place_of(url)) for url in (link.url, *link.mirrors))
         return next((self._by_place[place] for place in places if place in self._by_place), None)
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from downloadd.config import ServerConfig, TcpAddress, listen_addresses
 from downloadd.errors import InvalidUrlError
-from downloadd.policy.url import is_address, parse_host
+from downloadd.policy.url import format_host, is_address, parse_host
 
 
 def machine_names(server: ServerConfig) -> list[str]:
@@ -15,7 +15,7 @@ def machine_names(server: ServerConfig) -> list[str]:
     for name in (*hosts, socket.gethostname(), f"{socket.gethostname().partition('.')[0]}.local"):
         # A machine may have a name that is not a valid host name.
         with suppress(InvalidUrlError):
-            parsed = parse_host(f"[{name}]" if ":" in name else name)
+            parsed = parse_host(format_host(name))
             if not is_address(parsed):
                 names.append(parsed)
     return names
