@@ -1,36 +1,20 @@
 """The client, against origins on real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
+from support.loopback_client import open_client
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.origin_requests import get_request, post_request
 from support.raw_server import serve_raw
-from support.scripted_resolver import ScriptedResolver
 
-from downloadd.clock import SystemClock
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.client import OriginClient
 from downloadd.origin.connection_options import ConnectionOptions
-from downloadd.policy.addresses import AddressRules
 
-LOOPBACK = AddressRules(["127.0.0.0/8"])
 PLAIN = ConnectionOptions(tls=None)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-@asynccontextmanager
-async def open_client(stall_timeout: float | None = 3) -> AsyncIterator[OriginClient]:
-    async with OriginClient(
-        rules=lambda: LOOPBACK,
-        resolver=ScriptedResolver(["127.0.0.1"]),
-        stall_timeout=stall_timeout,
-        clock=SystemClock(),
-    ) as client:
-        yield client
 
 
 async def fetch(client: OriginClient, url: str) -> bytes:

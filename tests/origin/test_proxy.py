@@ -7,14 +7,13 @@ from pathlib import Path
 from ssl import SSLContext
 
 import pytest
+from support.loopback_client import open_client
 from support.origin.tls import Authority
 from support.origin_requests import get_request
 from support.proxy_servers import run_http_proxy, run_socks_proxy
 from support.raw_server import Handler, answer_with, serve_raw
 from support.recording_origin import open_recording_origin
-from support.scripted_resolver import ScriptedResolver
 
-from downloadd.clock import SystemClock
 from downloadd.errors import DomainBlockedError, NetworkError, NetworkErrorKind
 from downloadd.origin.client import OriginClient
 from downloadd.origin.connection_options import ConnectionOptions
@@ -25,19 +24,6 @@ from downloadd.policy.proxy_url import ProxyUrl
 from downloadd.request_fields import Credentials
 
 pytestmark = pytest.mark.system
-
-LOOPBACK = AddressRules(["127.0.0.0/8", "::1/128"])
-
-
-@asynccontextmanager
-async def open_client(
-    *answers: list[str], rules: AddressRules = LOOPBACK, stall_timeout: float = 5
-) -> AsyncIterator[OriginClient]:
-    resolver = ScriptedResolver(*(answers or (["127.0.0.1"],)))
-    async with OriginClient(
-        rules=lambda: rules, resolver=resolver, stall_timeout=stall_timeout, clock=SystemClock()
-    ) as client:
-        yield client
 
 
 def make_proxy(

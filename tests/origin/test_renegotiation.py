@@ -7,16 +7,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from support.loopback_client import open_client
 from support.nginx_origin import free_port
 from support.origin.tls import Authority
 from support.origin_requests import get_request
-from support.scripted_resolver import ScriptedResolver
 from support.waiting import CONDITION_TIMEOUT
 
-from downloadd.clock import SystemClock
-from downloadd.origin.client import OriginClient
 from downloadd.origin.connection_options import ConnectionOptions
-from downloadd.policy.addresses import AddressRules
 from downloadd.tls import make_client_context
 
 pytestmark = pytest.mark.system
@@ -35,37 +32,32 @@ async def test_the_content_is_complete_after_a_renegotiation(tmp_path: Path) -> 
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    assert server.stdin is not None
-    assert server.stdout is not None
+    commands, printed = server.stdin, server.stdout
+    assert commands is not None
+    assert printed is not None
     output = b""
 
     async def wait_for_output(text: bytes) -> None:
         nonlocal output
         while text not in output:
-            data = await asyncio.wait_for(server.stdout.read(1000), CONDITION_TIMEOUT)  # type: ignore[union-attr]
+            data = await asyncio.wait_for(printed.read(1000), CONDITION_TIMEOUT)
             assert data, output
             output += data
 
     await wait_for_output(b"ACCEPT")
     options = ConnectionOptions(tls=make_client_context([str(bundle)]), connect_timeout=CONDITION_TIMEOUT)
-    rules = AddressRules(["127.0.0.0/8"])
     loop = asyncio.get_running_loop()
-    async with OriginClient(
-        rules=lambda: rules,
-        resolver=ScriptedResolver(["127.0.0.1"]),
-        stall_timeout=CONDITION_TIMEOUT,
-        clock=SystemClock(),
-    ) as client:
+    async with open_client(stall_timeout=CONDITION_TIMEOUT) as client:
         asking = loop.create_task(client.request(get_request(f"https://a.example:{port}/f"), options))
         await wait_for_output(b"GET /f")
-        server.stdin.write(HEAD + b"0123456789")
+        commands.write(HEAD + b"0123456789")
         response = await asking
         assert await response.content.read() == b"0123456789"
         reading = loop.create_task(response.content.read())
         # A line that begins with this letter is a command.
-        server.stdin.write(b"r\n")
+        commands.write(b"r\n")
         await wait_for_output(b"SSL_do_handshake -> 1")
-        server.stdin.write(b"abcdefghij")
+        commands.write(b"abcdefghij")
         assert await reading == b"abcdefghij"
         assert await response.content.read() == b""
         response.content.close()
