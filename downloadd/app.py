@@ -62,6 +62,7 @@ from downloadd.service import DownloadService
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.transfer.session import Session
+from downloadd.views import DownloadViews
 
 SHUTDOWN_TIMEOUT_SECONDS: Final = 1.5
 """Seconds that responses under way get when the daemon stops."""
@@ -130,8 +131,13 @@ class App:
                 history=removal,
                 prober=Prober(session, lambda: self._config.downloads, proxies=lambda: self._origins.proxies.names),
                 storage=StorageConfirmation(records.storage_root, destination.accept_root),
-                find_directories=destination.directories,
                 clock=self._clock,
+                rights=self._rights,
+            )
+            views = DownloadViews(
+                manager=manager,
+                history=removal,
+                find_directories=destination.directories,
                 rights=self._rights,
             )
             imports = await stack.enter_async_context(self._make_imports(records, manager, destination, bus))
@@ -147,6 +153,7 @@ class App:
             accounts = Accounts(self._config.users)
             api = create_api(
                 service=service,
+                views=views,
                 imports=imports,
                 bus=bus,
                 metrics=self.metrics,

@@ -1,9 +1,10 @@
 """The operations that a user may perform on downloads: permissions, directory rights and idempotency.
 
-Every interface for users calls this service; it translates the refusals to its own responses.
+Every interface for users calls this service to change something, and `DownloadViews` to read; it translates the
+refusals to its own responses.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -14,9 +15,8 @@ from downloadd.errors import ErrorCode
 from downloadd.manager.history_removal import HistoryEditor, RemovalCount
 from downloadd.manager.prober import UrlProber
 from downloadd.manager.protocol import DownloadChange, DownloadManager, MakeStoredResponse, StartResult
-from downloadd.manager.queue_report import OriginList
 from downloadd.manager.storage_identity import StorageControl
-from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
+from downloadd.records.protocol import HistoryFilter, StoredResponse
 from downloadd.rights import Action, Rights
 from downloadd.root_identity import RootIdentity
 from downloadd.states import State
@@ -44,7 +44,7 @@ RenderResponse = Callable[[Sequence[Download]], RenderedResponse]
 
 
 class DownloadService:
-    """Downloads as their users see them."""
+    """The actions of users on downloads."""
 
     def __init__(
         self,
@@ -53,7 +53,6 @@ class DownloadService:
         history: HistoryEditor,
         prober: UrlProber,
         storage: StorageControl,
-        find_directories: Callable[[str, int], Awaitable[list[str]]],
         clock: Clock,
         rights: Rights,
     ) -> None:
@@ -64,7 +63,6 @@ class DownloadService:
             history: removes finished downloads.
             prober: asks origins about URLs.
             storage: confirms changes of the storage root.
-            find_directories: returns up to so many directories below the storage root that begin with a prefix.
             clock: the clock.
             rights: the checks of what a user may do.
         """
@@ -72,7 +70,6 @@ class DownloadService:
         self._history = history
         self._prober = prober
         self._storage = storage
-        self._find_directories = find_directories
         self._clock = clock
         self._rights = rights
 
@@ -209,60 +206,6 @@ class DownloadService:
         return await self._history.remove_matching(
             criteria, lambda directory: self._rights.can_use_directory(user, directory)
         )
-
-    async def get(self, user: User, id: str) -> Snapshot:
-        """Return a download, active or finished.
-
-        Raises:
-            PermissionMissingError: the user does not have the permission.
-            NotFoundError: the id is unknown.
-        """
-        self.authorize(user, Action.VIEW)
-        return await self._manager.get(id)
-
-    async def wait(self, user: User, id: str, seconds: float) -> Download:
-        """Return the row when the download has ended, or as it is after `seconds`; see `get` for the errors."""
-        self.authorize(user, Action.VIEW)
-        return await self._manager.wait(id, seconds)
-
-    async def active(self, user: User, criteria: ActiveFilter) -> list[Snapshot]:
-        """Return active downloads, oldest first.
-
-        Raises:
-            PermissionMissingError: the user does not have the permission.
-        """
-        self.authorize(user, Action.VIEW)
-        return await self._manager.active(criteria)
-
-    async def history(self, user: User, criteria: HistoryFilter) -> list[Download]:
-        """Return a page of finished downloads; see `active` for the errors."""
-        self.authorize(user, Action.VIEW)
-        return await self._manager.history(criteria)
-
-    async def ended_since(self, user: User, ended_seq: int, limit: int) -> list[Download]:
-        """Return downloads that ended after the one with `ended_seq`, oldest end first; see `active` for the errors."""
-        self.authorize(user, Action.VIEW)
-        return await self._manager.ended_since(ended_seq, limit)
-
-    def origins(self, user: User, limit: int) -> OriginList:
-        """Return up to `limit` origins in use or in trouble, the latter first; see `active` for the errors."""
-        self.authorize(user, Action.VIEW)
-        return self._manager.origins(limit)
-
-    async def last_removal(self, user: User) -> int:
-        """Return the newest `ended_seq` just before the last removal, 0 without one; see `active` for the errors."""
-        self.authorize(user, Action.VIEW)
-        return await self._history.last_removal()
-
-    async def directories(self, user: User, prefix: str, limit: int) -> list[str]:
-        """Return directories that begin with `prefix` and that the user may use, of `limit` that exist.
-
-        Raises:
-            PermissionMissingError: the user does not have the permission.
-        """
-        self.authorize(user, Action.LIST_DIRECTORIES)
-        found = await self._find_directories(prefix, limit)
-        return [directory for directory in found if self._rights.can_use_directory(user, directory)]
 
     async def accept_storage(self, user: User) -> RootIdentity:
         """Use the storage root that is there from now on, though another one was used before; return its identity.

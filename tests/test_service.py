@@ -17,7 +17,6 @@ from downloadd.errors import DownloadForbiddenError, IdempotencyKeyReusedError, 
 from downloadd.events import EventBus
 from downloadd.manager.protocol import DownloadChange
 from downloadd.policy.directories import DirectoryRules
-from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.rights import Rights
 from downloadd.service import DownloadService, IdempotencyKey, RenderedResponse
 from downloadd.states import State
@@ -41,15 +40,6 @@ CHANGES: dict[str, Call] = {
     "amend": lambda service, user, id: service.amend(user, id, DownloadChange(priority=1)),
     "remove": lambda service, user, id: service.remove(user, id, with_file=True),
 }
-READS: dict[str, Call] = {
-    "get": lambda service, user, id: service.get(user, id),
-    "wait": lambda service, user, id: service.wait(user, id, 0),
-    "active": lambda service, user, id: service.active(user, ActiveFilter()),
-    "history": lambda service, user, id: service.history(user, HistoryFilter()),
-    "ended_since": lambda service, user, id: service.ended_since(user, 0, 10),
-    "last_removal": lambda service, user, id: service.last_removal(user),
-    "directories": lambda service, user, id: service.directories(user, "", 10),
-}
 
 
 @pytest.fixture
@@ -69,15 +59,11 @@ def prober() -> FakeProber:
 
 @pytest.fixture
 def service(manager: FakeManager, prober: FakeProber, rights: Rights) -> DownloadService:
-    async def find(prefix: str, limit: int) -> list[str]:
-        return [name for name in ("bobs", "d") if name.startswith(prefix)][:limit]
-
     return DownloadService(
         manager=manager,
         history=FakeHistory(manager),
         prober=prober,
         storage=FakeStorage(),
-        find_directories=find,
         clock=ManualClock(),
         rights=rights,
     )
@@ -172,18 +158,6 @@ async def test_the_launch_flag_does_not_hide_a_missing_permission_to_change_a_ur
         await service.amend(VIEWER, id, DownloadChange(url="https://a.example/2"))
 
 
-@pytest.mark.parametrize("call", READS.values(), ids=READS)
-async def test_reading_needs_the_permission_to_view_and_no_directory(
-    service: DownloadService, rights: Rights, manager: FakeManager, call: Call
-) -> None:
-    forbid(rights)
-    id = manager.add(sample_download(directory="bobs")).id
-    await call(service, VIEWER, id)
-    await call(service, ANN, id)
-    with pytest.raises(PermissionMissingError):
-        await call(service, IMPORTER, id)
-
-
 async def test_a_probe_needs_the_permission_to_download_and_the_launch_flag(
     service: DownloadService, rights: Rights, prober: FakeProber
 ) -> None:
@@ -201,11 +175,6 @@ async def test_a_probe_passes_the_request_on_and_starts_nothing(
 ) -> None:
     assert await service.probe(ANN, REQUEST) == FOUND
     assert (prober.requests, manager.downloads) == ([REQUEST], {})
-
-
-async def test_directories_of_others_are_not_listed(service: DownloadService) -> None:
-    assert await service.directories(ANN, "", 10) == ["d"]
-    assert await service.directories(BOB, "", 10) == ["bobs", "d"]
 
 
 # -- repeated requests -------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ LAYERS: Final = (
     "hooks",
     "fronts",
     "service",
+    "views",
     "imports",
     "rights",
     "manager",

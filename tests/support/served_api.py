@@ -26,6 +26,7 @@ from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.rights import Rights
 from downloadd.service import DownloadService
+from downloadd.views import DownloadViews
 
 TOKEN = "open-sesame"
 DIRECTORIES = DirectoryRules([DirectoryConfig(path="not-for-alice", users=("bob",))])
@@ -82,8 +83,13 @@ class ServedApi:
             history=self.history,
             prober=self.prober,
             storage=self.storage,
-            find_directories=self._directories,
             clock=self.clock,
+            rights=self.rights,
+        )
+        self.views = DownloadViews(
+            manager=self.manager,
+            history=self.history,
+            find_directories=self._directories,
             rights=self.rights,
         )
         self.metrics = FakeMetrics()
@@ -97,6 +103,7 @@ class ServedApi:
         )
         api = create_api(
             service=self.service,
+            views=self.views,
             imports=self.imports,
             bus=self.bus,
             metrics=self.metrics,

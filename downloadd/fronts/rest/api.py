@@ -29,11 +29,13 @@ from downloadd.fronts.rocketchat.endpoints import ImportEndpoints, ImportService
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.service import DownloadService
+from downloadd.views import DownloadViews
 
 
 def create_api(
     *,
     service: DownloadService,
+    views: DownloadViews,
     imports: ImportService,
     bus: EventBus,
     metrics: RequestMetrics,
@@ -50,7 +52,8 @@ def create_api(
     """Return the API, to be served with `ApiRunner`.
 
     Args:
-        service: the downloads.
+        service: the actions on downloads.
+        views: the views of downloads.
         imports: the imports.
         bus: the events.
         metrics: the counters of requests.
@@ -64,23 +67,23 @@ def create_api(
         storage_problem: returns why the storage suspends the queue, in words; None if it does not.
         reader: the reader of request bodies.
     """
-    long_poll = LongPoll(service)
+    long_poll = LongPoll(views)
     reader = reader or BodyReader()
     document = DocumentEndpoint()
     page_endpoints = PageEndpoints(page)
     table = build_routes(
         Endpoints(
-            directory=DirectoryEndpoints(service=service, long_poll=long_poll),
-            downloads=DownloadEndpoints(service=service, reader=reader),
-            history=HistoryEndpoints(service),
-            events=EventStream(service=service, bus=bus),
+            directory=DirectoryEndpoints(service=service, views=views, long_poll=long_poll),
+            downloads=DownloadEndpoints(service=service, views=views, reader=reader),
+            history=HistoryEndpoints(service=service, views=views),
+            events=EventStream(views=views, bus=bus),
             health=MonitoringEndpoints(
                 service=service, metrics=metrics, collect_gauges=collect_gauges, storage_problem=storage_problem
             ),
             imports=ImportEndpoints(service=imports, reader=reader),
             document=document,
-            directories=DirectoryCompletionEndpoint(service),
-            hosts=HostsEndpoint(service),
+            directories=DirectoryCompletionEndpoint(views),
+            hosts=HostsEndpoint(views),
             probe=ProbeEndpoint(service=service, reader=reader),
             page=page_endpoints,
         )

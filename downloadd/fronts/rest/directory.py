@@ -28,6 +28,7 @@ from downloadd.records.protocol import StoredResponse
 from downloadd.service import DownloadService, IdempotencyKey, RenderedResponse
 from downloadd.states import FINISHED
 from downloadd.storage.names import parse_directory
+from downloadd.views import DownloadViews
 
 START_DECODER: Final = QueryDecoder(StartQuery)
 """Decoder of the query of a start."""
@@ -38,8 +39,9 @@ LISTING_DECODER: Final = QueryDecoder(DirectoryListingQuery)
 class DirectoryEndpoints:
     """Handlers of the requests to a directory."""
 
-    def __init__(self, *, service: DownloadService, long_poll: LongPoll) -> None:
+    def __init__(self, *, service: DownloadService, views: DownloadViews, long_poll: LongPoll) -> None:
         self._service = service
+        self._views = views
         self._long_poll = long_poll
 
     async def start(self, context: RequestContext) -> web.Response:
@@ -78,14 +80,14 @@ class DirectoryEndpoints:
         """Return the active downloads of the directory, oldest first, for `GET /{directory}?downloads=`."""
         query = LISTING_DECODER.decode(context.query)
         directory = parse_directory(decode_directory(context.target.path))
-        return await list_active_page(self._service, context, query, directory=directory)
+        return await list_active_page(self._views, context, query, directory=directory)
 
     async def _replay(self, context: RequestContext, stored: StoredResponse, wait: int) -> web.Response:
         result = msgspec.json.decode(stored.body, type=StartResponse)
         context.download_id = result.download_id
         if not wait or not result.success:
             return make_response(context, result)
-        snapshot = await self._service.get(context.user, result.download_id)
+        snapshot = await self._views.get(context.user, result.download_id)
         download = await self._long_poll.wait(context.user, snapshot.download, wait)
         return make_response(context, make_start_response(download))
 

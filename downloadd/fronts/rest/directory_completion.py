@@ -8,7 +8,7 @@ from downloadd.fronts.rest.query_decoding import QueryDecoder
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import json_response
 from downloadd.fronts.rest.schemas import Directories, DirectoriesQuery
-from downloadd.service import DownloadService
+from downloadd.views import DownloadViews
 
 QUERY_DECODER: Final = QueryDecoder(DirectoriesQuery)
 """Decoder of the query."""
@@ -17,12 +17,12 @@ QUERY_DECODER: Final = QueryDecoder(DirectoriesQuery)
 class DirectoryCompletionEndpoint:
     """Handler of the directory completion."""
 
-    def __init__(self, service: DownloadService) -> None:
-        self._service = service
+    def __init__(self, views: DownloadViews) -> None:
+        self._views = views
 
     async def show(self, context: RequestContext) -> web.Response:
         """Return the directories that begin with the prefix, one level below its last slash."""
         query = QUERY_DECODER.decode(context.query)
         return json_response(
-            Directories(directories=await self._service.directories(context.user, query.prefix, query.limit))
+            Directories(directories=await self._views.directories(context.user, query.prefix, query.limit))
         )

@@ -40,6 +40,7 @@ from downloadd.manager.protocol import DownloadChange
 from downloadd.rights import Action
 from downloadd.service import DownloadService, RenderedResponse, is_refused_for_full_queue
 from downloadd.states import FINISHED
+from downloadd.views import DownloadViews
 
 QUERY_DECODER: Final = QueryDecoder(ListingQuery)
 """Decoder of the query of a listing."""
@@ -53,13 +54,14 @@ _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class DownloadEndpoints:
     """Handlers of the requests to all downloads, and to one by its id."""
 
-    def __init__(self, *, service: DownloadService, reader: BodyReader) -> None:
+    def __init__(self, *, service: DownloadService, views: DownloadViews, reader: BodyReader) -> None:
         self._service = service
+        self._views = views
         self._reader = reader
 
     async def listing(self, context: RequestContext) -> web.Response:
         """Return the active downloads, oldest first, for `GET /api/v1/downloads`."""
-        return await list_active_page(self._service, context, QUERY_DECODER.decode(context.query))
+        return await list_active_page(self._views, context, QUERY_DECODER.decode(context.query))
 
     async def batch(self, context: RequestContext) -> web.Response:
         """Start many downloads in one durable transaction, for `POST /api/v1/downloads`; one result each, in order."""
@@ -86,7 +88,7 @@ class DownloadEndpoints:
 
     async def show(self, context: RequestContext) -> web.Response:
         """Return the entry of the listing, or of the history once it has ended, for `GET /api/v1/downloads/{id}`."""
-        snapshot = await self._service.get(context.user, download_id(context))
+        snapshot = await self._views.get(context.user, download_id(context))
         row = snapshot.download
         return json_response(make_history_entry(row) if row.state in FINISHED else make_active_entry(snapshot))
 

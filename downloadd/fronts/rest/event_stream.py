@@ -28,8 +28,8 @@ from downloadd.fronts.rest.event_types import TYPES_BY_ENTRY, TYPES_BY_SOURCE, E
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import COMMON_FIELDS, encode
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
-from downloadd.service import DownloadService
 from downloadd.users import User
+from downloadd.views import DownloadViews
 
 HEARTBEAT_SECONDS: Final = 15.0
 """Seconds without an event before a comment is sent."""
@@ -46,8 +46,8 @@ RECONNECT_MILLISECONDS: Final = 2000
 class EventStream:
     """Endpoint that sends the events of the bus; no client delays another one or the manager."""
 
-    def __init__(self, *, service: DownloadService, bus: EventBus, heartbeat: float = HEARTBEAT_SECONDS) -> None:
-        self._service = service
+    def __init__(self, *, views: DownloadViews, bus: EventBus, heartbeat: float = HEARTBEAT_SECONDS) -> None:
+        self._views = views
         self._bus = bus
         self._heartbeat = heartbeat
 
@@ -104,18 +104,18 @@ class EventStream:
     async def _load_newest_ended_seq(self, user: User) -> None:
         # The bus learns the newest end from its events; after a start it has seen none.
         if self._bus.position.ended_seq == 0:
-            newest = await self._service.history(user, HistoryFilter(limit=1))
+            newest = await self._views.history(user, HistoryFilter(limit=1))
             if newest:
                 self._bus.record_ended_seq(newest[0].result.ended_seq or 0)
 
     async def _read_missed_history(self, user: User, last_event_id: EventId | None) -> AsyncIterator[bytes]:
         if last_event_id is None:
             return
-        if 0 < await self._service.last_removal(user) >= last_event_id.ended_seq:
+        if 0 < await self._views.last_removal(user) >= last_event_id.ended_seq:
             # The removal came later than this id, or with the same newest end.
             yield _encode_frame(Reset(reason="entries of the history were removed; read the history"))
             return
-        ended = await self._service.ended_since(user, last_event_id.ended_seq, MAX_REPLAYED_DOWNLOADS + 1)
+        ended = await self._views.ended_since(user, last_event_id.ended_seq, MAX_REPLAYED_DOWNLOADS + 1)
         if len(ended) > MAX_REPLAYED_DOWNLOADS:
             yield _encode_frame(Reset())
             return
@@ -132,7 +132,7 @@ class EventStream:
     async def _read_active(self, user: User) -> AsyncIterator[bytes]:
         after = 0
         while True:
-            page = await self._service.active(user, ActiveFilter(after_seq=after, limit=SNAPSHOT_PAGE_SIZE))
+            page = await self._views.active(user, ActiveFilter(after_seq=after, limit=SNAPSHOT_PAGE_SIZE))
             if page:
                 yield b"".join(encode_event(None, DownloadChanged(snapshot=snapshot)) for snapshot in page)
             if len(page) < SNAPSHOT_PAGE_SIZE:

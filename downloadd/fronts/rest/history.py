@@ -15,6 +15,7 @@ from downloadd.records.protocol import HistoryFilter
 from downloadd.service import DownloadService
 from downloadd.states import State
 from downloadd.storage.names import parse_directory
+from downloadd.views import DownloadViews
 
 QUERY_DECODER: Final = QueryDecoder(HistoryQuery)
 """Decoder of the query of a page."""
@@ -26,13 +27,14 @@ REMOVAL_QUERY_DECODER: Final = QueryDecoder(HistoryRemovalQuery)
 class HistoryEndpoints:
     """Handlers of the history."""
 
-    def __init__(self, service: DownloadService) -> None:
+    def __init__(self, *, service: DownloadService, views: DownloadViews) -> None:
         self._service = service
+        self._views = views
 
     async def page(self, context: RequestContext) -> web.Response:
         """Return one page, newest end first, with a link to the next page if there is one."""
         query = QUERY_DECODER.decode(context.query)
-        rows = await self._service.history(
+        rows = await self._views.history(
             context.user,
             replace(
                 make_filter(query),

@@ -9,7 +9,7 @@ from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import json_response
 from downloadd.fronts.rest.schemas import HostEntry, Hosts, HostsQuery
 from downloadd.manager.queue_report import OriginStatus
-from downloadd.service import DownloadService
+from downloadd.views import DownloadViews
 
 QUERY_DECODER: Final = QueryDecoder(HostsQuery)
 """Decoder of the query."""
@@ -18,13 +18,13 @@ QUERY_DECODER: Final = QueryDecoder(HostsQuery)
 class HostsEndpoint:
     """Handler of the listing of origins."""
 
-    def __init__(self, service: DownloadService) -> None:
-        self._service = service
+    def __init__(self, views: DownloadViews) -> None:
+        self._views = views
 
     async def listing(self, context: RequestContext) -> web.Response:
         """Return the origins in use or in trouble, those in trouble first."""
         query = QUERY_DECODER.decode(context.query)
-        found = self._service.origins(context.user, query.limit)
+        found = self._views.origins(context.user, query.limit)
         return json_response(Hosts(hosts=[make_host_entry(one) for one in found.origins], total=found.total))
 
 

@@ -8,15 +8,15 @@ from downloadd.fronts.rest.responses import json_response
 from downloadd.fronts.rest.schemas import Listing, ListingQuery
 from downloadd.fronts.rest.target import make_next_link
 from downloadd.records.protocol import ActiveFilter
-from downloadd.service import DownloadService
 from downloadd.states import State
+from downloadd.views import DownloadViews
 
 
 async def list_active_page(
-    service: DownloadService, context: RequestContext, query: ListingQuery, *, directory: str | None = None
+    views: DownloadViews, context: RequestContext, query: ListingQuery, *, directory: str | None = None
 ) -> web.Response:
     """Return one page, oldest first, with a link to the next page if there is one."""
-    snapshots = await service.active(
+    snapshots = await views.active(
         context.user,
         ActiveFilter(
             directory=directory,

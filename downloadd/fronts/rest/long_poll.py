@@ -3,15 +3,15 @@
 import asyncio
 
 from downloadd.download import Download
-from downloadd.service import DownloadService
 from downloadd.users import User
+from downloadd.views import DownloadViews
 
 
 class LongPoll:
     """All held responses, so that they can be released together."""
 
-    def __init__(self, service: DownloadService) -> None:
-        self._service = service
+    def __init__(self, views: DownloadViews) -> None:
+        self._views = views
         self._waiting: set[asyncio.Timeout] = set()
         self._closed = False
 
@@ -23,11 +23,11 @@ class LongPoll:
             async with asyncio.timeout(None) as limit:
                 self._waiting.add(limit)
                 try:
-                    return await self._service.wait(user, download.id, seconds)
+                    return await self._views.wait(user, download.id, seconds)
                 finally:
                     self._waiting.discard(limit)
         except TimeoutError:
-            return (await self._service.get(user, download.id)).download
+            return (await self._views.get(user, download.id)).download
 
     def release_all(self) -> None:
         """Release every held response, and hold none from now on."""

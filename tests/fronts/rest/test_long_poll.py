@@ -6,17 +6,15 @@ import pytest
 from support.clocks import ManualClock
 from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
-from support.fake_prober import FakeProber
-from support.fake_storage import FakeStorage
 from support.sample_downloads import sample_download
 
 from downloadd.events import EventBus
 from downloadd.fronts.rest.long_poll import LongPoll
 from downloadd.policy.directories import DirectoryRules
 from downloadd.rights import Rights
-from downloadd.service import DownloadService
 from downloadd.states import State
 from downloadd.users import User
+from downloadd.views import DownloadViews
 
 USER = User(id="u", permissions=frozenset({"view-downloads"}))
 
@@ -32,13 +30,10 @@ def long_poll(manager: FakeManager) -> LongPoll:
         return []
 
     return LongPoll(
-        DownloadService(
+        DownloadViews(
             manager=manager,
             history=FakeHistory(manager),
-            prober=FakeProber(),
-            storage=FakeStorage(),
             find_directories=no_directories,
-            clock=ManualClock(),
             rights=Rights(directories=DirectoryRules(), is_enabled=True),
         )
     )

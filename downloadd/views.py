@@ -1,0 +1,93 @@
+"""The views that users have of downloads: active ones, the history, origins and directories.
+
+Every interface for users reads here, and changes by `DownloadService`.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from downloadd.download import Download, Snapshot
+from downloadd.manager.history_removal import HistoryEditor
+from downloadd.manager.protocol import DownloadManager
+from downloadd.manager.queue_report import OriginList
+from downloadd.records.protocol import ActiveFilter, HistoryFilter
+from downloadd.rights import Action, Rights
+from downloadd.users import User
+
+
+class DownloadViews:
+    """Downloads as their users see them."""
+
+    def __init__(
+        self,
+        *,
+        manager: DownloadManager,
+        history: HistoryEditor,
+        find_directories: Callable[[str, int], Awaitable[list[str]]],
+        rights: Rights,
+    ) -> None:
+        """Make the views.
+
+        Args:
+            manager: the manager of the downloads.
+            history: knows the last removal of finished downloads.
+            find_directories: returns up to so many directories below the storage root that begin with a prefix.
+            rights: the checks of what a user may do.
+        """
+        self._manager = manager
+        self._history = history
+        self._find_directories = find_directories
+        self._rights = rights
+
+    async def get(self, user: User, id: str) -> Snapshot:
+        """Return a download, active or finished.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+            NotFoundError: the id is unknown.
+        """
+        self._rights.require(user, Action.VIEW)
+        return await self._manager.get(id)
+
+    async def wait(self, user: User, id: str, seconds: float) -> Download:
+        """Return the row when the download has ended, or as it is after `seconds`; see `get` for the errors."""
+        self._rights.require(user, Action.VIEW)
+        return await self._manager.wait(id, seconds)
+
+    async def active(self, user: User, criteria: ActiveFilter) -> list[Snapshot]:
+        """Return active downloads, oldest first.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+        """
+        self._rights.require(user, Action.VIEW)
+        return await self._manager.active(criteria)
+
+    async def history(self, user: User, criteria: HistoryFilter) -> list[Download]:
+        """Return a page of finished downloads; see `active` for the errors."""
+        self._rights.require(user, Action.VIEW)
+        return await self._manager.history(criteria)
+
+    async def ended_since(self, user: User, ended_seq: int, limit: int) -> list[Download]:
+        """Return downloads that ended after the one with `ended_seq`, oldest end first; see `active` for the errors."""
+        self._rights.require(user, Action.VIEW)
+        return await self._manager.ended_since(ended_seq, limit)
+
+    def origins(self, user: User, limit: int) -> OriginList:
+        """Return up to `limit` origins in use or in trouble, the latter first; see `active` for the errors."""
+        self._rights.require(user, Action.VIEW)
+        return self._manager.origins(limit)
+
+    async def last_removal(self, user: User) -> int:
+        """Return the newest `ended_seq` just before the last removal, 0 without one; see `active` for the errors."""
+        self._rights.require(user, Action.VIEW)
+        return await self._history.last_removal()
+
+    async def directories(self, user: User, prefix: str, limit: int) -> list[str]:
+        """Return directories that begin with `prefix` and that the user may use, of `limit` that exist.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+        """
+        self._rights.require(user, Action.LIST_DIRECTORIES)
+        found = await self._find_directories(prefix, limit)
+        return [directory for directory in found if self._rights.can_use_directory(user, directory)]

@@ -1,0 +1,72 @@
+"""The views: rights of each reading call."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from support.clocks import ManualClock
+from support.fake_history import FakeHistory
+from support.fake_manager import FakeManager
+from support.sample_downloads import sample_download
+
+from downloadd.config import DirectoryConfig
+from downloadd.events import EventBus
+from downloadd.policy.directories import DirectoryRules
+from downloadd.records.protocol import ActiveFilter, HistoryFilter
+from downloadd.rights import Rights
+from downloadd.users import PermissionMissingError, User
+from downloadd.views import DownloadViews
+
+DIRECTORIES = DirectoryRules([DirectoryConfig(path="bobs", users=("bob",))])
+ANN = User(id="ann", permissions=frozenset({"download"}))
+BOB = User(id="bob", permissions=frozenset({"download"}))
+VIEWER = User(id="bob", permissions=frozenset({"view-downloads"}))
+IMPORTER = User(id="bob", permissions=frozenset({"run-import", "view-import-operations"}))
+
+Call = Callable[[DownloadViews, User, str], Awaitable[object]]
+
+
+async def _origins(views: DownloadViews, user: User, _: str) -> object:
+    return views.origins(user, 10)
+
+
+READS: dict[str, Call] = {
+    "get": lambda views, user, id: views.get(user, id),
+    "wait": lambda views, user, id: views.wait(user, id, 0),
+    "active": lambda views, user, id: views.active(user, ActiveFilter()),
+    "history": lambda views, user, id: views.history(user, HistoryFilter()),
+    "ended_since": lambda views, user, id: views.ended_since(user, 0, 10),
+    "last_removal": lambda views, user, id: views.last_removal(user),
+    "directories": lambda views, user, id: views.directories(user, "", 10),
+    "origins": _origins,
+}
+
+
+@pytest.fixture
+def manager() -> FakeManager:
+    return FakeManager(EventBus(), ManualClock())
+
+
+@pytest.fixture
+def views(manager: FakeManager) -> DownloadViews:
+    async def find(prefix: str, limit: int) -> list[str]:
+        return [name for name in ("bobs", "d") if name.startswith(prefix)][:limit]
+
+    # A daemon that may not fetch can be read.
+    rights = Rights(directories=DIRECTORIES, is_enabled=False)
+    return DownloadViews(manager=manager, history=FakeHistory(manager), find_directories=find, rights=rights)
+
+
+@pytest.mark.parametrize("call", READS.values(), ids=READS)
+async def test_reading_needs_the_permission_to_view_and_no_directory(
+    views: DownloadViews, manager: FakeManager, call: Call
+) -> None:
+    id = manager.add(sample_download(directory="bobs")).id
+    await call(views, VIEWER, id)
+    await call(views, ANN, id)
+    with pytest.raises(PermissionMissingError):
+        await call(views, IMPORTER, id)
+
+
+async def test_directories_of_others_are_not_listed(views: DownloadViews) -> None:
+    assert await views.directories(ANN, "", 10) == ["d"]
+    assert await views.directories(BOB, "", 10) == ["bobs", "d"]
