@@ -29,7 +29,7 @@ from downloadd.import_operation import (
     WorkspaceUser,
 )
 from downloadd.imports.archive import Archive
-from downloadd.imports.archive_entries import report_duplicates
+from downloadd.imports.archive_entries import report_unread
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.skipping import malformed, shorten
 from downloadd.imports.text import MAX_LINE_CHARACTERS, read_lines
@@ -59,7 +59,7 @@ def _read_workspace(archive: Archive) -> Iterator[ImportItem]:
     if not names & _LISTS:
         raise ImportRefusedError("the archive has neither users.csv nor channels.csv at its top level")
     known: set[str] = set()
-    yield from report_duplicates(archive.duplicates)
+    yield from report_unread(archive)
     yield from _read_users(archive)
     for line, row in _read_member_rows(archive, "channels.csv"):
         if row is None:

@@ -22,7 +22,7 @@ from downloadd.import_operation import (
     WorkspaceUser,
 )
 from downloadd.imports.archive import Archive
-from downloadd.imports.archive_entries import report_duplicates
+from downloadd.imports.archive_entries import report_unread
 from downloadd.imports.json_lines import read_json_lines
 from downloadd.imports.json_structs import StructDecoder
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
@@ -107,7 +107,7 @@ def read_mattermost(file: BinaryIO) -> Iterator[ImportItem]:
         if not lists:
             raise ImportRefusedError("the archive has no .jsonl file; is it a bulk export of Mattermost?")
         export = _Export(archive)
-        yield from report_duplicates(archive.duplicates)
+        yield from report_unread(archive)
         for name in lists:
             yield from export.lines(name, archive.pieces(name))
         yield from export.unreferenced(lists)

@@ -115,7 +115,9 @@ def test_a_bot_is_a_user_with_its_picture() -> None:
 
 
 def test_a_line_of_an_unknown_type_is_reported_and_one_that_names_no_file_is_not() -> None:
-    known = [{"type": kind, kind: {}} for kind in ("version", "role", "scheme", "team", "direct_channel")]
+    known: list[dict[str, Any]] = [
+        {"type": kind, kind: {}} for kind in ("version", "role", "scheme", "team", "direct_channel")
+    ]
     detail = "exports of Mattermost have no lines of the type 'playbook'"
     assert reports([*known, {"type": "playbook", "post": {}}]) == [("unknown_line", 7, detail)]
 
