@@ -117,7 +117,7 @@ class ImportService:
             records=records,
             downloads=downloads,
             archives=archives,
-            checksum_lists=ChecksumLists(records=records, destination=destination),
+            checksum_lists=ChecksumLists(records=records, destination=destination, reader_thread=self._reader_thread),
             manifests=manifests,
             clock=clock,
             directory=directory,
