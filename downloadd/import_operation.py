@@ -48,6 +48,8 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     is_archived: bool = False
     is_private: bool = False
     is_direct: bool = False
+    directory: str = ""
+    """Directory of its files, unless another channel of the import has the same; set when the channel is recorded."""
 
 
 class MessageCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -361,4 +363,6 @@ class PendingFile(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     """Error code of the failed download."""
     error_detail: str | None = None
-    """One sentence about the error of a file that failed before its download, without secrets."""
+    """One sentence about the error, without secrets."""
+    shares_directory: bool = False
+    """True if another channel of the import has a directory of the same name."""
