@@ -121,7 +121,7 @@ async def follow_run(client: Client, terminal: Terminal, skipped: Sequence[Skipp
         reason = operation.reason if isinstance(operation.reason, str) else "some files failed"
         hint = (
             f"downloadctl import-retry {operation.id} tries them again, "
-            f"downloadctl import-end {operation.id} gives them up; see downloadctl history --status failed."
+            f"downloadctl import-end {operation.id} --give-up gives them up; see downloadctl history --status failed."
         )
         raise CommandError(
             ExitStatus.FAILED, f"The import is not complete: {formatting.replace_unprintable(reason)}.", hint

@@ -423,12 +423,19 @@ async def test_a_list_is_imported_and_failures_are_reported(run: Run, origin: Or
     assert done.status == 1
     assert "1 of 2 files completed, 1 failed." in done.out
     assert "downloadctl: The import is not complete" in done.err
+    assert "--give-up gives them up" in done.err
     run_id = next(word for word in done.err.split() if len(word) == 17)
     again = await run("import-retry", run_id, "--watch")
     assert (again.status, "0 of 1 files completed, 1 failed." in again.out) == (1, True)
-    newest = json.loads((await run("import-end", run_id, "--json")).out)
-    assert newest["operation"]["_id"] == run_id
-    assert (await run("import-end", run_id)).status == 1
+    # Each file is that of the operation that tried it last.
+    run_id = next(word for word in again.err.split() if len(word) == 17)
+    for option, given_up in (([], 0), (["--give-up"], 1), (["--give-up"], 1), ([], 1)):
+        newest = json.loads((await run("import-end", run_id, "--json", *option)).out)
+        assert (newest["operation"]["_id"], newest["operation"]["count"]["given_up"]) == (run_id, given_up)
+    assert (await run("import-end", run_id)).out == "Pending Files ended.\n"
+    assert (await run("import-end", run_id, "--give-up")).out == (
+        "Pending Files ended; the files that are not completed are given up.\n"
+    )
     assert (await run("import-retry", run_id)).out == "0 files tried again.\n"
     assert len(origin.requests("/gone")) == 2
     picture = tmp_path / "picture.png"
