@@ -140,7 +140,7 @@ SKIP_REASONS: Final[Mapping[SkipReason, str]] = MappingProxyType(
         SkipReason.NO_URL: "the line or row has no URL of http or https",
         SkipReason.TOO_MANY_CELLS: "the row has more cells than the header, so that its cells cannot be assigned",
         SkipReason.TOO_MANY_MIRRORS: "the file has more URLs than can be used; the first or preferred ones are",
-        SkipReason.UNSUPPORTED_URL: "the URL is not of http or https; the file is imported from its other URLs",
+        SkipReason.UNSUPPORTED_URL: "the URL is of a kind other than http and https; the file is imported from others",
         SkipReason.UNKNOWN_OPTION: "the option is not supported; the file is imported without it",
         SkipReason.INVALID_OPTION: "the request fields of the file cannot be sent; the file is imported without them",
         SkipReason.UNKNOWN_CHECKSUM: "no hash of the file is of a known algorithm; the file is imported unverified",

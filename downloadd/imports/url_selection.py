@@ -50,7 +50,10 @@ class UrlSelection:
         """Yield a reason and a clause for the URLs that cannot be used; of a URL, it holds the scheme only."""
         if self._unsupported:
             kinds = ", ".join(self._kinds)
-            yield SkipReason.UNSUPPORTED_URL, f"{_count(self._unsupported)} not of http or https ({kinds})"
+            yield (
+                SkipReason.UNSUPPORTED_URL,
+                f"{_count(self._unsupported)} of a kind other than http and https ({kinds})",
+            )
         if self._too_long:
             yield SkipReason.TOO_LONG, f"{_count(self._too_long)} longer than {MAX_URL_BYTES} bytes"
 

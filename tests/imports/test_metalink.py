@@ -26,8 +26,8 @@ def test_a_metalink_is_read_with_its_mirrors_by_priority() -> None:
     assert (second.name, second.directory, second.checksum) == ("plain", "", None)
     assert reasons(items) == ["unsupported_url", "invalid_name", "invalid_name", "no_url"]
     assert [item.detail for item in items if isinstance(item, SkippedEntry) and item.reason.endswith("_url")] == [
-        "'dir/example.ext': 2 URLs are not of http or https (ftp, torrent); the others are used",
-        "'nowhere' has no URL that can be used: one URL is not of http or https (ftp)",
+        "'dir/example.ext': 2 URLs are of a kind other than http and https (ftp, torrent); the others are used",
+        "'nowhere' has no URL that can be used: one URL is of a kind other than http and https (ftp)",
     ]
 
 
@@ -52,7 +52,9 @@ VERSION_3 = """<metalink version="3.0" xmlns="http://www.metalinker.org/">
 def test_a_metalink_of_version_3_is_read() -> None:
     items = read("metalink", VERSION_3.encode())
     [link] = links(items)
-    assert skipped(items) == ["'d/example.ext': 2 URLs are not of http or https (ftp, bittorrent); the others are used"]
+    assert skipped(items) == [
+        "'d/example.ext': 2 URLs are of a kind other than http and https (ftp, bittorrent); the others are used"
+    ]
     assert [link.url, *link.mirrors] == ["https://b.example/1", "http://a.example/1", "http://d.example/1"]
     assert (link.directory, link.name, link.size) == ("d", "example.ext", 7)
     assert link.checksum == "sha-1=80bc95fd391772fa61c91ed68567f0980bb45fd9"
@@ -99,7 +101,10 @@ def test_the_mirrors_with_the_best_priorities_are_used() -> None:
     [
         ("", ""),
         (f"<url>http://h/{'x' * 20_000}</url>", ": one URL is longer than 16384 bytes"),
-        ("<url>magnet:?xt=1</url><url>h/1</url>", ": 2 URLs are not of http or https (magnet, no scheme)"),
+        (
+            "<url>magnet:?xt=1</url><url>h/1</url>",
+            ": 2 URLs are of a kind other than http and https (magnet, no scheme)",
+        ),
     ],
 )
 def test_a_file_without_a_usable_url_is_reported_with_the_reason(urls: str, problem: str) -> None:

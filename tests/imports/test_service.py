@@ -1,6 +1,7 @@
 """Import service: rights, cancellation, and continuation after a start."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -135,12 +136,14 @@ async def test_files_of_finished_operations_are_deleted_at_the_start(stack: Impo
         assert stack.stored() == [kept.id]
 
 
-async def imported(stack: ImportStack, service: ImportService, data: bytes = LIST, kind: str = "urls") -> str:
-    """Upload a file, select all of it, and return the id of the import."""
+async def imported(
+    stack: ImportStack, service: ImportService, data: bytes = LIST, kind: str = "urls", *, selection: Selection = ALL
+) -> str:
+    """Upload a file, select from it, and return the id of the import."""
     operation = await service.upload(kind, content(data), user=USER, name="l", content_type=None)
     await service.file_data(USER)
     await wait_for_state(stack, operation.id, ImportState.READY)
-    await service.start(ALL, user=USER)
+    await service.start(selection, user=USER)
     return operation.id
 
 
@@ -324,6 +327,36 @@ async def test_files_of_an_archive_are_saved_and_the_archive_is_deleted(stack: I
         assert (done.file_counts.completed, done.file_counts.failed) == (1, 0)
     assert [path.read_bytes() for path in stack.root.rglob("F1-a")] == [b"content"]
     assert (stack.stored(), stack.downloads.requests) == ([], [])
+
+
+PLACES = [("a", "town"), ("b", "town"), ("a", "gate")]
+POSTS = [
+    {"type": "post", "post": {"team": team, "channel": name, "attachments": [{"path": f"{team}-{name}"}]}}
+    for team, name in PLACES
+]
+TEAMS = packed(
+    {
+        "import.jsonl": "\n".join(json.dumps(line) for line in ({"type": "version", "version": 1}, *POSTS)),
+        **{f"data/{team}-{name}": b"content" for team, name in PLACES},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("channels", "directories"),
+    [(None, ["gate", "town (a town)", "town (b town)"]), (frozenset({"b/town"}), ["town (b town)"])],
+)
+async def test_channels_of_the_same_name_have_directories_of_their_own_whatever_is_selected(
+    stack: ImportStack, channels: frozenset[str] | None, directories: list[str]
+) -> None:
+    async with stack.make_service() as service:
+        await imported(stack, service, TEAMS, "mattermost", selection=Selection(users=None, channels=channels))
+        assert await service.download_pending(PENDING, user=USER) == len(directories)
+        run = await service.current(USER)
+        assert run is not None
+        await wait_for_state(stack, run.id, ImportState.DONE)
+    files = [path for path in stack.root.rglob("*") if path.is_file() and path.name != "manifest.jsonl"]
+    assert sorted(path.parent.name for path in files) == directories
 
 
 async def test_an_archive_with_pending_files_is_kept_across_a_start(stack: ImportStack) -> None:

@@ -93,7 +93,7 @@ def test_a_url_of_another_scheme_beside_others_is_reported() -> None:
     assert [(link.url, link.mirrors) for link in links(items)] == [("https://a.example/1", ("http://d.example/1",))]
     assert reasons(items) == ["unsupported_url", "too_long"]
     assert skipped(items) == [
-        "line 1: 2 URLs are not of http or https (ftp, no scheme); the others are used",
+        "line 1: 2 URLs are of a kind other than http and https (ftp, no scheme); the others are used",
         "line 1: one URL is longer than 16384 bytes; the others are used",
     ]
 

@@ -20,7 +20,7 @@ def test_other_urls_are_counted_with_their_kinds_and_not_quoted() -> None:
     assert not selection.accept("http://h/x.torrent", kind="torrent" * 100)
     [(reason, problem)] = selection.problems()
     assert reason is SkipReason.UNSUPPORTED_URL
-    assert problem.startswith("5 URLs are not of http or https (ftp, no scheme, torrenttorrent")
+    assert problem.startswith("5 URLs are of a kind other than http and https (ftp, no scheme, torrenttorrent")
     assert "s3cret" not in problem
     assert len(problem) < 200
 
@@ -42,4 +42,4 @@ def test_the_kinds_that_are_named_are_limited() -> None:
     for number in range(1000):
         selection.accept(f"s{number}://h/")
     [(_, problem)] = selection.problems()
-    assert problem == "1000 URLs are not of http or https (s0, s1, s2, s3, s4, s5, s6, s7)"
+    assert problem == "1000 URLs are of a kind other than http and https (s0, s1, s2, s3, s4, s5, s6, s7)"
