@@ -42,8 +42,6 @@ _MAX_MENTIONS: Final = 1_000_000
 _MAX_AVATARS: Final = 500_000
 """Users with avatars; each takes up to 200 bytes of memory."""
 _MESSAGES: Final = re.compile(r"messages-\d+\.json")
-_REALM_FILES: Final = frozenset({"realm.json", "attachment.json", "migration_status.json", "export_settings.json"})
-_WITHOUT_FILES: Final = frozenset({"analytics.json"})
 _RECORDS: Final = "records.json"
 _UPLOADS: Final = "uploads/"
 _AVATARS: Final = "avatars/"
@@ -51,6 +49,13 @@ _ORIGINAL: Final = ".original"
 """Suffix of an avatar in the size and format in which the user uploaded it."""
 _EMOJI: Final = "emoji/"
 _FILE_DIRECTORIES: Final = (_UPLOADS, _AVATARS, _EMOJI, "realm_icons/")
+_READ_FILES: Final = frozenset(
+    {
+        *("realm.json", "attachment.json", *(f"{folder}{_RECORDS}" for folder in _FILE_DIRECTORIES)),
+        # These name no file.
+        *("migration_status.json", "export_settings.json", "analytics.json"),
+    }
+)
 
 
 class _User(msgspec.Struct, gc=False):
@@ -296,7 +301,8 @@ class _Export:
             member = self._member(_EMOJI, record)
             if member:
                 yield FileLink(
-                    file_id=derive_file_id(record.path),
+                    # Records of exports from S3 may have no other path.
+                    file_id=derive_file_id(record.path or record.s3_path),
                     member=member,
                     name=member.rpartition("/")[2],
                     channel_id=EMOJI_CHANNEL_ID,
@@ -308,8 +314,7 @@ class _Export:
         yield from report_unread(self._archive)
         for name in self._archive.names:
             path = name.removeprefix(self._top)
-            known = path in _REALM_FILES | _WITHOUT_FILES or path.endswith(_RECORDS) or _MESSAGES.fullmatch(path)
-            if name in self._used or known:
+            if name in self._used or path in _READ_FILES or _MESSAGES.fullmatch(path):
                 continue
             is_file = path.startswith(_FILE_DIRECTORIES)
             yield SkippedEntry(

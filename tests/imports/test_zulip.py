@@ -190,6 +190,23 @@ def test_a_link_in_the_archive_is_reported() -> None:
     ]
 
 
+def test_emoji_of_an_export_from_s3_are_all_taken() -> None:
+    names = ("a.png", "b.png")
+    records = [{"s3_path": f"2/emoji/images/{name}"} for name in names]
+    files = {f"emoji/2/emoji/images/{name}": b"e" for name in names}
+    items = read("zulip", export({**BARE, "emoji/records.json": records, **files}))
+    assert [link.name for link in links(items)] == list(names)
+    assert len({link.file_id for link in links(items)}) == 2
+
+
+def test_an_upload_that_is_called_like_a_list_is_reported() -> None:
+    uploads = {f"uploads/2/ab/{name}": b"x" for name in ("records.json", "sales-records.json")}
+    items = read("zulip", export({**BARE, "uploads/records.json": [], **uploads}))
+    assert [(item.reason, item.entry) for item in items if isinstance(item, SkippedEntry)] == [
+        ("unreferenced", f"zulip-export-1/{name}") for name in uploads
+    ]
+
+
 def test_a_long_list_of_avatars_is_read() -> None:
     data = b"[%s%s" % (b" " * (17 << 20), json.dumps(MEMBERS["avatars/records.json"])[1:].encode())
     items = read("zulip", export({**MEMBERS, "avatars/records.json": data}))
