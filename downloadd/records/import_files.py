@@ -53,7 +53,7 @@ _APPLY_RETRIED: Final = f"{_SAVE_OUTCOME} AND import_files.status IN ('failed', 
 _THESE: Final = "AND d.seq IN (SELECT value FROM json_each(?))"
 _SETTLE: Final = f"{_APPLY_OUTCOMES} {_THESE}"
 _SETTLE_RETRIED: Final = f"{_APPLY_RETRIED} {_THESE} RETURNING run, status"
-# The numbers of a run under way are 0 until it is done, and are counted then.
+# A run under way counts its files again when it is done.
 _COUNT_RETRIED: Final = (
     "UPDATE operations SET completed = completed + ?1, failed = failed - ?1 WHERE id = ?2 AND failed >= ?1"
 )
