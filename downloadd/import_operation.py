@@ -48,6 +48,8 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     is_archived: bool = False
     is_private: bool = False
     is_direct: bool = False
+    directory: str = ""
+    """Directory of its files, unless another channel of the import has the same; set when the channel is recorded."""
 
 
 class MessageCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,13 +103,16 @@ class SkipReason(StrEnum):
     UNREFERENCED = "unreferenced"
     UNKNOWN_ENTRY = "unknown_entry"
     DUPLICATE_ENTRY = "duplicate_entry"
+    UNKNOWN_LINE = "unknown_line"
     UNKNOWN_CHANNEL = "unknown_channel"
+    UNKNOWN_USER = "unknown_user"
     DAMAGED_ENTRY = "damaged_entry"
     MALFORMED = "malformed"
     TOO_LONG = "too_long"
     NO_URL = "no_url"
     TOO_MANY_CELLS = "too_many_cells"
     TOO_MANY_MIRRORS = "too_many_mirrors"
+    UNSUPPORTED_URL = "unsupported_url"
     UNKNOWN_OPTION = "unknown_option"
     INVALID_OPTION = "invalid_option"
     UNKNOWN_CHECKSUM = "unknown_checksum"
@@ -125,14 +130,17 @@ SKIP_REASONS: Final[Mapping[SkipReason, str]] = MappingProxyType(
         SkipReason.NOT_IN_ARCHIVE: "the archive does not contain the file that a message names",
         SkipReason.UNREFERENCED: "no message or list names this file of the archive",
         SkipReason.UNKNOWN_ENTRY: "the entry of the archive is not part of the format",
-        SkipReason.DUPLICATE_ENTRY: "the archive has a later entry of the same name, which is used",
+        SkipReason.DUPLICATE_ENTRY: "the archive has a later entry of the same name or purpose, which is used",
+        SkipReason.UNKNOWN_LINE: "the line is of a type that is not part of the format",
         SkipReason.UNKNOWN_CHANNEL: "the messages belong to no channel of the lists",
+        SkipReason.UNKNOWN_USER: "the avatar belongs to no user of the lists",
         SkipReason.DAMAGED_ENTRY: "the entry of the archive is damaged, truncated or not of its format",
         SkipReason.MALFORMED: "the element or line cannot be read",
         SkipReason.TOO_LONG: "the element or line is longer than the limit",
         SkipReason.NO_URL: "the line or row has no URL of http or https",
         SkipReason.TOO_MANY_CELLS: "the row has more cells than the header, so that its cells cannot be assigned",
         SkipReason.TOO_MANY_MIRRORS: "the file has more URLs than can be used; the first or preferred ones are",
+        SkipReason.UNSUPPORTED_URL: "the URL is of a kind other than http and https; the file is imported from others",
         SkipReason.UNKNOWN_OPTION: "the option is not supported; the file is imported without it",
         SkipReason.INVALID_OPTION: "the request fields of the file cannot be sent; the file is imported without them",
         SkipReason.UNKNOWN_CHECKSUM: "no hash of the file is of a known algorithm; the file is imported unverified",
@@ -355,4 +363,6 @@ class PendingFile(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     """Error code of the failed download."""
     error_detail: str | None = None
-    """One sentence about the error of a file that failed before its download, without secrets."""
+    """One sentence about the error, without secrets."""
+    shares_directory: bool = False
+    """True if another channel of the import has a directory of the same name."""

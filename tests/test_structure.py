@@ -95,7 +95,7 @@ PURE: Final = (
         "imports.json_lines",
         "imports.validation",
     ),
-    *("imports.checksum_format", "imports.slack_members"),
+    *("imports.checksum_format", "imports.slack_members", "imports.url_selection"),
     *("policy.url", "policy.domains", "policy.addresses", "policy.redirects", "policy.policy", "policy.redaction"),
     "policy.ports",
     "policy.proxies",

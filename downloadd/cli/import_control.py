@@ -35,15 +35,19 @@ async def import_retry(client: Client, terminal: Terminal, *, operation: str, wa
 
 @click.command("import-end")
 @click.argument("operation", metavar="ID")
+@click.option("--give-up", is_flag=True, help="Give up the files that are not completed: they are never tried again.")
 @daemon_command
-async def import_end(client: Client, terminal: Terminal, *, operation: str) -> None:
-    """End an import with its downloads; give up the files of a finished one that are not completed.
+async def import_end(client: Client, terminal: Terminal, *, operation: str, give_up: bool) -> None:
+    """End an import with its downloads; one that is finished stays as it is.
 
     \b
-    Example:
+    Examples:
       downloadctl import-end MJxTRZsYdho8Ww2qq
+      downloadctl import-end MJxTRZsYdho8Ww2qq --give-up
     """
-    ended = await client.imports.cancel(operation)
+    ended = await client.imports.cancel(operation, give_up=give_up)
     terminal.write_result(
-        CurrentOperation(operation=ended, success=True), f"{formatting.replace_unprintable(ended.type)} ended."
+        CurrentOperation(operation=ended, success=True),
+        f"{formatting.replace_unprintable(ended.type)} ended"
+        f"{'; the files that are not completed are given up' if give_up else ''}.",
     )

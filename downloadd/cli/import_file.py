@@ -81,31 +81,40 @@ async def import_(
     await client.imports.start(users={"all": True}, channels=select_channels(data, channels))
     terminal.write_text(_format_contents(data))
     started = require_current(await client.imports.current())
-    skipped = await _fetch_skipped(client, started) if terminal.as_json else None
-    if skipped is None:
+    left_out = started.count.skipped
+    if not terminal.as_json:
         await _report_left_out(client, started)
     fetches = [client.imports.download_files, *([client.imports.download_avatars] if avatars else [])]
     if watch:
         for fetch in fetches:
             # One after the other: the progress is that of the newest operation.
             await fetch(operation=started.id)
-            await follow_run(client, terminal, skipped)
+            left_out = await follow_run(client, terminal, reported=left_out)
     else:
         count = sum([await fetch(operation=started.id) for fetch in fetches])
         terminal.write_result(
-            _add_skipped(CountResponse(success=True, count=count), skipped),
+            _add_skipped(
+                CountResponse(success=True, count=count),
+                await _fetch_skipped(client, started) if terminal.as_json else None,
+            ),
             f"{formatting.format_count(count, 'file')} to download.",
         )
-    if started.count.skipped:
+    if left_out:
         raise CommandError(
             ExitStatus.INCOMPLETE,
-            f"{formatting.format_count(started.count.skipped, 'part')} of {file.name} left out.",
+            f"{formatting.format_count(left_out, 'part')} of {file.name} left out.",
             "The manifest of the import lists all of them.",
         )
 
 
-async def follow_run(client: Client, terminal: Terminal, skipped: Sequence[SkippedItem] | None = None) -> None:
-    """Wait for the end of the newest run, and write its result; in JSON with the skipped entries, if they are given.
+async def follow_run(client: Client, terminal: Terminal, *, reported: int | None = None) -> int:
+    """Wait for the end of the newest run, and write its result; return the number of parts that are left out.
+
+    Args:
+        client: the daemon.
+        terminal: where the result is written.
+        reported: number of such parts that the user knows; None to list none. The run may have found more, in lists of
+            checksums.
 
     Raises:
         CommandError: It was cancelled or failed, or a file failed.
@@ -113,19 +122,23 @@ async def follow_run(client: Client, terminal: Terminal, skipped: Sequence[Skipp
     operation, progress = await _wait_until_finished(client, terminal)
     counts = progress.count
     left_out = f", {counts.skipped} left out" if counts.skipped else ""
+    lists_skipped = terminal.as_json and reported is not None
     terminal.write_result(
-        _add_skipped(progress, skipped),
+        _add_skipped(progress, await _fetch_skipped(client, operation) if lists_skipped else None),
         f"{counts.completed} of {counts.total} files completed, {counts.error} failed{left_out}.",
     )
+    if reported is not None and not terminal.as_json:
+        await _report_left_out(client, operation, reported)
     if operation.status is not ImportStatus.DONE or counts.error:
         reason = operation.reason if isinstance(operation.reason, str) else "some files failed"
         hint = (
             f"downloadctl import-retry {operation.id} tries them again, "
-            f"downloadctl import-end {operation.id} gives them up; see downloadctl history --status failed."
+            f"downloadctl import-end {operation.id} --give-up gives them up; see downloadctl history --status failed."
         )
         raise CommandError(
             ExitStatus.FAILED, f"The import is not complete: {formatting.replace_unprintable(reason)}.", hint
         )
+    return counts.skipped
 
 
 def require_current(operation: OperationEntry | None) -> OperationEntry:
@@ -231,11 +244,16 @@ async def _fetch_skipped(client: Client, operation: OperationEntry) -> list[Skip
             return items
 
 
-async def _report_left_out(client: Client, operation: OperationEntry) -> None:
-    if not operation.count.skipped:
+async def _report_left_out(client: Client, operation: OperationEntry, reported: int = 0) -> None:
+    """Write a line for each of the first parts that are left out, without those that were reported already."""
+    count = operation.count.skipped - reported
+    if count <= 0:
         return
-    page = await client.imports.skipped(operation.id, limit=MAX_REPORTED)
-    for item in page.skipped:
+    if reported:
+        items = (await _fetch_skipped(client, operation))[reported:][:MAX_REPORTED]
+    else:
+        items = (await client.imports.skipped(operation.id, limit=MAX_REPORTED)).skipped
+    for item in items:
         click.echo(f"left out: {format_left_out(item)}", err=True)
-    if operation.count.skipped > len(page.skipped):
-        click.echo(f"left out: {operation.count.skipped - len(page.skipped)} more", err=True)
+    if count > len(items):
+        click.echo(f"left out: {count - len(items)} more", err=True)

@@ -146,14 +146,18 @@ class Imports:
         """
         return await self._connection.call(list[OperationEntry], "GET", "api/v1/getLatestImportOperations")
 
-    async def cancel(self, id: str) -> OperationEntry:
-        """Cancel an operation and its downloads; of a finished one, give up the files that are not completed.
+    async def cancel(self, id: str, *, give_up: bool = False) -> OperationEntry:
+        """Cancel an operation and its downloads; a finished one stays as it is.
+
+        Args:
+            id: the operation.
+            give_up: give up the files that are not completed, so that they are never tried again.
 
         Raises:
-            ApiError, ConnectionLostError: Its status does not allow it, or there was no answer.
+            ApiError, ConnectionLostError: Its files are being downloaded by another one, or there was no answer.
         """
-        path = f"api/v1/imports/{quote(id, safe='')}"
-        return require_operation(await self._connection.call(CurrentOperation, "DELETE", path))
+        path, query = f"api/v1/imports/{quote(id, safe='')}", {"give_up": "true" if give_up else None}
+        return require_operation(await self._connection.call(CurrentOperation, "DELETE", path, query=query))
 
 
 def require_operation(answer: CurrentOperation) -> OperationEntry:

@@ -211,7 +211,7 @@ class ChecksumMismatchError(DownloadError, code="CHECKSUM_MISMATCH"):
 
 
 class UnexpectedContentError(DownloadError, code="UNEXPECTED_CONTENT"):
-    """Content that is not the described file; `problem` says what was received."""
+    """Content that is not the described file; `problem` says what was received, `hint` what to do about it."""
 
     status = 502
     title = "Unexpected content"
@@ -220,5 +220,5 @@ class UnexpectedContentError(DownloadError, code="UNEXPECTED_CONTENT"):
     advice = "Open the URL in a browser: often the origin sends a login or error page."
     occasions = frozenset({Occasion.END})
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(f"{problem}; the link's token may be missing or expired")
+    def __init__(self, problem: str, *, hint: str = "the link's token may be missing or expired") -> None:
+        super().__init__(f"{problem}; {hint}")

@@ -4,6 +4,7 @@ The format: PKWARE's APPNOTE, https://pkware.cachefly.net/webdocs/casestudies/AP
 """
 
 import lzma
+import stat
 import struct
 import unicodedata
 import zipfile
@@ -28,6 +29,8 @@ _ARCHIVE_ERRORS: Final = (
 _CHUNK_BYTES: Final = 256 * 1024
 _DIRECTORY_ENTRY_SIGNATURE: Final = b"PK\x01\x02"
 """First bytes of each entry of the central directory (APPNOTE, 4.3.12)."""
+_MODE_SHIFT: Final = 16
+"""Bits of the external attributes below the mode of the file, which programs on Unix write."""
 _ENCRYPTED_FLAG: Final = 0x1
 _UTF_8_FLAG: Final = 0x800
 """Bit 11 of the flags: the name is UTF-8 (APPNOTE, 4.4.4)."""
@@ -56,7 +59,10 @@ class Archive(ArchiveEntries[zipfile.ZipInfo]):
         self._unpacked = 0
         for info in self._zip.infolist():
             name = _decode_name(info)
-            if not name.endswith("/"):
+            kind = stat.S_IFMT(info.external_attr >> _MODE_SHIFT)
+            if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
+                self._add_special(name)
+            elif not name.endswith("/"):
                 self._add(name, info)
 
     def close(self) -> None:

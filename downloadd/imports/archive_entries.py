@@ -1,10 +1,10 @@
 """Files of an untrusted archive by their names, whatever its format: names, limits and duplicates."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from types import TracebackType
-from typing import Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from downloadd.import_operation import ImportErrorCode, SkippedEntry, SkipReason
 from downloadd.imports.refusal import ImportRefusedError
@@ -27,10 +27,12 @@ class ArchiveEntries(ABC, Generic[EntryT]):
 
     Attributes:
         duplicates: names of files that a later entry of the same name replaces.
+        specials: names of entries that are neither files nor directories.
     """
 
     def __init__(self) -> None:
         self.duplicates: list[str] = []
+        self.specials: list[str] = []
         self._entries: dict[str, EntryT] = {}
 
     def __enter__(self) -> Self:
@@ -99,6 +101,11 @@ class ArchiveEntries(ABC, Generic[EntryT]):
             self.duplicates.append(name)
         self._entries[name] = entry
 
+    def _add_special(self, name: str) -> None:
+        """Add an entry that is a link, a device or the like."""
+        if not _is_packer_metadata(name):
+            self.specials.append(name)
+
 
 def check_name(name: str) -> None:
     """Check the name of an entry of an archive.
@@ -112,12 +119,18 @@ def check_name(name: str) -> None:
         raise ImportRefusedError(f"the archive has a name that leads outside of it: {format_name(name)}")
 
 
-def report_duplicates(names: Iterable[str]) -> Iterator[SkippedEntry]:
-    """Yield a report of each entry that a later one of the same name replaces."""
-    for name in names:
+def report_unread(archive: ArchiveEntries[Any]) -> Iterator[SkippedEntry]:
+    """Yield a report of each entry that a later one of the same name replaces, and of each that is not a file."""
+    for name in archive.duplicates:
         yield SkippedEntry(
             reason=SkipReason.DUPLICATE_ENTRY,
             detail="a later entry has the same name",
+            entry=shorten(name),
+        )
+    for name in archive.specials:
+        yield SkippedEntry(
+            reason=SkipReason.UNKNOWN_ENTRY,
+            detail="the entry is a link or a device, and not a file",
             entry=shorten(name),
         )
 

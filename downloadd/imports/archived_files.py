@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from msgspec.structs import replace
@@ -36,6 +36,8 @@ from downloadd.storage.names import SafeName, parse_filename
 from downloadd.verify import DEFAULT_ALGORITHM, format_checksum
 
 log = structlog.get_logger()
+
+_ARCHIVE_HINT: Final = "make the export again, and import it"
 
 
 class ArchivedFiles:
@@ -77,10 +79,10 @@ class ArchivedFiles:
                         await on_saved()
             except (ImportRefusedError, OSError) as error:
                 log.warning("import_archive_unreadable", operation=id, error=str(error))
+                reason = error.strerror if isinstance(error, OSError) else error
+                detail = f"the archive of the import cannot be read: {reason}; {_ARCHIVE_HINT}"
                 for file in left:
-                    await self._records.settle(
-                        replace(file, status=FileStatus.FAILED, error=ErrorCode.UNEXPECTED_CONTENT)
-                    )
+                    await self._records.settle(_failed(file, ErrorCode.UNEXPECTED_CONTENT, detail))
 
     async def remove_unneeded(self, imports: Iterable[str]) -> None:
         """Delete the archives from which no file must be taken any more; on failure they stay for the next time."""
@@ -99,7 +101,7 @@ class ArchivedFiles:
             raise
         except DownloadError as error:
             log.warning("archived_file_failed", operation=file.import_id, error=error.code, detail=error.detail)
-            return replace(file, status=FileStatus.FAILED, error=error.code)
+            return _failed(file, error.code, error.detail)
 
     async def _publish(self, archive: ArchiveEntries[Any], file: PendingFile, kind: PendingKind) -> PendingFile:
         folder, given = resolve_destination(file, kind)
@@ -111,7 +113,12 @@ class ArchivedFiles:
         try:
             checksum = await self._copy(archive, file, part)
             saved = replace(
-                file, status=FileStatus.COMPLETED, saved_size=part.size, saved_checksum=checksum, error=None
+                file,
+                status=FileStatus.COMPLETED,
+                saved_size=part.size,
+                saved_checksum=checksum,
+                error=None,
+                error_detail=None,
             )
             if file.path is not None and await self._is_saved(file.path, checksum):
                 return saved
@@ -131,7 +138,8 @@ class ArchivedFiles:
             while piece := await asyncio.to_thread(next, pieces, b""):
                 await part.write([piece], part.size)
         except (ImportRefusedError, KeyError) as error:
-            raise UnexpectedContentError(f"the file in the archive cannot be read: {error}") from error
+            problem = f"the file in the archive cannot be read: {error}"
+            raise UnexpectedContentError(problem, hint=_ARCHIVE_HINT) from error
         await part.sync()
         return format_checksum(DEFAULT_ALGORITHM, await part.digest(DEFAULT_ALGORITHM))
 
@@ -176,6 +184,10 @@ async def _opened(path: Path) -> AsyncIterator[ArchiveEntries[Any]]:
             archive.close()
     finally:
         file.close()
+
+
+def _failed(file: PendingFile, error: ErrorCode, detail: str) -> PendingFile:
+    return replace(file, status=FileStatus.FAILED, error=error, error_detail=detail)
 
 
 def _last_modified(file: PendingFile) -> int | None:

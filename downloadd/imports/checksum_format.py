@@ -2,6 +2,7 @@
 
 A line is that of GNU coreutils (`<hex>  <name>`, with `*` before the name of a binary file), that of BSD
 (`SHA256 (<name>) = <hex>`) or of OpenSSL (`SHA2-256(<name>)= <hex>`), or the hex digits alone in a list of one file.
+Empty lines, comments (`#`) and the signature of OpenPGP (RFC 9580, section 7) hold no checksum.
 Pure: no I/O and no clock.
 """
 
@@ -9,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from downloadd.errors import InvalidUrlError
 from downloadd.policy.url import parse_url
@@ -23,6 +26,11 @@ _SUFFIX: Final = re.compile(rf"(?P<file>.+)\.(?P<suffix>{_WORDS})", re.IGNORECAS
 _GNU_LINE: Final = re.compile(r"(?P<escaped>\\?)(?P<digest>[0-9A-Fa-f]{32,128})[ \t]+\*?(?P<name>\S.*)")
 _BSD_LINE: Final = re.compile(r"(?P<algorithm>[A-Za-z0-9-]{3,9}) ?\((?P<name>.+)\) ?= ?(?P<digest>[0-9A-Fa-f]{32,128})")
 _BARE_LINE: Final = re.compile(r"(?P<digest>[0-9A-Fa-f]{32,128})")
+_ARMOR: Final = {
+    "-----BEGIN PGP SIGNED MESSAGE-----": "",
+    "-----BEGIN PGP SIGNATURE-----": "-----END PGP SIGNATURE-----",
+}
+"""First and last lines of what a signature adds to a text."""
 _SEPARATOR: Final = re.compile(r"[/\\]")
 _BY_DIGITS: Final = {32: "md5", 40: "sha-1", 64: "sha-256", 96: "sha-384", 128: "sha-512"}
 
@@ -32,22 +40,38 @@ def is_checksum_list(name: str) -> bool:
     return _LIST_NAME.fullmatch(name) is not None or _SUFFIX.fullmatch(name) is not None
 
 
-def parse_checksum_list(name: str, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield the path and the checksum of each file in the list of this name; other lines are left out.
+class ChecksumList(msgspec.Struct, frozen=True, kw_only=True):
+    """Content of a list of checksums."""
+
+    entries: list[tuple[str, str]]
+    """Path and checksum of each file."""
+    unread: int
+    """Number of lines that hold no checksum and name, though a list has no other lines."""
+    first_unread: int
+    """Number of the first of them, from 1; 0 if there are none."""
+
+
+def parse_checksum_list(name: str, lines: Iterable[str]) -> ChecksumList:
+    """Return the content of the list of this name.
 
     `a.iso.sha256` may name its one file with the directories of the machine that made the list: `dist/a.iso`.
     """
     named = _SUFFIX.fullmatch(name)
-    count = 0
-    path = checksum = ""
-    for line in lines:
-        found = _parse_line(line.strip(), None if named is None else named["file"])
+    file = None if named is None else named["file"]
+    entries: list[tuple[str, str]] = []
+    unread = first_unread = 0
+    for number, line in _number_content(lines):
+        found = _parse_line(line, file)
         if found is not None:
-            yield found
-            path, checksum = found
-            count += 1
-    if named is not None and count == 1 and path != named["file"] == _SEPARATOR.split(path)[-1]:
-        yield named["file"], checksum
+            entries.append(found)
+        else:
+            unread += 1
+            first_unread = first_unread or number
+    if len(entries) == 1:
+        path, checksum = entries[0]
+        if path != file == _SEPARATOR.split(path)[-1]:
+            entries.append((file, checksum))
+    return ChecksumList(entries=entries, unread=unread, first_unread=first_unread)
 
 
 def file_name_of(url: str) -> str:
@@ -67,6 +91,19 @@ def place_of(url: str) -> tuple[str, str]:
         return "", ""
     folder, _, name = path.rpartition("/")
     return f"{origin}{folder}/", name
+
+
+def _number_content(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield the lines that should hold a checksum, stripped, with their numbers."""
+    end: str | None = None
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if end is not None:
+            end = None if text == end else end
+        elif text in _ARMOR:
+            end = _ARMOR[text]
+        elif text and not text.startswith("#"):
+            yield number, text
 
 
 def _parse_line(line: str, named: str | None) -> tuple[str, str] | None:

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from downloadd.errors import DownloadError, ErrorCode, StoreUnavailableError
 from downloadd.import_operation import FileLink, FileStatus, ImportOperation, PendingFile, SkippedEntry, SkipReason
-from downloadd.imports.checksum_format import MAX_LIST_BYTES, parse_checksum_list, place_of
+from downloadd.imports.checksum_format import MAX_LIST_BYTES, ChecksumList, parse_checksum_list, place_of
+from downloadd.imports.reader_thread import ReaderThread
 from downloadd.imports.skipping import shorten
 from downloadd.imports.text import read_lines
 from downloadd.policy.redaction import redact_url
@@ -70,15 +71,15 @@ class _Checksums:
         self._lists: dict[str, _List] = {}
         self._unusable: dict[str, tuple[str, str]] = {}
 
-    def add(self, list_url: str, content: bytes) -> bool:
-        """Add the checksums of a list; return False if it has none."""
+    def add(self, list_url: str, content: bytes) -> ChecksumList:
+        """Add the checksums of a list, and return its content."""
         folder, list_name = place_of(list_url)
-        entries = list(parse_checksum_list(list_name, read_lines(BytesIO(content))))
-        for path, checksum in entries:
+        parsed = parse_checksum_list(list_name, read_lines(BytesIO(content)))
+        for path, checksum in parsed.entries:
             _keep_strongest(self._by_place, f"{folder}{path}", checksum)
-        if entries:
-            self._lists.setdefault(list_url, _List(folder)).add(entries)
-        return bool(entries)
+        if parsed.entries:
+            self._lists.setdefault(list_url, _List(folder)).add(parsed.entries)
+        return parsed
 
     def add_unusable(self, list_url: str, error: str, problem: str) -> None:
         """Add a list without checksums; `error` is that of the files that it was given for."""
@@ -91,7 +92,11 @@ class _Checksums:
             error, problem = self._unusable.get(list_url, (error, "it was not downloaded"))
         return error, f"the list of checksums {shorten(redact_url(list_url))} does not verify the file: {problem}"
 
-    def find(self, link: FileLink) -> str | None:
+    def find_all(self, links: Sequence[FileLink]) -> list[str | None]:
+        """Return the checksum of each file; None if no list has it."""
+        return [self._find(link) for link in links]
+
+    def _find(self, link: FileLink) -> str | None:
         if link.checksum_list:
             given = self._lists.get(link.checksum_list)
             return None if given is None else given.find(link)
@@ -106,72 +111,83 @@ def _keep_strongest(checksums: dict[str, str], path: str, checksum: str) -> None
 class ChecksumLists:
     """Lists of checksums that runs have downloaded."""
 
-    def __init__(self, *, records: ImportRecords, destination: Destination) -> None:
+    def __init__(self, *, records: ImportRecords, destination: Destination, reader_thread: ReaderThread) -> None:
         """Take the components."""
         self._records = records.files
         self._contents = records.contents
         self._destination = destination
+        self._reader_thread = reader_thread
 
     async def apply(self, run: ImportOperation) -> bool:
         """Add the checksums of the downloaded lists to the files of a run that have none and are not started.
 
         The lists are those of the imports that the run downloads files of, whichever run downloaded them.
         A file whose list was given by its URL fails if the list does not contain it, and with the error of the list if
-        that failed: it could not be verified. A list that cannot be used is recorded as a skipped entry of its import.
-        Safe to repeat.
+        that failed: it could not be verified. A list that cannot be used, and lines of one that cannot be read, are
+        recorded as a skipped entry of its import. Safe to repeat.
 
-        Returns True if there are such lists.
+        Returns True if there are skipped entries.
 
         Raises:
             StoreUnavailableError: the records are unavailable.
         """
-        checksums = _Checksums()
-        unusable: dict[str, list[SkippedEntry]] = {}
+        checksums, has_skipped = _Checksums(), False
         for source in run.sources:
-            async for file in _all_pages(partial(self._records.lists, source)):
-                if file.status not in _DOWNLOADED:
-                    error = file.error or ErrorCode.CHECKSUM_MISMATCH
-                    checksums.add_unusable(file.link.url, error, "it was not downloaded")
-                elif problem := await self._add(checksums, file):
-                    checksums.add_unusable(file.link.url, ErrorCode.CHECKSUM_MISMATCH, problem)
-                    unusable.setdefault(source, []).append(_report(file.link, problem))
-        for source, entries in unusable.items():
-            await self._record(source, entries)
+            reports: list[SkippedEntry] = []
+            async for page in _pages(partial(self._records.lists, source)):
+                for file in page:
+                    reports += await self._read(checksums, file)
+            if reports:
+                has_skipped = True
+                await self._record(source, reports)
+        async for page in _pages(partial(self._records.of_run, run.id)):
+            await self._apply_to(checksums, [file for file in page if _needs_checksum(file)])
+        return has_skipped
+
+    async def _apply_to(self, checksums: _Checksums, files: Sequence[PendingFile]) -> None:
+        found = await self._reader_thread.run(checksums.find_all, [file.link for file in files])
         changed: list[PendingFile] = []
-        async for file in _all_pages(partial(self._records.of_run, run.id)):
-            if file.status != FileStatus.RESERVED or file.link.checksum is not None or file.link.is_checksum_list:
-                continue
-            found = checksums.find(file.link)
-            if found is not None:
-                changed.append(replace(file, link=replace(file.link, checksum=found)))
+        for file, checksum in zip(files, found, strict=True):
+            if checksum is not None:
+                changed.append(replace(file, link=replace(file.link, checksum=checksum)))
             elif file.link.checksum_list:
                 error, detail = checksums.failure(file.link.checksum_list)
                 failed = replace(file, status=FileStatus.FAILED, error=error, error_detail=detail)
                 await once_available(partial(self._records.settle, failed))
-            if len(changed) >= MAX_CHUNK_ROWS:
-                await self._records.set_links(changed)
-                changed = []
         if changed:
             await self._records.set_links(changed)
-        return bool(unusable)
 
-    async def _add(self, checksums: _Checksums, file: PendingFile) -> str:
-        """Add the checksums of a downloaded list; return the reason if it cannot be used, else ""."""
+    async def _read(self, checksums: _Checksums, file: PendingFile) -> list[SkippedEntry]:
+        """Add the checksums of a list, and return the reports about it."""
+        if file.status not in _DOWNLOADED:
+            checksums.add_unusable(file.link.url, file.error or ErrorCode.CHECKSUM_MISMATCH, "it was not downloaded")
+            return []
+        content, problem = await self._read_content(file)
+        if not problem:
+            parsed = await self._reader_thread.run(checksums.add, file.link.url, content)
+            if parsed.entries:
+                return [_report_lines(file.link, parsed)] if parsed.unread else []
+            problem = "it has no line with a checksum and a name"
+        checksums.add_unusable(file.link.url, ErrorCode.CHECKSUM_MISMATCH, problem)
+        return [_report(SkipReason.UNUSABLE_LIST, file.link, f"cannot be used: {problem}")]
+
+    async def _read_content(self, file: PendingFile) -> tuple[bytes, str]:
+        """Return the content of a downloaded list, and the reason if it cannot be read, else ""."""
         if file.path is None:
-            return "its path is not recorded"
+            return b"", "its path is not recorded"
         directory, _, name = file.path.rpartition("/")
         content = bytearray()
         try:
             async for piece in self._destination.read_file(directory=directory, filename=parse_filename(name)):
                 content += piece
                 if len(content) > MAX_LIST_BYTES:
-                    return f"it is longer than {MAX_LIST_BYTES >> 20} MiB"
+                    return b"", f"it is longer than {MAX_LIST_BYTES >> 20} MiB"
         except StoreUnavailableError:
             raise
         except DownloadError as error:
             log.warning("checksum_list_unreadable", path=file.path, error=error.code, detail=error.detail)
-            return f"it cannot be read ({error.code})"
-        return "" if checksums.add(file.link.url, bytes(content)) else "it has no line with a checksum and a name"
+            return b"", f"it cannot be read ({error.code})"
+        return bytes(content), ""
 
     async def _record(self, source: str, entries: Sequence[SkippedEntry]) -> None:
         """Record skipped entries of an import, except those that are recorded already."""
@@ -186,20 +202,29 @@ class ChecksumLists:
             await self._contents.add(source, missing)
 
 
-def _report(link: FileLink, problem: str) -> SkippedEntry:
-    """Return the report of a list that cannot be used."""
+def _needs_checksum(file: PendingFile) -> bool:
+    return file.status == FileStatus.RESERVED and file.link.checksum is None and not file.link.is_checksum_list
+
+
+def _report_lines(link: FileLink, parsed: ChecksumList) -> SkippedEntry:
+    lines = "one line" if parsed.unread == 1 else f"{parsed.unread} lines"
+    problem = f"has {lines} without a name and a known checksum, the first at line {parsed.first_unread}"
+    return _report(SkipReason.MALFORMED, link, problem)
+
+
+def _report(reason: SkipReason, link: FileLink, problem: str) -> SkippedEntry:
+    """Return the report of a list; `problem` is the end of a sentence about it."""
     return SkippedEntry(
-        reason=SkipReason.UNUSABLE_LIST,
-        detail=f"the list of checksums {shorten(redact_url(link.url))} cannot be used: {problem}",
+        reason=reason,
+        detail=f"the list of checksums {shorten(redact_url(link.url))} {problem}",
         line=link.line,
         channel_id=link.channel_id,
     )
 
 
-async def _all_pages(read: Callable[[int, int], Awaitable[list[PendingFile]]]) -> AsyncIterator[PendingFile]:
-    """Yield the files of all pages; `read` takes the number of the last file and a limit."""
+async def _pages(read: Callable[[int, int], Awaitable[list[PendingFile]]]) -> AsyncIterator[list[PendingFile]]:
+    """Yield all pages; `read` takes the number of the last file and a limit."""
     after = 0
     while page := await read(after, MAX_CHUNK_ROWS):
-        for file in page:
-            yield file
+        yield page
         after = page[-1].number

@@ -29,7 +29,7 @@ from downloadd.import_operation import (
     WorkspaceUser,
 )
 from downloadd.imports.archive import Archive
-from downloadd.imports.archive_entries import report_duplicates
+from downloadd.imports.archive_entries import report_unread
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.skipping import malformed, shorten
 from downloadd.imports.text import MAX_LINE_CHARACTERS, read_lines
@@ -38,9 +38,14 @@ from downloadd.imports.url_list import check_list_size, derive_file_id, no_url
 _ZIP_SIGNATURE: Final = b"PK\x03\x04"
 _DIRECT_MESSAGES_FOLDER: Final = "directmessages"
 _LISTS: Final = frozenset({"users.csv", "channels.csv"})
+_HEADINGS: Final = ("url", "directory", "filename", "checksum")
+"""Headings of the columns of a table that are used."""
 _SEPARATORS: Final = ",;\t"
 _JOINED_ROWS: Final = "text follows a quotation mark that closes a cell of several lines; is an earlier one not closed?"
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
+
+_NumberedRow = tuple[int, list[str] | SkippedEntry]
+"""Row with the number of its first line."""
 
 
 def read_csv(file: BinaryIO) -> Iterator[ImportItem]:
@@ -59,11 +64,11 @@ def _read_workspace(archive: Archive) -> Iterator[ImportItem]:
     if not names & _LISTS:
         raise ImportRefusedError("the archive has neither users.csv nor channels.csv at its top level")
     known: set[str] = set()
-    yield from report_duplicates(archive.duplicates)
+    yield from report_unread(archive)
     yield from _read_users(archive)
     for line, row in _read_member_rows(archive, "channels.csv"):
-        if row is None:
-            yield malformed("channels.csv", _JOINED_ROWS, line=line)
+        if isinstance(row, SkippedEntry):
+            yield row
         elif not row[0]:
             yield malformed("channels.csv", "a line without a name", line=line)
         else:
@@ -96,8 +101,8 @@ def _read_workspace(archive: Archive) -> Iterator[ImportItem]:
 
 def _read_users(archive: Archive) -> Iterator[ImportItem]:
     for line, row in _read_member_rows(archive, "users.csv"):
-        if row is None:
-            yield malformed("users.csv", _JOINED_ROWS, line=line)
+        if isinstance(row, SkippedEntry):
+            yield row
         elif len(row) < 2 or not row[0]:
             yield malformed("users.csv", "a line without username and email", line=line)
         else:
@@ -107,9 +112,9 @@ def _read_users(archive: Archive) -> Iterator[ImportItem]:
 def _count_messages(archive: Archive, name: str) -> Iterator[ImportItem]:
     count = 0
     try:
-        for line, row in _read_member_rows(archive, name):
-            if row is None:
-                yield malformed(name, _JOINED_ROWS, line=line)
+        for _, row in _read_member_rows(archive, name):
+            if isinstance(row, SkippedEntry):
+                yield row
             else:
                 count += 1
     except _UnclosedQuoteError as error:
@@ -119,25 +124,39 @@ def _count_messages(archive: Archive, name: str) -> Iterator[ImportItem]:
 
 def _read_table(file: BinaryIO) -> Iterator[ImportItem]:
     check_list_size(file, "table")
-    rows = _read_rows(file, "the table")
-    header: list[str] = []
-    while not any(header) and (first := next(rows, None)) is not None:
-        if first[1] is None:
-            raise ImportRefusedError(f"the header at line {first[0]} cannot be read: {_JOINED_ROWS}")
-        header = [cell.strip().lower() for cell in first[1]]
-    if "url" not in header:
-        raise ImportRefusedError("the table has no column with the heading url")
+    rows = _read_rows(file, "")
+    header = _read_header(rows)
     has_files = False
     for line, row in rows:
-        if row is None:
+        if isinstance(row, SkippedEntry):
             has_files = True
-            yield malformed("", f"line {line}: {_JOINED_ROWS}", line=line)
+            yield row
         elif any(cell.strip() for cell in row):
             item = _read_link(header, line, row)
             has_files = has_files or isinstance(item, FileLink) or item.reason is not SkipReason.NO_URL
             yield item
     if not has_files:
         raise ImportRefusedError("the table names no file: the column url is empty")
+
+
+def _read_header(rows: Iterator[_NumberedRow]) -> list[str]:
+    """Return the headings of a table: its first row that is not empty.
+
+    Raises:
+        ImportRefusedError: it cannot be read, has no heading `url`, or has one that is used twice.
+    """
+    header: list[str] = []
+    while not any(header) and (first := next(rows, None)) is not None:
+        line, row = first
+        if isinstance(row, SkippedEntry):
+            raise ImportRefusedError(f"the header at line {line} cannot be read: {_JOINED_ROWS}")
+        header = [cell.strip().lower() for cell in row]
+    if "url" not in header:
+        raise ImportRefusedError("the table has no column with the heading url")
+    for name in _HEADINGS:
+        if header.count(name) > 1:
+            raise ImportRefusedError(f"the table has several columns with the heading {name}; keep or rename one")
+    return header
 
 
 def _read_link(header: list[str], line: int, row: list[str]) -> FileLink | SkippedEntry:
@@ -161,24 +180,32 @@ def _read_link(header: list[str], line: int, row: list[str]) -> FileLink | Skipp
     )
 
 
-def _read_member_rows(archive: Archive, name: str) -> Iterator[tuple[int, list[str] | None]]:
-    """Yield the rows of an entry with their lines, without empty ones; see `_read_rows`."""
-    return ((line, row) for line, row in _read_rows(io.BytesIO(archive.read(name)), name) if row is None or row)
+def _read_member_rows(archive: Archive, name: str) -> Iterator[_NumberedRow]:
+    """Yield the rows of an entry, without empty ones; see `_read_rows`."""
+    return ((line, row) for line, row in _read_rows(io.BytesIO(archive.read(name)), name) if row)
 
 
-def _read_rows(file: BinaryIO, name: str) -> Iterator[tuple[int, list[str] | None]]:
-    """Yield the rows with the numbers of their first lines; None for a row that quotation marks joined from others.
+def _read_rows(file: BinaryIO, entry: str) -> Iterator[_NumberedRow]:
+    """Yield the rows of an entry, or of a table alone (""), with the numbers of their first lines.
+
+    A row that quotation marks joined from others is a report.
 
     Raises:
-        ImportRefusedError: the table, which the message calls `name`, cannot be read.
+        ImportRefusedError: the table cannot be read.
     """
+    name = entry or "the table"
     lines = _RowLimitedLines(file, name)
     try:
         for row in csv.reader(lines, delimiter=lines.separator):
             is_joined = len(lines.row) > 1 and not _is_strict(lines.row, lines.separator)
-            yield lines.end_row(), None if is_joined else row
+            line = lines.end_row()
+            yield line, _report_joined(entry, line) if is_joined else row
     except csv.Error as error:
         raise ImportRefusedError(f"{name} cannot be read: line {lines.next_row}: {error}") from error
+
+
+def _report_joined(entry: str, line: int) -> SkippedEntry:
+    return malformed(entry, _JOINED_ROWS if entry else f"line {line}: {_JOINED_ROWS}", line=line)
 
 
 def _is_strict(lines: list[str], separator: str) -> bool:

@@ -29,16 +29,27 @@ def format_import_directory(top: str, started_at: int, name: str) -> str:
     return f"{top}/{own}"
 
 
+def format_channel_directory(name: str, id: str) -> str:
+    """Return the directory of a channel, relative to that of its import; channels of similar names have the same."""
+    return sanitize_name((name or id)[:_MAX_NAME_PART_CHARACTERS])
+
+
 def resolve_destination(file: PendingFile, kind: PendingKind) -> tuple[str, str | None]:
-    """Return the directory of a file, relative to that of its import, and its name; None if the origin names it."""
+    """Return the directory of a file, relative to that of its import, and its name; None if the origin names it.
+
+    Where several channels of an import have the same directory, the id of its channel is added.
+    """
     link = file.link
     if kind is PendingKind.AVATAR:
         return AVATARS_DIRECTORY, _format_file_name(link.file_id, link.name)
     if link.channel_id == FILES_CHANNEL_ID:
         return link.directory, link.name or None
-    return sanitize_name((file.channel or link.channel_id)[:_MAX_NAME_PART_CHARACTERS]), _format_file_name(
-        link.file_id, link.name
-    )
+    directory = format_channel_directory(file.channel, link.channel_id)
+    if file.shares_directory:
+        # An id of Mattermost is the name of the team, a slash, and that of the channel; neither has blanks.
+        id = link.channel_id[:_MAX_NAME_PART_CHARACTERS].replace("/", " ")
+        directory = sanitize_name(f"{directory} ({id})")
+    return directory, _format_file_name(link.file_id, link.name)
 
 
 def _format_file_name(id: str, name: str) -> str:

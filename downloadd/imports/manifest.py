@@ -30,7 +30,7 @@ class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     """Error code of a failed file, or reason of a skipped entry."""
     detail: str | UnsetType = UNSET
-    """Sentence about a skipped entry, or about a file that failed before its download."""
+    """Sentence about a failed file or a skipped entry."""
     entry: str | UnsetType = UNSET
     """Name of the entry of the archive that a skipped entry is in."""
     line: int | UnsetType = UNSET

@@ -1,8 +1,8 @@
 """Bulk exports of Mattermost: https://docs.mattermost.com/administration-guide/onboard/bulk-loading-data.html.
 
-The zip contains one or more `*.jsonl` with one object a line (`team`, `channel`, `user`, `post`, `direct_post`,
-`emoji`), and the attachments in `data/`. The paths of attachments are relative to `data/`. A bare JSONL file names
-attachments that are elsewhere.
+The zip contains one or more `*.jsonl` with one object a line (`team`, `channel`, `user`, `bot`, `post`, `direct_post`,
+`emoji` and others), and the attachments in `data/`. The paths of attachments are relative to `data/`. A bare JSONL file
+names attachments that are elsewhere.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ from downloadd.import_operation import (
     WorkspaceUser,
 )
 from downloadd.imports.archive import Archive
-from downloadd.imports.archive_entries import report_duplicates
+from downloadd.imports.archive_entries import report_unread
 from downloadd.imports.json_lines import read_json_lines
 from downloadd.imports.json_structs import StructDecoder
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
@@ -42,32 +42,30 @@ class _Attachment(msgspec.Struct, gc=False):
     path: str
 
 
+# A list of raw elements: one that is malformed does not hide the others.
 class _Reply(msgspec.Struct, gc=False):
-    user: str = ""
+    user: str | None = None
     create_at: int | None = None
-    attachments: list[_Attachment] | None = None
+    attachments: list[msgspec.Raw] | None = None
 
 
-class _Post(msgspec.Struct, gc=False):
+class _Post(_Reply, gc=False):
     team: str = ""
     channel: str = ""
-    user: str = ""
-    create_at: int | None = None
-    attachments: list[_Attachment] | None = None
-    replies: list[_Reply] | None = None
+    replies: list[msgspec.Raw] | None = None
 
 
 class _Channel(msgspec.Struct, gc=False):
     name: str
     team: str = ""
-    display_name: str = ""
-    type: str = "O"
+    display_name: str | None = None
+    type: str | None = None
     deleted_at: int | None = None
 
 
 class _User(msgspec.Struct, gc=False):
     username: str
-    email: str = ""
+    email: str | None = None
     delete_at: int | None = None
     profile_image: str | None = None
 
@@ -81,14 +79,19 @@ class _Line(msgspec.Struct, gc=False):
     type: str
     channel: _Channel | None = None
     user: _User | None = None
+    bot: _User | None = None
     post: _Post | None = None
     direct_post: _Post | None = None
     emoji: _Emoji | None = None
 
 
-_TYPES: Final = frozenset({"channel", "user", "post", "direct_post", "emoji"})
+_TYPES: Final = frozenset({"channel", "user", "bot", "post", "direct_post", "emoji"})
 """Types of lines that are imported."""
+_WITHOUT_FILES: Final = frozenset({"version", "role", "scheme", "team", "direct_channel"})
+"""Types of lines that name no file."""
 _LINES: Final = StructDecoder(_Line)
+_REPLIES: Final = StructDecoder(_Reply)
+_ATTACHMENTS: Final = StructDecoder(_Attachment)
 
 
 def read_mattermost(file: BinaryIO) -> Iterator[ImportItem]:
@@ -99,11 +102,12 @@ def read_mattermost(file: BinaryIO) -> Iterator[ImportItem]:
         yield from _Export(None).lines("", iter(lambda: file.read(_CHUNK_BYTES), b""))
         return
     with Archive(file) as archive:
-        lists = [name for name in archive.names if name.endswith(".jsonl")]
+        # An attachment may have this suffix, too.
+        lists = [name for name in archive.names if name.endswith(".jsonl") and not name.startswith(_DATA)]
         if not lists:
             raise ImportRefusedError("the archive has no .jsonl file; is it a bulk export of Mattermost?")
         export = _Export(archive)
-        yield from report_duplicates(archive.duplicates)
+        yield from report_unread(archive)
         for name in lists:
             yield from export.lines(name, archive.pieces(name))
         yield from export.unreferenced(lists)
@@ -124,17 +128,18 @@ class _Export:
         Raises:
             ImportRefusedError: its first line is not that of a bulk export.
         """
-        number = 0
+        number, is_first = 0, True
         try:
-            for number, raw in enumerate(read_json_lines(pieces), start=1):
+            for number, raw in read_json_lines(pieces):
                 line = None if raw is None else _LINES.decode(raw)
-                if number == 1 and (line is None or line.type != "version"):
+                if is_first and (line is None or line.type != "version"):
                     raise ImportRefusedError("the first line is not a version; is it a bulk export of Mattermost?")
+                is_first = False
                 if line is None:
                     yield _skip(SkipReason.MALFORMED, "the line cannot be decoded, or is too long", entry, number)
                 else:
                     yield from self._line(line, entry, number)
-            if not number:
+            if is_first:
                 raise ImportRefusedError("the list is empty; is it a bulk export of Mattermost?")
         except DamagedEntryError as error:
             yield _skip(SkipReason.DAMAGED_ENTRY, f"after {number} lines: {error}", entry, number)
@@ -152,22 +157,30 @@ class _Export:
                 )
 
     def _line(self, line: _Line, entry: str, number: int) -> Iterator[ImportItem]:
-        if line.channel is not None:
-            yield from self._channel(line.channel)
-        elif line.user is not None:
-            yield self._user(line.user)
-        elif line.emoji is not None:
-            yield from self._announce(Channel(channel_id=EMOJI_CHANNEL_ID, name="Emoji"))
-            yield self._link(_Attachment(line.emoji.image), EMOJI_CHANNEL_ID, "", None, entry, number)
-        elif line.post is not None:
-            yield from self._post(line.post, entry, number)
-        elif line.direct_post is not None:
-            yield from self._announce(
-                Channel(channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True)
-            )
-            yield from self._messages(line.direct_post, DIRECT_MESSAGES_CHANNEL_ID, entry, number)
-        elif line.type in _TYPES:
-            yield _skip(SkipReason.MALFORMED, f"a line of the type {line.type} without its content", entry, number)
+        match line:
+            case _Line(type="channel", channel=_Channel() as channel):
+                yield from self._channel(channel)
+            case _Line(type="user", user=_User() as user):
+                yield from self._user(user, entry, number, is_bot=False)
+            case _Line(type="bot", bot=_User() as bot):
+                yield from self._user(bot, entry, number, is_bot=True)
+            case _Line(type="emoji", emoji=_Emoji() as emoji):
+                yield from self._announce(Channel(channel_id=EMOJI_CHANNEL_ID, name="Emoji"))
+                yield self._link(emoji.image, EMOJI_CHANNEL_ID, _Reply(), entry, number)
+            case _Line(type="post", post=_Post() as post):
+                yield from self._post(post, entry, number)
+            case _Line(type="direct_post", direct_post=_Post() as post):
+                yield from self._announce(
+                    Channel(
+                        channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True
+                    )
+                )
+                yield from self._messages(post, DIRECT_MESSAGES_CHANNEL_ID, entry, number)
+            case _Line(type=kind) if kind in _TYPES:
+                yield _skip(SkipReason.MALFORMED, f"a line of the type {kind} without its content", entry, number)
+            case _Line(type=kind) if kind not in _WITHOUT_FILES:
+                detail = f"exports of Mattermost have no lines of the type {shorten(kind)!r}"
+                yield _skip(SkipReason.UNKNOWN_LINE, detail, entry, number)
 
     def _channel(self, channel: _Channel) -> Iterator[ImportItem]:
         yield from self._announce(
@@ -179,15 +192,18 @@ class _Export:
             )
         )
 
-    def _user(self, user: _User) -> WorkspaceUser:
+    def _user(self, user: _User, entry: str, number: int, *, is_bot: bool) -> Iterator[ImportItem]:
         member = self._find_member(user.profile_image or "")
-        return WorkspaceUser(
+        yield WorkspaceUser(
             user_id=user.username,
             username=user.username,
-            email=user.email,
+            email=user.email or "",
             is_deleted=bool(user.delete_at),
+            is_bot=is_bot,
             avatar_member=member,
         )
+        if user.profile_image and not member:
+            yield _not_in_archive(user.profile_image, entry, number)
 
     def _post(self, post: _Post, entry: str, number: int) -> Iterator[ImportItem]:
         channel_id = f"{post.team}/{post.channel}"
@@ -196,35 +212,44 @@ class _Export:
         yield from self._messages(post, channel_id, entry, number)
 
     def _messages(self, post: _Post, channel_id: str, entry: str, number: int) -> Iterator[ImportItem]:
-        for message in (post, *(post.replies or ())):
-            for attachment in message.attachments or ():
-                yield self._link(attachment, channel_id, message.user, message.create_at, entry, number)
+        yield from self._attachments(post, channel_id, entry, number)
+        for raw in post.replies or ():
+            reply = _REPLIES.decode(raw)
+            if reply is None:
+                detail = "a reply to the post cannot be decoded"
+                yield _skip(SkipReason.MALFORMED, detail, entry, number, channel_id)
+            else:
+                yield from self._attachments(reply, channel_id, entry, number)
         yield MessageCount(count=1 + len(post.replies or ()))
+
+    def _attachments(self, message: _Reply, channel_id: str, entry: str, number: int) -> Iterator[ImportItem]:
+        for raw in message.attachments or ():
+            attachment = _ATTACHMENTS.decode(raw)
+            if attachment is None:
+                detail = "an attachment of the post cannot be decoded"
+                yield _skip(SkipReason.MALFORMED, detail, entry, number, channel_id)
+            else:
+                yield self._link(attachment.path, channel_id, message, entry, number)
 
     def _announce(self, channel: Channel) -> Iterator[ImportItem]:
         if channel.channel_id not in self._known:
             self._known.add(channel.channel_id)
             yield channel
 
-    def _link(
-        self, attachment: _Attachment, channel_id: str, user: str, created: int | None, entry: str, number: int
-    ) -> FileLink | SkippedEntry:
+    def _link(self, path: str, channel_id: str, message: _Reply, entry: str, number: int) -> FileLink | SkippedEntry:
         self._files += 1
         if self._files > _MAX_FILES:
             raise ImportRefusedError(f"the export names more than {_MAX_FILES} files", ImportErrorCode.FILE_TOO_LARGE)
-        id, member = derive_file_id(attachment.path), self._find_member(attachment.path)
+        id, member = derive_file_id(path), self._find_member(path)
         if not member:
-            detail = f"the archive does not contain {shorten(attachment.path)!r}"
-            return msgspec.structs.replace(
-                _skip(SkipReason.NOT_IN_ARCHIVE, detail, entry, number), file_id=id, channel_id=channel_id
-            )
+            return msgspec.structs.replace(_not_in_archive(path, entry, number), file_id=id, channel_id=channel_id)
         return FileLink(
             file_id=id,
             member=member,
             name=member.rpartition("/")[2],
             channel_id=channel_id,
-            user=user,
-            time=None if created is None else created / 1000,
+            user=message.user or "",
+            time=None if message.create_at is None else message.create_at / 1000,
         )
 
     def _find_member(self, path: str) -> str:
@@ -238,5 +263,9 @@ class _Export:
         return ""
 
 
-def _skip(reason: SkipReason, detail: str, entry: str, number: int | None) -> SkippedEntry:
-    return SkippedEntry(reason=reason, detail=detail, entry=shorten(entry), line=number)
+def _not_in_archive(path: str, entry: str, number: int) -> SkippedEntry:
+    return _skip(SkipReason.NOT_IN_ARCHIVE, f"the archive does not contain {shorten(path)!r}", entry, number)
+
+
+def _skip(reason: SkipReason, detail: str, entry: str, number: int | None, channel_id: str = "") -> SkippedEntry:
+    return SkippedEntry(reason=reason, detail=detail, entry=shorten(entry), line=number, channel_id=channel_id)

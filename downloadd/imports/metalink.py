@@ -17,8 +17,9 @@ from downloadd.errors import InvalidParameterError
 from downloadd.import_operation import FileLink, ImportErrorCode, ImportItem, SkippedEntry, SkipReason
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.skipping import malformed, shorten
-from downloadd.imports.url_list import MAX_MIRRORS, derive_file_id
-from downloadd.policy.url import has_http_scheme
+from downloadd.imports.url_list import derive_file_id
+from downloadd.imports.url_selection import MAX_MIRRORS, UrlSelection
+from downloadd.policy.url import MAX_URL_BYTES
 from downloadd.verify import STRONGEST_FIRST, find_algorithm, format_checksum, parse_checksum
 
 NAMESPACE: Final = "urn:ietf:params:xml:ns:metalink"
@@ -33,11 +34,16 @@ class _Version(msgspec.Struct, frozen=True, kw_only=True):
     size: tuple[str, ...] = ("size",)
     hash: tuple[str, ...]
     url: tuple[str, ...]
+    metaurl: tuple[str, ...] | None = None
+    """URL of a file about the file, such as a torrent; version 3 has it among the URLs, with a type."""
 
 
-_VERSION_4: Final = _Version(namespace=NAMESPACE, file=("file",), hash=("hash",), url=("url",))
+_VERSION_4: Final = _Version(namespace=NAMESPACE, file=("file",), hash=("hash",), url=("url",), metaurl=("metaurl",))
 _VERSION_3: Final = _Version(
-    namespace=NAMESPACE_3, file=("files", "file"), hash=("verification", "hash"), url=("resources", "url")
+    namespace=NAMESPACE_3,
+    file=("files", "file"),
+    hash=("verification", "hash"),
+    url=("resources", "url"),
 )
 _VERSIONS: Final = {f"{version.namespace} metalink": version for version in (_VERSION_4, _VERSION_3)}
 
@@ -45,7 +51,10 @@ _DEFAULT_PRIORITY: Final = 999_999
 """Priority of a URL without one (RFC 5854, section 4.2.16.1)."""
 _MAX_PREFERENCE: Final = 100
 _MAX_DIGITS: Final = 19
-_MAX_TEXT_CHARACTERS: Final = 16 * 1024
+_METADATA_TYPES: Final = frozenset({"bittorrent", "torrent", "magnet", "ed2k"})
+"""Types of URLs of version 3 that are not of the file itself, whatever their scheme."""
+_MAX_TEXT_CHARACTERS: Final = 2 * MAX_URL_BYTES
+"""Characters of a text that are kept: more than a URL may have, so that a longer one is recognized."""
 _CHUNK_BYTES: Final = 64 * 1024
 
 _MAX_TAG_BYTES: Final = 256 * 1024
@@ -111,6 +120,7 @@ class _MetalinkHandler:
         self._has_hashes = False
         self._urls: list[tuple[int, str]] = []
         self._url_count = 0
+        self._selection = UrlSelection()
         self._prefixes: set[str] = set()
 
     @property
@@ -150,12 +160,10 @@ class _MetalinkHandler:
         elif self._is_at("hash"):
             # Hashes of pieces have another path.
             self._add_hash(self._attributes.get("type", ""), text)
-        # A text of the maximal length is truncated.
-        elif self._is_at("url") and has_http_scheme(text) and len(self._text) < _MAX_TEXT_CHARACTERS:
-            self._url_count += 1
-            self._urls.append((self._priority(), text))
-            if len(self._urls) > _MAX_URLS:
-                self._urls = self._best_urls()
+        elif self._is_at("url"):
+            self._add_url(text)
+        elif self._is_at("metaurl"):
+            self._selection.accept(text, kind=self._attributes.get("mediatype") or "metaurl")
         self._path.pop()
         self._text = ""
 
@@ -164,8 +172,10 @@ class _MetalinkHandler:
         version = self._version
         if version is None:
             return False
-        inner: tuple[str, ...] = () if element == "file" else getattr(version, element)
-        return self._path == [f"{version.namespace} {tag}" for tag in ("metalink", *version.file, *inner)]
+        inner: tuple[str, ...] | None = () if element == "file" else getattr(version, element)
+        return inner is not None and self._path == [
+            f"{version.namespace} {tag}" for tag in ("metalink", *version.file, *inner)
+        ]
 
     def _priority(self) -> int:
         """Return the priority of a URL: the lowest is the best."""
@@ -178,7 +188,16 @@ class _MetalinkHandler:
     def _start_file(self, name: str) -> None:
         self._name, self._size, self._is_size_malformed = name, None, False
         self._checksums, self._malformed_hashes, self._has_hashes = {}, {}, False
-        self._urls, self._url_count = [], 0
+        self._urls, self._url_count, self._selection = [], 0, UrlSelection()
+
+    def _add_url(self, url: str) -> None:
+        kind = self._attributes.get("type", "").lower()
+        if not self._selection.accept(url, kind=kind if kind in _METADATA_TYPES else ""):
+            return
+        self._url_count += 1
+        self._urls.append((self._priority(), url))
+        if len(self._urls) > _MAX_URLS:
+            self._urls = self._best_urls()
 
     def _add_hash(self, name: str, digest: str) -> None:
         self._has_hashes = True
@@ -202,7 +221,9 @@ class _MetalinkHandler:
             return
         urls = [url for _, url in self._best_urls()]
         if not urls:
-            yield SkippedEntry(reason=SkipReason.NO_URL, detail=f"{shown!r} has no URL for http or https", entry=shown)
+            problems = "; ".join(problem for _, problem in self._selection.problems())
+            detail = f"{shown!r} has no URL that can be used{problems and f': {problems}'}"
+            yield SkippedEntry(reason=SkipReason.NO_URL, detail=detail, entry=shown)
             return
         algorithm = next((name for name in STRONGEST_FIRST if name in self._checksums), None)
         if algorithm is None and self._malformed_hashes:
@@ -226,6 +247,8 @@ class _MetalinkHandler:
         """Yield the reports of the size and the URLs without which the file is imported."""
         if self._is_size_malformed:
             yield malformed(self._name, f"{shown!r} has a size that is not a number of bytes; it is ignored")
+        for reason, problem in self._selection.problems():
+            yield SkippedEntry(reason=reason, detail=f"{shown!r}: {problem}; the others are used", entry=shown)
         if self._url_count > 1 + MAX_MIRRORS:
             yield SkippedEntry(
                 reason=SkipReason.TOO_MANY_MIRRORS,

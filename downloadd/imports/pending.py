@@ -114,7 +114,8 @@ class PendingDownloads:
                 await asyncio.sleep(poll_seconds(run.file_counts.total))
         await self._manifests.write_all(run)
         await self._archives.remove_unneeded(run.sources)
-        await self._operations.advance_once_available(run, ImportState.DONE)
+        # A user may have retried a failed download meanwhile.
+        await self._operations.advance_once_available(await self.with_counts(run), ImportState.DONE)
 
     async def release(self, id: str) -> None:
         """Cancel the files that a run has not started.

@@ -117,7 +117,7 @@ class ImportService:
             records=records,
             downloads=downloads,
             archives=archives,
-            checksum_lists=ChecksumLists(records=records, destination=destination),
+            checksum_lists=ChecksumLists(records=records, destination=destination, reader_thread=self._reader_thread),
             manifests=manifests,
             clock=clock,
             directory=directory,
@@ -233,29 +233,37 @@ class ImportService:
                 break
         return found
 
-    async def cancel(self, id: str, *, user: User) -> ImportOperation:
-        """End an operation and its downloads; give up the files of a finished one that are not completed.
+    async def cancel(self, id: str, *, give_up: bool = False, user: User) -> ImportOperation:
+        """End an operation and its downloads; a finished one stays as it is. Safe to repeat.
 
-        Files that were given up are never tried again. Those of an operation that ends now are tried again on request.
+        Files of an operation that is ended are tried again on request.
+
+        Args:
+            id: the operation.
+            give_up: True to give up the files of its import, or of its imports and kind, that are not completed; they
+                are never tried again.
+            user: the caller.
 
         Raises:
             NotFoundError: the user has no such operation.
-            ImportRefusedError: the operation has finished, and no file is left to give up; or some are downloaded now.
+            ImportRefusedError: another operation downloads the files at the moment.
             StoreUnavailableError: the records are unavailable; the operation continues.
         """
         self._rights.require(user, Action.IMPORT)
         operation = await self._get_own(id, user)
-        if operation.state not in FINISHED_STATES:
-            return await self._end(operation)
+        imports = {id, *operation.sources} if give_up else {id}
         for run in await self._records.operations.unfinished():
-            if run.state is ImportState.DOWNLOADING and id in run.sources:
+            if run.id != id and run.state is ImportState.DOWNLOADING and not imports.isdisjoint(run.sources):
                 raise ImportRefusedError(
                     f"files of the import are being downloaded; end the operation {run.id} first",
                     ImportErrorCode.WRONG_STATE,
                 )
-        if not await self._pending.give_up(operation):
-            raise ImportRefusedError("the import has finished already", ImportErrorCode.WRONG_STATE)
-        return await once_available(partial(self._operations.reload, operation))
+        if operation.state not in FINISHED_STATES:
+            operation = await self._end(operation)
+        if give_up:
+            await self._pending.give_up(operation)
+            operation = await once_available(partial(self._operations.reload, operation))
+        return operation
 
     async def _end(self, operation: ImportOperation) -> ImportOperation:
         id = operation.id

@@ -25,7 +25,7 @@ from downloadd.import_operation import (
     WorkspaceUser,
 )
 from downloadd.imports.archive import Archive
-from downloadd.imports.archive_entries import report_duplicates
+from downloadd.imports.archive_entries import report_unread
 from downloadd.imports.json_array import InvalidArrayError
 from downloadd.imports.json_structs import StructDecoder
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
@@ -143,7 +143,7 @@ class _Export:
         self._mentions = 0
 
     def items(self) -> Iterator[ImportItem]:
-        yield from report_duplicates(self._archive.duplicates)
+        yield from report_unread(self._archive)
         for top in self._tops:
             for name in _USER_LISTS:
                 yield from self._users(f"{top}{name}")

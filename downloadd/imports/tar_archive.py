@@ -106,8 +106,14 @@ class TarArchive(ArchiveEntries[TarEntry]):
                     )
                 name = info.name.removeprefix("./")
                 check_name(name)
+                # `tar` packs a file with several names once; the others are hard links to it.
+                linked = self._entries.get(info.linkname.removeprefix("./")) if info.islnk() else None
                 if info.isreg() and not info.issparse():
                     self._add(name, TarEntry(info.offset_data, info.size))
+                elif linked is not None:
+                    self._add(name, linked)
+                elif not info.isdir():
+                    self._add_special(name)
 
 
 class _LimitedFile:

@@ -8,7 +8,7 @@ https://www.gnu.org/software/wget/manual/html_node/Logging-and-Input-File-Option
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import BinaryIO, Final
 
@@ -18,13 +18,12 @@ from downloadd.errors import InvalidParameterError
 from downloadd.import_operation import FileLink, ImportErrorCode, ImportItem, SkippedEntry, SkipReason
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.text import MAX_LINE_CHARACTERS, read_lines
+from downloadd.imports.url_selection import MAX_MIRRORS, UrlSelection
 from downloadd.policy.redaction import redact_url
 from downloadd.request_fields import MAX_HEADERS, Credentials, RequestFields, parse_request_fields
 
 MAX_LIST_BYTES: Final = 64 << 20
 """Bytes of a list."""
-
-MAX_MIRRORS: Final = 15
 
 _FIELD_OPTIONS: Final = frozenset({"header", "referer", "user-agent", "http-user", "http-passwd"})
 """Options that become request fields."""
@@ -128,20 +127,22 @@ def _split_name(path: str) -> tuple[str, str]:
 
 
 def _finish(entry: _Entry) -> Iterator[ImportItem]:
-    urls, options = entry.urls, entry.options
+    selection, options = UrlSelection(), entry.options
+    usable = [url for url in entry.urls if selection.accept(url)]
+    for reason, problem in selection.problems() if usable else ():
+        yield _skip(reason, entry, f"{problem}; the others are used")
+    # Of a file that has only such URLs, the download fails and says why.
+    urls = usable or entry.urls
     if len(urls) > 1 + MAX_MIRRORS:
-        yield SkippedEntry(
-            reason=SkipReason.TOO_MANY_MIRRORS,
-            detail=f"line {entry.line}: of {len(urls)} URLs, the first {1 + MAX_MIRRORS} are used",
-            line=entry.line,
-        )
+        detail = f"of {len(urls)} URLs, the first {1 + MAX_MIRRORS} are used"
+        yield _skip(SkipReason.TOO_MANY_MIRRORS, entry, detail)
+    for problem in _find_unsent(options, urls[0]):
+        yield _skip(SkipReason.INVALID_OPTION, entry, problem)
     fields = None
     try:
-        fields = _parse_fields(entry)
+        fields = _parse_fields(entry, urls[0])
     except InvalidParameterError as error:
-        yield SkippedEntry(
-            reason=SkipReason.INVALID_OPTION, detail=f"line {entry.line}: {error.detail}", line=entry.line
-        )
+        yield _skip(SkipReason.INVALID_OPTION, entry, error.detail)
     folder, name = _split_name(options.get("out", ""))
     directory = options.get("dir", "")
     yield FileLink(
@@ -156,8 +157,12 @@ def _finish(entry: _Entry) -> Iterator[ImportItem]:
     )
 
 
-def _parse_fields(entry: _Entry) -> RequestFields | None:
-    """Return the request fields of a file.
+def _skip(reason: SkipReason, entry: _Entry, detail: str) -> SkippedEntry:
+    return SkippedEntry(reason=reason, detail=f"line {entry.line}: {detail}", line=entry.line)
+
+
+def _parse_fields(entry: _Entry, url: str) -> RequestFields | None:
+    """Return the request fields of a file with this URL.
 
     Raises:
         InvalidParameterError: one of them cannot be sent; the message holds no value.
@@ -165,9 +170,7 @@ def _parse_fields(entry: _Entry) -> RequestFields | None:
     options = entry.options
     referer = options.get("referer")
     if referer == "*":
-        # The URL itself, as aria2 reads it.
-        url = entry.urls[0].partition("#")[0]
-        referer = url if redact_url(url) == url else None
+        referer = None if _holds_secret(url) else _referer_of(url)
     user = options.get("http-user")
     return parse_request_fields(
         headers=[_split_header(header) for header in entry.headers],
@@ -175,6 +178,24 @@ def _parse_fields(entry: _Entry) -> RequestFields | None:
         user_agent=options.get("user-agent"),
         auth=None if not user else Credentials(user=user, password=options.get("http-passwd", "")),
     )
+
+
+def _find_unsent(options: Mapping[str, str], url: str) -> Iterator[str]:
+    """Yield a clause about each option that is not sent with the other request fields."""
+    if options.get("referer") == "*" and _holds_secret(url):
+        yield "referer is not sent: the URL holds a secret, which it would disclose"
+    if options.get("http-passwd") and not options.get("http-user"):
+        yield "http-passwd is not sent: http-user is missing"
+
+
+def _referer_of(url: str) -> str:
+    """Return the URL itself without its fragment, as aria2 reads `referer=*`."""
+    return url.partition("#")[0]
+
+
+def _holds_secret(url: str) -> bool:
+    referer = _referer_of(url)
+    return redact_url(referer) != referer
 
 
 def _split_header(text: str) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from downloadd.import_operation import (
     WorkspaceUser,
 )
 from downloadd.imports.checksum_format import file_name_of, is_checksum_list
+from downloadd.imports.layout import format_channel_directory
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.skipping import shorten
 from downloadd.policy.redaction import redact_url
@@ -96,7 +97,10 @@ class ItemValidator:
                     yield self._skip(_too_long(item))
                 case FileLink():
                     yield from self._validate_link(item)
-                case _:
+                case Channel():
+                    self._count_entity(item)
+                    yield replace(item, directory=format_channel_directory(item.name, item.channel_id))
+                case WorkspaceUser():
                     self._count_entity(item)
                     yield item
 

@@ -24,7 +24,7 @@ from downloadd.import_operation import (
     SkipReason,
     WorkspaceUser,
 )
-from downloadd.imports.archive_entries import report_duplicates
+from downloadd.imports.archive_entries import report_unread
 from downloadd.imports.json_array import InvalidArrayError, read_arrays, read_elements
 from downloadd.imports.json_structs import StructDecoder
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
@@ -42,13 +42,20 @@ _MAX_MENTIONS: Final = 1_000_000
 _MAX_AVATARS: Final = 500_000
 """Users with avatars; each takes up to 200 bytes of memory."""
 _MESSAGES: Final = re.compile(r"messages-\d+\.json")
-_REALM_FILES: Final = frozenset({"realm.json", "attachment.json", "migration_status.json", "export_settings.json"})
-_WITHOUT_FILES: Final = frozenset({"analytics.json"})
 _RECORDS: Final = "records.json"
 _UPLOADS: Final = "uploads/"
 _AVATARS: Final = "avatars/"
+_ORIGINAL: Final = ".original"
+"""Suffix of an avatar in the size and format in which the user uploaded it."""
 _EMOJI: Final = "emoji/"
 _FILE_DIRECTORIES: Final = (_UPLOADS, _AVATARS, _EMOJI, "realm_icons/")
+_READ_FILES: Final = frozenset(
+    {
+        *("realm.json", "attachment.json", *(f"{folder}{_RECORDS}" for folder in _FILE_DIRECTORIES)),
+        # These name no file.
+        *("migration_status.json", "export_settings.json", "analytics.json"),
+    }
+)
 
 
 class _User(msgspec.Struct, gc=False):
@@ -110,6 +117,9 @@ class _Place(msgspec.Struct, gc=False):
 _REALM_ARRAYS: Final[Mapping[bytes, StructDecoder[Any]]] = MappingProxyType(
     {
         b"zerver_userprofile": StructDecoder(_User),
+        # Users whose accounts are elsewhere or were never used, and the bots of the server.
+        b"zerver_userprofile_mirrordummy": StructDecoder(_User),
+        b"zerver_userprofile_crossrealm": StructDecoder(_User),
         b"zerver_stream": StructDecoder(_Stream),
         b"zerver_recipient": StructDecoder(_Recipient),
     }
@@ -136,13 +146,15 @@ class _Export:
         self._has_unattached = False
 
     def items(self) -> Iterator[ImportItem]:
-        avatars: dict[int | None, str] = {}
+        avatars: dict[int, str] = {}
         yield from self._find_avatars(avatars)
         try:
             for name, raw in read_arrays(self._archive.pieces(f"{self._top}realm.json")):
                 yield from self._entity(name, raw, avatars)
         except (InvalidArrayError, DamagedEntryError) as error:
             raise ImportRefusedError(f"realm.json in the archive cannot be read: {error}") from error
+        for user, member in avatars.items():
+            yield _unknown_user(member.removeprefix(self._top), f"the user {user}, whom realm.json does not have")
         yield Channel(channel_id=DIRECT_MESSAGES_CHANNEL_ID, name="Direct Messages", is_private=True, is_direct=True)
         places: dict[int, _Place | None] = {}
         # Its problems are reported when it is read again.
@@ -162,25 +174,36 @@ class _Export:
         yield from self._emoji()
         yield from self._unused()
 
-    def _find_avatars(self, avatars: dict[int | None, str]) -> Iterator[SkippedEntry]:
-        """Add the avatars of the users, and yield the records that cannot be read or whose file is missing."""
+    def _find_avatars(self, avatars: dict[int, str]) -> Iterator[SkippedEntry]:
+        """Add the avatars of the users, and yield the records that have none, or another one than their user."""
         for record in self._records(_AVATARS):
             if isinstance(record, SkippedEntry):
                 yield record
                 continue
-            member = self._member(_AVATARS, record)
+            member, user = self._member(_AVATARS, record), record.user_profile_id
             if not member:
                 yield _not_in_archive(_AVATARS, record)
-            # The original, in any format, is the same avatar.
-            elif not member.endswith(".original"):
-                avatars[record.user_profile_id] = member
+            elif user is None:
+                yield _unknown_user(member.removeprefix(self._top), "no user")
+            elif (earlier := avatars.get(user)) is None or not member.endswith(_ORIGINAL):
+                # The original, in any format, is the same avatar.
+                if earlier is not None and earlier != member and not earlier.endswith(_ORIGINAL):
+                    yield SkippedEntry(
+                        reason=SkipReason.DUPLICATE_ENTRY,
+                        detail=f"a later avatar of the user {user} is used",
+                        entry=shorten(earlier.removeprefix(self._top)),
+                    )
+                avatars[user] = member
                 if len(avatars) > _MAX_AVATARS:
                     raise ImportRefusedError(
                         f"more than {_MAX_AVATARS} users have avatars", ImportErrorCode.FILE_TOO_LARGE
                     )
 
-    def _entity(self, name: bytes, raw: bytes | None, avatars: dict[int | None, str]) -> Iterator[ImportItem]:
-        """Yield the user or channel in an element of `realm.json`; remember which recipients are channels."""
+    def _entity(self, name: bytes, raw: bytes | None, avatars: dict[int, str]) -> Iterator[ImportItem]:
+        """Yield the user or channel in an element of `realm.json`; remember which recipients are channels.
+
+        The avatars of users that were found are removed from `avatars`.
+        """
         decoder = _REALM_ARRAYS.get(name)
         if decoder is None:
             return
@@ -193,7 +216,7 @@ class _Export:
                     email=entity.delivery_email or entity.email,
                     is_deleted=not entity.is_active,
                     is_bot=entity.is_bot,
-                    avatar_member=avatars.get(entity.id, ""),
+                    avatar_member=avatars.pop(entity.id, ""),
                 )
             case _Stream():
                 yield Channel(
@@ -278,7 +301,8 @@ class _Export:
             member = self._member(_EMOJI, record)
             if member:
                 yield FileLink(
-                    file_id=derive_file_id(record.path),
+                    # Records of exports from S3 may have no other path.
+                    file_id=derive_file_id(record.path or record.s3_path),
                     member=member,
                     name=member.rpartition("/")[2],
                     channel_id=EMOJI_CHANNEL_ID,
@@ -287,11 +311,10 @@ class _Export:
                 yield _not_in_archive(_EMOJI, record, EMOJI_CHANNEL_ID)
 
     def _unused(self) -> Iterator[ImportItem]:
-        yield from report_duplicates(self._archive.duplicates)
+        yield from report_unread(self._archive)
         for name in self._archive.names:
             path = name.removeprefix(self._top)
-            known = path in _REALM_FILES | _WITHOUT_FILES or path.endswith(_RECORDS) or _MESSAGES.fullmatch(path)
-            if name in self._used or known:
+            if name in self._used or path in _READ_FILES or _MESSAGES.fullmatch(path):
                 continue
             is_file = path.startswith(_FILE_DIRECTORIES)
             yield SkippedEntry(
@@ -329,6 +352,10 @@ def _not_in_archive(folder: str, record: _Record, channel_id: str = "") -> Skipp
         entry=f"{folder}{_RECORDS}",
         channel_id=channel_id,
     )
+
+
+def _unknown_user(path: str, owner: str) -> SkippedEntry:
+    return SkippedEntry(reason=SkipReason.UNKNOWN_USER, detail=f"the avatar belongs to {owner}", entry=shorten(path))
 
 
 def _find_top_folder(archive: TarArchive) -> str:

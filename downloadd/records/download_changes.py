@@ -21,7 +21,7 @@ from downloadd.records.columns import (
 )
 from downloadd.records.deliveries import add_deliveries
 from downloadd.records.download_queries import DownloadQueries, last_used_ended_seq, last_used_seq
-from downloadd.records.import_files import settle_files
+from downloadd.records.import_files import settle_files, settle_retried_files
 from downloadd.records.protocol import AcceptResult, EndedRow, StoredResponse
 from downloadd.records.responses import find_response, store_response
 from downloadd.records.rows import decode_control, encode, encode_end, encode_initial, encode_run, execute
@@ -117,7 +117,7 @@ class DownloadChanges:
         )
         if ended_seq is not None:
             self._last_ended_seq = ended_seq
-            add_deliveries(cursor, self._make_deliveries(saved))
+            self._record_end(cursor, saved)
         return saved
 
     def amend(
@@ -138,7 +138,7 @@ class DownloadChanges:
         execute(cursor, _UPDATE_ALL, (*encode(after, ended_seq), before.seq))
         after = after.with_result(ended_seq=ended_seq)
         if ended_seq != before.result.ended_seq and ended_seq is not None:
-            add_deliveries(cursor, self._make_deliveries(after))
+            self._record_end(cursor, after)
         return before, after
 
     def remove_ended(self, cursor: sqlite3.Cursor, rows: Sequence[EndedRow]) -> list[EndedRow]:
@@ -147,11 +147,17 @@ class DownloadChanges:
             return []
         seqs = msgspec.json.encode([row.seq for row in rows]).decode()
         newest = max(row.ended_seq for row in rows)
-        settle_files(cursor, seqs)
+        settle_files(cursor, [row.seq for row in rows])
         removed = {seq for (seq,) in cursor.execute(_REMOVE, (seqs, newest)).fetchall()}
         if removed:
             cursor.execute(_RETIRE_REMOVED, (newest, max(removed), self._last_ended_seq))
         return [row for row in rows if row.seq in removed]
+
+    def _record_end(self, cursor: sqlite3.Cursor, download: Download) -> None:
+        """Record what the end of a download that was accepted earlier means for others."""
+        add_deliveries(cursor, self._make_deliveries(download))
+        if download.request.operation is not None:
+            settle_retried_files(cursor, [download.seq])
 
     def _ended_seq_after(self, cursor: sqlite3.Cursor, before: Download, after: Download) -> int | None:
         previous = before.result.ended_seq

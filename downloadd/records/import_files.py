@@ -5,6 +5,7 @@ the file, so that no notification can be lost or applied twice.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -31,34 +32,34 @@ _WITHOUT_FIELDS: Final = """
 CASE WHEN instr(link, '"request_fields"') AND json_valid(link) THEN json_remove(link, '$.request_fields') ELSE link END
 """
 # What the row keeps when the download is removed from the history.
-_SAVE_OUTCOME: Final = """
-    saved_path = CASE WHEN d.state = 'completed' THEN d.directory || '/' || d.filename END,
+_SAVE_OUTCOME: Final = f"""
+UPDATE import_files
+SET saved_path = CASE WHEN d.state = 'completed' THEN d.directory || '/' || d.filename END,
     saved_size = CASE WHEN d.state = 'completed' THEN d.total END,
     saved_checksum = CASE WHEN d.state = 'completed' THEN d.checksum END,
     error = d.error,
-    error_detail = NULL
-"""
-_APPLY_OUTCOMES: Final = f"""
-UPDATE import_files
-SET {_SAVE_OUTCOME}, status = CASE
-    WHEN d.state IN ('completed', 'skipped') THEN 'completed'
-    WHEN d.state = 'cancelled' THEN 'cancelled'
-    ELSE 'failed' END,
+    error_detail = CASE WHEN d.error IS NOT NULL THEN d.detail END,
+    status = CASE
+        WHEN d.state IN ('completed', 'skipped') THEN 'completed'
+        WHEN d.state = 'cancelled' THEN 'cancelled'
+        ELSE 'failed' END,
     link = CASE WHEN d.state IN ('completed', 'skipped') THEN {_WITHOUT_FIELDS} ELSE link END
 FROM downloads AS d
-WHERE import_files.status = 'downloading' AND d.id = import_files.download_id AND d.ended_seq IS NOT NULL
+WHERE d.id = import_files.download_id AND d.ended_seq IS NOT NULL
 """
+_APPLY_OUTCOMES: Final = f"{_SAVE_OUTCOME} AND import_files.status = 'downloading'"
+# Users may retry a failed download by themselves.
+_APPLY_RETRIED: Final = f"{_SAVE_OUTCOME} AND import_files.status IN ('failed', 'cancelled')"
+_THESE: Final = "AND d.seq IN (SELECT value FROM json_each(?))"
+_SETTLE: Final = f"{_APPLY_OUTCOMES} {_THESE}"
+_SETTLE_RETRIED: Final = f"{_APPLY_RETRIED} {_THESE} RETURNING run, status"
+# A run under way counts its files again when it is done.
+_COUNT_RETRIED: Final = (
+    "UPDATE operations SET completed = completed + ?1, failed = failed - ?1 WHERE id = ?2 AND failed >= ?1"
+)
 _OF_USER: Final = (
     "SELECT id FROM operations WHERE user = :user AND (:import IS NULL OR id IN (SELECT value FROM json_each(:import)))"
 )
-# A user may have retried a failed download meanwhile.
-_COMPLETE_RETRIED: Final = f"""
-UPDATE import_files SET {_SAVE_OUTCOME}, status = 'completed', link = {_WITHOUT_FIELDS}
-FROM downloads AS d
-WHERE import_files.status IN ('failed', 'cancelled') AND import_files.wanted = :kind
-    AND import_files.operation IN ({_OF_USER})
-    AND d.id = import_files.download_id AND d.state IN ('completed', 'skipped')
-"""
 _RESERVE: Final = f"""
 UPDATE import_files SET run = :run, status = 'reserved'
 WHERE status = 'pending' AND wanted = :kind AND operation IN ({_OF_USER})
@@ -122,9 +123,12 @@ SELECT count(*),
 FROM import_files AS f LEFT JOIN downloads AS d ON d.id = f.download_id
 WHERE f.run = ?
 """
+# An index on an expression is not found without its name.
 _FILES: Final = """
 SELECT f.number, f.operation, f.link, coalesce(json_extract(c.channel, '$.name'), ''), o.ts, o.name, f.download_id,
-    f.status, d.state, d.directory, d.filename, d.checksum, d.total, d.error,
+    f.status, d.state, d.directory, d.filename, d.checksum, d.total, d.error, d.detail,
+    EXISTS (SELECT 1 FROM import_channels AS n INDEXED BY import_channels_directory
+        WHERE n.operation = c.operation AND n.directory = c.directory AND n.channel_id != c.channel_id),
     f.saved_path, f.saved_size, f.saved_checksum, f.error, f.error_detail
 FROM import_files AS f
 JOIN operations AS o ON o.id = f.operation
@@ -142,16 +146,21 @@ _LISTS: Final = (
 _OF_IMPORT: Final = f"{_FILES} WHERE f.operation = ? AND f.run IS NOT NULL AND f.number > ? ORDER BY f.number LIMIT ?"
 
 
-_SETTLE: Final = f"{_APPLY_OUTCOMES} AND d.seq IN (SELECT value FROM json_each(?))"
-
-
-def settle_files(cursor: sqlite3.Cursor, seqs: str) -> None:
-    """Record the outcomes of finished downloads whose rows are about to be removed; `seqs` is a JSON array.
+def settle_files(cursor: sqlite3.Cursor, seqs: Sequence[int]) -> None:
+    """Record the outcomes of finished downloads whose rows are about to be removed.
 
     The rows of their files keep path, size, checksum and error.
     The file of an import that has no download is downloaded again.
     """
-    cursor.execute(_SETTLE, (seqs,))
+    cursor.execute(_SETTLE, (msgspec.json.encode(seqs).decode(),))
+    settle_retried_files(cursor, seqs)
+
+
+def settle_retried_files(cursor: sqlite3.Cursor, seqs: Sequence[int]) -> None:
+    """Record the outcomes of finished downloads that users retried after their imports had finished."""
+    rows = cursor.execute(_SETTLE_RETRIED, (msgspec.json.encode(seqs).decode(),)).fetchall()
+    completed = Counter(run for run, status in rows if status == FileStatus.COMPLETED)
+    cursor.executemany(_COUNT_RETRIED, [(count, run) for run, count in completed.items()])
 
 
 class SqliteImportFiles:
@@ -169,7 +178,6 @@ class SqliteImportFiles:
             imports = None if request.operation is None else _find_imports(cursor, request.operation)
             named = parameters | {"import": None if imports is None else msgspec.json.encode(imports).decode()}
             cursor.execute(_RECOVER)
-            cursor.execute(_COMPLETE_RETRIED, named)
             count = cursor.execute(_RESERVE, named).rowcount
             earlier: list[str] = []
             if request.retry:
@@ -304,7 +312,7 @@ def _find_imports(cursor: sqlite3.Cursor, operation: str) -> list[str]:
 def _decode_file(row: Row) -> PendingFile:
     row = decode_texts(row, 0, "import file no.")
     number, operation, link, channel, started_at, name, download_id, status, state = row[:9]
-    directory, filename, checksum, total, error = row[9:14]
+    directory, filename, checksum, total, error, detail, shares_directory = row[9:16]
     try:
         decoded = msgspec.json.decode(link, type=FileLink)
     except (msgspec.MsgspecError, ValueError, TypeError) as problem:
@@ -325,11 +333,13 @@ def _decode_file(row: Row) -> PendingFile:
         saved_size=total if completed else None,
         saved_checksum=checksum if completed else None,
         error=error,
+        error_detail=None if error is None else detail,
+        shares_directory=shares_directory == 1,
     )
     if state is not None and not is_retried:
         return file
     # The file is of an archive, failed before its download, or its download was removed from the history.
-    path, size, own_checksum, own_error, detail = row[14:]
+    path, size, own_checksum, own_error, own_detail = row[16:]
     return msgspec.structs.replace(
-        file, path=path, saved_size=size, saved_checksum=own_checksum, error=own_error, error_detail=detail
+        file, path=path, saved_size=size, saved_checksum=own_checksum, error=own_error, error_detail=own_detail
     )

@@ -405,6 +405,25 @@ async def test_what_an_import_leaves_out_has_lines_and_an_exit_code(run: Run, or
     assert [(item["reason"], item["line"]) for item in started["skipped"][:2]] == [("too_many_cells", 3), ("no_url", 4)]
 
 
+async def test_what_is_found_while_the_files_are_downloaded_has_a_line_and_an_exit_code(
+    run: Run, origin: Origin, tmp_path: Path
+) -> None:
+    sums = f"{hashlib.sha256(b'content').hexdigest()}  good\nrubbish\n".encode()
+    for path, content in (("/SHA256SUMS", sums), ("/good", b"content")):
+        origin.script(path, ScriptedResponse(body=content))
+    file = tmp_path / "links.txt"
+    file.write_text(f"{origin.url('/SHA256SUMS')}\n{origin.url('/good')}\n")
+    for left_out in (1, 2):
+        done = await run("import", str(file), "--watch")
+        assert (done.status, f"2 of 2 files completed, 0 failed, {left_out} left out." in done.out) == (5, True)
+        lines = [line for line in done.err.splitlines() if line.startswith("left out: ")]
+        assert len(lines) == left_out
+        assert "has one line without a name and a known checksum, the first at line 2: malformed" in lines[-1]
+        result = json.loads((await run("import", str(file), "--watch", "--json")).out)
+        assert [item["reason"] for item in result["skipped"]] == ["no_url"] * (left_out - 1) + ["malformed"]
+        file.write_text(f"{file.read_text()}nonsense\n")
+
+
 async def test_the_skipped_entries_of_an_import_are_fetched_in_pages(run: Run, origin: Origin, tmp_path: Path) -> None:
     file = tmp_path / "links.csv"
     file.write_text(f"url\n{origin.url('/good')}\n" + "nonsense\n" * 1005)
@@ -423,12 +442,19 @@ async def test_a_list_is_imported_and_failures_are_reported(run: Run, origin: Or
     assert done.status == 1
     assert "1 of 2 files completed, 1 failed." in done.out
     assert "downloadctl: The import is not complete" in done.err
+    assert "--give-up gives them up" in done.err
     run_id = next(word for word in done.err.split() if len(word) == 17)
     again = await run("import-retry", run_id, "--watch")
     assert (again.status, "0 of 1 files completed, 1 failed." in again.out) == (1, True)
-    newest = json.loads((await run("import-end", run_id, "--json")).out)
-    assert newest["operation"]["_id"] == run_id
-    assert (await run("import-end", run_id)).status == 1
+    # Each file is that of the operation that tried it last.
+    run_id = next(word for word in again.err.split() if len(word) == 17)
+    for option, given_up in (([], 0), (["--give-up"], 1), (["--give-up"], 1), ([], 1)):
+        newest = json.loads((await run("import-end", run_id, "--json", *option)).out)
+        assert (newest["operation"]["_id"], newest["operation"]["count"]["given_up"]) == (run_id, given_up)
+    assert (await run("import-end", run_id)).out == "Pending Files ended.\n"
+    assert (await run("import-end", run_id, "--give-up")).out == (
+        "Pending Files ended; the files that are not completed are given up.\n"
+    )
     assert (await run("import-retry", run_id)).out == "0 files tried again.\n"
     assert len(origin.requests("/gone")) == 2
     picture = tmp_path / "picture.png"

@@ -26,6 +26,8 @@ async def test_an_upload_returns_its_operation(importer: Client) -> None:
         with pytest.raises(ApiError) as missing:
             await client.imports.cancel("nothing")
         assert missing.value.code == "NOT_FOUND"
+        for give_up in (False, True):
+            assert (await client.imports.cancel(operation.id, give_up=give_up)).id == operation.id
 
 
 async def test_a_user_without_the_permission_is_refused(api: ServedApi) -> None:

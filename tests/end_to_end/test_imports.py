@@ -980,6 +980,7 @@ async def test_cancelling_an_operation_cancels_its_downloads(daemon: DaemonProce
     id = (await current(daemon))["_id"]
     status, answer = await daemon.request("DELETE", f"/api/v1/imports/{id}")
     assert (status, answer["operation"]["status"]) == (200, "importer_import_cancelled")
+    assert await daemon.request("DELETE", f"/api/v1/imports/{id}") == (200, answer)
     assert {entry["status"] for entry in await daemon.history()} == {"cancelled"}
     assert await daemon.active() == []
     assert (await daemon.request("DELETE", "/api/v1/imports/nobody"))[0] == 404

@@ -213,7 +213,8 @@ async def test_everything_works_behind_caddy_below_a_prefix_with_tls(tmp_path: P
             {},
             "proxy_set_header Host $http_host;",
             "HOST_NOT_ALLOWED",
-            "Host: dl.example.com is not a name of this server; add it to server.allowed_hosts if it is",
+            "Host: dl.example.com is not a name of this server, which was reached at 127.0.0.1:{port}; "
+            "add it to server.allowed_hosts if it is",
             id="name is not allowed",
         ),
     ],

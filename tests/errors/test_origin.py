@@ -64,6 +64,7 @@ def test_the_status_of_the_origin_is_apart_from_that_of_the_response(
             ChecksumMismatchError("md5=0", "md5=1", source="Repr-Digest"),
             "the origin's Repr-Digest says md5=0, received md5=1",
         ),
+        (UnexpectedContentError("the entry is damaged", hint="export again"), "the entry is damaged; export again"),
         (UnexpectedContentError("received 5 bytes"), "received 5 bytes; the link's token may be missing or expired"),
     ],
 )

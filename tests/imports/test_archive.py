@@ -2,6 +2,7 @@
 
 import io
 import json
+import stat
 import zipfile
 from contextlib import suppress
 
@@ -10,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.import_files import EXPORT, links, packed, read, reasons
 
-from downloadd.import_operation import (
-    ImportErrorCode,
-)
+from downloadd.import_operation import ImportErrorCode, SkippedEntry
 from downloadd.imports import archive, archive_entries
 from downloadd.imports.refusal import ImportRefusedError
 
@@ -71,6 +70,18 @@ def test_names_with_backslashes_are_those_with_slashes() -> None:
 def test_files_that_an_operating_system_adds_are_left_out() -> None:
     added = {"__MACOSX/._users.json": b"x", ".DS_Store": b"x", "general/Thumbs.db": b"x", "general/._1.json": b"x"}
     assert reasons(read("slack", packed({**EXPORT, **added}))) == reasons(read("slack", packed(EXPORT)))
+
+
+def test_a_symbolic_link_is_no_file_and_is_reported() -> None:
+    file = io.BytesIO(packed(EXPORT))
+    with zipfile.ZipFile(file, "a") as target:
+        info = zipfile.ZipInfo("general/2020-01-09.json")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        target.writestr(info, "2020-01-01.json")
+    items = read("slack", file.getvalue())
+    assert [item.entry for item in items if isinstance(item, SkippedEntry) and item.reason == "unknown_entry"] == [
+        "general/2020-01-09.json"
+    ]
 
 
 def test_an_entry_that_a_later_one_of_its_name_replaces_is_reported() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from downloadd.import_operation import ImportErrorCode, SkipReason
 from downloadd.imports import archive_entries
-from downloadd.imports.archive_entries import ArchiveEntries, check_name, format_name, report_duplicates
+from downloadd.imports.archive_entries import ArchiveEntries, check_name, format_name, report_unread
 from downloadd.imports.refusal import ImportRefusedError
 
 
@@ -38,7 +38,7 @@ def test_the_last_file_of_a_name_counts_and_the_others_are_reported() -> None:
         assert files.names == ("a", "b")
         assert ("a" in files, "c" in files) == (True, False)
         assert (files.read("a"), files.read("c")) == (b"3", b"")
-        [report] = report_duplicates(files.duplicates)
+        [report] = report_unread(files)
         assert (report.reason, report.entry) == (SkipReason.DUPLICATE_ENTRY, "a")
     assert files.is_closed
 

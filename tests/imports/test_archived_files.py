@@ -23,6 +23,8 @@ from downloadd.imports.archived_files import ArchivedFiles
 
 MEMBERS = {"up/a": b"content of a", "up/b": b"content of b" * 100_000}
 
+HINT = "make the export again, and import it"
+
 
 @pytest.fixture
 def archives(stack: ImportStack) -> ArchivedFiles:
@@ -61,6 +63,11 @@ async def outcomes(stack: ImportStack) -> list[tuple[Any, ...]]:
     return [(file.status, file.path and file.path.rpartition("/")[2], file.error) for file in files]
 
 
+async def details(stack: ImportStack) -> list[str | None]:
+    """Return the details of the errors, as the manifest lists them."""
+    return [file.error_detail for file in await stack.records.files.of_run("run", 0, 9)]
+
+
 def contents(stack: ImportStack) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in stack.root.rglob("*") if path.is_file()}
 
@@ -87,6 +94,15 @@ async def test_a_missing_or_damaged_file_fails_alone(stack: ImportStack, archive
         ("completed", "F2-n", None),
     ]
     assert set(contents(stack)) == {"F2-n"}
+    damaged, missing, saved = await details(stack)
+    assert damaged is not None
+    assert damaged.startswith("the file in the archive cannot be read: 'up/a' in the archive is damaged")
+    assert (missing, saved) == (f"the file in the archive cannot be read: 'up/gone'; {HINT}", None)
+    # Another try with a sound archive leaves nothing of the error.
+    [file, *_] = await stack.records.files.of_run("run", 0, 1)
+    await stack.uploads.save(file.import_id, content(packed(MEMBERS)))
+    await save(archives, [file])
+    assert ((await outcomes(stack))[0], (await details(stack))[0]) == (("completed", "F0-n", None), None)
 
 
 @pytest.mark.parametrize("data", [None, b"no archive"])
@@ -96,6 +112,8 @@ async def test_without_the_archive_all_files_fail_and_it_stays(
     operation, files = await claimed(stack, data)
     await save(archives, files)
     assert await outcomes(stack) == [("failed", None, "UNEXPECTED_CONTENT")] * 2
+    why = "No such file or directory" if data is None else "the file is not a tar archive, or it is truncated"
+    assert await details(stack) == [f"the archive of the import cannot be read: {why}; {HINT}"] * 2
     await archives.remove_unneeded([operation.id])
     assert stack.stored() == ([] if data is None else [operation.id])
 

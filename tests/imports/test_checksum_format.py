@@ -9,6 +9,10 @@ from downloadd.imports.checksum_format import file_name_of, is_checksum_list, pa
 SHA256, MD5, SHA512 = "ab" * 32, "cd" * 16, "ef" * 64
 
 
+def entries_of(name: str, *lines: str) -> list[tuple[str, str]]:
+    return parse_checksum_list(name, lines).entries
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -39,26 +43,51 @@ def test_a_list_is_recognized_by_its_name(name: str, expected: bool) -> None:
     ],
 )
 def test_a_line_is_read(line: str, expected: tuple[str, str] | None) -> None:
-    assert list(parse_checksum_list("a.iso.sha256", [f"{line}\r\n"])) == ([] if expected is None else [expected])
+    assert entries_of("a.iso.sha256", f"{line}\r\n") == ([] if expected is None else [expected])
 
 
 def test_digits_alone_need_a_name() -> None:
-    assert list(parse_checksum_list("SHA256SUMS", [SHA256])) == []
+    assert entries_of("SHA256SUMS", SHA256) == []
 
 
 @pytest.mark.parametrize("path", ["dist/a.iso", "/home/ci/a.iso", "dist\\a.iso"])
 def test_the_only_line_of_the_list_of_one_file_may_have_another_directory(path: str) -> None:
     entries = [(path, f"sha-256={SHA256}"), ("a.iso", f"sha-256={SHA256}")]
     line = f"{SHA256}  {path}\n"
-    assert list(parse_checksum_list("a.iso.sha256", [line])) == entries
-    assert list(parse_checksum_list("b.iso.sha256", [line])) == entries[:1]
-    assert list(parse_checksum_list("SHA256SUMS", [line])) == entries[:1]
-    assert list(parse_checksum_list("a.iso.sha256", [line, line])) == entries[:1] * 2
+    assert entries_of("a.iso.sha256", line) == entries
+    assert entries_of("b.iso.sha256", line) == entries[:1]
+    assert entries_of("SHA256SUMS", line) == entries[:1]
+    assert entries_of("a.iso.sha256", line, line) == entries[:1] * 2
+
+
+def test_lines_without_a_checksum_are_counted() -> None:
+    lines = ["# a comment", "", f"{SHA256}  a.iso", "RMD160 (a.iso) = 00", "abc  b.iso", SHA256]
+    found = parse_checksum_list("SHA256SUMS", lines)
+    assert (found.entries, found.unread, found.first_unread) == ([("a.iso", f"sha-256={SHA256}")], 3, 4)
+
+
+def test_the_signature_of_a_list_is_not_counted() -> None:
+    text = f"""-----BEGIN PGP SIGNED MESSAGE-----
+Hash: SHA512
+
+{SHA256}  a.iso
+-----BEGIN PGP SIGNATURE-----
+Version: 1
+
+iQIzBAEBCgAdFiEEyFtlGtdUsM0vR4zAVUJ4FyY=
+=yf4G
+-----END PGP SIGNATURE-----
+{SHA256}  b.iso
+nonsense
+"""
+    found = parse_checksum_list("SHA256SUMS.asc", text.splitlines())
+    assert [path for path, _ in found.entries] == ["a.iso", "b.iso"]
+    assert (found.unread, found.first_unread) == (1, 12)
 
 
 @given(st.text())
 def test_any_text_is_read(text: str) -> None:
-    list(parse_checksum_list("SHA256SUMS", [text]))
+    parse_checksum_list("SHA256SUMS", [text])
 
 
 @pytest.mark.parametrize(("url", "name"), [("https://h/d/a%20b?token=1", "a b"), ("https://[h/a", "")])

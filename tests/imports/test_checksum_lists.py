@@ -1,12 +1,16 @@
 """Lists of checksums among the files of a run."""
 
+import asyncio
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 from records.contract import sample_download
 from support.downloads import with_fields
 from support.import_stack import ImportStack
+from support.waiting import wait_until
 
 from downloadd.errors import ErrorCode
 from downloadd.import_operation import (
@@ -67,8 +71,12 @@ async def start(stack: ImportStack, id: str) -> None:
     await stack.database.accept([with_fields(sample_download(), id=id)])
 
 
+def checksum_lists_of(stack: ImportStack) -> ChecksumLists:
+    return ChecksumLists(records=stack.records, destination=stack.destination, reader_thread=stack.reader_thread)
+
+
 async def checksums(stack: ImportStack, run: ImportOperation) -> list[tuple[str, str | None]]:
-    await ChecksumLists(records=stack.records, destination=stack.destination).apply(run)
+    await checksum_lists_of(stack).apply(run)
     files = await stack.records.files.of_run(run.id, 0, 99)
     return [(file.status, file.link.checksum) for file in files if not file.link.is_checksum_list]
 
@@ -105,7 +113,7 @@ async def test_a_list_that_an_earlier_run_downloaded_verifies_the_files_of_the_n
     [source] = [await stack.records.operations.get(id) for id in earlier.sources]
     assert source is not None
     run = await reserve(stack, source, retry=True)
-    await ChecksumLists(records=stack.records, destination=stack.destination).apply(run)
+    await checksum_lists_of(stack).apply(run)
     [file] = await stack.records.files.of_run(run.id, 0, 9)
     assert (file.status, file.link.checksum) == ("reserved", f"sha-256={SHA256}")
 
@@ -138,6 +146,40 @@ async def test_a_list_that_cannot_be_used_is_reported_once(
     [entry] = await reports(stack, run)
     assert (entry.reason, entry.line, entry.channel) == ("unusable_list", 4, "l")
     assert entry.detail == f"the list of checksums https://h/d/SHA256SUMS cannot be used: {problem}"
+
+
+async def test_lines_of_a_list_that_cannot_be_read_are_reported_once(stack: ImportStack) -> None:
+    run = await run_with(stack, [LIST, link("https://h/d/a.iso")], f"# ours\n\n{SUMS}nonsense\nRMD160 (a.iso) = 00\n")
+    for _ in range(2):
+        assert await checksums(stack, run) == [("reserved", f"sha-256={SHA256}")]
+    [entry] = await reports(stack, run)
+    assert entry.reason == "malformed"
+    assert entry.detail == (
+        "the list of checksums https://h/d/SHA256SUMS has 2 lines without a name and a known checksum, "
+        "the first at line 5"
+    )
+
+
+@pytest.mark.parametrize("name", ["parse_checksum_list", "place_of"])
+async def test_other_tasks_run_while_a_list_is_parsed_and_compared(
+    stack: ImportStack, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    entered, released = threading.Event(), threading.Event()
+    real = getattr(checksum_lists, name)
+
+    def wait(*args: Any) -> Any:
+        assert threading.current_thread() is not threading.main_thread()
+        entered.set()
+        # The test releases it: on the event loop, this waits in vain.
+        assert released.wait(20)
+        return real(*args)
+
+    run = await run_with(stack, [LIST, link("https://h/d/a.iso")])
+    monkeypatch.setattr(checksum_lists, name, wait)
+    applying = asyncio.create_task(checksums(stack, run))
+    await wait_until(entered.is_set)
+    released.set()
+    assert await applying == [("reserved", f"sha-256={SHA256}")]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])

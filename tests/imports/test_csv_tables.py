@@ -62,6 +62,8 @@ def test_a_table_of_urls_is_read_with_any_separator_and_encoding(separator: str,
         (b"url\n\n", "names no file"),
         (b'url,"a\nb" c\nurl\nhttps://h/', "the header at line 1 cannot be read"),
         (b"url\nnonsense\n", "names no file"),
+        (b"url,URL\nhttps://h/1,https://h/2\n", "several columns with the heading url"),
+        (b"url,checksum,Checksum\nhttps://h/1,,\n", "several columns with the heading checksum"),
         (b'url\n"' + b"x" * 200_000, "cannot be read"),
         (packed({"x.txt": "y"}), "users.csv"),
     ],
@@ -109,7 +111,9 @@ def test_a_quotation_mark_that_is_not_closed_is_refused_with_its_line(rows: str)
 def test_rows_that_quotation_marks_join_are_reported() -> None:
     items = read("csv", b'url,note\nhttps://h/1,"5 inch\nhttps://h/2,"7 inch"\nhttps://h/3,x\n')
     assert [link.url for link in links(items)] == ["https://h/3"]
-    assert [(item.reason, item.line) for item in items if isinstance(item, SkippedEntry)] == [("malformed", 2)]
+    [report] = [item for item in items if isinstance(item, SkippedEntry)]
+    assert (report.reason, report.line) == ("malformed", 2)
+    assert report.detail.startswith("line 2: text follows a quotation mark")
 
 
 def test_text_after_a_quotation_mark_within_one_line_is_part_of_the_cell() -> None:

@@ -12,7 +12,8 @@ from downloadd.imports.json_lines import read_json_lines
 def test_the_lines_are_those_of_the_whole(lines: list[bytes], length: int) -> None:
     data = b"\n".join(lines)
     pieces = [data[at : at + length] for at in range(0, len(data), length)]
-    assert list(read_json_lines(pieces)) == [line.strip() for line in lines if line.strip()]
+    numbered = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
+    assert list(read_json_lines(pieces)) == numbered
 
 
 @pytest.mark.parametrize("length", [1, 3, 100])
@@ -20,4 +21,4 @@ def test_a_line_that_is_too_long_is_none_and_does_not_hide_others(monkeypatch: p
     monkeypatch.setattr(json_lines, "MAX_LINE_BYTES", 5)
     data = b"a\n" + b"x" * 50 + b"\nb\n" + b"y" * 6
     pieces = [data[at : at + length] for at in range(0, len(data), length)]
-    assert list(read_json_lines(pieces)) == [b"a", None, b"b", None]
+    assert list(read_json_lines(pieces)) == [(1, b"a"), (2, None), (3, b"b"), (4, None)]

@@ -87,6 +87,62 @@ def test_a_line_without_the_content_of_its_type_is_reported() -> None:
     assert found[1:-1] == [("malformed", len(LINES) + number) for number in range(1, 7)]
 
 
+def reports(lines: list[dict[str, Any]], **members: bytes) -> list[tuple[str, int | None, str]]:
+    """Return reason, line and detail of what is not taken of an export of these lines, apart from the usual entries."""
+    usual = {f"data/{name}" for name in ("20210401/a.pdf", "b.pdf", "c.pdf", "emoji/party.png", "alone")}
+    items = read("mattermost", packed({"import.jsonl": jsonl([LINES[0], *lines]), **FILES, **members}))
+    return [
+        (item.reason, item.line, item.detail)
+        for item in items
+        if isinstance(item, SkippedEntry) and item.entry not in usual
+    ]
+
+
+@pytest.mark.parametrize("kind", ["user", "bot"])
+def test_a_picture_that_the_archive_lacks_is_reported(kind: str) -> None:
+    line = {"type": kind, kind: {"username": "ann", "profile_image": "profile/ann.png"}}
+    expected = [("not_in_archive", 2, "the archive does not contain 'profile/ann.png'")]
+    assert reports([line]) == expected
+    assert reports([line], **{"data/profile/ann.png": b"p"}) == []
+
+
+def test_a_bot_is_a_user_with_its_picture() -> None:
+    line = {"type": "bot", "bot": {"username": "robot", "owner": "ann", "profile_image": "profile/ann.png"}}
+    items = read("mattermost", export(**{"import.jsonl": jsonl([LINES[0], line])}))
+    assert [item for item in items if isinstance(item, WorkspaceUser)] == [
+        WorkspaceUser(user_id="robot", username="robot", is_bot=True, avatar_member="data/profile/ann.png")
+    ]
+
+
+def test_a_line_of_an_unknown_type_is_reported_and_one_that_names_no_file_is_not() -> None:
+    known: list[dict[str, Any]] = [
+        {"type": kind, kind: {}} for kind in ("version", "role", "scheme", "team", "direct_channel")
+    ]
+    detail = "exports of Mattermost have no lines of the type 'playbook'"
+    assert reports([*known, {"type": "playbook", "post": {}}]) == [("unknown_line", 7, detail)]
+
+
+def test_a_malformed_attachment_or_reply_does_not_hide_the_others() -> None:
+    reply = {"attachments": [{"path": "b.pdf"}, None]}
+    post = {"team": "acme", "channel": "town", "attachments": [{}, {"path": "c.pdf"}], "replies": [5, reply]}
+    items = read("mattermost", export(**{"import.jsonl": jsonl([LINES[0], {"type": "post", "post": post}])}))
+    assert [link.member for link in links(items)] == ["data/c.pdf", "data/b.pdf"]
+    found = [item for item in items if isinstance(item, SkippedEntry) and item.reason == "malformed"]
+    assert [(item.line, item.channel_id) for item in found] == [(2, "acme/town")] * 3
+
+
+def test_an_attachment_may_be_a_jsonl_file() -> None:
+    post = {"type": "post", "post": {"team": "a", "channel": "b", "attachments": [{"path": "log.jsonl"}]}}
+    items = read("mattermost", packed({"import.jsonl": jsonl([LINES[0], post]), "data/log.jsonl": "{}"}))
+    assert ([link.member for link in links(items)], reasons(items)) == (["data/log.jsonl"], [])
+
+
+def test_empty_lines_count_in_the_number_of_a_line() -> None:
+    data = jsonl(LINES[:1]) + b"\n\n\nnonsense\n"
+    items = read("mattermost", packed({"import.jsonl": data}))
+    assert [item.line for item in items if isinstance(item, SkippedEntry)] == [4]
+
+
 def test_attachments_of_a_bare_list_are_elsewhere() -> None:
     assert set(reasons(read("mattermost", jsonl()))) == {"not_in_archive"}
 

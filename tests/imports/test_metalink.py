@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.import_files import METALINK, links, read, reasons
+from support.import_files import METALINK, links, read, reasons, skipped
 
 from downloadd.import_operation import SkippedEntry
 from downloadd.imports import metalink
@@ -24,7 +24,11 @@ def test_a_metalink_is_read_with_its_mirrors_by_priority() -> None:
     assert (first.directory, first.name, first.size) == ("dir", "example.ext", 14471447)
     assert first.checksum == SHA_256
     assert (second.name, second.directory, second.checksum) == ("plain", "", None)
-    assert reasons(items) == ["invalid_name", "invalid_name", "no_url"]
+    assert reasons(items) == ["unsupported_url", "invalid_name", "invalid_name", "no_url"]
+    assert [item.detail for item in items if isinstance(item, SkippedEntry) and item.reason.endswith("_url")] == [
+        "'dir/example.ext': 2 URLs are of a kind other than http and https (ftp, torrent); the others are used",
+        "'nowhere' has no URL that can be used: one URL is of a kind other than http and https (ftp)",
+    ]
 
 
 VERSION_3 = """<metalink version="3.0" xmlns="http://www.metalinker.org/">
@@ -38,6 +42,7 @@ VERSION_3 = """<metalink version="3.0" xmlns="http://www.metalinker.org/">
       <url type="http" preference="10">http://a.example/1</url>
       <url type="https" location="de" preference="90">https://b.example/1</url>
       <url type="ftp" preference="100">ftp://c.example/1</url>
+      <url type="bittorrent" preference="95">http://d.example/1.torrent</url>
       <url type="http">http://d.example/1</url>
     </resources>
   </file></files>
@@ -45,7 +50,11 @@ VERSION_3 = """<metalink version="3.0" xmlns="http://www.metalinker.org/">
 
 
 def test_a_metalink_of_version_3_is_read() -> None:
-    [link] = links(read("metalink", VERSION_3.encode()))
+    items = read("metalink", VERSION_3.encode())
+    [link] = links(items)
+    assert skipped(items) == [
+        "'d/example.ext': 2 URLs are of a kind other than http and https (ftp, bittorrent); the others are used"
+    ]
     assert [link.url, *link.mirrors] == ["https://b.example/1", "http://a.example/1", "http://d.example/1"]
     assert (link.directory, link.name, link.size) == ("d", "example.ext", 7)
     assert link.checksum == "sha-1=80bc95fd391772fa61c91ed68567f0980bb45fd9"
@@ -66,7 +75,7 @@ def test_a_file_whose_hashes_are_all_unknown_is_reported() -> None:
     text = METALINK.replace("sha-256", "whirlpool").replace("sha-1", "crc32")
     items = read("metalink", text.encode())
     assert links(items)[0].checksum is None
-    assert reasons(items)[0] == "unknown_checksum"
+    assert "unknown_checksum" in reasons(items)
 
 
 def test_the_scheme_of_a_url_may_have_upper_case() -> None:
@@ -82,8 +91,34 @@ def test_the_mirrors_with_the_best_priorities_are_used() -> None:
     [link] = links(items)
     assert [link.url, *link.mirrors] == [f"http://m{n}.example/" for n in range(1, 17)]
     assert [(item.reason, item.entry, item.detail) for item in items if isinstance(item, SkippedEntry)] == [
-        ("too_many_mirrors", "a", "'a': of 1000 URLs, the 16 with the best priorities are used")
+        ("too_long", "a", "'a': one URL is longer than 16384 bytes; the others are used"),
+        ("too_many_mirrors", "a", "'a': of 1000 URLs, the 16 with the best priorities are used"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("urls", "problem"),
+    [
+        ("", ""),
+        (f"<url>http://h/{'x' * 20_000}</url>", ": one URL is longer than 16384 bytes"),
+        (
+            "<url>magnet:?xt=1</url><url>h/1</url>",
+            ": 2 URLs are of a kind other than http and https (magnet, no scheme)",
+        ),
+    ],
+)
+def test_a_file_without_a_usable_url_is_reported_with_the_reason(urls: str, problem: str) -> None:
+    files = f'<file name="a">{urls}</file><file name="b"><url>http://h/b</url></file>'
+    items = read("metalink", f'<metalink xmlns="{metalink.NAMESPACE}">{files}</metalink>'.encode())
+    assert (reasons(items), skipped(items)) == (["no_url"], [f"'a' has no URL that can be used{problem}"])
+    assert [link.name for link in links(items)] == ["b"]
+
+
+def test_a_url_of_the_longest_length_is_used() -> None:
+    url = f"http://h/{'x' * (16 * 1024 - 9)}"
+    text = f'<metalink xmlns="{metalink.NAMESPACE}"><file name="a"><url> {url}\n</url></file></metalink>'
+    items = read("metalink", text.encode())
+    assert ([link.url for link in links(items)], reasons(items)) == ([url], [])
 
 
 def test_sixteen_urls_are_all_used() -> None:

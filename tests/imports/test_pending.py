@@ -45,7 +45,9 @@ def downloads(stack: ImportStack, monkeypatch: pytest.MonkeyPatch) -> PendingDow
         archives=ArchivedFiles(
             records=stack.records.files, uploads=stack.uploads, destination=stack.destination, directory=DIRECTORY
         ),
-        checksum_lists=ChecksumLists(records=stack.records, destination=stack.destination),
+        checksum_lists=ChecksumLists(
+            records=stack.records, destination=stack.destination, reader_thread=stack.reader_thread
+        ),
         manifests=manifests,
         clock=stack.clock,
         directory=DIRECTORY,

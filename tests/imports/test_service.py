@@ -1,6 +1,7 @@
 """Import service: rights, cancellation, and continuation after a start."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -94,9 +95,7 @@ async def test_a_cancelled_import_has_no_file_and_no_download(stack: ImportStack
         assert download is not None
         assert download.state is State.CANCELLED
         assert (stack.stored(), service.active_operations) == ([], 0)
-        with pytest.raises(ImportRefusedError) as refused:
-            await service.cancel(operation.id, user=USER)
-        assert refused.value.code is ImportErrorCode.WRONG_STATE
+        assert await service.cancel(operation.id, user=USER) == cancelled
 
 
 async def test_another_users_operation_is_unknown(stack: ImportStack) -> None:
@@ -137,12 +136,14 @@ async def test_files_of_finished_operations_are_deleted_at_the_start(stack: Impo
         assert stack.stored() == [kept.id]
 
 
-async def imported(stack: ImportStack, service: ImportService, data: bytes = LIST, kind: str = "urls") -> str:
-    """Upload a file, select all of it, and return the id of the import."""
+async def imported(
+    stack: ImportStack, service: ImportService, data: bytes = LIST, kind: str = "urls", *, selection: Selection = ALL
+) -> str:
+    """Upload a file, select from it, and return the id of the import."""
     operation = await service.upload(kind, content(data), user=USER, name="l", content_type=None)
     await service.file_data(USER)
     await wait_for_state(stack, operation.id, ImportState.READY)
-    await service.start(ALL, user=USER)
+    await service.start(selection, user=USER)
     return operation.id
 
 
@@ -184,36 +185,90 @@ async def test_failed_files_are_tried_again_on_request_only(stack: ImportStack) 
     assert len(stack.downloads.requests) == 3
 
 
+async def test_an_operation_that_is_ended_twice_is_ended_once_and_its_files_can_be_tried_again(
+    stack: ImportStack,
+) -> None:
+    async with stack.make_service() as service:
+        await imported(stack, service)
+        assert await service.download_pending(PENDING, user=USER) == 1
+        run = await service.current(USER)
+        assert run is not None
+        ended = await service.cancel(run.id, user=USER)
+        assert (ended.state, ended.file_counts.failed) == (ImportState.CANCELLED, 1)
+        for _ in range(2):
+            assert await service.cancel(run.id, user=USER) == ended
+        assert await service.download_pending(PendingRequest(kind=PENDING_FILES, retry=True), user=USER) == 1
+        # The repetition of an earlier call does not end the later run.
+        before = await service.current(USER)
+        assert (await service.cancel(run.id, user=USER)).state is ImportState.CANCELLED
+        assert await service.current(USER) == before
+
+
+async def test_the_end_of_a_finished_operation_changes_nothing(stack: ImportStack) -> None:
+    async with stack.make_service() as service:
+        source = await imported(stack, service)
+        failed = await finished_run(stack, service, State.FAILED)
+        for id in (failed, source):
+            recorded = await stack.records.operations.get(id)
+            assert await service.cancel(id, user=USER) == recorded == await stack.records.operations.get(id)
+        assert await service.download_pending(PendingRequest(kind=PENDING_FILES, retry=True), user=USER) == 1
+
+
 async def test_what_is_given_up_is_never_tried_again(stack: ImportStack) -> None:
     async with stack.make_service() as service:
         await imported(stack, service)
         failed = await finished_run(stack, service, State.FAILED)
-        ended = await service.cancel(failed, user=USER)
+        ended = await service.cancel(failed, give_up=True, user=USER)
         assert (ended.state, ended.file_counts.failed, ended.file_counts.given_up) == (ImportState.DONE, 0, 1)
+        assert await service.cancel(failed, give_up=True, user=USER) == ended
         retry = PendingRequest(kind=PENDING_FILES, retry=True)
         assert await service.download_pending(retry, user=USER) == 0
-        with pytest.raises(ImportRefusedError) as refused:
-            await service.cancel(failed, user=USER)
-        assert refused.value.code is ImportErrorCode.WRONG_STATE
     [manifest] = stack.root.rglob("manifest.jsonl")
     assert '"status":"given_up"' in manifest.read_text()
 
 
-async def test_an_import_whose_files_are_being_downloaded_is_ended_after_its_run(stack: ImportStack) -> None:
+async def test_an_operation_under_way_is_ended_and_its_files_given_up_in_one_call(stack: ImportStack) -> None:
+    async with stack.make_service() as service:
+        await imported(stack, service)
+        assert await service.download_pending(PENDING, user=USER) == 1
+        run = await service.current(USER)
+        assert run is not None
+        ended = await service.cancel(run.id, give_up=True, user=USER)
+        assert (ended.state, ended.file_counts.failed, ended.file_counts.given_up) == (ImportState.CANCELLED, 0, 1)
+        assert await service.cancel(run.id, give_up=True, user=USER) == ended
+        assert await service.download_pending(PendingRequest(kind=PENDING_FILES, retry=True), user=USER) == 0
+
+
+@pytest.mark.parametrize("give_up", [False, True])
+async def test_an_import_whose_files_are_being_downloaded_is_ended_after_its_run(
+    stack: ImportStack, give_up: bool
+) -> None:
     async with stack.make_service() as service:
         source = await imported(stack, service)
         assert await service.download_pending(PENDING, user=USER) == 1
         run = await service.current(USER)
         assert run is not None
-        with pytest.raises(ImportRefusedError, match=f"end the operation {run.id} first"):
-            await service.cancel(source, user=USER)
+        with pytest.raises(ImportRefusedError, match=f"end the operation {run.id} first") as refused:
+            await service.cancel(source, give_up=give_up, user=USER)
+        assert refused.value.code is ImportErrorCode.WRONG_STATE
         await service.cancel(run.id, user=USER)
-        await service.cancel(source, user=USER)
+        await service.cancel(source, give_up=give_up, user=USER)
         ended = await stack.records.operations.get(run.id)
         assert ended is not None
-        assert (ended.state, ended.file_counts.given_up) == (ImportState.CANCELLED, 1)
+        assert (ended.state, ended.file_counts.given_up) == (ImportState.CANCELLED, int(give_up))
         retry = PendingRequest(kind=PENDING_FILES, retry=True)
-        assert await service.download_pending(retry, user=USER) == 0
+        assert await service.download_pending(retry, user=USER) == int(not give_up)
+
+
+async def test_files_that_a_later_run_downloads_are_not_given_up(stack: ImportStack) -> None:
+    async with stack.make_service() as service:
+        await imported(stack, service)
+        failed = await finished_run(stack, service, State.FAILED)
+        assert await service.download_pending(PendingRequest(kind=PENDING_FILES, retry=True), user=USER) == 1
+        run = await service.current(USER)
+        assert run is not None
+        with pytest.raises(ImportRefusedError, match=f"end the operation {run.id} first"):
+            await service.cancel(failed, give_up=True, user=USER)
 
 
 async def test_pending_files_of_an_unknown_operation_are_not_found(stack: ImportStack) -> None:
@@ -274,10 +329,40 @@ async def test_files_of_an_archive_are_saved_and_the_archive_is_deleted(stack: I
     assert (stack.stored(), stack.downloads.requests) == ([], [])
 
 
+PLACES = [("a", "town"), ("b", "town"), ("a", "gate")]
+POSTS = [
+    {"type": "post", "post": {"team": team, "channel": name, "attachments": [{"path": f"{team}-{name}"}]}}
+    for team, name in PLACES
+]
+TEAMS = packed(
+    {
+        "import.jsonl": "\n".join(json.dumps(line) for line in ({"type": "version", "version": 1}, *POSTS)),
+        **{f"data/{team}-{name}": b"content" for team, name in PLACES},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("channels", "directories"),
+    [(None, ["gate", "town (a town)", "town (b town)"]), (frozenset({"b/town"}), ["town (b town)"])],
+)
+async def test_channels_of_the_same_name_have_directories_of_their_own_whatever_is_selected(
+    stack: ImportStack, channels: frozenset[str] | None, directories: list[str]
+) -> None:
+    async with stack.make_service() as service:
+        await imported(stack, service, TEAMS, "mattermost", selection=Selection(users=None, channels=channels))
+        assert await service.download_pending(PENDING, user=USER) == len(directories)
+        run = await service.current(USER)
+        assert run is not None
+        await wait_for_state(stack, run.id, ImportState.DONE)
+    files = [path for path in stack.root.rglob("*") if path.is_file() and path.name != "manifest.jsonl"]
+    assert sorted(path.parent.name for path in files) == directories
+
+
 async def test_an_archive_with_pending_files_is_kept_across_a_start(stack: ImportStack) -> None:
     async with stack.make_service() as service:
         source = await imported(stack, service, ARCHIVE, "slack")
     async with stack.make_service() as service:
         assert stack.stored() == [source]
-        await service.cancel(source, user=USER)
+        await service.cancel(source, give_up=True, user=USER)
     assert stack.stored() == []

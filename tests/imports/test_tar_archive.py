@@ -48,8 +48,30 @@ def test_unsafe_names_are_refused(name: str) -> None:
         TarArchive(io.BytesIO(tarred({name: b"x"})))
 
 
-def test_links_and_devices_are_no_files() -> None:
-    assert TarArchive(io.BytesIO(tarred({"a": b""}, kind=tarfile.SYMTYPE))).names == ()
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_links_and_devices_are_no_files(kind: bytes) -> None:
+    archive = TarArchive(io.BytesIO(tarred({"a": b"", ".DS_Store": b""}, kind=kind)))
+    assert (archive.names, archive.specials) == ((), ["a"])
+
+
+def test_a_directory_is_not_reported() -> None:
+    archive = TarArchive(io.BytesIO(tarred({"a/": b""}, kind=tarfile.DIRTYPE)))
+    assert (archive.names, archive.specials) == ((), [])
+
+
+@pytest.mark.parametrize("target", ["e/a.json", "./e/a.json"])
+def test_a_hard_link_is_the_file_that_it_names(target: str) -> None:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        info = tarfile.TarInfo("e/a.json")
+        info.size = 3
+        tar.addfile(info, io.BytesIO(b"abc"))
+        info = tarfile.TarInfo("e/b.json")
+        info.type, info.linkname = tarfile.LNKTYPE, target
+        tar.addfile(info)
+    with TarArchive(io.BytesIO(file.getvalue())) as archive:
+        assert (archive.names, archive.specials) == (("e/a.json", "e/b.json"), [])
+        assert archive.read("e/b.json") == b"abc"
 
 
 def test_the_last_of_two_entries_of_one_name_is_used() -> None:

@@ -70,6 +70,40 @@ def test_a_request_field_that_cannot_be_sent_is_reported_without_its_value(optio
     assert "s3cret" not in text
 
 
+@pytest.mark.parametrize(
+    ("url", "option", "detail"),
+    [
+        (
+            "https://a.example/1?token=s3cret",
+            "referer=*",
+            "line 1: referer is not sent: the URL holds a secret, which it would disclose",
+        ),
+        ("https://a.example/1", "http-passwd=s3cret", "line 1: http-passwd is not sent: http-user is missing"),
+    ],
+)
+def test_an_option_that_is_not_sent_is_reported_and_the_others_are(url: str, option: str, detail: str) -> None:
+    items = read("urls", f"{url}\n header=X-A: b\n {option}\n".encode())
+    assert [link.request_fields for link in links(items)] == [RequestFields(headers=(("X-A", "b"),))]
+    assert (reasons(items), skipped(items)) == (["invalid_option"], [detail])
+
+
+def test_a_url_of_another_scheme_beside_others_is_reported() -> None:
+    text = f"ftp://b.example/1\thttps://a.example/1\ta title\thttp://c.example/{'x' * 20_000}\thttp://d.example/1\n"
+    items = read("urls", text.encode())
+    assert [(link.url, link.mirrors) for link in links(items)] == [("https://a.example/1", ("http://d.example/1",))]
+    assert reasons(items) == ["unsupported_url", "too_long"]
+    assert skipped(items) == [
+        "line 1: 2 URLs are of a kind other than http and https (ftp, no scheme); the others are used",
+        "line 1: one URL is longer than 16384 bytes; the others are used",
+    ]
+
+
+def test_a_file_that_has_only_urls_of_other_schemes_stays_and_fails_when_it_is_downloaded() -> None:
+    items = read("urls", b"ftp://a.example/1\tftp://b.example/1\n")
+    assert [(link.url, link.mirrors) for link in links(items)] == [("ftp://a.example/1", ("ftp://b.example/1",))]
+    assert reasons(items) == []
+
+
 def test_an_indented_url_is_a_url() -> None:
     items = read("urls", b"https://a.example/1\n  https://a.example/?a=2\n\tHTTPS://a.example/3\n   out=three\n")
     assert [(link.url, link.name, link.line) for link in links(items)] == [

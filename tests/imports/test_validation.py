@@ -49,6 +49,12 @@ def test_a_file_that_exceeds_a_limit_is_refused(monkeypatch: pytest.MonkeyPatch,
     assert refused.value.code is ImportErrorCode.FILE_TOO_LARGE
 
 
+def test_a_channel_gets_the_directory_of_its_files() -> None:
+    channels = [Channel(channel_id="a/b", name="Sales / UX"), Channel(channel_id="C2", name="")]
+    found = [item for item in ItemValidator("i").validate(iter(channels)) if isinstance(item, Channel)]
+    assert [channel.directory for channel in found] == ["UX", "C2"]
+
+
 def test_an_entry_that_is_too_long_is_skipped() -> None:
     validator = ItemValidator("i")
     links = [

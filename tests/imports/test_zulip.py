@@ -48,6 +48,8 @@ MEMBERS: dict[str, Any] = {
     "notes.txt": b"x",
 }
 
+BARE: dict[str, Any] = {"realm.json": REALM, "attachment.json": {"zerver_attachment": []}}
+
 
 def export(members: dict[str, Any] | None = None, top: str = "zulip-export-1/") -> bytes:
     file = io.BytesIO()
@@ -122,6 +124,86 @@ def test_a_malformed_record_does_not_hide_the_others() -> None:
         ("malformed", "emoji/records.json", 2),
         ("unreferenced", "zulip-export-1/uploads/2/alone", None),
         ("unknown_entry", "zulip-export-1/notes.txt", None),
+    ]
+
+
+def avatar_reports(records: list[dict[str, Any]], realm: dict[str, Any] = REALM) -> list[tuple[str, str, str]]:
+    """Return reason, entry and detail of what is not taken of the avatars in an export with these records."""
+    files = {f"avatars/2/{name}": b"p" for name in ("a.png", "b.png", "c.png", "b.original")}
+    items = read("zulip", export({**BARE, "realm.json": realm, "avatars/records.json": records, **files}))
+    skipped = [item for item in items if isinstance(item, SkippedEntry)]
+    return [(item.reason, item.entry, item.detail) for item in skipped if item.reason != "unreferenced"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "original"])
+@pytest.mark.parametrize(
+    ("owner", "whom"),
+    [({}, "no user"), ({"user_profile_id": 77}, "the user 77, whom realm.json does not have")],
+)
+def test_an_avatar_without_a_user_of_the_export_is_reported(owner: dict[str, int], whom: str, suffix: str) -> None:
+    entry = f"avatars/2/b.{suffix}"
+    assert avatar_reports([{"path": f"2/b.{suffix}", **owner}]) == [
+        ("unknown_user", entry, f"the avatar belongs to {whom}")
+    ]
+
+
+@pytest.mark.parametrize("array", ["zerver_userprofile_crossrealm", "zerver_userprofile_mirrordummy"])
+def test_users_of_the_server_and_of_other_accounts_have_their_avatars(array: str) -> None:
+    realm = {**REALM, array: [{"id": 77, "email": "bot@zulip.example"}]}
+    assert avatar_reports([{"path": "2/b.png", "user_profile_id": 77}], realm) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "used", "reported"),
+    [
+        (("b.original", "b.png"), "b.png", []),
+        (("b.png", "b.original"), "b.png", []),
+        (("b.original",), "b.original", []),
+        (("a.png", "b.png"), "b.png", ["avatars/2/a.png"]),
+        (("a.png", "a.png"), "a.png", []),
+    ],
+)
+def test_one_avatar_of_a_user_is_used_and_the_others_are_reported(
+    names: tuple[str, ...], used: str, reported: list[str]
+) -> None:
+    records = [{"path": f"2/{name}", "user_profile_id": 1} for name in names]
+    files = {f"avatars/2/{name}": b"p" for name in names}
+    items = read("zulip", export({**BARE, "avatars/records.json": records, **files}))
+    assert avatar_members(items) == [f"zulip-export-1/avatars/2/{used}", ""]
+    found = [(item.reason, item.entry) for item in items if isinstance(item, SkippedEntry)]
+    assert found == [("duplicate_entry", entry) for entry in reported]
+
+
+def test_a_link_in_the_archive_is_reported() -> None:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as target:
+        for name, content in BARE.items():
+            data = json.dumps(content).encode()
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            target.addfile(info, io.BytesIO(data))
+        link = tarfile.TarInfo("uploads/2/ab/link.pdf")
+        link.type, link.linkname = tarfile.SYMTYPE, "report.pdf"
+        target.addfile(link)
+    assert [(item.reason, item.entry) for item in read("zulip", file.getvalue()) if isinstance(item, SkippedEntry)] == [
+        ("unknown_entry", "uploads/2/ab/link.pdf")
+    ]
+
+
+def test_emoji_of_an_export_from_s3_are_all_taken() -> None:
+    names = ("a.png", "b.png")
+    records = [{"s3_path": f"2/emoji/images/{name}"} for name in names]
+    files = {f"emoji/2/emoji/images/{name}": b"e" for name in names}
+    items = read("zulip", export({**BARE, "emoji/records.json": records, **files}))
+    assert [link.name for link in links(items)] == list(names)
+    assert len({link.file_id for link in links(items)}) == 2
+
+
+def test_an_upload_that_is_called_like_a_list_is_reported() -> None:
+    uploads = {f"uploads/2/ab/{name}": b"x" for name in ("records.json", "sales-records.json")}
+    items = read("zulip", export({**BARE, "uploads/records.json": [], **uploads}))
+    assert [(item.reason, item.entry) for item in items if isinstance(item, SkippedEntry)] == [
+        ("unreferenced", f"zulip-export-1/{name}") for name in uploads
     ]
 
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -36,14 +36,21 @@ REQUEST = PendingRequest(kind=PENDING_FILES)
 RETRY = PendingRequest(kind=PENDING_FILES, retry=True)
 
 
-@pytest.fixture
-async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
-    async with SqliteRecords(tmp_path, ManualClock()) as opened:
+@asynccontextmanager
+async def opened_with_files(path: Path) -> AsyncIterator[SqliteRecords]:
+    """Open records of an import whose files are pending, and of a run."""
+    async with SqliteRecords(path, ManualClock()) as opened:
         await opened.imports.operations.create(make_operation(id="i", user="ann", started_at=5))
         links = [FileLink(file_id=f"F{n}", url="http://h/", channel_id="C1") for n in range(FILES)]
         await opened.imports.contents.add("i", [Channel(channel_id="C1", name="general"), *links])
         await opened.imports.contents.select("i", Selection(users=None, channels=None))
         await opened.imports.operations.create(make_operation(id="run", user="ann", started_at=6))
+        yield opened
+
+
+@pytest.fixture
+async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
+    async with opened_with_files(tmp_path) as opened:
         yield opened
 
 
@@ -59,12 +66,131 @@ async def start(records: SqliteRecords, count: int = FILES) -> list[str]:
     claimed = await files.claim("run", count, lambda: next(ids))
     names = [f"d{n}" for n in range(count)]
     assert [file.download_id for file in claimed] == names
-    await records.accept([with_fields(sample_download(), id=id) for id in names])
+    await records.accept([with_fields(sample_download(), id=id, operation="run") for id in names])
     return names
 
 
 async def finish(records: SqliteRecords, id: str, state: State, **fields: object) -> None:
     assert await records.amend(id, lambda row: with_fields(row, state=state, end_time=1, **fields)) is not None
+
+
+async def retry(records: SqliteRecords, id: str) -> None:
+    """Queue a finished download again, as a user does without its import."""
+    assert await records.amend(id, lambda row: with_fields(row, state=State.QUEUED, error=None)) is not None
+
+
+async def remove_history(records: SqliteRecords) -> None:
+    await records.remove_ended(await records.ended_rows(HistoryFilter()))
+
+
+async def counts(records: SqliteRecords) -> FileCounts:
+    """Return the recorded numbers of the run."""
+    run = await records.imports.operations.get("run")
+    assert run is not None
+    return run.file_counts
+
+
+async def finished_run(records: SqliteRecords, *states: State) -> list[str]:
+    """Record a run as done, with downloads that ended in these states; return their ids."""
+    ids = await start(records, len(states))
+    for id, state in zip(ids, states, strict=True):
+        await finish(records, id, state, error=ErrorCode.NETWORK_ERROR if state is State.FAILED else None)
+    await records.imports.files.apply_outcomes()
+    run = await records.imports.operations.get("run")
+    assert run is not None
+    await records.imports.operations.save(replace(run, file_counts=await records.imports.files.count("run")))
+    return ids
+
+
+@pytest.mark.parametrize("state", [State.COMPLETED, State.SKIPPED])
+async def test_a_failed_file_whose_download_is_retried_counts_as_completed_at_once_and_after_its_removal(
+    records: SqliteRecords, files: ImportFileRecords, state: State
+) -> None:
+    first, second, third = await finished_run(records, State.FAILED, State.CANCELLED, State.FAILED)
+    assert await counts(records) == FileCounts(total=FILES, failed=3)
+    for id in (first, second):
+        await retry(records, id)
+        assert (await counts(records)).failed == 3 - (id == second)
+        await finish(records, id, state, directory="d", filename="f")
+    expected = FileCounts(total=FILES, completed=2, failed=1)
+    for _ in range(2):
+        assert await counts(records) == expected
+        assert await files.count("run") == expected
+        await remove_history(records)
+    listed = await files.of_run("run", 0, 9)
+    assert [file.status for file in listed] == ["completed", "completed", "failed", "reserved"]
+    assert listed[0].path == ("d/f" if state is State.COMPLETED else None)
+    assert third == listed[2].download_id
+
+
+async def test_a_retried_file_that_fails_again_has_its_last_error_after_the_removal(
+    records: SqliteRecords, files: ImportFileRecords
+) -> None:
+    [first] = await finished_run(records, State.FAILED)
+    await retry(records, first)
+    await finish(records, first, State.FAILED, error=ErrorCode.REMOTE_FILE_NOT_FOUND, detail="404 of the origin")
+    await remove_history(records)
+    file = (await files.of_run("run", 0, 9))[0]
+    assert (file.status, file.error, file.error_detail) == ("failed", "REMOTE_FILE_NOT_FOUND", "404 of the origin")
+    assert await counts(records) == FileCounts(total=FILES, failed=1)
+
+
+async def test_the_download_of_a_failed_file_that_is_retried_by_its_run_counts_once(
+    records: SqliteRecords, files: ImportFileRecords
+) -> None:
+    [first] = await finished_run(records, State.FAILED)
+    await retry(records, first)
+    await files.reserve("next", "ann", RETRY)
+    await finish(records, first, State.COMPLETED)
+    await files.apply_outcomes()
+    await remove_history(records)
+    assert await counts(records) == FileCounts(total=FILES, failed=1)
+    assert (await files.count("next")).completed == 1
+
+
+OLDER_SCHEMA = """
+DROP INDEX import_files_retried; DROP INDEX import_channels_directory;
+ALTER TABLE import_channels DROP COLUMN directory; PRAGMA user_version = 19;
+"""
+
+
+async def test_retried_files_of_an_older_database_are_completed(tmp_path: Path) -> None:
+    async with opened_with_files(tmp_path) as records:
+        first, _ = await finished_run(records, State.FAILED, State.FAILED)
+    with closing(sqlite3.connect(tmp_path / DATABASE_FILE_NAME)) as connection:
+        connection.executescript(OLDER_SCHEMA)
+        connection.execute("UPDATE import_channels SET channel = 'damaged'")
+        connection.execute("""UPDATE import_files SET link = json_set(link, '$.request_fields', json('{}'))""")
+        connection.execute("UPDATE downloads SET state = 'completed', error = NULL WHERE id = ?", (first,))
+        connection.commit()
+    async with SqliteRecords(tmp_path, ManualClock()) as records:
+        expected = FileCounts(total=FILES, completed=1, failed=1)
+        assert (await counts(records), await records.imports.files.count("run")) == (expected, expected)
+    with closing(sqlite3.connect(tmp_path / DATABASE_FILE_NAME)) as connection:
+        rows = connection.execute("SELECT status, saved_path, error, link FROM import_files ORDER BY number").fetchall()
+    sample = sample_download()
+    assert [row[:3] for row in rows[:2]] == [
+        ("completed", f"{sample.request.directory}/{sample.filename}", None),
+        ("failed", None, "NETWORK_ERROR"),
+    ]
+    assert ["request_fields" in row[3] for row in rows[:2]] == [False, True]
+
+
+@pytest.mark.parametrize(("selected", "shared"), [(None, [True, True, False, False]), (frozenset({"C1"}), [True])])
+async def test_channels_that_share_a_directory_are_known_whatever_is_selected(
+    records: SqliteRecords, files: ImportFileRecords, selected: frozenset[str] | None, shared: list[bool]
+) -> None:
+    directories = {"C1": "town", "C2": "town", "C3": "gate", "C4": ""}
+    channels = [Channel(channel_id=id, name=id, directory=directory) for id, directory in directories.items()]
+    links = [FileLink(file_id=f"F{id}", url="http://h/", channel_id=id) for id in directories]
+    # Neither another import nor channels without a directory count.
+    for operation in ("j", "k"):
+        await records.imports.operations.create(make_operation(id=operation, user="bob", started_at=6))
+    await records.imports.contents.add("j", [*channels, Channel(channel_id="C5", name="C5"), *links])
+    await records.imports.contents.add("k", [channels[2]])
+    await records.imports.contents.select("j", Selection(users=None, channels=selected))
+    await files.reserve("next", "bob", REQUEST)
+    assert [file.shares_directory for file in await files.of_run("next", 0, 9)] == shared
 
 
 async def test_files_of_removed_downloads_keep_their_outcomes(records: SqliteRecords, files: ImportFileRecords) -> None:
@@ -186,8 +312,9 @@ async def test_a_failed_file_is_tried_again_only_on_request_and_a_retried_one_is
         await finish(records, id, State.FAILED)
     await finish(records, fourth, State.COMPLETED)
     await files.apply_outcomes()
+    await retry(records, first)
     await finish(records, first, State.COMPLETED)
-    await finish(records, second, State.QUEUED)
+    await retry(records, second)
     assert (await files.reserve("next", "ann", REQUEST)).count == 0
     again = await files.reserve("next", "ann", RETRY)
     assert (again.count, again.earlier_runs) == (2, ("run",))

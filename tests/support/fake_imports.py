@@ -30,6 +30,7 @@ class FakeImports:
         uploaded: content of the last upload.
         left_out: entries that `skipped` lists.
         requests: arguments of `download_pending`.
+        cancelled: arguments of `cancel`.
         data: result of `file_data`.
         error: raised by every call, if it is set.
     """
@@ -39,6 +40,7 @@ class FakeImports:
         self.uploaded = b""
         self.left_out: list[SkippedEntry] = []
         self.requests: list[PendingRequest] = []
+        self.cancelled: list[tuple[str, bool]] = []
         self.data: FileData | None = FileData()
         self.error: Exception | None = None
 
@@ -74,9 +76,13 @@ class FakeImports:
         self._raise_error()
         return [(number, entry) for number, entry in enumerate(self.left_out, start=1) if number > after][:limit]
 
-    async def cancel(self, id: str, *, user: User) -> ImportOperation:
+    async def cancel(self, id: str, *, give_up: bool = False, user: User) -> ImportOperation:
         self._raise_error()
-        raise NotFoundError("no import operation has this id")
+        found = next((operation for operation in self.operations if operation.id == id), None)
+        if found is None:
+            raise NotFoundError("no import operation has this id")
+        self.cancelled.append((id, give_up))
+        return found
 
     async def current(self, user: User) -> ImportOperation | None:
         self._raise_error()

@@ -17,6 +17,7 @@ from downloadd.events import EventBus
 from downloadd.import_operation import ImportOperation, ImportState
 from downloadd.imports.downloads import Downloads
 from downloadd.imports.operations import Operations
+from downloadd.imports.reader_thread import ReaderThread
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
 from downloadd.manager.protocol import StartResult
@@ -114,6 +115,7 @@ class ImportStack:
         self.states: list[ImportState] = []
         self.rights = Rights(directories=DirectoryRules(), is_enabled=True)
         self.uploads = UploadStore(folder / "uploads", max_upload=1 << 20, min_free=0, clock=self.clock)
+        self.reader_thread = ReaderThread()
         self.upload_folder = folder / "uploads"
         self.operations = Operations(
             records=self.records.operations,
@@ -154,7 +156,10 @@ async def open_import_stack(folder: Path) -> AsyncIterator[ImportStack]:
     ):
         stack = ImportStack(records, destination, folder)
         await stack.uploads.open()
-        yield stack
+        try:
+            yield stack
+        finally:
+            stack.reader_thread.close()
 
 
 async def content(*pieces: bytes) -> AsyncIterator[bytes]:

@@ -59,6 +59,7 @@ from downloadd.fronts.rest.schemas import (
     StorageResponse,
 )
 from downloadd.fronts.rocketchat.schemas import (
+    CancelImportQuery,
     CountResponse,
     CurrentOperation,
     FileDataResponse,
@@ -338,7 +339,8 @@ LATEST_OPERATIONS: Final = Contract(
     errors=_READ_ERRORS,
 )
 CANCEL_IMPORT: Final = Contract(
-    response=ResponseSpec(description="The import operation", types=(CurrentOperation,)),
+    query=CancelImportQuery,
+    response=ResponseSpec(description="The import operation; the same if it is repeated", types=(CurrentOperation,)),
     errors=(*_READ_ERRORS, NotFoundError.code),
     result_errors=_QUERY_ERRORS,
     result_error_type=ImportErrorResponse,

@@ -6,10 +6,13 @@ from aiohttp import HttpVersion, web
 
 from downloadd.fronts.rest.target import Query, Target
 from downloadd.policy.proxies import Client
+from downloadd.policy.url import format_host
 from downloadd.users import User
 
 REQUESTED_VERSION: Final = web.RequestKey("requested_version", HttpVersion)
 """The HTTP version of a request, if it is not supported."""
+
+_IPV4_MAPPED: Final = "::ffff:"
 
 ANONYMOUS: Final = User(id="", permissions=frozenset())
 """The user of a request that is not authenticated."""
@@ -42,3 +45,11 @@ class RequestContext:
     def query(self) -> Query:
         """Return the parsed query."""
         return self.target.query
+
+    def local_address(self) -> str:
+        """Return the address and port of this server that the request was sent to; "" for a Unix socket."""
+        transport = self.request.transport
+        name = None if transport is None else transport.get_extra_info("sockname")
+        if not isinstance(name, tuple):
+            return ""
+        return f"{format_host(str(name[0]).removeprefix(_IPV4_MAPPED))}:{name[1]}"

@@ -8,7 +8,7 @@ Pure: no I/O and no clock.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv6Address, ip_address
 from types import MappingProxyType
 from typing import Final
@@ -47,8 +47,18 @@ class AllowedHosts:
         """
         self._rules = DomainRules(("*.localhost", *own, *allowed))
 
-    def require_all(self, headers: CIMultiDictProxy[str], client: Client, authority: str | None = None) -> None:
+    def require_all(
+        self,
+        headers: CIMultiDictProxy[str],
+        client: Client,
+        authority: str | None = None,
+        *,
+        reached_at: Callable[[], str] = lambda: "",
+    ) -> None:
         """Return if every host that a request names is allowed: of `Host`, of its target, and of a trusted proxy.
+
+        An error also names the address of this server, which `reached_at` returns, and the host that a proxy says it
+        received.
 
         Raises:
             HostNotAllowedError: one names another server, or is not a host name.
@@ -56,18 +66,25 @@ class AllowedHosts:
         # Pages in browsers cannot reach a Unix socket, whose clients have no address.
         if client.address:
             for host in headers.getall("Host", ()):
-                self.require(host, headers=headers)
+                self.require(host, headers=headers, reached_at=reached_at)
             # The authority of a target in absolute form replaces the field (RFC 9112, section 3.2.2).
             if authority is not None:
-                self.require(authority, field="request target")
+                self.require(authority, field="request target", reached_at=reached_at)
         # Checked in addition to `Host`: a proxy may forward a value that a page has set.
         if client.host:
-            self.require(client.host, field=_forwarded_field(headers))
+            self.require(client.host, field=_forwarded_field(headers), reached_at=reached_at)
 
-    def require(self, value: str, *, field: str = "Host", headers: Mapping[str, str] = MappingProxyType({})) -> None:
+    def require(
+        self,
+        value: str,
+        *,
+        field: str = "Host",
+        headers: Mapping[str, str] = MappingProxyType({}),
+        reached_at: Callable[[], str] = lambda: "",
+    ) -> None:
         """Return if the value of a `Host` field, or of another `field` with a host and a port, is allowed.
 
-        `headers` are the fields of the request; an error names the host that a proxy says it received.
+        `headers` are the fields of the request; for `reached_at` see `require_all`.
 
         Raises:
             HostNotAllowedError: it names another server, or is not a host name.
@@ -76,12 +93,18 @@ class AllowedHosts:
         try:
             host = parse_host(name)
         except InvalidUrlError:
-            raise HostNotAllowedError(f'"{_clip(value)}" is not a host name', field=field) from None
+            reason = (
+                f'"{_clip(value)}" is not a name of this server{_describe_server(reached_at())}: it is not a host name'
+            )
+            raise HostNotAllowedError(reason, field=field) from None
         # DNS rebinding needs a name in the public DNS; addresses and names without a dot cannot be registered there.
         if "." in host and not is_address(host) and not self._rules.allows_host(host):
             forwarded = headers.get("X-Forwarded-Host", "")
             received = f" (X-Forwarded-Host is {_clip(forwarded)})" if forwarded not in {"", value} else ""
-            reason = f"{host} is not a name of this server{received}; add it to server.allowed_hosts if it is"
+            reason = (
+                f"{host} is not a name of this server{_describe_server(reached_at())}{received}; "
+                "add it to server.allowed_hosts if it is"
+            )
             raise HostNotAllowedError(reason, field=field)
 
 
@@ -189,6 +212,10 @@ def _advise_on_host(headers: CIMultiDictProxy[str], client: Client) -> str:
     if forwarded := headers.get(field):
         return f"{field} is {_clip(forwarded)}, but its sender is not trusted: add the proxy to server.trusted_proxies"
     return "if a proxy forwards to it, have the proxy send the Host field that it receives"
+
+
+def _describe_server(address: str) -> str:
+    return f", which was reached at {address}" if address else ""
 
 
 def _forwarded_field(headers: Mapping[str, str]) -> str:

@@ -114,7 +114,9 @@ class Router:
         # RFC 9112, section 3.2: HTTP/1.1 requires exactly one.
         if len(hosts) != 1 and not (not hosts and request.version < HttpVersion11):
             raise InvalidParameterError("Host", "expected one Host field")
-        self._guards.hosts.require_all(request.headers, context.client, context.target.authority)
+        self._guards.hosts.require_all(
+            request.headers, context.client, context.target.authority, reached_at=context.local_address
+        )
 
     def _authenticate(self, context: RequestContext) -> User | None:
         """Return the user of the credentials; None when they are missing or wrong.

@@ -216,7 +216,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             _IMPORT,
             endpoints.imports.cancel,
             c.CANCEL_IMPORT,
-            "Cancel an import, or give up its failed files",
+            "Cancel an import, and give up its failed files if asked to",
         ),
         Route("GET", "/api/v1/events", _VIEW, endpoints.events.stream, c.EVENTS, "Follow what happens"),
         Route(

@@ -19,6 +19,7 @@ from downloadd.fronts.rocketchat.errors import with_rocket_chat_errors
 from downloadd.fronts.rocketchat.file_data import send_file_data
 from downloadd.fronts.rocketchat.schemas import (
     MAX_MEDIA_TYPE_CHARACTERS,
+    CancelImportQuery,
     CountResponse,
     CurrentOperation,
     PendingQuery,
@@ -49,6 +50,7 @@ from downloadd.users import User
 RAW_DECODER: Final = QueryDecoder(RawUploadQuery)
 PENDING_DECODER: Final = QueryDecoder(PendingQuery)
 PENDING_PARAMETERS: Final = frozenset(parameter_names(PendingQuery))
+CANCEL_DECODER: Final = QueryDecoder(CancelImportQuery)
 SKIPPED_DECODER: Final = QueryDecoder(SkippedQuery)
 
 
@@ -85,8 +87,8 @@ class ImportService(Protocol):
         """Return parts of an import that are not imported."""
         ...
 
-    async def cancel(self, id: str, *, user: User) -> ImportOperation:
-        """End an operation and its downloads."""
+    async def cancel(self, id: str, *, give_up: bool = False, user: User) -> ImportOperation:
+        """End an operation and its downloads; give up the files that are not completed if asked to."""
         ...
 
     async def current(self, user: User) -> ImportOperation | None:
@@ -208,7 +210,8 @@ class ImportEndpoints:
         """Respond to `DELETE /api/v1/imports/{id}`."""
         # The id in the path is not that of a download.
         context.download_id = None
-        operation = await self._service.cancel(context.id, user=context.user)
+        query = CANCEL_DECODER.decode(context.query)
+        operation = await self._service.cancel(context.id, give_up=query.give_up, user=context.user)
         return json_response(CurrentOperation(operation=make_operation_entry(operation), success=True))
 
     async def _download_pending(self, context: RequestContext, kind: str) -> web.Response:

@@ -65,6 +65,14 @@ class SkippedQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     cursor: Cursor | None = None
 
 
+class CancelImportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`DELETE /api/v1/imports/{id}`."""
+
+    give_up: Annotated[
+        bool, Meta(description="Give up the files that are not completed, so that they are never tried again.")
+    ] = False
+
+
 class SelectionBody(msgspec.Struct, frozen=True, kw_only=True):
     """`POST /api/v1/startImport`."""
 

@@ -87,7 +87,8 @@ told.avatars = await client.imports.downloadAvatars();
 told.current = (await client.imports.current()).importerKey;
 told.progress = (await client.imports.progress()).key;
 told.latest = (await client.imports.latest()).length;
-told.cancelled = await refusal(client.imports.cancel(upload.operation._id));
+told.cancelled = await refusal(client.imports.cancel("nobody"));
+told.givenUp = await refusal(client.imports.cancel("nobody", { giveUp: true }));
 told.publicFile = await refusal(client.imports.fetch({ importerKey: "nonsense", fileUrl: `${origin}/small` }));
 
 // Events: a reader that leaves ends its connection, and what comes in pieces is put together.

@@ -92,7 +92,7 @@ async def test_every_call_returns_its_answer(daemon: DaemonProcess, origin: Orig
     assert results["started"] == {"success": True}
     assert (results["pending"]["count"], results["avatars"]["count"]) == (2, 0)
     assert (results["current"], results["progress"], results["latest"]) == ("pending-avatars", "pending-avatars", 3)
-    assert results["cancelled"]["status"] == 400
+    assert (results["cancelled"]["status"], results["givenUp"]["status"]) == (404, 404)
     assert results["publicFile"]["code"].startswith("error-")
     assert results["firstEvent"] in {"download", "history", "import"}
     assert results["states"][0] is True

@@ -33,11 +33,13 @@ async def test_every_response_has_the_common_fields(api: ServedApi, method: str,
     ("field", "error", "hosts"),
     [
         ("Origin: https://dl.example.com", "CROSS_SITE_REQUEST", ("https://dl.example.com", "api")),
-        ("X-Forwarded-Host: b.example\r\nHost: a.example", "HOST_NOT_ALLOWED", ("a.example", "b.example")),
+        ("X-Forwarded-Host: b.example\r\nHost: a.example", "HOST_NOT_ALLOWED", ("a.example", "b.example", "{server}")),
+        ("Host: a.example", "HOST_NOT_ALLOWED", ("a.example", "reached at {server}")),
+        ("Host: a b", "HOST_NOT_ALLOWED", ('"a b" is not a name', "reached at {server}")),
     ],
 )
 async def test_a_refused_origin_or_host_is_a_warning_with_both_hosts(
-    api: ServedApi, lines: Lines, field: str, error: str, hosts: tuple[str, str]
+    api: ServedApi, lines: Lines, field: str, error: str, hosts: tuple[str, ...]
 ) -> None:
     host = "" if "Host: a" in field else "Host: api\r\n"
     request = f"GET /api/v1/downloads HTTP/1.1\r\n{host}{field}\r\nConnection: close\r\n\r\n"
@@ -46,7 +48,8 @@ async def test_a_refused_origin_or_host_is_a_warning_with_both_hosts(
     (warning,) = [line for line in lines if line["event"] == "request_refused"]
     assert warning["log_level"] == "warning"
     assert (warning["error"], warning["detail"], warning["client"]) == (error, answer["detail"], "127.0.0.1")
-    assert all(each in answer["detail"] for each in hosts)
+    server = f"{api.server.host}:{api.server.port}"
+    assert all(each.replace("{server}", server) in answer["detail"] for each in hosts)
 
 
 async def test_request_ids_differ(api: ServedApi) -> None:

@@ -175,6 +175,8 @@ def test_a_refused_host_is_named_with_its_field_and_the_setting() -> None:
     )
     assert refusal(behind, ("Forwarded", "host=inner.example.org")) == f"Forwarded: inner.example.org {setting}"
     assert refusal(peer, authority="inner.example.org").startswith("request target: inner.example.org ")
+    with pytest.raises(HostNotAllowedError, match=r"of this server, which was reached at 10\.0\.0\.1:80; add it"):
+        NAMES.require_all(fields(inner), peer, reached_at=lambda: "10.0.0.1:80")
     # On a Unix socket only the proxy names a host that counts.
     NAMES.require_all(fields(inner), Client(address=""), None)
 

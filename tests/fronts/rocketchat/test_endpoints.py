@@ -106,6 +106,21 @@ async def test_an_unknown_operation_cannot_be_cancelled(api: ServedApi) -> None:
     assert (status, answer["error"]) == (404, "NOT_FOUND")
 
 
+@pytest.mark.parametrize(("query", "give_up"), [("", False), ("?give_up=false", False), ("?give_up=true", True)])
+async def test_files_are_given_up_on_request_only(api: ServedApi, query: str, give_up: bool) -> None:
+    assert (await call(api, "POST", "downloadPendingFiles"))[0] == 200
+    id = api.imports.operations[0].id
+    status, answer = await call(api, "DELETE", f"imports/{id}{query}")
+    assert (status, answer["operation"]["_id"], api.imports.cancelled) == (200, id, [(id, give_up)])
+
+
+@pytest.mark.parametrize("query", ["?give_up=maybe", "?giveUp=true"])
+async def test_a_malformed_request_to_give_up_is_refused(api: ServedApi, query: str) -> None:
+    status, answer = await call(api, "DELETE", f"imports/unknown{query}")
+    assert (status, answer["errorType"]) == (400, "error-invalid-params")
+    assert api.imports.cancelled == []
+
+
 async def test_pending_downloads_may_be_those_of_one_import_and_retried(api: ServedApi) -> None:
     for query, expected in (("", (None, False)), ("?operation=x&retry=true&_=17", ("x", True))):
         assert (await call(api, "POST", f"downloadPendingFiles{query}"))[0] == 200

@@ -439,9 +439,13 @@ class Imports {
     return this.#client.call("GET", "api/v1/getLatestImportOperations");
   }
 
-  /** Cancels an operation and its downloads; gives up the files of a finished one that failed. @param {string} id */
-  cancel(id) {
-    return this.#client.call("DELETE", `api/v1/imports/${encodeURIComponent(id)}`);
+  /**
+   * Cancels an operation and its downloads; a finished one stays as it is.
+   * @param {string} id
+   * @param {{giveUp?: boolean}} [options] give up the files that are not completed, so that they are never tried again
+   */
+  cancel(id, { giveUp } = {}) {
+    return this.#client.call("DELETE", `api/v1/imports/${encodeURIComponent(id)}`, { query: { give_up: giveUp } });
   }
 }
 

@@ -306,7 +306,7 @@ export class ImportsView {
     });
     return [
       hasFailed && element("button", { class: "quiet", click: retry, "aria-label": `Try failed files of ${type} again` }, "Try again"),
-      hasFailed && element("button", { class: "quiet", click: () => this.#cancel(id), "aria-label": `Give up failed files of ${type}` }, "Give up"),
+      hasFailed && element("button", { class: "quiet", click: () => this.#cancel(id, { giveUp: true }), "aria-label": `Give up failed files of ${type}` }, "Give up"),
       hasSkipped && details,
     ];
   }
@@ -328,10 +328,10 @@ export class ImportsView {
     }
   }
 
-  /** @param {string} id */
-  async #cancel(id) {
+  /** @param {string} id @param {{giveUp?: boolean}} [options] */
+  async #cancel(id, options) {
     try {
-      await this.client.imports.cancel(id);
+      await this.client.imports.cancel(id, options);
     } catch (error) {
       this.onError(error);
     }
