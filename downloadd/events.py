@@ -15,6 +15,7 @@ import msgspec
 
 from downloadd.download import Download, Snapshot
 from downloadd.import_operation import ImportOperation
+from downloadd.states import State
 
 MAX_REPLAY_EVENTS: Final = 4096
 """Events that the bus keeps for subscribers that reconnect."""
@@ -27,12 +28,16 @@ class DownloadChanged(msgspec.Struct, frozen=True, kw_only=True):
     """An active download started, received bytes or changed its state."""
 
     snapshot: Snapshot
+    before: State | None
+    """The state before, which is the present one if the state did not change; None for a new download."""
 
 
 class DownloadEnded(msgspec.Struct, frozen=True, kw_only=True):
     """A download ended and is in the history."""
 
     download: Download
+    before: State | None
+    """The state before; None for a request that was refused, and for an end that is read from the records."""
 
 
 class HistoryRemoved(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from downloadd.fronts.rest.event_types import (
 
 EVENTS: list[Event] = [
     sample_change(),
-    DownloadEnded(download=sample_download(ended_seq=1)),
+    DownloadEnded(download=sample_download(ended_seq=1), before=None),
     HistoryRemoved(ids=["a"]),
     ImportChanged(operation=make_operation()),
 ]
