@@ -1,4 +1,4 @@
-"""Events about downloads and imports, and the bus that delivers them to subscribers.
+"""Events about downloads, imports and settings, and the bus that delivers them to subscribers.
 
 The bus never waits for a subscriber: one that falls behind is disconnected, reconnects with the id of the last event it
 received, and receives what it missed.
@@ -15,6 +15,7 @@ import msgspec
 
 from downloadd.download import Download, Snapshot
 from downloadd.import_operation import ImportOperation
+from downloadd.runtime_settings import RuntimeSettings
 from downloadd.states import State
 
 MAX_REPLAY_EVENTS: Final = 4096
@@ -52,7 +53,13 @@ class ImportChanged(msgspec.Struct, frozen=True, kw_only=True):
     operation: ImportOperation
 
 
-Event = DownloadChanged | DownloadEnded | HistoryRemoved | ImportChanged
+class SettingsChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """A user changed the limits on all downloads."""
+
+    settings: RuntimeSettings
+
+
+Event = DownloadChanged | DownloadEnded | HistoryRemoved | ImportChanged | SettingsChanged
 """Any event of the bus; `fronts.rest.event_types` has the public form of each."""
 
 
