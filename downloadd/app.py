@@ -40,7 +40,9 @@ from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.prober import Prober
+from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_factory import RunFactory
+from downloadd.manager.run_limits import RunLimits
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
 from downloadd.manager.scheduler import Limits
@@ -59,6 +61,7 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.reloader import Reloader
 from downloadd.rights import Rights
 from downloadd.service import DownloadService
+from downloadd.settings_service import SettingsService
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.transfer.session import Session
@@ -80,6 +83,7 @@ class App:
         clock: Clock | None = None,
         environment: Mapping[str, str] | None = None,
         max_clients: int | None = None,
+        max_runs: int | None = None,
     ) -> None:
         """Make a closed app.
 
@@ -88,11 +92,13 @@ class App:
             clock: the clock; by default that of the machine.
             environment: the environment that hooks inherit.
             max_clients: connections of clients at the same time; None for no limit.
+            max_runs: downloads that users may let run at once; None for no limit.
         """
         self._config = config
         self._clock = clock or SystemClock()
         self._environment = environment or {}
         self._max_clients = max_clients
+        self._max_runs = max_runs
         self._stack = AsyncExitStack()
         self.metrics = Metrics()
         # Replaced by a reload; the components that use them ask for the present ones.
@@ -154,6 +160,7 @@ class App:
             api = create_api(
                 service=service,
                 views=views,
+                settings=SettingsService(self._limits, rights=self._rights, bus=bus, max_runs=self._max_runs),
                 imports=imports,
                 bus=bus,
                 metrics=self.metrics,
@@ -259,6 +266,8 @@ class App:
     ) -> Manager:
         config, clock = self._config.downloads, self._clock
         dispatcher = LocalDispatcher(Limits.from_config(config, self._config.hosts), clock)
+        shared_limit = TokenBucket(config.speed_limit)
+        self._limits = RunLimits(dispatcher, shared_limit)
         origins = OriginMonitor(dispatcher, records.origins)
         notifier = Notifier(bus, self.metrics.downloads)
         gate = StorageGate(destination, dispatcher, clock)
@@ -294,6 +303,7 @@ class App:
             config=config,
             keeps_parts=self._config.storage.keep_parts > 0,
             small_files=SmallPublications(records, destination, clock),
+            shared_limit=shared_limit,
         )
         runner = Runner(
             records=records,

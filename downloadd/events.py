@@ -1,4 +1,4 @@
-"""Events about downloads and imports, and the bus that delivers them to subscribers.
+"""Events about downloads, imports and settings, and the bus that delivers them to subscribers.
 
 The bus never waits for a subscriber: one that falls behind is disconnected, reconnects with the id of the last event it
 received, and receives what it missed.
@@ -15,6 +15,8 @@ import msgspec
 
 from downloadd.download import Download, Snapshot
 from downloadd.import_operation import ImportOperation
+from downloadd.runtime_settings import RuntimeSettings
+from downloadd.states import State
 
 MAX_REPLAY_EVENTS: Final = 4096
 """Events that the bus keeps for subscribers that reconnect."""
@@ -27,12 +29,16 @@ class DownloadChanged(msgspec.Struct, frozen=True, kw_only=True):
     """An active download started, received bytes or changed its state."""
 
     snapshot: Snapshot
+    before: State | None
+    """The state before, which is the present one if the state did not change; None for a new download."""
 
 
 class DownloadEnded(msgspec.Struct, frozen=True, kw_only=True):
     """A download ended and is in the history."""
 
     download: Download
+    before: State | None
+    """The state before; None for a request that was refused, and for an end that is read from the records."""
 
 
 class HistoryRemoved(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +53,13 @@ class ImportChanged(msgspec.Struct, frozen=True, kw_only=True):
     operation: ImportOperation
 
 
-Event = DownloadChanged | DownloadEnded | HistoryRemoved | ImportChanged
+class SettingsChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """A user changed the limits on all downloads."""
+
+    settings: RuntimeSettings
+
+
+Event = DownloadChanged | DownloadEnded | HistoryRemoved | ImportChanged | SettingsChanged
 """Any event of the bus; `fronts.rest.event_types` has the public form of each."""
 
 

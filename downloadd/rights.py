@@ -29,6 +29,8 @@ class Action(StrEnum):
     """Read downloads, the history or events."""
     ACCEPT_STORAGE = "accept-storage"
     """Confirm that the storage root is another one."""
+    CHANGE_SETTINGS = "change-settings"
+    """Change the limits on all downloads."""
     LIST_DIRECTORIES = "list-directories"
     READ_METRICS = "read-metrics"
     IMPORT = "import"
@@ -50,6 +52,7 @@ REQUIRED_PERMISSIONS: Final[Mapping[Action, Permission]] = {
     Action.REMOVE: Permission.DOWNLOAD,
     Action.VIEW: Permission.VIEW_DOWNLOADS,
     Action.ACCEPT_STORAGE: Permission.DOWNLOAD,
+    Action.CHANGE_SETTINGS: Permission.DOWNLOAD,
     Action.LIST_DIRECTORIES: Permission.VIEW_DOWNLOADS,
     Action.READ_METRICS: Permission.VIEW_DOWNLOADS,
     Action.IMPORT: Permission.RUN_IMPORT,

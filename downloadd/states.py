@@ -214,6 +214,12 @@ TRANSITIONS: Final[dict[tuple[State, Trigger], State]] = {
 """Next state by state and trigger."""
 
 
+CLAIMED_FROM: Final[Mapping[State, State]] = {
+    after: before for (before, trigger), after in TRANSITIONS.items() if trigger is Trigger.CLAIM
+}
+"""State before a claim, by the state after it."""
+
+
 class IllegalTransitionError(RuntimeError):
     """A trigger that the state does not allow: a bug in the daemon, never a mistake of a user."""
 

@@ -19,7 +19,7 @@ from downloadd.events import (
 
 
 def ended(ended_seq: int | None) -> DownloadEnded:
-    return DownloadEnded(download=sample_download(ended_seq=ended_seq))
+    return DownloadEnded(download=sample_download(ended_seq=ended_seq), before=None)
 
 
 async def test_a_subscriber_receives_events_in_order() -> None:

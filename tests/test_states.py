@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from downloadd.states import (
     ACTIVE,
+    CLAIMED_FROM,
     FINISHED,
     RUNNING,
     STATES,
@@ -66,6 +67,11 @@ def test_every_active_download_can_be_cancelled_and_paused(state: State) -> None
 @pytest.mark.parametrize("state", sorted(RUNNING))
 def test_every_running_download_can_be_interrupted(state: State) -> None:
     assert advance(state, Trigger.INTERRUPT) is State.QUEUED
+
+
+def test_the_state_before_a_claim_follows_from_the_state_after_it() -> None:
+    for state in allowing(Trigger.CLAIM):
+        assert CLAIMED_FROM[advance(state, Trigger.CLAIM)] is state
 
 
 def test_only_verified_bytes_are_committed() -> None:

@@ -28,6 +28,7 @@ LAYERS: Final = (
     "hooks",
     "fronts",
     "service",
+    "settings_service",
     "views",
     "imports",
     "rights",
@@ -64,6 +65,7 @@ NOUNS: Final = frozenset(
         "charset_detection",
         "media_types",
         "root_identity",
+        "runtime_settings",
     }
 )
 
@@ -72,6 +74,7 @@ PURE: Final = (
         "users",
         "rights",
         "root_identity",
+        "runtime_settings",
         "download",
         "download_request",
         "request_fields",
@@ -114,7 +117,7 @@ PURE: Final = (
     *("cli.formatting", "cli.links", "client.events"),
     *("fronts.rest.target", "fronts.rest.schemas", "fronts.rest.entries", "fronts.rest.query_decoding"),
     *("fronts.rest.event_types", "fronts.rocketchat.schemas", "fronts.rest.auth"),
-    "fronts.rest.request_guards",
+    *("fronts.rest.request_guards", "fronts.rest.settings_schemas"),
     *("fronts.rocketchat.selection", "fronts.rocketchat.statuses", "fronts.rocketchat.translation"),
     "records.sqlite_errors",
 )

@@ -18,6 +18,7 @@ from downloadd.cli.local import completion, new_token
 from downloadd.cli.probe import probe
 from downloadd.cli.query import health, history, hosts, list_, show, status, watch
 from downloadd.cli.remove import remove
+from downloadd.cli.settings import settings
 from downloadd.cli.storage import storage
 from downloadd.cli.terminal import Terminal, write_error
 from downloadd.clock import SystemClock
@@ -112,6 +113,7 @@ for command in (
     cancel,
     remove,
     set_,
+    settings,
     import_,
     import_end,
     import_retry,

@@ -21,17 +21,26 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "speed_limit": ("-l", "--limit"),
     "url": ("-u", "--from"),
 }
-"""Flags of fields with a short letter or another name; any other field `a_b` has `--a-b`."""
+"""Flags of fields of a download with a short letter or another name; any other field `a_b` has `--a-b`."""
 
 
-def struct_options(struct: type[msgspec.Struct], *, exclude: Collection[str] = ()) -> Callable[[F], F]:
-    """Return a decorator that adds an option for each field; a value that is not given is None."""
+def struct_options(
+    struct: type[msgspec.Struct], *, exclude: Collection[str] = (), flags: Mapping[str, tuple[str, ...]] = FLAGS
+) -> Callable[[F], F]:
+    """Return a decorator that adds an option for each field; a value that is not given is None.
+
+    Args:
+        struct: the struct.
+        exclude: fields without an option.
+        flags: flags of fields that have others than their name.
+    """
     fields = [field for field in msgspec.structs.fields(struct) if field.name not in exclude]
 
     def decorate(function: F) -> F:
         # The help lists options in the order in which decorators stand, the innermost last.
         for field in reversed(fields):
-            function = _make_option(field.name, field.type)(function)
+            names = flags.get(field.name, (f"--{field.name.replace('_', '-')}",))
+            function = _make_option(names, field.name, field.type)(function)
         return function
 
     return decorate
@@ -42,9 +51,8 @@ def given_values(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _make_option(name: str, annotation: object) -> Callable[[F], F]:
+def _make_option(flags: tuple[str, ...], name: str, annotation: object) -> Callable[[F], F]:
     kind, description, unit = _describe(annotation)
-    flags = FLAGS.get(name, (f"--{name.replace('_', '-')}",))
     help_text = f"{description} Example: '2 MiB'." if unit == BYTES_PER_SECOND else description
     metavar = "SECONDS" if unit == SECONDS else None
     return click.option(*flags, name, type=_option_type(kind, unit), metavar=metavar, help=help_text)

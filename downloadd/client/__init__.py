@@ -35,8 +35,10 @@ from downloadd.fronts.rest.schemas import (
     RemovalResponse,
     StartResponse,
 )
+from downloadd.fronts.rest.settings_schemas import SettingsResponse
 from downloadd.fronts.rocketchat.schemas import FileDataResponse, ImportProgress, OperationEntry, WaitingResponse
 from downloadd.request_fields import Credentials, Method
+from downloadd.runtime_settings import RuntimeSettings
 from downloadd.states import State
 
 __all__ = [
@@ -72,6 +74,8 @@ __all__ = [
     "RemovalResponse",
     "Removed",
     "Reset",
+    "RuntimeSettings",
+    "SettingsResponse",
     "StartOptions",
     "StartResponse",
     "State",

@@ -23,6 +23,8 @@ from downloadd.config.settings import (
     DownloadsConfig,
     HistoryConfig,
     ImportsConfig,
+    MaxConcurrent,
+    MaxPerHost,
     ServerConfig,
     StorageConfig,
 )
@@ -47,6 +49,8 @@ __all__ = [
     "HostConfig",
     "ImportsConfig",
     "LoadedConfig",
+    "MaxConcurrent",
+    "MaxPerHost",
     "ProxyConfig",
     "RenamedSetting",
     "ServerConfig",

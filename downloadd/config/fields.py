@@ -80,7 +80,7 @@ def describe(
     }
     return Meta(
         description=description,
-        examples=list(examples),
+        examples=list(examples) or None,
         extra={name: value for name, value in extra.items() if value},
     )
 

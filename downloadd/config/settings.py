@@ -19,6 +19,12 @@ from downloadd.config.list_settings import (
     UserConfig,
 )
 
+MaxConcurrent = Annotated[Count, describe("Downloads that run at once.")]
+MaxPerHost = Annotated[
+    Count,
+    describe("Downloads that receive at once from one origin (scheme, host and port), also if redirects lead there."),
+]
+
 DEFAULT_PORTS_ALLOWED: Final = (80, 443, "1024-65535")
 """The ports of HTTP, and all that a server may bind without privileges."""
 
@@ -212,13 +218,8 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     stall_timeout: Annotated[
         Seconds, describe("Time without a byte after which an attempt is aborted; 0 for no limit.")
     ] = 60
-    max_concurrent: Annotated[Count, describe("Downloads that run at once.")] = 64
-    max_per_host: Annotated[
-        Count,
-        describe(
-            "Downloads that receive at once from one origin (scheme, host and port), also if redirects lead there."
-        ),
-    ] = 16
+    max_concurrent: MaxConcurrent = 64
+    max_per_host: MaxPerHost = 16
     max_queued: Annotated[Count, describe("Downloads that may wait in the queue.")] = 1_000_000
     max_size: Annotated[ByteSize, describe("Size of the largest file; 0 for no limit.", examples=["4 GiB"])] = 0
     segments: Annotated[

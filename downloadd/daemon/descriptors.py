@@ -31,17 +31,23 @@ def max_clients() -> int | None:
     return None if soft == resource.RLIM_INFINITY else max(1, (soft - _RESERVED_DESCRIPTORS) // 2)
 
 
-def fit_to_descriptors(config: Config) -> Config:
-    """Return the configuration with as many downloads at once as half of the descriptors allow; log a reduction.
+def max_runs() -> int | None:
+    """Return the number of downloads at once that half of the descriptors allow; None for no limit.
 
     More downloads would take each other's descriptors, and none would finish. The other half is for clients.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
+        return None
+    return max(1, (soft - _RESERVED_DESCRIPTORS) // 2 // _DESCRIPTORS_PER_DOWNLOAD)
+
+
+def fit_to_descriptors(config: Config) -> Config:
+    """Return the configuration with at most `max_runs` downloads at once; log a reduction."""
+    maximum = max_runs()
+    if maximum is None or config.downloads.max_concurrent <= maximum:
         return config
-    maximum = max(1, (soft - _RESERVED_DESCRIPTORS) // 2 // _DESCRIPTORS_PER_DOWNLOAD)
-    if config.downloads.max_concurrent <= maximum:
-        return config
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     structlog.get_logger("downloadd.daemon").warning(
         "descriptor_limit_low", limit=soft, wanted=config.downloads.max_concurrent, max_concurrent=maximum
     )

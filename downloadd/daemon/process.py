@@ -22,7 +22,7 @@ from downloadd.daemon import systemd
 from downloadd.daemon.address_file import remove_address, write_address
 from downloadd.daemon.configuration import read_config
 from downloadd.daemon.deadline import ExitDeadline
-from downloadd.daemon.descriptors import fit_to_descriptors, max_clients, raise_descriptor_limit
+from downloadd.daemon.descriptors import fit_to_descriptors, max_clients, max_runs, raise_descriptor_limit
 from downloadd.daemon.first_user import describe_first_user, ensure_first_user, read_first_user
 from downloadd.daemon.interpreter import event_loop_factory, tune_interpreter
 from downloadd.daemon.listeners import bind_all, listener_address, listener_url
@@ -187,6 +187,7 @@ class Daemon:
                 clock=self._clock,
                 environment=self._options.environment,
                 max_clients=max_clients(),
+                max_runs=max_runs(),
             ) as app:
                 tls = self._start.tls
                 await app.listen(self._start.sockets, None if tls is None else tls.context)

@@ -152,9 +152,9 @@ class AdmissionControl:
                 if row.state is State.QUEUED:
                     waiting.append(WaitingDownload(seq=seq, origin=row.progress.origin, priority=row.control.priority))
                     if self._notifier.is_watched:
-                        self._notifier.publish_changed(self._runs.snapshot(row))
+                        self._notifier.publish_changed(self._runs.snapshot(row), before=None)
                 else:
-                    self._notifier.publish_finished(row)
+                    self._notifier.publish_finished(row, before=None)
         self._notifier.count_accepted(len(waiting))
         self._dispatcher.enqueue(waiting)
 

@@ -23,6 +23,11 @@ class Dispatcher(Protocol):
         """Return the number of waiting downloads."""
         ...
 
+    @property
+    def limits(self) -> Limits:
+        """Return the limits that hold now."""
+        ...
+
     def enqueue(self, waiting: Sequence[WaitingDownload]) -> None:
         """Add downloads to the queue; one that waits already is moved."""
         ...

@@ -37,6 +37,11 @@ class LocalDispatcher:
         """Return the number of waiting downloads."""
         return self._scheduler.waiting
 
+    @property
+    def limits(self) -> Limits:
+        """Return the limits that hold now."""
+        return self._scheduler.limits
+
     def enqueue(self, waiting: Sequence[WaitingDownload]) -> None:
         """Add downloads to the queue; one that waits already is moved."""
         for one in waiting:

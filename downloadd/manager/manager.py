@@ -78,8 +78,8 @@ class Manager:
 
     async def __aenter__(self) -> Self:
         """Reconcile records and disk, then let downloads start."""
-        for download in await reconcile(self._records, self._destination, self._clock):
-            self._notifier.publish_finished(download)
+        for before, after in await reconcile(self._records, self._destination, self._clock):
+            self._notifier.publish_finished(after, before=before.state)
         self._notifier.record_ended_seq(await self._records.last_ended_seq())
         await self._origins.restore()
         async for chunk in self._records.waiting():
@@ -146,7 +146,7 @@ class Manager:
             if after.state not in RUNNING:
                 self._dispatcher.dequeue(after.seq)
                 self._space.discard(after.seq)
-                await self._runner.end(before, after)
+                await self._runner.end(before, after, before=before.state)
                 return after
             after = await self._runner.stop(after, StopReason.CANCEL)
             if after.state is State.CANCELLED:
@@ -160,11 +160,11 @@ class Manager:
             InvalidStateError: the download has ended already, or is being cancelled.
         """
         while True:
-            _, after = await self._runner.amend(id, lifecycle.pause)
+            before, after = await self._runner.amend(id, lifecycle.pause)
             if after.state not in RUNNING:
                 self._dispatcher.dequeue(after.seq)
                 self._space.discard(after.seq)
-                self._runner.publish_changed(after)
+                self._runner.publish_changed(after, before=before.state)
                 return self._runs.snapshot(after)
             after = await self._runner.stop(after, StopReason.PAUSE)
             if after.state is State.PAUSED:
@@ -177,8 +177,8 @@ class Manager:
             NotFoundError: the id is unknown.
             InvalidStateError: the download is not paused.
         """
-        _, after = await self._runner.amend(id, lifecycle.resume)
-        self._runner.enqueue(after)
+        before, after = await self._runner.amend(id, lifecycle.resume)
+        self._runner.enqueue(after, before=before.state)
         return self._runs.snapshot(after)
 
     async def retry(self, id: str, url: str | None = None) -> Snapshot:
@@ -195,8 +195,8 @@ class Manager:
         new_url = self._check_new_url(url)
         with self._admission.reserving_slot() as full:
             change = partial(lifecycle.retry, now=self._clock.wall(), url=new_url, full=full)
-            _, after = await self._runner.amend(id, change)
-        self._runner.enqueue(after)
+            before, after = await self._runner.amend(id, change)
+        self._runner.enqueue(after, before=before.state)
         return self._runs.snapshot(after)
 
     async def amend(self, id: str, changes: DownloadChange) -> Snapshot:
@@ -208,14 +208,14 @@ class Manager:
             InvalidUrlError, DomainBlockedError: the new URL may not be fetched.
         """
         new_url = self._check_new_url(changes.url)
-        _, after = await self._runner.amend(
+        before, after = await self._runner.amend(
             id, partial(lifecycle.amend, priority=changes.priority, speed_limit=changes.speed_limit, url=new_url)
         )
         self._runner.set_speed_limit(after)
         if after.state in WAITING:
-            self._runner.enqueue(after)
+            self._runner.enqueue(after, before=before.state)
         elif after.state not in FINISHED:
-            self._runner.publish_changed(after)
+            self._runner.publish_changed(after, before=before.state)
         return self._runs.snapshot(after)
 
     def _check_new_url(self, url: str | None) -> lifecycle.NewUrl | None:

@@ -35,12 +35,15 @@ class Notifier:
         """Defer the ids of ends that are recorded already and published inside of the block."""
         return self._bus.deferring_publication()
 
-    def publish_changed(self, snapshot: Snapshot) -> None:
-        """Publish the state of an active download."""
-        self._bus.publish(DownloadChanged(snapshot=snapshot))
+    def publish_changed(self, snapshot: Snapshot, *, before: State | None) -> None:
+        """Publish the state of an active download; `before` is the one of `DownloadChanged`."""
+        self._bus.publish(DownloadChanged(snapshot=snapshot, before=before))
 
-    def publish_finished(self, row: Download) -> None:
-        """Count, log and publish the end of a download, and wake the callers that wait for it."""
+    def publish_finished(self, row: Download, *, before: State | None) -> None:
+        """Count, log and publish the end of a download, and wake the callers that wait for it.
+
+        `before` is the state of `DownloadEnded`.
+        """
         # The clock may have been set back since.
         seconds = max(0, (row.result.end_time or row.start_time) - row.start_time)
         self._metrics.ended(row.state, row.result.error, seconds)
@@ -56,7 +59,7 @@ class Notifier:
             size=row.progress.total if row.state is State.COMPLETED else None,
             attempts=row.progress.attempt,
         )
-        self._bus.publish(DownloadEnded(download=row))
+        self._bus.publish(DownloadEnded(download=row, before=before))
         self.notify_waiters(row)
 
     def count_accepted(self, count: int) -> None:

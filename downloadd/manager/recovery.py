@@ -20,13 +20,13 @@ from downloadd.storage.names import parse_part_name
 log = structlog.get_logger()
 
 
-async def reconcile(records: Records, destination: Destination, clock: Clock) -> Sequence[Download]:
+async def reconcile(records: Records, destination: Destination, clock: Clock) -> Sequence[tuple[Download, Download]]:
     """Interrupt every row that a run held when the daemon was killed, and complete published downloads.
 
     Returns:
-        The rows that ended by this.
+        The downloads that ended by this: the row before and after.
     """
-    ended: list[Download] = []
+    ended: list[tuple[Download, Download]] = []
     async for row in records.running_rows():
         has_name = await _has_final_name(destination, row)
 
@@ -45,7 +45,7 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
         before, after = changed
         log.info("download_recovered", was=before.state, now=after.state, **log_fields(row))
         if after.state in FINISHED:
-            ended.append(after)
+            ended.append(changed)
             await discard_part_of(destination, before)
     return ended
 

@@ -41,8 +41,12 @@ class RunFactory:
         config: DownloadsConfig,
         keeps_parts: bool,
         small_files: SmallPublications,
+        shared_limit: TokenBucket,
     ) -> None:
-        """Make a factory; with `keeps_parts`, failed downloads keep their part files."""
+        """Make a factory.
+
+        With `keeps_parts`, failed downloads keep their part files. `shared_limit` is the one over all downloads.
+        """
         self._records = records
         self._session = session
         self._destination = destination
@@ -53,7 +57,7 @@ class RunFactory:
         self._config = config
         self._keeps_parts = keeps_parts
         self._small_files = small_files
-        self._shared_limit = TokenBucket(config.speed_limit)
+        self._shared_limit = shared_limit
         # By id, the download that ran last at the end.
         self._cookies: dict[str, CookieJar] = {}
 

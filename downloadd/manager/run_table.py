@@ -8,7 +8,7 @@ from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.rate_limit import DownloadLimiter
 from downloadd.manager.run import Run, StopReason
 from downloadd.manager.space_queue import SpaceQueue
-from downloadd.states import RUNNING, State
+from downloadd.states import CLAIMED_FROM, RUNNING, State
 
 
 class ActiveRun:
@@ -19,16 +19,23 @@ class ActiveRun:
         limiter: its speed limits.
         task: the task that performs it; None before.
         is_ended: True after its end, also if it was aborted and its task waits for something still.
+        reported_state: the state that subscribers know, at first that before the claim.
     """
 
-    __slots__ = ("_reported_bytes", "is_ended", "limiter", "run", "task")
+    __slots__ = ("_reported_bytes", "is_ended", "limiter", "reported_state", "run", "task")
 
     def __init__(self, run: Run, limiter: DownloadLimiter) -> None:
         self.run = run
         self.limiter = limiter
         self.task: asyncio.Task[None] | None = None
         self.is_ended = False
+        self.reported_state = CLAIMED_FROM[run.download.state]
         self._reported_bytes = 0
+
+    def report_state(self) -> State:
+        """Record that subscribers know the present state of the run; return the one that they knew before."""
+        before, self.reported_state = self.reported_state, self.run.download.state
+        return before
 
     def pop_received_bytes(self) -> int:
         """Return the bytes that origins have sent since the last call."""

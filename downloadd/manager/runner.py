@@ -79,8 +79,8 @@ class Runner:
                 received = active.pop_received_bytes()
                 self._notifier.count_received(received)
                 active.run.report_answer()
-                if received and self._notifier.is_watched:
-                    self._publish_run(active.run)
+                if received:
+                    self._publish_run(active)
 
     def begin_closing(self) -> None:
         """Interrupt every run that starts from now on."""
@@ -117,8 +117,14 @@ class Runner:
         if active is not None:
             active.limiter.set_rate(row.control.speed_limit)
 
-    def enqueue(self, row: Download, *, target: str | None = None) -> None:
-        """Add a waiting download to the queue, and publish it; `target` is the origin that it is redirected to."""
+    def enqueue(self, row: Download, *, before: State, target: str | None = None) -> None:
+        """Add a waiting download to the queue, and publish it.
+
+        Args:
+            row: the download.
+            before: its state before.
+            target: the origin that it is redirected to.
+        """
         waiting = WaitingDownload(
             seq=row.seq,
             origin=row.progress.origin,
@@ -128,18 +134,28 @@ class Runner:
         )
         self._space.discard(row.seq)
         self._dispatcher.enqueue([waiting])
-        self.publish_changed(row)
+        self.publish_changed(row, before=before)
 
-    def publish_changed(self, row: Download) -> None:
-        """Publish an active download as it is now."""
-        self._notifier.publish_changed(self._runs.snapshot(row))
+    def publish_changed(self, row: Download, *, before: State) -> None:
+        """Publish an active download as it is now; `before` is its state before, if it does not run."""
+        active = self._runs.get(row.id)
+        if active is not None and row.state in RUNNING:
+            self._publish_run(active)
+        else:
+            self._notifier.publish_changed(self._runs.snapshot(row), before=before)
 
-    async def end(self, before: Download, after: Download) -> None:
-        """Remove the part file of a download that ended without a run, and publish its end."""
+    async def end(self, row: Download, after: Download, *, before: State) -> None:
+        """Remove the part file of a download that ended without a run, and publish its end.
+
+        Args:
+            row: the row before the end.
+            after: the row of the end.
+            before: the state that subscribers know.
+        """
         self._factory.forget(after.id)
         with self._notifier.deferring_publication():
-            await discard_part_of(self._destination, before)
-            self._notifier.publish_finished(after)
+            await discard_part_of(self._destination, row)
+            self._notifier.publish_finished(after, before=before)
 
     async def stop(self, download: Download, reason: StopReason) -> Download:
         """Stop the run of a download, and return the row when it has ended.
@@ -176,7 +192,7 @@ class Runner:
         for download in claimed:
             self._space.discard(download.seq)
             self._notifier.count_attempt(download, now=now)
-            active = self._factory.make(download, on_change=self._publish_run, on_received=self._free_slots)
+            active = self._factory.make(download, on_change=self._publish_change, on_received=self._free_slots)
             self._runs.add(active)
             pending = self._pending_stops.pop(download.id, None) or (StopReason.INTERRUPT if self._closing else None)
             if pending is not None:
@@ -184,7 +200,7 @@ class Runner:
             active.task = self._tasks.spawn(self._perform(active))
 
     async def _perform(self, active: ActiveRun) -> None:
-        self._publish_run(active.run)
+        self._publish_run(active)
         outcome: Download | None = None
         try:
             outcome = await active.run.perform()
@@ -193,7 +209,7 @@ class Runner:
             if not is_aborted:
                 self._end_run(active, outcome)
         if outcome is not None and not is_aborted:
-            await self._settle(outcome, active.run)
+            await self._settle(outcome, active)
 
     def abort(self, active: ActiveRun, outcome: Download) -> None:
         """End a run that makes no progress with a row that is recorded.
@@ -208,7 +224,7 @@ class Runner:
         self._stuck_tasks.add(active.task)
         active.task.add_done_callback(self._stuck_tasks.discard)
         active.run.stop(StopReason.CANCEL)
-        self._tasks.spawn(self._settle(outcome, active.run))
+        self._tasks.spawn(self._settle(outcome, active))
 
     def _end_run(self, active: ActiveRun, outcome: Download | None) -> None:
         active.is_ended = True
@@ -223,45 +239,53 @@ class Runner:
             self._space.notify_run_ended(outcome.seq)
         self._dispatcher.finish(run.download.seq)
 
-    async def _settle(self, row: Download, run: Run) -> None:
+    async def _settle(self, row: Download, active: ActiveRun) -> None:
         """Enqueue or publish a download whose run has ended."""
+        run, before = active.run, active.reported_state
         if row.state in WAITING and row.control.desired is not Desired.RUN:
-            await self._apply_desired(row)
+            await self._apply_desired(row, before=before)
         elif row.state in WAITING and run.pending_space is not None:
             self._space.add(row, run.pending_space)
-            self.publish_changed(row)
+            self.publish_changed(row, before=before)
             self._notifier.notify_waiters(row)
         else:
-            self._publish_outcome(row, target=run.target_of(row.progress.origin))
+            self._publish_outcome(row, before=before, target=run.target_of(row.progress.origin))
 
-    async def _apply_desired(self, row: Download) -> None:
-        """Apply a user's action that crossed with the end of the attempt."""
-        before, after = await retry_forever(
+    async def _apply_desired(self, row: Download, *, before: State) -> None:
+        """Apply a user's action that crossed with the end of the attempt; `before` is the state of the run."""
+        deferred, after = await retry_forever(
             lambda: self.amend(row.id, partial(lifecycle.apply_desired, now=self._clock.wall())),
             "desired_state_write_failed",
         )
-        if after.state is before.state:
+        if after.state is deferred.state:
             # Another action came first, and was published by its caller.
             self._notifier.notify_waiters(after)
         elif after.state in FINISHED:
-            await self.end(before, after)
+            await self.end(deferred, after, before=before)
         else:
-            self._publish_outcome(after)
+            self._publish_outcome(after, before=before)
 
-    def _publish_outcome(self, row: Download, *, target: str | None = None) -> None:
+    def _publish_outcome(self, row: Download, *, before: State, target: str | None = None) -> None:
         if row.state in FINISHED:
-            self._notifier.publish_finished(row)
+            self._notifier.publish_finished(row, before=before)
         elif row.state in WAITING:
             if row.state is State.RETRYING and row.result.error is not None:
                 self._notifier.count_failed_attempt(row.result.error)
-            self.enqueue(row, target=target)
+            self.enqueue(row, before=before, target=target)
         else:
-            self.publish_changed(row)
+            self.publish_changed(row, before=before)
         self._notifier.notify_waiters(row)
 
     def _free_slots(self, run: Run) -> None:
         self._dispatcher.free_slots(run.download.seq)
 
-    def _publish_run(self, run: Run) -> None:
+    def _publish_change(self, run: Run) -> None:
+        active = self._runs.get(run.download.id)
+        # An aborted run may still change.
+        if active is not None and active.run is run:
+            self._publish_run(active)
+
+    def _publish_run(self, active: ActiveRun) -> None:
+        before = active.report_state()
         if self._notifier.is_watched:
-            self._notifier.publish_changed(run.snapshot())
+            self._notifier.publish_changed(active.run.snapshot(), before=before)

@@ -10,6 +10,7 @@ import pytest
 import trustme
 from end_to_end.test_imports import export, serve
 from end_to_end.test_specification import ENDED, LISTED, assert_shaped
+from msgspec.structs import replace
 from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.import_files import packed
 from support.origin.origin import Origin
@@ -156,6 +157,19 @@ async def test_the_daemon_describes_itself(client: Client) -> None:
     assert {entry.code for entry in await client.errors()} == set(ERRORS)
     assert (await client.openapi())["openapi"].startswith("3.1")
     assert "downloadd_downloads_active" in await client.metrics()
+
+
+async def test_limits_are_read_and_changed(client: Client) -> None:
+    before = await client.settings()
+    changed = await client.change_settings(max_concurrent=3, speed_limit=1000)
+    assert (changed.max_concurrent, changed.max_per_host, changed.speed_limit) == (3, before.max_per_host, 1000)
+    assert await client.settings() == replace(before, max_concurrent=3, speed_limit=1000)
+    assert (await refusal(client.change_settings(max_per_host=0))).code == "INVALID_PARAMETER"
+    async with aclosing(client.events()) as events:
+        assert isinstance((await anext(events)).data, Connected)
+        await client.change_settings(speed_limit=0)
+        event = await anext(events)
+    assert event.data == replace(before, max_concurrent=3)
 
 
 async def test_hosts_in_use_are_listed(client: Client, origin: Origin) -> None:

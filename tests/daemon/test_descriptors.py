@@ -5,7 +5,7 @@ import pytest
 import structlog
 
 from downloadd.config import Config, DownloadsConfig
-from downloadd.daemon.descriptors import fit_to_descriptors, max_clients, raise_descriptor_limit
+from downloadd.daemon.descriptors import fit_to_descriptors, max_clients, max_runs, raise_descriptor_limit
 
 HARD = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
@@ -25,6 +25,7 @@ def test_half_of_the_descriptors_are_for_clients(set_limit: Callable[[int], None
 
 def test_downloads_are_reduced_to_what_the_other_half_is_enough_for(set_limit: Callable[[int], None]) -> None:
     set_limit(512)
+    assert max_runs() == 48
     with structlog.testing.capture_logs() as lines:
         config = fit_to_descriptors(Config(downloads=DownloadsConfig(max_concurrent=1000)))
     assert config.downloads.max_concurrent == 48

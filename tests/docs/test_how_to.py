@@ -131,6 +131,32 @@ async def test_a_failed_download_continues_by_the_commands_of_the_page(tmp_path:
 
 
 @pytest.mark.system
+async def test_the_commands_about_limits_change_them(tmp_path: Path) -> None:
+    commands, requests = blocks(read("docs/how-to/limits.md"), "sh")
+    [timed] = blocks(read("docs/how-to/limits.md"), "crontab")
+    async with DaemonProcess(tmp_path) as daemon:
+        environment = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "TOKEN": TOKEN,
+            "URL": daemon.url.rstrip("/"),
+            "DOWNLOADD_URL": daemon.url,
+            "DOWNLOADD_TOKEN": TOKEN,
+        }
+        for script, expected in (
+            (commands, (4, 0)),
+            (requests, (4, 1 << 20)),
+            *(
+                (line.partition("downloadctl")[2], (4, limit))
+                for line, limit in zip(timed.splitlines(), (2 << 20, 0), strict=True)
+            ),
+        ):
+            real = script if "\n" in script else f"downloadctl{script}"
+            await asyncio.to_thread(subprocess.run, ["sh", "-ec", real], env=environment, check=True)
+            settings = (await daemon.request("GET", "/api/v1/settings"))[1]
+            assert (settings["max_concurrent"], settings["speed_limit"]) == expected
+
+
+@pytest.mark.system
 async def test_the_commands_about_logins_send_them(tmp_path: Path, origin: Origin) -> None:
     curl, downloadctl = blocks(read("docs/how-to/origin-logins.md"), "sh")
     for path in ("/report.pdf", "/export"):

@@ -38,23 +38,26 @@ async def test_changes_and_ends_are_published_in_order(notifier: Notifier, bus: 
     watched = [notifier.is_watched]
     with bus.subscribe() as subscription:
         watched.append(notifier.is_watched)
-        notifier.publish_changed(Snapshot(download=sample_download(1)))
-        notifier.publish_finished(ENDED)
+        notifier.publish_changed(Snapshot(download=sample_download(1)), before=None)
+        notifier.publish_finished(ENDED, before=State.VERIFYING)
         events = [published.event for published in await subscription.receive()]
-    assert events == [DownloadChanged(snapshot=Snapshot(download=sample_download(1))), DownloadEnded(download=ENDED)]
+    assert events == [
+        DownloadChanged(snapshot=Snapshot(download=sample_download(1)), before=None),
+        DownloadEnded(download=ENDED, before=State.VERIFYING),
+    ]
     assert watched == [False, True]
 
 
 async def test_an_end_is_logged_with_its_outcome_and_without_credentials(notifier: Notifier) -> None:
     with capture_logs() as lines:
-        notifier.publish_finished(with_fields(ENDED, url="https://u:secret@files.example.com/a"))
+        notifier.publish_finished(with_fields(ENDED, url="https://u:secret@files.example.com/a"), before=None)
     [line] = lines
     assert (line["event"], line["outcome"], line["size"], line["path"]) == ("download_ended", State.COMPLETED, 5, "a")
     assert "secret" not in repr(line)
 
 
 async def test_a_clock_that_was_set_back_does_not_count_a_negative_time(notifier: Notifier, metrics: Metrics) -> None:
-    notifier.publish_finished(with_fields(ENDED, start_time=100, end_time=50))
+    notifier.publish_finished(with_fields(ENDED, start_time=100, end_time=50), before=None)
     assert 'seconds_sum{outcome="completed"} -' not in rendered(metrics)
     assert "-50" not in rendered(metrics)
 
@@ -68,7 +71,7 @@ async def test_the_ids_of_deferred_ends_are_announced_at_the_end_of_the_block(
     notifier: Notifier, bus: EventBus
 ) -> None:
     with notifier.deferring_publication():
-        notifier.publish_finished(ENDED)
+        notifier.publish_finished(ENDED, before=State.VERIFYING)
         assert bus.position.ended_seq == 0
     assert bus.position.ended_seq == 3
 
@@ -76,7 +79,7 @@ async def test_the_ids_of_deferred_ends_are_announced_at_the_end_of_the_block(
 async def test_an_end_wakes_only_the_waiters_of_its_download(notifier: Notifier) -> None:
     first, second = notifier.add_waiter(ENDED.id), notifier.add_waiter(ENDED.id)
     other = notifier.add_waiter(sample_download(2).id)
-    notifier.publish_finished(ENDED)
+    notifier.publish_finished(ENDED, before=State.VERIFYING)
     assert (await first, await second, other.done()) == (ENDED, ENDED, False)
     # A later end has no waiters, and changes nothing.
     notifier.notify_waiters(with_fields(ENDED, state=State.FAILED))

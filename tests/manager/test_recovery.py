@@ -93,7 +93,8 @@ async def test_a_rename_whose_history_is_missing_is_completed(
     row, part = await running(records, destination)
     await records.save(with_fields(row, state=State.VERIFYING, publishing=True))
     assert await part.publish(parse_filename(row.filename), replace=False, last_modified=None)
-    (ended,) = await reconcile(records, destination, clock)
+    ((before, ended),) = await reconcile(records, destination, clock)
+    assert before.state is State.VERIFYING
     assert (ended.id, ended.state) == (row.id, State.COMPLETED)
     assert (await present(records, row.id)).result.ended_seq == 1
     assert files(tmp_path) == {row.filename: BYTES}
@@ -107,7 +108,8 @@ async def test_a_rename_that_the_next_run_was_about_to_find_is_completed(
     row, part = await running(records, destination)
     await records.save(with_fields(row, state=state, publishing=True))
     assert await part.publish(parse_filename(row.filename), replace=False, last_modified=None)
-    (ended,) = await reconcile(records, destination, clock)
+    ((before, ended),) = await reconcile(records, destination, clock)
+    assert before.state is state
     assert (ended.id, ended.state, ended.progress.publishing) == (row.id, State.COMPLETED, False)
 
 
@@ -280,6 +282,6 @@ async def test_a_directory_that_fails_does_not_stop_the_recovery_of_others(
             await stray.close()
         ended = await reconcile(records, destination, clock)
         await sweep(records, destination)
-    assert [row.id for row in ended] == [unwanted.id]
+    assert [row.id for _, row in ended] == [unwanted.id]
     assert (await present(records, announced.id)).state is State.QUEUED
     assert list((tmp_path / "files" / "elsewhere").iterdir()) == []

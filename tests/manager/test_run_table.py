@@ -64,6 +64,12 @@ async def test_received_bytes_are_reported_once(stack: ManagerStack, active: Act
     assert active.pop_received_bytes() == 0
 
 
+async def test_a_state_is_reported_with_the_one_that_was_reported_last(active: ActiveRun) -> None:
+    assert active.report_state() is State.DOWNLOADING
+    active.run._attempt.download = with_fields(active.run.download, state=State.VERIFYING)
+    assert [active.report_state(), active.report_state()] == [State.DOWNLOADING, State.VERIFYING]
+
+
 async def test_a_run_is_removed_when_it_has_ended(stack: ManagerStack, active: ActiveRun) -> None:
     id = active.run.download.id
     await stack.manager.cancel(id)

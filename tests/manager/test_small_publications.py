@@ -285,7 +285,7 @@ async def test_what_is_under_way_at_the_end_is_completed_or_repeated_by_the_next
         await publishing
     ended = await reconcile(parts.records, parts.destination, ManualClock())
     if cut_at == "second save_all":
-        assert [(one.id, one.state) for one in ended] == [(row.id, State.COMPLETED)]
+        assert [(one.id, one.state) for _, one in ended] == [(row.id, State.COMPLETED)]
         assert parts.files() == {"f": b"bytes"}
     else:
         assert not ended

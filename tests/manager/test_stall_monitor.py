@@ -13,7 +13,8 @@ from support.waiting import wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
-from downloadd.states import State
+from downloadd.events import DownloadEnded
+from downloadd.states import RUNNING, State
 from downloadd.storage.part_file import PartFile
 from downloadd.storage.small_files import SmallFiles
 
@@ -42,9 +43,13 @@ async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(
     async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, max_concurrent=1, stall_timeout=1)) as stack:
         origin.script("/a", ScriptedResponse(size=size))
         request = DownloadRequest(url=origin.url("/a"), directory="d")
-        with capture_logs() as lines:
+        with capture_logs() as lines, stack.bus.subscribe() as subscription:
             started = await stack.manager.start([request], user="ann")
             ended = await stack.manager.wait(started.downloads[0].id, 20)
+            # An operation that hangs before its first change is in the state of its claim.
+            last = (await subscription.receive())[-1].event
+        assert isinstance(last, DownloadEnded)
+        assert last.before in RUNNING
         assert (ended.state, ended.result.error) == (State.FAILED, ErrorCode.STORAGE_ERROR)
         assert ended.kept_bytes == 0, "the run may still write to the part file"
         assert "run_stalled" in [line["event"] for line in lines]

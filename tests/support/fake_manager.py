@@ -92,15 +92,16 @@ class FakeManager:
 
     async def set_state(self, id: str, state: State, **changes: object) -> Download:
         """Change the state of a download, and publish it."""
+        before = self.downloads[id].state
         download = with_fields(self.downloads[id], state=state, **changes)
         if state in FINISHED:
             self._ended_seq += 1
             download = with_fields(download, ended_seq=self._ended_seq, end_time=int(self.clock.wall()))
         self.downloads[id] = download
         self.bus.publish(
-            DownloadEnded(download=download)
+            DownloadEnded(download=download, before=before)
             if state in FINISHED
-            else DownloadChanged(snapshot=Snapshot(download=download))
+            else DownloadChanged(snapshot=Snapshot(download=download), before=before)
         )
         async with self._changed:
             self._changed.notify_all()

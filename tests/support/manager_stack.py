@@ -14,7 +14,9 @@ from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
+from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_factory import RunFactory
+from downloadd.manager.run_limits import RunLimits
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
 from downloadd.manager.scheduler import Limits
@@ -49,6 +51,7 @@ class ManagerStack:
         runner: Runner,
         manager: Manager,
         kept_parts: KeptParts,
+        limits: RunLimits,
     ) -> None:
         self.root = root
         self.records = records
@@ -60,6 +63,7 @@ class ManagerStack:
         self.runner = runner
         self.manager = manager
         self.kept_parts = kept_parts
+        self.limits = limits
 
     def files(self) -> dict[str, bytes]:
         """Return all files below the root, with part files, by their paths."""
@@ -100,6 +104,7 @@ async def open_stack(
             clock=clock,
             keep_seconds=keep_parts,
         )
+        shared_limit = TokenBucket(config.speed_limit)
         origins = OriginMonitor(dispatcher, records.origins)
         gate = StorageGate(destination, dispatcher, clock)
         space = SpaceQueue(destination, dispatcher, records, clock, reclaim=kept_parts.reclaim)
@@ -134,6 +139,7 @@ async def open_stack(
                 config=config,
                 keeps_parts=keep_parts > 0,
                 small_files=SmallPublications(records, destination, clock),
+                shared_limit=shared_limit,
             ),
             clock=clock,
         )
@@ -163,4 +169,5 @@ async def open_stack(
                 runner=runner,
                 manager=manager,
                 kept_parts=kept_parts,
+                limits=RunLimits(dispatcher, shared_limit),
             )

@@ -24,4 +24,4 @@ def sample_download(number: int = 0, **changes: Any) -> Download:
 
 
 def sample_change(number: int = 0) -> DownloadChanged:
-    return DownloadChanged(snapshot=Snapshot(download=sample_download(number)))
+    return DownloadChanged(snapshot=Snapshot(download=sample_download(number)), before=None)

@@ -21,14 +21,21 @@ from downloadd.fronts.rest.auth import Accounts
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.fronts.rest.server import Api, ApiRunner
+from downloadd.manager.local_dispatcher import LocalDispatcher
+from downloadd.manager.rate_limit import TokenBucket
+from downloadd.manager.run_limits import RunLimits
+from downloadd.manager.scheduler import Limits
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.rights import Rights
 from downloadd.service import DownloadService
+from downloadd.settings_service import SettingsService
 from downloadd.views import DownloadViews
 
 TOKEN = "open-sesame"
+MAX_RUNS = 500
+"""Downloads that the open files are said to be enough for."""
 DIRECTORIES = DirectoryRules([DirectoryConfig(path="not-for-alice", users=("bob",))])
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -60,6 +67,7 @@ class ServedApi:
         history: the fake that removes from the history of the manager.
         prober: the fake of the probes.
         storage: the fake of the storage root.
+        limits: the limits that the settings change.
     """
 
     def __init__(
@@ -92,6 +100,8 @@ class ServedApi:
             find_directories=self._directories,
             rights=self.rights,
         )
+        self.limits = RunLimits(LocalDispatcher(Limits(max_concurrent=64, max_per_host=16), self.clock), TokenBucket(0))
+        self.settings = SettingsService(self.limits, rights=self.rights, bus=self.bus, max_runs=MAX_RUNS)
         self.metrics = FakeMetrics()
         self.imports = FakeImports()
         self.accounts = Accounts(
@@ -104,6 +114,7 @@ class ServedApi:
         api = create_api(
             service=self.service,
             views=self.views,
+            settings=self.settings,
             imports=self.imports,
             bus=self.bus,
             metrics=self.metrics,

@@ -25,10 +25,12 @@ from downloadd.fronts.rest.request_metrics import RequestMetrics
 from downloadd.fronts.rest.router import Router
 from downloadd.fronts.rest.routes import Endpoints, build_browser_routes, build_routes
 from downloadd.fronts.rest.server import Api
+from downloadd.fronts.rest.settings import SettingsEndpoints
 from downloadd.fronts.rocketchat.endpoints import ImportEndpoints, ImportService
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.service import DownloadService
+from downloadd.settings_service import SettingsService
 from downloadd.views import DownloadViews
 
 
@@ -36,6 +38,7 @@ def create_api(
     *,
     service: DownloadService,
     views: DownloadViews,
+    settings: SettingsService,
     imports: ImportService,
     bus: EventBus,
     metrics: RequestMetrics,
@@ -54,6 +57,7 @@ def create_api(
     Args:
         service: the actions on downloads.
         views: the views of downloads.
+        settings: the settings that users may change.
         imports: the imports.
         bus: the events.
         metrics: the counters of requests.
@@ -85,6 +89,7 @@ def create_api(
             directories=DirectoryCompletionEndpoint(views),
             hosts=HostsEndpoint(views),
             probe=ProbeEndpoint(service=service, reader=reader),
+            settings=SettingsEndpoints(service=settings, reader=reader),
             page=page_endpoints,
         )
     )

@@ -58,6 +58,7 @@ from downloadd.fronts.rest.schemas import (
     StartResponse,
     StorageResponse,
 )
+from downloadd.fronts.rest.settings_schemas import SettingsBody, SettingsResponse
 from downloadd.fronts.rocketchat.schemas import (
     CancelImportQuery,
     CountResponse,
@@ -76,6 +77,7 @@ from downloadd.fronts.rocketchat.schemas import (
     UploadBody,
     WaitingResponse,
 )
+from downloadd.runtime_settings import RuntimeSettings
 
 LOCATION: Final = "Location"
 LINK: Final = "Link"
@@ -245,6 +247,15 @@ HOSTS: Final = Contract(
     query=HostsQuery,
     response=ResponseSpec(description="Origins in use or in trouble", types=(Hosts,)),
     errors=_QUERY_ERRORS,
+)
+SETTINGS: Final = Contract(
+    response=ResponseSpec(description="The limits on all downloads that hold now", types=(RuntimeSettings,)),
+    errors=_QUERY_ERRORS,
+)
+CHANGE_SETTINGS: Final = Contract(
+    body=SettingsBody,
+    response=ResponseSpec(description="All limits after the change", types=(SettingsResponse,)),
+    errors=(*_QUERY_ERRORS, *_BODY_ERRORS),
 )
 ERROR_TABLE: Final = Contract(
     response=ResponseSpec(description="The table of errors", types=(ErrorTable,)),

@@ -124,7 +124,7 @@ class EventStream:
             yield b"".join(
                 encode_event(
                     replace(last_event_id, ended_seq=row.result.ended_seq or last_event_id.ended_seq),
-                    DownloadEnded(download=row),
+                    DownloadEnded(download=row, before=None),
                 )
                 for row in ended
             )
@@ -134,7 +134,10 @@ class EventStream:
         while True:
             page = await self._views.active(user, ActiveFilter(after_seq=after, limit=SNAPSHOT_PAGE_SIZE))
             if page:
-                yield b"".join(encode_event(None, DownloadChanged(snapshot=snapshot)) for snapshot in page)
+                yield b"".join(
+                    encode_event(None, DownloadChanged(snapshot=snapshot, before=snapshot.download.state))
+                    for snapshot in page
+                )
             if len(page) < SNAPSHOT_PAGE_SIZE:
                 return
             after = page[-1].download.seq

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
-from downloadd.events import DownloadChanged, DownloadEnded, Event, HistoryRemoved, ImportChanged
+from downloadd.events import DownloadChanged, DownloadEnded, Event, HistoryRemoved, ImportChanged, SettingsChanged
 from downloadd.fronts.rest.entries import make_active_entry, make_history_entry
 from downloadd.fronts.rest.schemas import ActiveEntry, HistoryEntry
 from downloadd.fronts.rocketchat.schemas import OperationEntry
 from downloadd.fronts.rocketchat.translation import make_operation_entry
+from downloadd.runtime_settings import RuntimeSettings
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +29,7 @@ class Reset(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = "too many downloads ended since Last-Event-ID; read the history"
 
 
-EventEntry = ActiveEntry | HistoryEntry | Removed | OperationEntry | Reset
+EventEntry = ActiveEntry | HistoryEntry | Removed | RuntimeSettings | OperationEntry | Reset
 """Data of any event."""
 
 
@@ -81,6 +82,15 @@ EVENT_TYPES: Final = (
         make_entry=lambda event: make_operation_entry(event.operation),
         description="an import operation",
         occasion="an import made progress; the data are those of `getCurrentImportOperation`",
+    ),
+    EventType(
+        name="settings",
+        source=SettingsChanged,
+        entry=RuntimeSettings,
+        make_entry=lambda event: event.settings,
+        description="the limits on all downloads",
+        occasion="a user changed them; after a reload, which may change them too, the stream ends and clients connect "
+        "again",
     ),
     EventType(
         name="reset",

@@ -19,7 +19,8 @@ def decode_body(body: bytes, type: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=type)
     except msgspec.ValidationError as error:
-        raise describe_validation_error(error) from None
+        fields = type.__struct_fields__ if issubclass(type, msgspec.Struct) else ()
+        raise describe_validation_error(error, fields=fields) from None
     except UnicodeDecodeError:
         raise InvalidParameterError("body", "expected JSON in UTF-8") from None
     except msgspec.DecodeError as error:

@@ -4,6 +4,7 @@ Pure: no I/O and no clock.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -36,8 +37,16 @@ _MESSAGE_REWRITES: Final = (
 """Messages of msgspec about values out of range, and their replacements."""
 
 
-def describe_validation_error(error: msgspec.ValidationError, *, root: str = "") -> InvalidParameterError:
-    """Return the error about a value that does not fit; `root` names the start of its JSON path."""
+def describe_validation_error(
+    error: msgspec.ValidationError, *, root: str = "", fields: Sequence[str] = ()
+) -> InvalidParameterError:
+    """Return the error about a value that does not fit.
+
+    Args:
+        error: the error of msgspec.
+        root: the start of the JSON path.
+        fields: the fields that are known at that place.
+    """
     text = str(error)
     # The last match: text of a client may look like a JSON path, but stands before it.
     found = _JSON_PATH.search(text)
@@ -45,6 +54,8 @@ def describe_validation_error(error: msgspec.ValidationError, *, root: str = "")
     name = f"{root}{path}".lstrip(".")
     if unknown := _UNKNOWN_FIELD.match(problem):
         problem = f"object contains {_describe_unknown_field(unknown[1])}"
+        if fields and not path:
+            problem += f"; known are {', '.join(fields)}"
     elif problem.startswith("Invalid enum value"):
         problem = _describe_choices(tuple(Conflict)) if path.endswith(".conflict") else "invalid value"
     for pattern, replacement in _MESSAGE_REWRITES:

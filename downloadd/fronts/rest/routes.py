@@ -17,6 +17,7 @@ from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.probe import ProbeEndpoint
 from downloadd.fronts.rest.reference import ASSET_TYPES, ReferencePage
 from downloadd.fronts.rest.route import Access, Route
+from downloadd.fronts.rest.settings import SettingsEndpoints
 from downloadd.fronts.rocketchat.endpoints import ImportEndpoints
 from downloadd.rights import REQUIRED_PERMISSIONS, Action
 
@@ -34,6 +35,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     directories: DirectoryCompletionEndpoint
     hosts: HostsEndpoint
     probe: ProbeEndpoint
+    settings: SettingsEndpoints
     page: PageEndpoints
 
 
@@ -46,6 +48,7 @@ _RETRY: Final = REQUIRED_PERMISSIONS[Action.RETRY]
 _AMEND: Final = REQUIRED_PERMISSIONS[Action.AMEND]
 _REMOVE: Final = REQUIRED_PERMISSIONS[Action.REMOVE]
 _ACCEPT_STORAGE: Final = REQUIRED_PERMISSIONS[Action.ACCEPT_STORAGE]
+_CHANGE_SETTINGS: Final = REQUIRED_PERMISSIONS[Action.CHANGE_SETTINGS]
 _DIRECTORIES: Final = REQUIRED_PERMISSIONS[Action.LIST_DIRECTORIES]
 _METRICS: Final = REQUIRED_PERMISSIONS[Action.READ_METRICS]
 _VIEW: Final = REQUIRED_PERMISSIONS[Action.VIEW]
@@ -56,6 +59,7 @@ _PUBLIC: Final = Access.PUBLIC
 _DIRECTORY_PATH: Final = "/{directory}"
 _DOWNLOADS_PATH: Final = "/api/v1/downloads"
 _DOWNLOAD_PATH: Final = "/api/v1/downloads/{id}"
+_SETTINGS_PATH: Final = "/api/v1/settings"
 _API_PREFIX: Final = "/api/v1"
 
 
@@ -239,6 +243,23 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
         ),
         Route(
             "GET", "/api/v1/hosts", _VIEW, endpoints.hosts.listing, c.HOSTS, "List hosts and their health", head=True
+        ),
+        Route(
+            "GET",
+            _SETTINGS_PATH,
+            _VIEW,
+            endpoints.settings.show,
+            c.SETTINGS,
+            "Read the limits on all downloads",
+            head=True,
+        ),
+        Route(
+            "PATCH",
+            _SETTINGS_PATH,
+            _CHANGE_SETTINGS,
+            endpoints.settings.change,
+            c.CHANGE_SETTINGS,
+            "Change the limits until the next restart or reload",
         ),
         Route(
             "GET",

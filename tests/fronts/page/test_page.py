@@ -1,5 +1,6 @@
 """The page in a browser, with a daemon and an origin."""
 
+import asyncio
 import hashlib
 import json
 import time
@@ -338,6 +339,71 @@ async def test_a_thousand_moving_downloads_use_little_cpu_in_the_browser(
             await page_session.row("many/480")
 
 
+# -- limits on all downloads -------------------------------------------------------------------------------------------
+
+
+async def test_the_limits_are_changed_by_keyboard_and_shown_on_other_pages(
+    browser: Browser, tmp_path: Path, origin: Origin
+) -> None:
+    origin.script("/f", ScriptedResponse(size=10, body_event=asyncio.Event()))
+    config = make_config(max_concurrent=1)
+    async with (
+        DaemonProcess(tmp_path, config=config) as daemon,
+        open_page_session(browser, daemon) as page_session,
+        open_page_session(browser, daemon) as other_session,
+    ):
+        page, other = page_session.page, other_session.page
+        for _ in range(3):
+            await daemon.start_download("d", origin.url("/f"))
+        runs, speed = page.get_by_label("Downloads at once"), page.get_by_label("Limit of all, MiB/s")
+        await expect(runs).to_have_value("1")
+        await expect(speed).to_have_value("")
+        button = page.get_by_role("button", name="Change", exact=True)
+        await expect(button).to_be_hidden()
+        # What is typed on another page stays there.
+        await other.get_by_label("Limit of all, MiB/s").fill("7")
+        await runs.fill("2")
+        await page.keyboard.press("Enter")
+        await page_session.wait_for_text(".notice", "Settings changed until the next restart or reload.")
+        await expect(runs).to_be_focused()
+        await wait_until(lambda: origin.active("/f") == 2)
+        await expect(other.get_by_label("Downloads at once")).to_have_value("2")
+        await expect(other.get_by_label("Limit of all, MiB/s")).to_have_value("7")
+        await speed.focus()
+        await page.keyboard.type("1.5")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Tab")
+        await expect(button).to_be_focused()
+        await page.keyboard.press("Enter")
+        # The button is gone.
+        await expect(speed).to_be_focused()
+        await expect(button).to_be_hidden()
+        status, settings = await daemon.request("GET", "/api/v1/settings")
+        assert (status, settings["max_concurrent"], settings["speed_limit"]) == (200, 2, 1_572_864)
+        # No limit again, and a reload, which replaces all.
+        await speed.fill("")
+        await page.keyboard.press("Enter")
+        await expect(button).to_be_hidden()
+        assert (await daemon.request("GET", "/api/v1/settings"))[1]["speed_limit"] == 0
+        await daemon.reload(config.replace("max_concurrent = 1", "max_concurrent = 9"))
+        await expect(runs).to_have_value("9")
+
+
+async def test_limits_out_of_range_are_not_sent_or_are_explained(browser: Browser, tmp_path: Path) -> None:
+    config = DEFAULT_CONFIG + 'permissions = ["view-downloads"]\n'
+    async with DaemonProcess(tmp_path, config=config) as daemon, open_page_session(browser, daemon) as page_session:
+        page = page_session.page
+        runs = page.get_by_label("Downloads at once")
+        await runs.fill("0")
+        await page.keyboard.press("Enter")
+        assert await runs.evaluate("field => field.validity.rangeUnderflow")
+        await expect(page.locator(".notice")).to_have_count(0)
+        await runs.fill("5")
+        await page.keyboard.press("Enter")
+        await page_session.wait_for_text(".notice", "You lack the permission for this.")
+        await expect(runs).to_have_value("5")
+
+
 # -- history -----------------------------------------------------------------------------------------------------------
 
 
@@ -550,6 +616,8 @@ async def test_the_page_has_no_serious_accessibility_violation(
         await page.get_by_label("Links").fill("http://10.0.0.1/")
         await page.locator("#add-button").click()
         await page_session.wait_for_text("#refused", "Domain not allowed")
+        await page.get_by_label("Downloads at once").fill("3")
+        await page_session.wait_for_text("#limits", "A change holds until")
         assert await findings(page, axe) == []
         await page.locator("#ended").get_by_role("button", name="gone").click()
         assert await findings(page, axe) == []

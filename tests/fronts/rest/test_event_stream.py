@@ -219,7 +219,7 @@ async def test_a_slow_client_is_disconnected_and_another_one_misses_nothing(api:
     await slow.read(1)
     async with open_stream(api) as reader:
         await reader.read_until_live()
-        event = DownloadChanged(snapshot=Snapshot(download=sample_download(1, detail="x" * 20_000)))
+        event = DownloadChanged(snapshot=Snapshot(download=sample_download(1, detail="x" * 20_000)), before=None)
         for _ in range(2000):
             api.bus.publish(event)
             await reader.next()

@@ -6,7 +6,7 @@ import pytest
 from support.fake_imports import make_operation
 from support.sample_downloads import sample_change, sample_download
 
-from downloadd.events import DownloadEnded, Event, EventId, HistoryRemoved, ImportChanged
+from downloadd.events import DownloadEnded, Event, EventId, HistoryRemoved, ImportChanged, SettingsChanged
 from downloadd.fronts.rest.event_stream import encode_event
 from downloadd.fronts.rest.event_types import (
     EVENT_TYPES,
@@ -17,12 +17,14 @@ from downloadd.fronts.rest.event_types import (
     Reset,
     describe_event_types,
 )
+from downloadd.runtime_settings import RuntimeSettings
 
 EVENTS: list[Event] = [
     sample_change(),
-    DownloadEnded(download=sample_download(ended_seq=1)),
+    DownloadEnded(download=sample_download(ended_seq=1), before=None),
     HistoryRemoved(ids=["a"]),
     ImportChanged(operation=make_operation()),
+    SettingsChanged(settings=RuntimeSettings(max_concurrent=4, max_per_host=2, speed_limit=0)),
 ]
 
 

@@ -19,7 +19,7 @@ def test_a_body_becomes_a_struct() -> None:
     ("body", "detail"),
     [
         (b'{"priority": "x"}', "priority: "),
-        (b'{"unknown": 1}', "body: object contains unknown field unknown"),
+        (b'{"unknown": 1}', "body: object contains unknown field unknown; known are priority, speed_limit"),
         (b"[]", "body: expected object"),
         (b"{", "body: expected JSON: "),
         (b'{"url": "\xff"}', "body: expected JSON"),

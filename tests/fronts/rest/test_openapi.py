@@ -22,7 +22,7 @@ IMPORTS_DONE = (
     "uploadImportFile", "imports", "downloadPublicImportFile", "startImport", "downloadPendingFiles",
     "downloadPendingAvatars",
 )  # fmt: skip
-FACTS = ("metrics", "health", "openapi.json", "errors", "directories", "hosts")
+FACTS = ("metrics", "health", "openapi.json", "errors", "directories", "hosts", "settings")
 ID = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
 
 
@@ -47,6 +47,7 @@ async def test_every_path_and_method_is_described(api: ServedApi) -> None:
         (one, "get"), (one, "head"), (one, "delete"), (one, "patch"),
         ("/api/v1/storage/accept", "post"),
         ("/api/v1/probe", "post"),
+        ("/api/v1/settings", "patch"),
         (f"{one}/pause", "post"), (f"{one}/resume", "post"), (f"{one}/retry", "post"),
         ("/api/v1/events", "get"),
         *((f"/api/v1/{name}", "get") for name in IMPORTS_READ),
@@ -130,6 +131,9 @@ ANSWERS = [
     ("POST", "/api/v1/probe", "/api/v1/probe", {"url": "https://a.example/"}),
     ("POST", "/api/v1/probe", "/api/v1/probe", {"url": "https://a.example/", "method": "POST"}),
     ("POST", "/api/v1/probe", "/api/v1/probe", {}),
+    ("GET", "/api/v1/settings", "/api/v1/settings", None),
+    ("PATCH", "/api/v1/settings", "/api/v1/settings", {"max_concurrent": 1}),
+    ("PATCH", "/api/v1/settings", "/api/v1/settings", {"max_concurrent": 0}),
     ("GET", "/api/v1/health", "/api/v1/health", None),
     ("GET", "/api/v1/openapi.json", "/api/v1/openapi.json", None),
 ]

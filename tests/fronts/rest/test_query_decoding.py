@@ -32,14 +32,14 @@ def test_any_query_is_decoded_or_refused(type: type[StartQuery], text: str) -> N
     ("body", "detail"),
     [
         ('{"downloads": [{"url": "a", "colour": 1}]}', "downloads[0]: object contains unknown field colour"),
-        ('{"colour": 1}', "body: object contains unknown field colour"),
+        ('{"colour": 1}', "body: object contains unknown field colour; known are downloads"),
         (
             '{"downloads": [{"url": "a", "https://u:s3cret@h/?token=s3cret": 1}]}',
             "downloads[0]: object contains an unknown field with a name that is not repeated here",
         ),
         (
             '{"s3cret` - at `$.x`": 1}',
-            "body: object contains an unknown field with a name that is not repeated here",
+            "body: object contains an unknown field with a name that is not repeated here; known are downloads",
         ),
         (
             '{"downloads": [{"url": "a", "conflict": "https://u:s3cret@h/ - at `$.x`"}]}',

@@ -45,7 +45,9 @@ async def test_a_stream_whose_client_does_not_read_is_reset(api: ServedApi, monk
             await asyncio.sleep(0.01)
         while connections(api):
             for _ in range(50):
-                api.bus.publish(DownloadChanged(snapshot=Snapshot(download=sample_download(redacted_url="x" * 10_000))))
+                api.bus.publish(
+                    DownloadChanged(snapshot=Snapshot(download=sample_download(redacted_url="x" * 10_000)), before=None)
+                )
             await asyncio.sleep(0.01)
     stalled.close()
 

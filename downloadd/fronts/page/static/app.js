@@ -10,6 +10,7 @@ import { ErrorMessages } from "./error_messages.js";
 import { HistoryView } from "./history.js";
 import { HostsView } from "./hosts.js";
 import { ImportsView } from "./imports.js";
+import { LimitsForm } from "./limits.js";
 import { Notices } from "./notices.js";
 import { Store } from "./store.js";
 
@@ -43,6 +44,7 @@ new AddForm({
     imports.selectForUpload(file, kind);
   },
 });
+new LimitsForm({ client, store, notices, onError });
 new EndAnnouncer(store, notices);
 
 /** @type {Record<string, {open?: () => void, close?: () => void, draw?: () => void}>} */

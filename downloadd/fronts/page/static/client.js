@@ -104,6 +104,22 @@ export class Client {
   }
 
   /**
+   * Returns the limits on all downloads that hold now.
+   * @returns {Promise<{max_concurrent: number, max_per_host: number, speed_limit: number}>}
+   */
+  settings() {
+    return this.call("GET", "api/v1/settings");
+  }
+
+  /**
+   * Changes the given limits at once, until the daemon restarts or reads its configuration again.
+   * @param {{max_concurrent?: number, max_per_host?: number, speed_limit?: number}} changes
+   */
+  changeSettings(changes) {
+    return this.call("PATCH", "api/v1/settings", { json: changes });
+  }
+
+  /**
    * Yields events as `{event, data, id}` while it is iterated. A lost connection is restored; no event is missed, though
    * one may be repeated. The description of `GET /api/v1/events` in the OpenAPI document lists the names and data.
    *

@@ -8,7 +8,7 @@ const MAX_RECENTLY_ENDED = 8;
 
 /**
  * Dispatches `active` (an active download changed), `ended` (an entry of the history), `removed` (a set of ids that the
- * history has no longer), `import` (an operation),
+ * history has no longer), `import` (an operation), `settings` (the limits on all downloads),
  * `connection`, `reset` (read the history again), `expired` (the token is no longer valid) and `refused` (an error).
  */
 export class Store extends EventTarget {
@@ -88,6 +88,8 @@ export class Store extends EventTarget {
       this.#emit("removed", ids);
     } else if (event === "import") {
       this.#emit("import", data);
+    } else if (event === "settings") {
+      this.#emit("settings", data);
     } else if (event === "reset") {
       // Events of the active downloads follow; the history has the others.
       this.active.clear();

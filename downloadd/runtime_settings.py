@@ -1,0 +1,51 @@
+"""Settings that users may change while the daemon runs, until a restart or a reload applies the configuration again.
+
+Pure: no I/O and no clock.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import asdict
+
+from downloadd.config import MaxConcurrent, MaxPerHost
+from downloadd.download_request import BYTES_PER_SECOND
+from downloadd.errors import InvalidParameterError
+
+OverallSpeedLimit = Annotated[
+    int,
+    Meta(
+        ge=0, le=2**62, description="Bytes a second of all downloads together; 0 for no limit.", extra=BYTES_PER_SECOND
+    ),
+]
+
+
+class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits on all downloads that hold now."""
+
+    max_concurrent: MaxConcurrent
+    max_per_host: MaxPerHost
+    speed_limit: OverallSpeedLimit
+
+
+class SettingsChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Changes of the settings, unchecked; None leaves a value as it is."""
+
+    max_concurrent: int | None = None
+    max_per_host: int | None = None
+    speed_limit: int | None = None
+    """Bytes a second; 0 for no limit."""
+
+
+def change_settings(settings: RuntimeSettings, change: SettingsChange) -> RuntimeSettings:
+    """Return the settings after a change.
+
+    Raises:
+        InvalidParameterError: a value is out of range.
+    """
+    changed = {name: value for name, value in asdict(change).items() if value is not None}
+    try:
+        return msgspec.convert({**asdict(settings), **changed}, RuntimeSettings)
+    except msgspec.ValidationError as error:
+        raise InvalidParameterError("settings", str(error)) from None

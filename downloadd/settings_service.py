@@ -1,0 +1,65 @@
+"""The settings that users may change while the daemon runs.
+
+Every interface for users goes through this service; it checks what a user may do, and nothing is checked elsewhere.
+"""
+
+import structlog
+from msgspec.structs import asdict
+
+from downloadd.errors import InvalidParameterError
+from downloadd.events import EventBus, SettingsChanged
+from downloadd.manager.run_limits import RunLimits
+from downloadd.rights import Action, Rights
+from downloadd.runtime_settings import RuntimeSettings, SettingsChange, change_settings
+from downloadd.users import User
+
+log = structlog.get_logger()
+
+
+class SettingsService:
+    """The limits on all downloads, as users read and change them."""
+
+    def __init__(self, limits: RunLimits, *, rights: Rights, bus: EventBus, max_runs: int | None = None) -> None:
+        """Make the service.
+
+        Args:
+            limits: the limits of the manager.
+            rights: the checks of what a user may do.
+            bus: gets an event of each change.
+            max_runs: downloads that the open files of the process are enough for; None for no limit.
+        """
+        self._limits = limits
+        self._rights = rights
+        self._bus = bus
+        self._max_runs = max_runs
+
+    def get(self, user: User) -> RuntimeSettings:
+        """Return the settings that hold now.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+        """
+        self._rights.require(user, Action.VIEW)
+        return self._limits.settings
+
+    def change(self, user: User, change: SettingsChange) -> RuntimeSettings:
+        """Change settings at once, until a restart or a reload; return all of them.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+            InvalidParameterError: a value is out of range; nothing is changed.
+        """
+        self._rights.require(user, Action.CHANGE_SETTINGS)
+        before = self._limits.settings
+        after = change_settings(before, change)
+        if self._max_runs is not None and after.max_concurrent > max(self._max_runs, before.max_concurrent):
+            raise InvalidParameterError(
+                "max_concurrent",
+                f"must be at most {self._max_runs}, because the process may not open more files; raise the limit of "
+                "open files (LimitNOFILE of the service, or ulimit -n) and restart the daemon",
+            )
+        if after != before:
+            self._limits.change(after)
+            log.info("settings_changed", user=user.id, **asdict(after))
+            self._bus.publish(SettingsChanged(settings=after))
+        return after
