@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from aiohttp import web
 from msgspec.structs import replace
 
 from downloadd.clock import Clock, SystemClock
@@ -19,6 +18,7 @@ from downloadd.events import EventBus
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api
 from downloadd.fronts.rest.auth import Accounts
+from downloadd.fronts.rest.connection_limit import ConnectionLimit
 from downloadd.fronts.rest.machine_names import machine_names
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.fronts.rest.server import ApiRunner
@@ -69,8 +69,6 @@ from downloadd.views import DownloadViews
 
 SHUTDOWN_TIMEOUT_SECONDS: Final = 1.5
 """Seconds that responses under way get when the daemon stops."""
-LISTEN_BACKLOG: Final = 1024
-"""Connections that the kernel may queue for each socket."""
 
 
 class App:
@@ -173,7 +171,9 @@ class App:
                 base_path=self._config.server.base_path,
                 storage_problem=manager.storage_problem,
             )
-            self._runner = ApiRunner(api, max_connections=self._max_clients, shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS)
+            self._runner = ApiRunner(
+                api, limit=ConnectionLimit(self._max_clients), shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS
+            )
             await self._runner.setup()
             stack.push_async_callback(self._runner.cleanup)
             self._reloader = Reloader(
@@ -190,9 +190,7 @@ class App:
 
     async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
         """Accept requests on bound sockets; with `tls` on all but Unix sockets."""
-        for sock in sockets:
-            context = None if sock.family == socket.AF_UNIX else tls
-            await web.SockSite(self._runner, sock, backlog=LISTEN_BACKLOG, ssl_context=context).start()
+        await self._runner.listen(sockets, tls)
 
     async def reload(self, config: Config) -> None:
         """Apply users, hosts, credentials, policy, directories, limits, what the history keeps, and hooks.

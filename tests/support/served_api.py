@@ -11,10 +11,13 @@ from support.fake_history import FakeHistory
 from support.fake_imports import FakeImports
 from support.fake_manager import FakeManager, FakeMetrics
 from support.fake_prober import FakeProber
+from support.fake_rpc import FakeMethods, fake_notification_of
 from support.fake_storage import FakeStorage
 
-from downloadd.config import DirectoryConfig, UserConfig
+from downloadd.config import Aria2Config, DirectoryConfig, UserConfig
 from downloadd.events import EventBus
+from downloadd.fronts.aria2.front import create_rpc_front
+from downloadd.fronts.aria2.socket_limits import SocketLimits
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api
 from downloadd.fronts.rest.auth import Accounts
@@ -68,6 +71,7 @@ class ServedApi:
         prober: the fake of the probes.
         storage: the fake of the storage root.
         limits: the limits that the settings change.
+        methods: the fake methods of the RPC interface.
     """
 
     def __init__(
@@ -77,6 +81,9 @@ class ServedApi:
         reader: BodyReader | None = None,
         server: dict[str, Any] | None = None,
         base_path: str = "",
+        aria2: Aria2Config | None = None,
+        token_delay: float = 0,
+        socket_limits: SocketLimits | None = None,
         **settings: Any,
     ) -> None:
         self.clock = ManualClock()
@@ -111,6 +118,26 @@ class ServedApi:
                 user("ivan", "may-import", "run-import", "view-import-operations"),
             ]
         )
+        hosts = AllowedHosts((), ("api",))
+        self.methods = FakeMethods(self.accounts.find_by_token)
+        self.rpc = (
+            None
+            if aria2 is None
+            else create_rpc_front(
+                methods=self.methods,
+                notification_of=fake_notification_of,
+                config=aria2,
+                find_user=self.accounts.find_by_token,
+                max_failed_logins=failed_logins,
+                hosts=hosts,
+                bus=self.bus,
+                metrics=self.metrics,
+                clock=self.clock,
+                reader=reader,
+                limits=socket_limits,
+                token_delay=token_delay,
+            )
+        )
         api = create_api(
             service=self.service,
             views=self.views,
@@ -120,12 +147,13 @@ class ServedApi:
             metrics=self.metrics,
             collect_gauges=self.collect_gauges,
             accounts=self.accounts,
-            guards=RequestGuards(hosts=AllowedHosts((), ("api",)), throttle=LoginThrottle(failed_logins)),
+            guards=RequestGuards(hosts=hosts, throttle=LoginThrottle(failed_logins)),
             clock=self.clock,
             page=load_assets(),
             proxies=TrustedProxies(()),
             reader=reader,
             base_path=base_path,
+            rpc=self.rpc,
             storage_problem=lambda: self.storage.problem,
         )
         self.close_long_lived = api.close_long_lived
