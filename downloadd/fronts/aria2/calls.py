@@ -1,7 +1,4 @@
-"""Calls of methods and their outcomes: what the wire formats and the methods exchange.
-
-Pure: no I/O and no clock.
-"""
+"""Calls of methods and their outcomes: what the wire formats and the methods exchange."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol

@@ -4,7 +4,7 @@ Checked options are a mapping of names to canonical texts; the lines of `header`
 clock.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from downloadd.fronts.aria2.errors import ErrorText, RpcError, make_error
@@ -53,8 +53,9 @@ def inherit_options(own: Options, global_options: Options) -> dict[str, str]:
     if HEADER in inherited and HEADER in own:
         lines = own[HEADER].split("\n")
         names = {_name_of(line) for line in lines}
-        kept = [line for line in inherited[HEADER].split("\n") if _name_of(line) not in names]
-        merged[HEADER] = "\n".join([*kept, *lines])
+        merged[HEADER] = _join_lines(
+            [*(line for line in inherited[HEADER].split("\n") if _name_of(line) not in names), *lines]
+        )
     return merged
 
 
@@ -69,6 +70,8 @@ def _name_of(line: str) -> str:
 
 def _text_of(option: Option, value: Any) -> str | None:
     match value:
+        case str() if option.is_list:
+            return _join_lines(value.split("\n"))
         case str():
             return value
         case bool():
@@ -80,6 +83,10 @@ def _text_of(option: Option, value: Any) -> str | None:
             # Lines of one member would be further fields that nobody asked for.
             if any("\n" in line for line in lines):
                 raise bad_option(option.name, "a header field may not hold a line break")
-            return "\n".join(lines)
+            return _join_lines(lines)
         case _:
             return None
+
+
+def _join_lines(lines: Iterable[str]) -> str:
+    return "\n".join(filter(str.strip, lines))

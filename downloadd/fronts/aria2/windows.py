@@ -1,4 +1,4 @@
-"""Windows of the lists of waiting and ended downloads: `offset` and `num` of tellWaiting and tellStopped.
+"""Windows of lists of downloads: `offset` and `num` of tellWaiting and tellStopped.
 
 Pure: no I/O and no clock.
 """

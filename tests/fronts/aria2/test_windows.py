@@ -36,7 +36,7 @@ def test_a_negative_offset_counts_from_the_end_and_goes_backwards(offset: int, n
 def test_a_window_is_that_of_a_walk_through_the_list(total: int, offset: int, num: int) -> None:
     rows = list(range(total))
     step, index = (1, offset) if offset >= 0 else (-1, total + offset)
-    walked = []
+    walked: list[int] = []
     while 0 <= index < total and len(walked) < num:
         walked.append(rows[index])
         index += step
