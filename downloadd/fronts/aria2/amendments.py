@@ -1,7 +1,7 @@
 """Changes of active downloads: one that the transfer cannot continue with restarts it.
 
-The restart is a pause and a resumption, which clients are not notified of. The received bytes are kept, and the download
-keeps its place in the queue; another one may take its slot.
+The restart is a pause and a resumption, which clients are not notified of. The download keeps the received bytes and
+its place in the queue; another one may take its slot.
 """
 
 from downloadd.download import Download
