@@ -35,6 +35,7 @@ from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.history_removal import HistoryRemoval
 from downloadd.manager.history_retention import HistoryRetention
 from downloadd.manager.kept_parts import KeptParts
+from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
@@ -43,7 +44,6 @@ from downloadd.manager.prober import Prober
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
-from downloadd.manager.scheduler import Limits
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor

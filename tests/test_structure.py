@@ -101,6 +101,7 @@ PURE: Final = (
     "policy.proxies",
     "policy.directories",
     *("policy.origin_proxies", "policy.environment_proxies", "policy.proxy_url"),
+    *("manager.limits", "manager.delayed_downloads", "manager.waiting_queues", "manager.running_downloads"),
     *("manager.scheduler", "manager.retry", "manager.stall_detection", "manager.lifecycle", "manager.admission"),
     *("transfer.fields", "transfer.classification", "transfer.progress_meter", "transfer.response_head"),
     *("transfer.representation", "transfer.resume", "transfer.response_facts", "transfer.response_table"),

@@ -6,9 +6,9 @@ In one process it is the scheduler and a loop around it; in a cluster it will be
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
+from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import OriginFailure, Verdict
 from downloadd.manager.queue_report import OriginList
-from downloadd.manager.scheduler import Limits
 from downloadd.metrics import OriginUsage
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload

@@ -18,6 +18,7 @@ from downloadd.manager import lifecycle
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.kept_parts import KeptParts
+from downloadd.manager.limits import Limits
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.protocol import DownloadChange, MakeStoredResponse, StartResult
@@ -26,7 +27,6 @@ from downloadd.manager.recovery import reconcile, sweep
 from downloadd.manager.run import StopReason
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
-from downloadd.manager.scheduler import Limits
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate

@@ -13,8 +13,8 @@ from support.waiting import wait_until
 from downloadd.download import Download
 from downloadd.errors import SpacePendingError, StorageRootMissingError
 from downloadd.manager import space_queue
+from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
-from downloadd.manager.scheduler import Limits
 from downloadd.manager.space_queue import ANNOUNCEMENT_SECONDS, MAX_IDLE_SECONDS, SpaceQueue
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State

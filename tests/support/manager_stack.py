@@ -10,6 +10,7 @@ from downloadd.directory_settings import DirectorySettings
 from downloadd.events import EventBus
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.kept_parts import KeptParts
+from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
@@ -17,7 +18,6 @@ from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
-from downloadd.manager.scheduler import Limits
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
