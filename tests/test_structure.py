@@ -45,6 +45,8 @@ NOUNS: Final = frozenset(
     {
         "download",
         "download_request",
+        "gid",
+        "queue_move",
         "request_fields",
         "delivery",
         "states",
@@ -74,6 +76,8 @@ PURE: Final = (
         "root_identity",
         "download",
         "download_request",
+        "gid",
+        "queue_move",
         "request_fields",
         "states",
         "errors",
