@@ -274,6 +274,7 @@ class App:
         admission = AdmissionControl(
             records=records,
             destination=destination,
+            gids=records.gids,
             dispatcher=dispatcher,
             notifier=notifier,
             runs=runs,

@@ -31,6 +31,15 @@ class DelayedDownloads:
         self._delayed[seq_of(key)] = delayed = due, key
         heappush(self._heap, delayed)
 
+    def reorder(self, seq: int, priority: int, place: float) -> bool:
+        """Give a download another place in its queue; return False if it waits for no time."""
+        delayed = self._delayed.get(seq)
+        if delayed is None:
+            return False
+        due, key = delayed
+        self.add((-priority, place, seq, route_of(key)), due)
+        return True
+
     def discard(self, seq: int) -> bool:
         """Remove a download; return False if it waits for no time."""
         return self._delayed.pop(seq, None) is not None

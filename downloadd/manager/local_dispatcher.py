@@ -1,7 +1,7 @@
 """The dispatcher of a single process: a scheduler and a loop around it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from random import random
 
 from msgspec.structs import replace
@@ -22,6 +22,7 @@ from downloadd.manager.scheduler import Scheduler
 from downloadd.metrics import OriginUsage
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
+from downloadd.records.queue_places import QueueEntry
 from downloadd.states import WaitReason
 
 
@@ -43,6 +44,11 @@ class LocalDispatcher:
         for one in waiting:
             due = one.not_before
             self._scheduler.add(one if due is None else replace(one, not_before=self._to_monotonic(due)))
+        self._changed.set()
+
+    def reorder(self, entries: Iterable[QueueEntry]) -> None:
+        """Give waiting downloads other places; their times and targets stay, and others are ignored."""
+        self._scheduler.reorder(entries)
         self._changed.set()
 
     def dequeue(self, seq: int) -> None:

@@ -119,15 +119,8 @@ class Runner:
 
     def enqueue(self, row: Download, *, target: str | None = None) -> None:
         """Add a waiting download to the queue, and publish it; `target` is the origin that it is redirected to."""
-        waiting = WaitingDownload(
-            seq=row.seq,
-            origin=row.progress.origin,
-            priority=row.control.priority,
-            not_before=row.progress.not_before,
-            target=target,
-        )
         self._space.discard(row.seq)
-        self._dispatcher.enqueue([waiting])
+        self._dispatcher.enqueue([WaitingDownload.of(row, not_before=row.progress.not_before, target=target)])
         self.publish_changed(row)
 
     def publish_changed(self, row: Download) -> None:

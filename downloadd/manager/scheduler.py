@@ -5,8 +5,11 @@ download. Time: every call is logarithmic in the number of waiting downloads and
 in proportion to the queues that wait for its origin.
 """
 
+from collections.abc import Iterable
 from heapq import heappop, heappush
 from typing import Final
+
+from msgspec.structs import replace
 
 from downloadd.manager.delayed_downloads import DelayedDownloads
 from downloadd.manager.limits import Limits
@@ -16,6 +19,7 @@ from downloadd.manager.redirect_targets import RedirectTargets
 from downloadd.manager.running_downloads import RunningDownloads
 from downloadd.manager.waiting_queues import QueueKey, Route, WaitingQueue, WaitingQueues, route_of, seq_of
 from downloadd.records.protocol import WaitingDownload
+from downloadd.records.queue_places import QueueEntry
 
 RECHECK_SECONDS: Final = 30.0
 """Seconds after which one of the downloads that wait for a target asks its origin if it is led elsewhere now."""
@@ -32,8 +36,9 @@ class Scheduler:
     """The queues of all origins, and what starts next.
 
     A download is either waiting here, running (between `select_ready` and `finish`), or unknown. Within an origin the
-    one with the higher priority starts first, then the older one. The same order holds among origins that have a free
-    slot, so that an origin that is full, slow or blocked never delays another one.
+    one with the higher priority starts first, then the one with the smaller place, which is the older one unless a user
+    has moved it. The same order holds among origins that have a free slot, so that an origin that is full, slow or
+    blocked never delays another one.
 
     A download whose target is known or presumed also needs a slot of that. From time to time, one that waits for such a
     slot starts without it, because its origin may lead it elsewhere.
@@ -87,11 +92,20 @@ class Scheduler:
         route = (waiting.origin, "" if waiting.target in {None, waiting.origin} else waiting.target or "")
         queue = self.queues.get(route)
         # The downloads of a queue share its route.
-        key = (-waiting.priority, waiting.seq, route if queue is None else queue.route)
+        key = (-waiting.priority, waiting.position, waiting.seq, route if queue is None else queue.route)
         if waiting.not_before is not None:
             self.delayed.add(key, waiting.not_before)
         else:
             self._push(key)
+
+    def reorder(self, entries: Iterable[QueueEntry]) -> None:
+        """Give downloads other places in their queues; those that do not wait are ignored."""
+        for one in entries:
+            requeued = self._requeued.get(one.seq)
+            if requeued is not None:
+                self._requeued[one.seq] = replace(requeued, priority=one.priority, place=one.place)
+            elif not self.delayed.reorder(one.seq, one.priority, one.position):
+                self.queues.reorder(one.seq, one.priority, one.position)
 
     def dequeue(self, seq: int) -> None:
         """Remove a download from the queue; an unknown one is ignored."""

@@ -11,8 +11,8 @@ from heapq import heappop, heappush, nsmallest
 
 Route = tuple[str, str]
 """The origin of a download, and the origin that its redirects lead to; "" if that is not known."""
-QueueKey = tuple[int, int, Route]
-"""(minus priority, seq, route): the smallest is the next; the route names its queue."""
+QueueKey = tuple[int, float, int, Route]
+"""(minus priority, place, seq, route): the smallest is the next; the route names its queue."""
 
 
 def seq_of(key: QueueKey) -> int:
@@ -116,6 +116,18 @@ class WaitingQueues:
             self._unblock(queue)
             del self._queues[route]
         return route
+
+    def reorder(self, seq: int, priority: int, place: float) -> bool:
+        """Give a download another place in its queue; return False if it is in no queue."""
+        key = self._keys.get(seq)
+        if key is None:
+            return False
+        queue = self._queues[route_of(key)]
+        self._keys[seq] = moved = (-priority, place, seq, queue.route)
+        heappush(queue.heap, moved)
+        if queue.heap[0] is moved:
+            self.offer(queue)
+        return True
 
     def offer(self, queue: WaitingQueue) -> None:
         """Offer a queue by its next download, also if it was blocked."""

@@ -9,7 +9,7 @@ ROUTE: Route = ("a", "cdn")
 
 
 def key(seq: int, *, priority: int = 0) -> QueueKey:
-    return (-priority, seq, ROUTE)
+    return (-priority, seq, seq, ROUTE)
 
 
 @pytest.fixture
@@ -32,6 +32,13 @@ def test_a_download_that_is_added_again_has_its_last_key_and_time_only(delayed: 
     assert len(delayed) == 2
     assert list(delayed.pop_due(19)) == [key(1)]
     assert list(delayed.pop_due(20)) == [key(2, priority=3)]
+
+
+def test_a_moved_download_is_due_at_the_same_time(delayed: DelayedDownloads) -> None:
+    assert delayed.reorder(1, 2, 0.5)
+    assert not delayed.reorder(3, 0, 0)
+    assert (len(delayed), list(delayed.pop_due(9))) == (2, [key(2)])
+    assert list(delayed.pop_due(10)) == [(-2, 0.5, 1, ROUTE)]
 
 
 def test_a_discarded_download_is_never_due(delayed: DelayedDownloads) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from contextlib import ExitStack
 from unittest.mock import patch
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -16,6 +17,7 @@ from downloadd.manager.origin_health import FailureKind, OriginFailure
 from downloadd.manager.queue_report import count_wait_reasons, describe_wait
 from downloadd.manager.scheduler import RECHECK_SECONDS, Scheduler
 from downloadd.records.protocol import WaitingDownload
+from downloadd.records.queue_places import QueueEntry
 from downloadd.states import WaitReason
 
 
@@ -24,9 +26,14 @@ def scheduler(max_concurrent: int = 100, max_per_host: int = 100) -> Scheduler:
 
 
 def waiting(
-    seq: int, origin: str = "a", priority: int = 0, not_before: float | None = None, target: str | None = None
+    seq: int,
+    origin: str = "a",
+    priority: int = 0,
+    not_before: float | None = None,
+    target: str | None = None,
+    place: float | None = None,
 ) -> WaitingDownload:
-    return WaitingDownload(seq=seq, origin=origin, priority=priority, not_before=not_before, target=target)
+    return WaitingDownload(seq=seq, origin=origin, priority=priority, not_before=not_before, target=target, place=place)
 
 
 def block(queue: Scheduler, origin: str, *, until: float, now: float = 0) -> None:
@@ -48,6 +55,32 @@ def test_a_higher_priority_starts_before_an_older_download() -> None:
     queue.add(waiting(2, priority=-1))
     queue.add(waiting(3, origin="b", priority=5))
     assert queue.select_ready(now=0) == [3, 1]
+
+
+def test_the_place_decides_among_downloads_of_one_priority() -> None:
+    queue = scheduler(max_concurrent=4)
+    queue.add(waiting(1))
+    queue.add(waiting(2, place=0.5))
+    queue.add(waiting(3, origin="b", place=1.0))
+    queue.add(waiting(4, place=-7, priority=-1))
+    queue.add(waiting(5))
+    assert queue.select_ready(now=0) == [2, 1, 3, 5]
+
+
+def test_downloads_that_are_moved_start_in_their_new_order() -> None:
+    queue = scheduler(max_concurrent=1)
+    for seq in (1, 2, 3):
+        queue.add(waiting(seq))
+    queue.add(waiting(4, not_before=5, target="cdn"))
+    assert queue.select_ready(now=0) == [1]
+    queue.add(waiting(1))
+    # The running one is not known to the queue until its run has ended; an unknown one is ignored.
+    queue.reorder([QueueEntry(4, 1), QueueEntry(3, 0, 1.5), QueueEntry(1, 0, 2.5), QueueEntry(99, 9)])
+    started: list[int] = []
+    for now in (1, 5, 5, 5):
+        queue.finish(([1, *started])[-1])
+        started += queue.select_ready(now=now)
+    assert started == [3, 4, 2, 1]
 
 
 def test_a_full_host_does_not_delay_another() -> None:
@@ -242,6 +275,9 @@ def test_state_of_idle_origins_is_removed() -> None:
     assert not queue.origins.entries
 
 
+PLACES = st.none() | st.integers(-9, 9).map(float)
+
+
 class SchedulerModel(RuleBasedStateMachine):
     """Random events, compared with a plain list; no limit is exceeded and no download starves."""
 
@@ -271,10 +307,11 @@ class SchedulerModel(RuleBasedStateMachine):
         priority=st.integers(-2, 2),
         delay=st.none() | st.integers(0, 20),
         led=st.sampled_from([None, None, "c", "d"]),
+        place=PLACES,
     )
-    def add(self, origin: str, priority: int, delay: int | None, led: str | None) -> None:
+    def add(self, origin: str, priority: int, delay: int | None, led: str | None, place: float | None) -> None:
         self.seq += 1
-        one = waiting(self.seq, origin, priority, None if delay is None else self.now + delay, led)
+        one = waiting(self.seq, origin, priority, None if delay is None else self.now + delay, led, place)
         self.model[one.seq] = one
         self.queue.add(one)
 
@@ -285,6 +322,15 @@ class SchedulerModel(RuleBasedStateMachine):
             one = waiting(one.seq, one.origin, priority, target=one.target)
             self.model[one.seq] = one
             self.queue.add(one)
+
+    @rule(data=st.data(), priority=st.integers(-2, 2), place=PLACES)
+    def reorder(self, data: st.DataObject, priority: int, place: float | None) -> None:
+        known = {**self.model, **self.requeued}
+        if known:
+            seq = data.draw(st.sampled_from(sorted(known)))
+            moved = msgspec.structs.replace(known[seq], priority=priority, place=place)
+            (self.model if seq in self.model else self.requeued)[seq] = moved
+            self.queue.reorder([QueueEntry(seq, priority, place)])
 
     @rule(data=st.data(), origin=st.sampled_from("abc"))
     def add_while_it_runs(self, data: st.DataObject, origin: str) -> None:
@@ -352,7 +398,7 @@ class SchedulerModel(RuleBasedStateMachine):
         expected: list[int] = []
         targets: dict[int, str] = {}
         slots = self.slots()
-        for one in sorted(self.model.values(), key=lambda w: (-w.priority, w.seq)):
+        for one in sorted(self.model.values(), key=lambda one: one.key):
             if len(self.running) + len(expected) >= 4:
                 break
             target = None if one.target == one.origin else one.target

@@ -107,6 +107,7 @@ async def open_stack(
         admission = AdmissionControl(
             records=records,
             destination=destination,
+            gids=records.gids,
             dispatcher=dispatcher,
             notifier=notifier,
             runs=runs,
