@@ -32,6 +32,7 @@ from downloadd.imports.importers import IMPORTERS
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.gid_lookup import GidLookup
 from downloadd.manager.history_removal import HistoryRemoval
 from downloadd.manager.history_retention import HistoryRetention
 from downloadd.manager.kept_parts import KeptParts
@@ -41,6 +42,8 @@ from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.prober import Prober
+from downloadd.manager.queue_control import QueueControl
+from downloadd.manager.result_list import ResultList
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
@@ -126,8 +129,11 @@ class App:
             retention = await stack.enter_async_context(
                 HistoryRetention(records=records, removal=removal, clock=self._clock, config=self._config.history)
             )
+            results = ResultList(records, records.results)
             service = DownloadService(
                 manager=manager,
+                queue=self._queue,
+                results=results,
                 history=removal,
                 prober=Prober(session, lambda: self._config.downloads, proxies=lambda: self._origins.proxies.names),
                 storage=StorageConfirmation(records.storage_root, destination.accept_root),
@@ -136,6 +142,9 @@ class App:
             )
             views = DownloadViews(
                 manager=manager,
+                queue=self._queue,
+                results=results,
+                find_gid=self._gids.find,
                 history=removal,
                 find_directories=destination.directories,
                 rights=self._rights,
@@ -306,6 +315,10 @@ class App:
             runs=runs,
             factory=factory,
             clock=clock,
+        )
+        self._gids = GidLookup(records.gids, runs)
+        self._queue = QueueControl(
+            queue=records.queue, dispatcher=dispatcher, space=space, runner=runner, runs=runs, notifier=notifier
         )
         return Manager(
             records=records,

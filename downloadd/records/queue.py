@@ -57,6 +57,17 @@ _RESUME: Final = (
 )
 
 
+class ChunkRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Range of downloads of which some are changed together."""
+
+    after: int
+    """Only downloads with a greater `seq`."""
+    until: int
+    """Only downloads with this `seq` or a smaller one."""
+    with_rows: bool
+    """The rows are returned too."""
+
+
 class ChangedDownload(msgspec.Struct, frozen=True, kw_only=True):
     """A download that was paused or resumed together with others."""
 
@@ -64,6 +75,8 @@ class ChangedDownload(msgspec.Struct, frozen=True, kw_only=True):
     """As it waits, or would wait, for a run."""
     before: State
     """The state that it had."""
+    row: Download | None = None
+    """The row after the change, if it was asked for, or if the download runs."""
 
 
 class QueueChunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,19 +106,15 @@ class QueueRecords(Protocol):
         """Return the greatest `seq` that was ever assigned."""
         ...
 
-    async def rows(self, seqs: Sequence[int]) -> list[Download]:
-        """Return the downloads with these `seq`."""
-        ...
-
-    async def pause_chunk(self, *, after: int, until: int, can_use: Callable[[str], bool]) -> QueueChunk:
-        """Pause some downloads as `lifecycle.pause` does, in one transaction: `after` < `seq` <= `until`.
+    async def pause_chunk(self, chunk: ChunkRequest, can_use: Callable[[str], bool]) -> QueueChunk:
+        """Pause some downloads as `lifecycle.pause` does, in one transaction.
 
         Downloads in directories for which `can_use` returns False stay as they are. A running one gets the desired
         state only.
         """
         ...
 
-    async def resume_chunk(self, *, after: int, until: int, can_use: Callable[[str], bool]) -> QueueChunk:
+    async def resume_chunk(self, chunk: ChunkRequest, can_use: Callable[[str], bool]) -> QueueChunk:
         """Resume some paused downloads as `lifecycle.resume` does; see `pause_chunk`."""
         ...
 
@@ -140,35 +149,37 @@ class SqliteQueue:
         """See `QueueRecords.last_seq`."""
         return await self._access.read(last_used_seq)
 
-    async def rows(self, seqs: Sequence[int]) -> list[Download]:
-        """See `QueueRecords.rows`."""
-        return await self._access.read(lambda connection: self._queries.by_seqs(connection, seqs))
-
-    async def pause_chunk(self, *, after: int, until: int, can_use: Callable[[str], bool]) -> QueueChunk:
+    async def pause_chunk(self, chunk: ChunkRequest, can_use: Callable[[str], bool]) -> QueueChunk:
         """See `QueueRecords.pause_chunk`."""
-        return await self._change_chunk(_PAUSABLE, self._pause, after=after, until=until, can_use=can_use)
+        return await self._change_chunk(chunk, can_use, states=_PAUSABLE, change=self._pause)
 
-    async def resume_chunk(self, *, after: int, until: int, can_use: Callable[[str], bool]) -> QueueChunk:
+    async def resume_chunk(self, chunk: ChunkRequest, can_use: Callable[[str], bool]) -> QueueChunk:
         """See `QueueRecords.resume_chunk`."""
-        return await self._change_chunk(_PAUSED, self._resume, after=after, until=until, can_use=can_use)
+        return await self._change_chunk(chunk, can_use, states=_PAUSED, change=self._resume)
 
     async def _change_chunk(
         self,
+        chunk: ChunkRequest,
+        can_use: Callable[[str], bool],
+        *,
         states: frozenset[State],
         change: Callable[[sqlite3.Cursor, str], list[ChangedDownload]],
-        *,
-        after: int,
-        until: int,
-        can_use: Callable[[str], bool],
     ) -> QueueChunk:
         """Find some downloads in these states, and change those that may be changed; they may have moved on since."""
-        sql, parameters = _CANDIDATES.format(states=_words(states)), (after, until, CHUNK_ROWS)
+        sql, parameters = _CANDIDATES.format(states=_words(states)), (chunk.after, chunk.until, CHUNK_ROWS)
         found = await self._access.read(
             lambda connection: self._row_reader.page(connection, sql, parameters, _decode_candidate)
         )
         chosen = msgspec.json.encode([seq for seq, directory in found if can_use(directory)]).decode()
+
+        def write(cursor: sqlite3.Cursor) -> list[ChangedDownload]:
+            changed = change(cursor, chosen)
+            shown = [one.waiting.seq for one in changed if chunk.with_rows or one.before in RUNNING]
+            rows = {row.seq: row for row in self._queries.by_seqs(cursor.connection, shown)} if shown else {}
+            return [replace(one, row=rows.get(one.waiting.seq)) for one in changed] if rows else changed
+
         return QueueChunk(
-            changed=await self._access.write(lambda cursor: change(cursor, chosen), rows=len(found)) if found else (),
+            changed=await self._access.write(write, rows=len(found)) if found else (),
             last_seq=found[-1][0] if len(found) == CHUNK_ROWS else None,
         )
 

@@ -48,6 +48,8 @@ class MovedDownload(msgspec.Struct, frozen=True, kw_only=True):
     """The index in the waiting list, from 0."""
     changed: Sequence[QueueEntry]
     """All downloads whose priority or place has changed; those around the new position may be among them."""
+    neighbours: Sequence[Download]
+    """The rows of those around the new position."""
 
 
 class QueueMoves:
@@ -74,11 +76,13 @@ class QueueMoves:
             cursor, entry, _target_index(cursor, entry, move), end=last_used_seq(cursor.connection) + 1
         )
         now = changed[0] if changed else entry
+        neighbours = [one.seq for one in changed[1:]]
         return MovedDownload(
             before=before,
             after=before.with_control(priority=now.priority, place=now.place),
             index=_index(cursor, now),
             changed=changed,
+            neighbours=self._queries.by_seqs(cursor.connection, neighbours) if neighbours else (),
         )
 
     def make_room(self, cursor: sqlite3.Cursor, entry: QueueEntry, position: int) -> list[QueueEntry]:

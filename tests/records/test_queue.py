@@ -16,7 +16,7 @@ from downloadd.manager import lifecycle
 from downloadd.queue_move import TO_BOTTOM, TO_TOP
 from downloadd.records import queue
 from downloadd.records.protocol import WaitingDownload
-from downloadd.records.queue import ChangedDownload, QueueChunk
+from downloadd.records.queue import ChangedDownload, ChunkRequest, QueueChunk
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import RUNNING, WAITING, State
 
@@ -29,6 +29,10 @@ async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
 
 def anywhere(directory: str) -> bool:
     return True
+
+
+def everything(*, with_rows: bool = False) -> ChunkRequest:
+    return ChunkRequest(after=0, until=99, with_rows=with_rows)
 
 
 def touched(state: State, desired: Desired) -> Download:
@@ -96,22 +100,27 @@ async def test_the_check_of_a_move_sees_the_row(records: SqliteRecords) -> None:
 @pytest.mark.parametrize("state", State)
 async def test_a_chunk_is_paused_as_one_download_is(records: SqliteRecords, state: State, desired: Desired) -> None:
     (row,) = await added(records, touched(state, desired))
-    chunk = await records.queue.pause_chunk(after=0, until=row.seq, can_use=anywhere)
+    chunk = await records.queue.pause_chunk(everything(), anywhere)
     changed = (state in WAITING and desired is not Desired.CANCEL) or (state in RUNNING and desired is Desired.RUN)
     assert [one.before for one in chunk.changed] == ([state] if changed else [])
-    assert await present(records, row.id) == (lifecycle.pause(row) if changed else row)
+    after = await present(records, row.id)
+    assert after == (lifecycle.pause(row) if changed else row)
+    # A run has to be told.
+    assert [one.row for one in chunk.changed if one.row] == ([after] if changed and state in RUNNING else [])
 
 
 @pytest.mark.parametrize("state", State)
 async def test_a_chunk_is_resumed_as_one_download_is(records: SqliteRecords, state: State) -> None:
     (row,) = await added(records, touched(state, Desired.PAUSE))
-    chunk = await records.queue.resume_chunk(after=0, until=row.seq, can_use=anywhere)
+    chunk = await records.queue.resume_chunk(everything(with_rows=True), anywhere)
     after = await present(records, row.id)
     if state is not State.PAUSED:
         assert (list(chunk.changed), after) == ([], row)
         return
     assert after == lifecycle.resume(row)
-    assert chunk.changed == [ChangedDownload(waiting=WaitingDownload.of(after, not_before=None), before=state)]
+    assert chunk.changed == [
+        ChangedDownload(waiting=WaitingDownload.of(after, not_before=None), before=state, row=after)
+    ]
 
 
 async def test_chunks_follow_each_other_and_leave_out_directories_and_later_downloads(
@@ -130,12 +139,13 @@ async def test_chunks_follow_each_other_and_leave_out_directories_and_later_down
     changed: list[int] = []
     after: int | None = 0
     while after is not None:
-        chunk = await records.queue.pause_chunk(after=after, until=4, can_use=lambda directory: directory != "hers")
+        request = ChunkRequest(after=after, until=4, with_rows=False)
+        chunk = await records.queue.pause_chunk(request, lambda directory: directory != "hers")
         changed += [one.waiting.seq for one in chunk.changed]
         after = chunk.last_seq
     assert changed == [1, 3, 4]
-    states = {row.seq: row.state for row in await records.queue.rows([row.seq for row in rows])}
-    assert [seq for seq, state in states.items() if state is State.PAUSED] == [1, 3, 4]
+    states = [(await present(records, row.id)).state for row in rows]
+    assert states == [State.PAUSED, State.QUEUED, State.PAUSED, State.PAUSED, State.QUEUED]
 
 
 async def test_a_damaged_row_does_not_stop_a_chunk(records: SqliteRecords, tmp_path: Path) -> None:
@@ -143,12 +153,12 @@ async def test_a_damaged_row_does_not_stop_a_chunk(records: SqliteRecords, tmp_p
     with closing(sqlite3.connect(tmp_path / "records.db")) as connection, connection:
         connection.execute("UPDATE downloads SET priority = 'x', directory = x'FF' WHERE seq = 1")
         connection.execute("UPDATE downloads SET origin = x'FF' WHERE seq = 2")
-    chunk = await records.queue.resume_chunk(after=0, until=9, can_use=anywhere)
+    chunk = await records.queue.resume_chunk(everything(), anywhere)
     assert [one.waiting.seq for one in chunk.changed] == [3]
     assert (await present(records, rows[2].id)).state is State.QUEUED
 
 
 async def test_there_is_nothing_to_change_in_empty_records(records: SqliteRecords) -> None:
     assert await records.queue.last_seq() == 0
-    assert await records.queue.pause_chunk(after=0, until=0, can_use=anywhere) == QueueChunk(changed=(), last_seq=None)
+    assert await records.queue.pause_chunk(everything(), anywhere) == QueueChunk(changed=(), last_seq=None)
     assert await records.queue.page(0, 9) == await records.queue.page(-1, 9) == []

@@ -15,6 +15,7 @@ from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
+from downloadd.manager.queue_control import QueueControl
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
@@ -48,6 +49,7 @@ class ManagerStack:
         runs: RunTable,
         runner: Runner,
         manager: Manager,
+        queue: QueueControl,
         kept_parts: KeptParts,
     ) -> None:
         self.root = root
@@ -59,6 +61,7 @@ class ManagerStack:
         self.runs = runs
         self.runner = runner
         self.manager = manager
+        self.queue = queue
         self.kept_parts = kept_parts
 
     def files(self) -> dict[str, bytes]:
@@ -163,5 +166,8 @@ async def open_stack(
                 runs=runs,
                 runner=runner,
                 manager=manager,
+                queue=QueueControl(
+                    queue=records.queue, dispatcher=dispatcher, space=space, runner=runner, runs=runs, notifier=notifier
+                ),
                 kept_parts=kept_parts,
             )

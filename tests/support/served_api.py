@@ -11,6 +11,7 @@ from support.fake_history import FakeHistory
 from support.fake_imports import FakeImports
 from support.fake_manager import FakeManager, FakeMetrics
 from support.fake_prober import FakeProber
+from support.fake_queue import FakeQueue, FakeResults
 from support.fake_storage import FakeStorage
 
 from downloadd.config import DirectoryConfig, UserConfig
@@ -57,6 +58,8 @@ class ServedApi:
 
     Attributes:
         manager: the fake below the service.
+        queue: the fake of the waiting list.
+        results: the fake of the list of results.
         history: the fake that removes from the history of the manager.
         prober: the fake of the probes.
         storage: the fake of the storage root.
@@ -74,12 +77,16 @@ class ServedApi:
         self.clock = ManualClock()
         self.bus = EventBus()
         self.manager = FakeManager(self.bus, self.clock, **settings)
+        self.queue = FakeQueue(self.manager)
+        self.results = FakeResults(self.manager)
         self.history = FakeHistory(self.manager)
         self.prober = FakeProber()
         self.storage = FakeStorage()
         self.rights = Rights(directories=DIRECTORIES, is_enabled=True)
         self.service = DownloadService(
             manager=self.manager,
+            queue=self.queue,
+            results=self.results,
             history=self.history,
             prober=self.prober,
             storage=self.storage,
@@ -88,6 +95,9 @@ class ServedApi:
         )
         self.views = DownloadViews(
             manager=self.manager,
+            queue=self.queue,
+            results=self.results,
+            find_gid=self.queue.find_gid,
             history=self.history,
             find_directories=self._directories,
             rights=self.rights,
