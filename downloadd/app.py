@@ -32,20 +32,23 @@ from downloadd.imports.importers import IMPORTERS
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.gid_lookup import GidLookup
 from downloadd.manager.history_removal import HistoryRemoval
 from downloadd.manager.history_retention import HistoryRetention
 from downloadd.manager.kept_parts import KeptParts
+from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.prober import Prober
+from downloadd.manager.queue_control import QueueControl
 from downloadd.manager.rate_limit import TokenBucket
+from downloadd.manager.result_list import ResultList
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_limits import RunLimits
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
-from downloadd.manager.scheduler import Limits
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
@@ -130,8 +133,11 @@ class App:
             retention = await stack.enter_async_context(
                 HistoryRetention(records=records, removal=removal, clock=self._clock, config=self._config.history)
             )
+            results = ResultList(records, records.results)
             service = DownloadService(
                 manager=manager,
+                queue=self._queue,
+                results=results,
                 history=removal,
                 prober=Prober(session, lambda: self._config.downloads, proxies=lambda: self._origins.proxies.names),
                 storage=StorageConfirmation(records.storage_root, destination.accept_root),
@@ -140,6 +146,9 @@ class App:
             )
             views = DownloadViews(
                 manager=manager,
+                queue=self._queue,
+                results=results,
+                find_gid=self._gids.find,
                 history=removal,
                 find_directories=destination.directories,
                 rights=self._rights,
@@ -281,6 +290,7 @@ class App:
         admission = AdmissionControl(
             records=records,
             destination=destination,
+            gids=records.gids,
             dispatcher=dispatcher,
             notifier=notifier,
             runs=runs,
@@ -313,6 +323,10 @@ class App:
             runs=runs,
             factory=factory,
             clock=clock,
+        )
+        self._gids = GidLookup(records.gids, runs)
+        self._queue = QueueControl(
+            queue=records.queue, dispatcher=dispatcher, space=space, runner=runner, runs=runs, notifier=notifier
         )
         return Manager(
             records=records,

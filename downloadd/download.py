@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from downloadd.errors import ErrorCode
+from downloadd.gid import make_gid
 from downloadd.request_fields import Method, RequestFields
 from downloadd.states import FINISHED, State
 
@@ -109,6 +110,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     segments: int = 1
     fields: RequestFields | None = None
     """The request fields, which are secrets: never show them."""
+    gid: str | None = None
+    """The gid that the request chose; see `Download.gid`."""
 
     @property
     def method(self) -> Method:
@@ -124,6 +127,8 @@ class Control(msgspec.Struct, frozen=True, gc=False):
     """Higher first."""
     speed_limit: int = 0
     """Bytes a second; 0 for none."""
+    place: float | None = None
+    """Where a move has put it among the downloads of its priority; see `Download.place`."""
 
 
 class Progress(msgspec.Struct, frozen=True, gc=False):
@@ -199,6 +204,8 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     """Position in the order of ends; the store assigns it."""
     secrets_removed: bool = False
     """The URL had secrets, and `Request.url` lacks them since the end: a retry needs a new URL."""
+    cleared: bool = False
+    """A user has removed it from the list of results, which aria2 clients show; the history has it still."""
 
 
 class Download(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -232,6 +239,16 @@ class Download(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def file_path(self) -> str:
         """Return directory and name, relative to the storage root."""
         return join_path(self.request.directory, self.filename)
+
+    @property
+    def gid(self) -> str:
+        """Return the number by which aria2 clients name it: 16 lower-case hexadecimal digits."""
+        return self.request.gid or make_gid(self.seq)
+
+    @property
+    def place(self) -> float:
+        """Return the position among the downloads of its priority, which start in this order; at first its `seq`."""
+        return self.seq if self.control.place is None else self.control.place
 
     @property
     def kept_bytes(self) -> int:

@@ -114,6 +114,17 @@ class DownloadItem(RequestFieldParameters, frozen=True, kw_only=True):
     url: Annotated[str, Meta(description="URL to download from.")]
     mirrors: Annotated[Sequence[str], Meta(max_length=MAX_SOURCES - 1, description="Other URLs of the same file.")] = ()
     directory: Annotated[str, Meta(description="Destination below the storage root; empty for the root itself.")] = ""
+    position: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                description="Index among the queued and paused downloads, 0 for the first; it takes the priority that "
+                "stands there. From 10000 on, and by default, it is the last of its priority.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class DownloadRequest(DownloadItem, frozen=True, kw_only=True):
@@ -127,6 +138,8 @@ class DownloadRequest(DownloadItem, frozen=True, kw_only=True):
     """Id of the import operation that the download belongs to."""
     id: str | None = None
     """Id of the download; None for a new one."""
+    gid: str | None = None
+    """Gid of the download; None for the one that is made of its number."""
     problem: DownloadError | None = None
     """Error in the request itself; the download is refused with it."""
 

@@ -23,8 +23,12 @@ class Action(StrEnum):
     RESUME = "resume"
     RETRY = "retry"
     AMEND = "amend"
+    MOVE = "move"
+    """Move a download in the waiting list."""
     REMOVE = "remove"
     """Remove entries of the history."""
+    CLEAR = "clear"
+    """Remove ended downloads from the list of results; the history keeps them."""
     VIEW = "view"
     """Read downloads, the history or events."""
     ACCEPT_STORAGE = "accept-storage"
@@ -49,7 +53,9 @@ REQUIRED_PERMISSIONS: Final[Mapping[Action, Permission]] = {
     Action.RESUME: Permission.DOWNLOAD,
     Action.RETRY: Permission.DOWNLOAD,
     Action.AMEND: Permission.DOWNLOAD,
+    Action.MOVE: Permission.DOWNLOAD,
     Action.REMOVE: Permission.DOWNLOAD,
+    Action.CLEAR: Permission.DOWNLOAD,
     Action.VIEW: Permission.VIEW_DOWNLOADS,
     Action.ACCEPT_STORAGE: Permission.DOWNLOAD,
     Action.CHANGE_SETTINGS: Permission.DOWNLOAD,

@@ -14,8 +14,16 @@ from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
 from downloadd.manager.history_removal import HistoryEditor, RemovalCount
 from downloadd.manager.prober import UrlProber
-from downloadd.manager.protocol import DownloadChange, DownloadManager, MakeStoredResponse, StartResult
+from downloadd.manager.protocol import (
+    DownloadChange,
+    DownloadManager,
+    MakeStoredResponse,
+    QueueManager,
+    ResultManager,
+    StartResult,
+)
 from downloadd.manager.storage_identity import StorageControl
+from downloadd.queue_move import QueueMove
 from downloadd.records.protocol import HistoryFilter, StoredResponse
 from downloadd.rights import Action, Rights
 from downloadd.root_identity import RootIdentity
@@ -50,6 +58,8 @@ class DownloadService:
         self,
         *,
         manager: DownloadManager,
+        queue: QueueManager,
+        results: ResultManager,
         history: HistoryEditor,
         prober: UrlProber,
         storage: StorageControl,
@@ -60,6 +70,8 @@ class DownloadService:
 
         Args:
             manager: the manager of the downloads.
+            queue: the waiting list.
+            results: the list of results.
             history: removes finished downloads.
             prober: asks origins about URLs.
             storage: confirms changes of the storage root.
@@ -67,6 +79,8 @@ class DownloadService:
             rights: the checks of what a user may do.
         """
         self._manager = manager
+        self._queue = queue
+        self._results = results
         self._history = history
         self._prober = prober
         self._storage = storage
@@ -183,6 +197,49 @@ class DownloadService:
         await self._authorize_change(user, Action.AMEND, id)
         return await self._manager.amend(id, changes)
 
+    async def move(self, user: User, id: str, move: QueueMove) -> int:
+        """Move a queued or paused download in the waiting list; return its new index, from 0.
+
+        It takes the priority of its new neighbours. See `cancel` for the errors.
+        """
+        await self._authorize_change(user, Action.MOVE, id)
+        return await self._queue.move(id, move)
+
+    async def pause_all(self, user: User) -> int:
+        """Pause all active downloads; those in directories of others stay. Return the number of changed ones.
+
+        If a part of them fails, or the daemon stops, a repeated call pauses the rest.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+        """
+        self.authorize(user, Action.PAUSE)
+        return await self._queue.pause_all(self._directories_of(user))
+
+    async def resume_all(self, user: User) -> int:
+        """Resume all paused downloads; see `pause_all`.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+            DownloadForbiddenError: the daemon may not fetch.
+        """
+        self.authorize(user, Action.RESUME)
+        return await self._queue.resume_all(self._directories_of(user))
+
+    async def clear_result(self, user: User, id: str) -> None:
+        """Remove a finished download from the list of results; the history keeps it. See `cancel` for the errors."""
+        await self._authorize_change(user, Action.CLEAR, id)
+        await self._results.clear(id)
+
+    async def clear_results(self, user: User) -> None:
+        """Remove all downloads that have finished so far from the list of results, which all users share.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission.
+        """
+        self.authorize(user, Action.CLEAR)
+        await self._results.clear_all()
+
     async def remove(self, user: User, id: str, *, with_file: bool) -> tuple[Download, bool]:
         """Remove a finished download from the history; return its last row, and True if its file was removed too.
 
@@ -203,9 +260,7 @@ class DownloadService:
             PermissionMissingError: the user does not have the permission.
         """
         self.authorize(user, Action.REMOVE)
-        return await self._history.remove_matching(
-            criteria, lambda directory: self._rights.can_use_directory(user, directory)
-        )
+        return await self._history.remove_matching(criteria, self._directories_of(user))
 
     async def accept_storage(self, user: User) -> RootIdentity:
         """Use the storage root that is there from now on, though another one was used before; return its identity.
@@ -216,6 +271,10 @@ class DownloadService:
         """
         self._rights.require(user, Action.ACCEPT_STORAGE, directory="")
         return await self._storage.accept()
+
+    def _directories_of(self, user: User) -> Callable[[str], bool]:
+        """Return the function that returns True for directories in which the user may change downloads."""
+        return lambda directory: self._rights.can_use_directory(user, directory)
 
     async def _authorize_change(self, user: User, action: Action, id: str) -> None:
         self.authorize(user, action)

@@ -3,14 +3,15 @@
 Every interface for users reads here, and changes by `DownloadService`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from downloadd.download import Download, Snapshot
 from downloadd.manager.history_removal import HistoryEditor
-from downloadd.manager.protocol import DownloadManager
+from downloadd.manager.protocol import DownloadManager, QueueManager, ResultCount, ResultManager
 from downloadd.manager.queue_report import OriginList
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.rights import Action, Rights
+from downloadd.states import State
 from downloadd.users import User
 
 
@@ -21,6 +22,9 @@ class DownloadViews:
         self,
         *,
         manager: DownloadManager,
+        queue: QueueManager,
+        results: ResultManager,
+        find_gid: Callable[[str], Awaitable[Snapshot]],
         history: HistoryEditor,
         find_directories: Callable[[str, int], Awaitable[list[str]]],
         rights: Rights,
@@ -29,11 +33,17 @@ class DownloadViews:
 
         Args:
             manager: the manager of the downloads.
+            queue: the waiting list.
+            results: the list of results.
+            find_gid: returns the download of a gid or its prefix.
             history: knows the last removal of finished downloads.
             find_directories: returns up to so many directories below the storage root that begin with a prefix.
             rights: the checks of what a user may do.
         """
         self._manager = manager
+        self._queue = queue
+        self._results = results
+        self._find_gid = find_gid
         self._history = history
         self._find_directories = find_directories
         self._rights = rights
@@ -61,6 +71,48 @@ class DownloadViews:
         """
         self._rights.require(user, Action.VIEW)
         return await self._manager.active(criteria)
+
+    async def queue(self, user: User, offset: int, limit: int) -> list[Snapshot]:
+        """Return a part of the waiting list; from the end backwards if `offset` is negative, -1 for the last one.
+
+        Queued and paused downloads, and running ones that are being paused, in the order of starting. See `active` for
+        the errors.
+        """
+        self._rights.require(user, Action.VIEW)
+        return await self._queue.page(offset, limit)
+
+    async def counts(self, user: User) -> Mapping[State, int]:
+        """Return the number of downloads in each active state; see `active` for the errors.
+
+        Running ones that are being paused count as paused, so that the queued and the paused ones together are as many
+        as the waiting list has. The number of more than 50,000 may be a second old.
+        """
+        self._rights.require(user, Action.VIEW)
+        return await self._manager.counts()
+
+    async def results(self, user: User, offset: int, limit: int) -> list[Download]:
+        """Return a part of the newest 1,000 finished downloads that are not cleared, oldest end first.
+
+        See `active` for the errors.
+        """
+        self._rights.require(user, Action.VIEW)
+        return await self._results.page(offset, limit)
+
+    async def result_count(self, user: User) -> ResultCount:
+        """Return the number of results, and of all finished downloads; see `active` for the errors."""
+        self._rights.require(user, Action.VIEW)
+        return await self._results.count()
+
+    async def find_gid(self, user: User, gid: str) -> Snapshot:
+        """Return the download with a gid, or with the only gid that begins with a prefix; lower case.
+
+        A prefix is searched among the active downloads and the results. See `get` for the errors.
+
+        Raises:
+            GidNotUniqueError: several gids begin with the prefix.
+        """
+        self._rights.require(user, Action.VIEW)
+        return await self._find_gid(gid)
 
     async def history(self, user: User, criteria: HistoryFilter) -> list[Download]:
         """Return a page of finished downloads; see `active` for the errors."""

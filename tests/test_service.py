@@ -7,6 +7,7 @@ from support.clocks import ManualClock
 from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
 from support.fake_prober import FOUND, FakeProber
+from support.fake_queue import FakeQueue, FakeResults
 from support.fake_storage import FakeStorage
 from support.sample_downloads import sample_download
 
@@ -17,6 +18,7 @@ from downloadd.errors import DownloadForbiddenError, IdempotencyKeyReusedError, 
 from downloadd.events import EventBus
 from downloadd.manager.protocol import DownloadChange
 from downloadd.policy.directories import DirectoryRules
+from downloadd.queue_move import TO_TOP, UP
 from downloadd.rights import Rights
 from downloadd.service import DownloadService, IdempotencyKey, RenderedResponse
 from downloadd.states import State
@@ -38,6 +40,8 @@ CHANGES: dict[str, Call] = {
     "resume": lambda service, user, id: service.resume(user, id),
     "retry": lambda service, user, id: service.retry(user, id),
     "amend": lambda service, user, id: service.amend(user, id, DownloadChange(priority=1)),
+    "move": lambda service, user, id: service.move(user, id, TO_TOP),
+    "clear_result": lambda service, user, id: service.clear_result(user, id),
     "remove": lambda service, user, id: service.remove(user, id, with_file=True),
 }
 
@@ -61,6 +65,8 @@ def prober() -> FakeProber:
 def service(manager: FakeManager, prober: FakeProber, rights: Rights) -> DownloadService:
     return DownloadService(
         manager=manager,
+        queue=FakeQueue(manager),
+        results=FakeResults(manager),
         history=FakeHistory(manager),
         prober=prober,
         storage=FakeStorage(),
@@ -131,6 +137,46 @@ async def test_the_user_of_a_directory_changes_its_downloads(service: DownloadSe
     assert (await service.resume(BOB, id)).download.state is State.QUEUED
     assert (await service.cancel(BOB, id)).state is State.CANCELLED
     assert (await service.retry(BOB, id)).download.state is State.QUEUED
+
+
+async def test_a_download_is_moved_and_a_result_is_cleared(service: DownloadService, manager: FakeManager) -> None:
+    rows = [manager.add(sample_download(number, directory="bobs")) for number in range(3)]
+    assert await service.move(BOB, rows[2].id, UP) == 1
+    await service.cancel(BOB, rows[0].id)
+    await service.clear_result(BOB, rows[0].id)
+    assert manager.downloads[rows[0].id].result.cleared
+
+
+async def test_all_downloads_but_those_in_directories_of_others_are_paused_and_resumed(
+    service: DownloadService, manager: FakeManager, rights: Rights
+) -> None:
+    ids = [manager.add(sample_download(number, directory=name)).id for number, name in enumerate(("d", "bobs", "e"))]
+
+    def states() -> list[State]:
+        return [manager.downloads[id].state for id in ids]
+
+    assert await service.pause_all(ANN) == 2
+    assert states() == [State.PAUSED, State.QUEUED, State.PAUSED]
+    assert await service.pause_all(BOB) == 1
+    assert await service.resume_all(ANN) == 2
+    assert states() == [State.QUEUED, State.PAUSED, State.QUEUED]
+    forbid(rights)
+    assert await service.pause_all(ANN) == 2
+    with pytest.raises(DownloadForbiddenError):
+        await service.resume_all(ANN)
+
+
+@pytest.mark.parametrize("user", [VIEWER, IMPORTER], ids=["viewer", "importer"])
+async def test_changes_of_all_downloads_need_the_permission(service: DownloadService, user: User) -> None:
+    for call in (service.pause_all, service.resume_all, service.clear_results):
+        with pytest.raises(PermissionMissingError):
+            await call(user)
+
+
+async def test_the_results_of_all_users_are_cleared(service: DownloadService, manager: FakeManager) -> None:
+    row = manager.add(sample_download(directory="bobs", state=State.FAILED))
+    await service.clear_results(ANN)
+    assert manager.downloads[row.id].result.cleared
 
 
 async def test_without_the_launch_flag_downloads_are_stopped_and_not_started(

@@ -9,7 +9,7 @@ from downloadd.events import EventBus, SettingsChanged
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
-from downloadd.manager.scheduler import Limits
+from downloadd.manager.origin_table import Limits
 from downloadd.policy.directories import DirectoryRules
 from downloadd.rights import Rights
 from downloadd.runtime_settings import RuntimeSettings, SettingsChange

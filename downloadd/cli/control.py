@@ -1,4 +1,4 @@
-"""Commands that change downloads: `pause`, `resume`, `retry`, `cancel` and `set`."""
+"""Commands that change downloads: `pause`, `resume`, `retry`, `cancel`, `move` and `set`."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -11,10 +11,12 @@ from downloadd.cli import completion, formatting
 from downloadd.cli.download_ids import resolve_ids, shorten_id
 from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus
 from downloadd.cli.follow import MAX_ACTIVE
+from downloadd.cli.parameters import Place
 from downloadd.cli.struct_options import given_values, struct_options
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import ActiveEntry, ActiveEntryResponse, ApiError, Client, HistoryEntry, HistoryEntryResponse
 from downloadd.client.downloads import Downloads
+from downloadd.fronts.rest.queue_schemas import MoveTo
 from downloadd.fronts.rest.schemas import AmendBody, RetryBody
 from downloadd.states import ACTIVE, Trigger, allowing
 
@@ -131,6 +133,28 @@ cancel = _make_command(
       downloadctl cancel debian.iso
     """,
 )
+
+
+@click.command()
+@click.argument("download", shell_complete=completion.active_downloads)
+@click.argument("place", type=Place(MoveTo))
+@daemon_command
+async def move(client: Client, terminal: Terminal, /, *, download: str, place: str | int) -> None:
+    """Move a queued or paused download to another PLACE.
+
+    PLACE is top, up, down or bottom, or the index among the queued and paused downloads: 0 for the first, which starts
+    next.
+
+    \b
+    Examples:
+      downloadctl move debian.iso top
+      downloadctl move debian.iso 3
+    """
+    [id] = await resolve_ids(client, (download,))
+    response = await client.files.downloads.move(id, place)
+    terminal.write_result(
+        response, f"{response.message} to index {response.position}: {formatting.format_name(response)}"
+    )
 
 
 @click.command("set")

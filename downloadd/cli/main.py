@@ -9,7 +9,7 @@ import click
 
 from downloadd import __version__
 from downloadd.cli.add import add
-from downloadd.cli.control import cancel, pause, resume, retry, set_
+from downloadd.cli.control import cancel, move, pause, resume, retry, set_
 from downloadd.cli.daemon_location import locate_daemon
 from downloadd.cli.errors import CommandError, ExitStatus
 from downloadd.cli.import_control import import_end, import_retry
@@ -111,6 +111,7 @@ for command in (
     resume,
     retry,
     cancel,
+    move,
     remove,
     set_,
     settings,

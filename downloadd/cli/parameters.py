@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from downloadd.sizes import parse_size
 
@@ -53,6 +54,33 @@ class Duration(_IntegerType):
 
 
 DURATION: Final = Duration()
+
+if TYPE_CHECKING:
+    _PlaceType = click.ParamType[str | int]
+else:
+    _PlaceType = click.ParamType
+
+
+class Place(_PlaceType):
+    """Type of an argument that takes a place in the waiting list: one of some words, or an index."""
+
+    name = "PLACE"
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = tuple(words)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
+        """Return the word or the index."""
+        if value in self._words:
+            return str(value)
+        text = str(value)
+        if not (text.isascii() and text.isdigit() and len(text) < 16):
+            self.fail(f"expected {', '.join(self._words)}, or an index such as 0 for the first", param, ctx)
+        return int(text)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the words that begin with the text."""
+        return [CompletionItem(word) for word in self._words if word.startswith(incomplete)]
 
 
 def one_of(members: Iterable[StrEnum]) -> "click.Choice[str]":

@@ -12,6 +12,7 @@ from downloadd.client.connection import ApiError, Connection, ConnectionLostErro
 from downloadd.client.events import Connected, Event
 from downloadd.download_request import StartOptions
 from downloadd.fronts.rest.event_types import Reset
+from downloadd.fronts.rest.queue_schemas import ChangeCountResponse, MoveBody, MoveResponse, MoveTo
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
@@ -33,6 +34,8 @@ from downloadd.states import FINISHED, State
 
 _REMOVAL_SECONDS: Final = 3600
 """Seconds in which millions of entries can be removed."""
+_BULK_SECONDS: Final = 600
+"""Seconds in which millions of downloads can be paused."""
 
 
 class HistoryPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,6 +232,37 @@ class Downloads:
             ApiError, ConnectionLostError: Its state does not allow it, or there was no answer.
         """
         return await self._connection.call(ActiveEntryResponse, "POST", f"{_download_path(id)}/resume")
+
+    async def move(self, id: str, to: str | int) -> MoveResponse:
+        """Move a queued or paused download to `top`, `up`, `down`, `bottom`, or an index, 0 for the first.
+
+        The downloads that wait are in the order of starting. It takes the priority of its new neighbours.
+
+        Raises:
+            ApiError, ConnectionLostError: Its state does not allow it, or there was no answer.
+        """
+        body = MoveBody(to=to if isinstance(to, int) else MoveTo(to))
+        return await self._connection.call(MoveResponse, "POST", f"{_download_path(id)}/move", json=body)
+
+    async def pause_all(self) -> ChangeCountResponse:
+        """Pause all active downloads; repeat the call if it fails.
+
+        Raises:
+            ApiError, ConnectionLostError: The call failed, or there was no answer.
+        """
+        return await self._connection.call(
+            ChangeCountResponse, "POST", "api/v1/downloads/pause", extra_seconds=_BULK_SECONDS
+        )
+
+    async def resume_all(self) -> ChangeCountResponse:
+        """Resume all paused downloads; repeat the call if it fails.
+
+        Raises:
+            ApiError, ConnectionLostError: The call failed, or there was no answer.
+        """
+        return await self._connection.call(
+            ChangeCountResponse, "POST", "api/v1/downloads/resume", extra_seconds=_BULK_SECONDS
+        )
 
     async def retry(self, id: str, *, url: str | None = None) -> ActiveEntryResponse:
         """Start a finished download again under the same id; it continues from the `kept_bytes` of its entry.

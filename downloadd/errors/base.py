@@ -34,7 +34,7 @@ class Occasion(Enum):
     READ = "read"
     """Downloads or imports are read."""
     ACTION = "action"
-    """A download is cancelled, paused, resumed, retried or changed."""
+    """A download is cancelled, paused, resumed, retried, moved or changed."""
     IMPORT = "import"
     """An import operation starts or continues."""
     UPLOAD = "upload"

@@ -12,6 +12,7 @@ from downloadd.config import DownloadsConfig
 from downloadd.download import Control, Download, Mirror, Progress, Request, Result
 from downloadd.download_request import DownloadRequest, RequestFieldParameters
 from downloadd.errors import DownloadError, InvalidParameterError
+from downloadd.gid import is_gid
 from downloadd.media_types import parse_expected_type
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
@@ -25,7 +26,7 @@ from downloadd.verify import parse_checksum
 MAX_REFUSED_TEXT_CHARACTERS = 4096
 """Characters of a refused URL, directory or name that are kept in the history."""
 
-_CHECKED_FIELDS: Final = frozenset({"url", "mirrors", "directory", "conflict", "timeout", "segments"})
+_CHECKED_FIELDS: Final = frozenset({"url", "mirrors", "directory", "conflict", "timeout", "segments", "gid"})
 _COPIED_FIELDS: Final = tuple(
     name
     for name in Request.__struct_fields__
@@ -61,6 +62,7 @@ def admit(
         checksum = None if request.checksum is None else parse_checksum(request.checksum)
         expected_type = None if request.type is None else parse_expected_type(request.type)
         fields = check_request_fields(request, proxies)
+        gid = None if request.gid is None else _check_gid(request.gid)
     except DownloadError as error:
         return refuse(_refused_download(request, user=user, now=now, id=id, request_id=request_id), error, now=now)
     return Download(
@@ -82,6 +84,7 @@ def admit(
             expected_type=expected_type,
             segments=defaults.segments if request.segments is None else request.segments,
             fields=fields,
+            gid=gid,
             **{name: getattr(request, name) for name in _COPIED_FIELDS},
         ),
         control=Control(priority=request.priority, speed_limit=request.speed_limit),
@@ -138,10 +141,18 @@ def expected_name(download: Download) -> SafeName:
 
 
 def refuse(download: Download, error: DownloadError, *, now: float) -> Download:
-    """Return the download as it is refused with `error`; it goes to the history at once."""
+    """Return the download as it is refused with `error`; it goes to the history at once, and its gid stays free."""
     return msgspec.structs.replace(
-        download, state=State.FAILED, result=Result(error=error.code, detail=error.detail, end_time=int(now))
+        download.with_request(gid=None),
+        state=State.FAILED,
+        result=Result(error=error.code, detail=error.detail, end_time=int(now)),
     )
+
+
+def _check_gid(gid: str) -> str:
+    if not is_gid(gid):
+        raise InvalidParameterError("gid", "expected 16 lower-case hexadecimal digits that are not all 0")
+    return gid
 
 
 def _check_mirrors(request: DownloadRequest, policy: Policy) -> tuple[Mirror, ...]:

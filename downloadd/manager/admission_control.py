@@ -1,7 +1,7 @@
 """Admission of download requests to the queue, within its limit."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from random import getrandbits
 from typing import Final
@@ -10,16 +10,11 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
-from downloadd.download import Conflict, Download, new_id
+from downloadd.download import Download, new_id
 from downloadd.download_request import DownloadRequest
-from downloadd.errors import (
-    DownloadError,
-    FileExistsAlreadyError,
-    QueueFullError,
-    ShuttingDownError,
-    StorageAwayError,
-)
+from downloadd.errors import DownloadError, QueueFullError, ShuttingDownError
 from downloadd.manager.admission import admit, refuse
+from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.protocol import MakeStoredResponse, StartResult
@@ -28,10 +23,11 @@ from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
 from downloadd.policy.url import AllowedUrl
-from downloadd.records.protocol import Records, WaitingDownload
-from downloadd.states import State
+from downloadd.records.gids import GidRecords
+from downloadd.records.protocol import AcceptResult, Records, WaitingDownload
+from downloadd.records.queue_moves import MAX_POSITION
+from downloadd.states import FINISHED, State
 from downloadd.storage.destination import Destination
-from downloadd.storage.names import MIN_NAME_BYTES, check_length_of_name, parse_filename
 
 ADMISSION_BATCH_SIZE: Final = 250
 """Download requests that are processed before the event loop continues with other work."""
@@ -45,6 +41,7 @@ class AdmissionControl:
         *,
         records: Records,
         destination: Destination,
+        gids: GidRecords,
         dispatcher: Dispatcher,
         notifier: Notifier,
         runs: RunTable,
@@ -55,7 +52,7 @@ class AdmissionControl:
         proxies: OriginProxies | None = None,
     ) -> None:
         self._records = records
-        self._destination = destination
+        self._checks = AdmissionChecks(destination, gids)
         self._dispatcher = dispatcher
         self._notifier = notifier
         self._runs = runs
@@ -131,34 +128,44 @@ class AdmissionControl:
             raise ShuttingDownError
         self._reserved_slots += len(requests)
         try:
-            downloads = await self._admit(requests, user, request_id)
-            accepted = await self._records.accept(
-                downloads, make_stored_response(downloads) if make_stored_response is not None else None
-            )
+            with self._checks.reserving_gids() as gids:
+                downloads = await self._admit(requests, user, request_id, gids)
+                accepted = await self._records.accept(
+                    downloads,
+                    make_stored_response(downloads) if make_stored_response is not None else None,
+                    positions=_positions(requests, downloads),
+                )
         finally:
             self._reserved_slots -= len(requests)
         if accepted.replayed is not None:
             return StartResult(replayed=accepted.replayed)
-        await self._publish(downloads, accepted.seqs)
-        return StartResult(downloads=downloads)
+        # Those that had to change for the new ones; unknown ones are ignored.
+        self._dispatcher.reorder(accepted.placed.values())
+        return StartResult(downloads=await self._publish(downloads, accepted))
 
-    async def _publish(self, downloads: Sequence[Download], seqs: Sequence[int]) -> None:
-        """Enqueue accepted downloads and publish all of them."""
+    async def _publish(self, downloads: Sequence[Download], accepted: AcceptResult) -> list[Download]:
+        """Enqueue accepted downloads and publish all of them; return their rows."""
+        rows: list[Download] = []
         waiting: list[WaitingDownload] = []
         with self._notifier.deferring_publication():
-            for number, (download, seq) in enumerate(zip(downloads, seqs, strict=True)):
+            for number, (download, seq) in enumerate(zip(downloads, accepted.seqs, strict=True)):
                 await _yield_to_loop(number)
-                row = replace(download, seq=seq)
+                row = _stored(download, seq, accepted)
+                rows.append(row)
                 if row.state is State.QUEUED:
-                    waiting.append(WaitingDownload(seq=seq, origin=row.progress.origin, priority=row.control.priority))
+                    waiting.append(WaitingDownload.of(row, not_before=None))
                     if self._notifier.is_watched:
                         self._notifier.publish_changed(self._runs.snapshot(row), before=None)
                 else:
                     self._notifier.publish_finished(row, before=None)
         self._notifier.count_accepted(len(waiting))
         self._dispatcher.enqueue(waiting)
+        return rows
 
-    async def _admit(self, requests: Sequence[DownloadRequest], user: str, request_id: str | None) -> list[Download]:
+    async def _admit(
+        self, requests: Sequence[DownloadRequest], user: str, request_id: str | None, gids: set[str]
+    ) -> list[Download]:
+        """Return the download of each request; the gids that they chose are reserved, and added to `gids`."""
         now = self._clock.wall()
         # The slots of these requests are reserved already.
         free_slots = self._free_slots + len(requests)
@@ -178,9 +185,10 @@ class AdmissionControl:
             )
             if download.state is State.QUEUED:
                 try:
-                    await self._check_name(download)
+                    await self._checks.check_name(download)
                     if free_slots <= 0:
                         raise self._queue_full_error()
+                    await self._checks.reserve_gid(download, gids)
                     free_slots -= 1
                 except DownloadError as error:
                     download = refuse(download, error, now=now)
@@ -194,22 +202,22 @@ class AdmissionControl:
     def _queue_full_error(self) -> QueueFullError:
         return QueueFullError(self._config.max_queued)
 
-    async def _check_name(self, download: Download) -> None:
-        """Check that the disk takes the requested name, and that it is free if it must be."""
-        if download.request.requested_name is None:
-            return
-        name, directory = parse_filename(download.request.requested_name), download.request.directory
-        try:
-            if len(name.encode()) > MIN_NAME_BYTES:
-                check_length_of_name(name, await self._destination.max_name_bytes(directory=directory))
-            if download.request.conflict is not Conflict.ERROR:
-                return
-            exists = await self._destination.exists(directory=directory, filename=name)
-        except StorageAwayError:
-            # The name is checked again before anything is fetched.
-            return
-        if exists:
-            raise FileExistsAlreadyError(download.file_path)
+
+def _positions(requests: Sequence[DownloadRequest], downloads: Sequence[Download]) -> Mapping[int, int]:
+    """Return the index in the waiting list of the accepted downloads that ask for one, by their number."""
+    return {
+        number: request.position
+        for number, (request, download) in enumerate(zip(requests, downloads, strict=True))
+        if request.position is not None and request.position < MAX_POSITION and download.state not in FINISHED
+    }
+
+
+def _stored(download: Download, seq: int, accepted: AcceptResult) -> Download:
+    """Return an accepted download as it is recorded."""
+    entry = accepted.placed.get(seq)
+    if entry is not None:
+        download = download.with_control(priority=entry.priority, place=entry.place)
+    return replace(download, seq=seq)
 
 
 async def _yield_to_loop(number: int) -> None:

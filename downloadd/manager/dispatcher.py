@@ -3,15 +3,16 @@
 In one process it is the scheduler and a loop around it; in a cluster it will be a queue engine.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import OriginFailure, Verdict
 from downloadd.manager.queue_report import OriginList
-from downloadd.manager.scheduler import Limits
 from downloadd.metrics import OriginUsage
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
+from downloadd.records.queue_places import QueueEntry
 from downloadd.states import WaitReason
 
 
@@ -30,6 +31,10 @@ class Dispatcher(Protocol):
 
     def enqueue(self, waiting: Sequence[WaitingDownload]) -> None:
         """Add downloads to the queue; one that waits already is moved."""
+        ...
+
+    def reorder(self, entries: Iterable[QueueEntry]) -> None:
+        """Give waiting downloads other places; their times and targets stay, and others are ignored."""
         ...
 
     def dequeue(self, seq: int) -> None:

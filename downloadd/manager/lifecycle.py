@@ -173,6 +173,28 @@ def _change_url(download: Download, url: NewUrl) -> Download:
     return changed.with_progress(origin=url.origin, source=0, url_changed=True).with_result(secrets_removed=False)
 
 
+def require_in_waiting_list(download: Download) -> None:
+    """Return if a download is in the waiting list, in which it can be moved.
+
+    Raises:
+        InvalidStateError: it runs, waits for its next attempt, or has ended.
+    """
+    is_stopping = download.state in ACTIVE and download.control.desired is Desired.PAUSE
+    if download.state not in {State.QUEUED, State.PAUSED} and not is_stopping:
+        raise InvalidStateError(f"the download is {download.state}; only a queued or paused one can be moved")
+
+
+def clear_result(download: Download) -> Download:
+    """Remove a finished download from the list of results; it stays in the history.
+
+    Raises:
+        InvalidStateError: it has not ended.
+    """
+    if download.state not in FINISHED:
+        raise InvalidStateError(f"the download is {download.state}; only a finished one can be cleared")
+    return download.with_result(cleared=True)
+
+
 # -- outcomes of runs --------------------------------------------------------------------------------------------------
 
 

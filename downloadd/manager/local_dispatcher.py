@@ -1,12 +1,13 @@
 """The dispatcher of a single process: a scheduler and a loop around it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from random import random
 
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
+from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import OriginFailure, Verdict
 from downloadd.manager.origin_table import make_known_health, make_record
 from downloadd.manager.queue_report import (
@@ -17,10 +18,11 @@ from downloadd.manager.queue_report import (
     measure_origins,
 )
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
-from downloadd.manager.scheduler import Limits, Scheduler
+from downloadd.manager.scheduler import Scheduler
 from downloadd.metrics import OriginUsage
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
+from downloadd.records.queue_places import QueueEntry
 from downloadd.states import WaitReason
 
 
@@ -49,6 +51,11 @@ class LocalDispatcher:
             self._scheduler.add(one if due is None else replace(one, not_before=self._to_monotonic(due)))
         self._changed.set()
 
+    def reorder(self, entries: Iterable[QueueEntry]) -> None:
+        """Give waiting downloads other places; their times and targets stay, and others are ignored."""
+        self._scheduler.reorder(entries)
+        self._changed.set()
+
     def dequeue(self, seq: int) -> None:
         """Remove a download from the queue."""
         self._scheduler.dequeue(seq)
@@ -56,7 +63,7 @@ class LocalDispatcher:
 
     def free_slots(self, seq: int) -> None:
         """Free the slots of a run that needs its origins no longer."""
-        self._scheduler.free_slots(seq)
+        self._scheduler.runs.free_slots(seq)
         self._changed.set()
 
     def finish(self, seq: int) -> None:
@@ -66,11 +73,11 @@ class LocalDispatcher:
 
     def acquire(self, origin: str, count: int) -> int:
         """Take up to `count` free slots of an origin for connections of a running download; return their number."""
-        return self._scheduler.acquire(origin, count, now=self._clock.monotonic())
+        return self._scheduler.runs.acquire(origin, count, now=self._clock.monotonic())
 
     def release(self, origin: str, slots: int) -> None:
         """Free acquired slots."""
-        self._scheduler.release(origin, slots)
+        self._scheduler.runs.release(origin, slots)
         self._changed.set()
 
     def enter(self, seq: int, source: str, origin: str) -> bool:
@@ -81,12 +88,12 @@ class LocalDispatcher:
 
     def leave(self, seq: int) -> None:
         """Free the slot of a running download at the target of redirects, if it has one."""
-        self._scheduler.leave(seq)
+        self._scheduler.runs.leave(seq)
         self._changed.set()
 
     def expected_target(self, seq: int) -> str | None:
         """Return the origin that redirects are expected to lead a running download to; None if that is not known."""
-        return self._scheduler.expected_target(seq)
+        return self._scheduler.runs.expected_target(seq)
 
     def report_answer(self, origin: str, seq: int, *, is_redirect: bool = False) -> bool:
         """Record that an origin has answered a request of a download; return True if it closed the circuit."""

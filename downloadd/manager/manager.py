@@ -11,13 +11,14 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig, HostConfig
-from downloadd.download import Download, Snapshot
+from downloadd.download import Desired, Download, Snapshot
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import NotFoundError
 from downloadd.manager import lifecycle
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.kept_parts import KeptParts
+from downloadd.manager.limits import Limits
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.protocol import DownloadChange, MakeStoredResponse, StartResult
@@ -26,7 +27,6 @@ from downloadd.manager.recovery import reconcile, sweep
 from downloadd.manager.run import StopReason
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
-from downloadd.manager.scheduler import Limits
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
@@ -252,12 +252,16 @@ class Manager:
         return [one for one in snapshots if one.download.state in states][: criteria.limit]
 
     async def counts(self) -> Counter[State]:
-        """Return the number of downloads in each active state."""
+        """Return the number of downloads in each active state; those that are being paused count as paused.
+
+        Those of very many waiting downloads may be a second old.
+        """
         counts = Counter(await self._records.counts())
         # The state of a run is finer than that of its row.
         for state in RUNNING:
             del counts[state]
-        counts.update(active.run.download.state for active in self._runs)
+        rows = [active.run.download for active in self._runs]
+        counts.update(State.PAUSED if row.control.desired is Desired.PAUSE else row.state for row in rows)
         return counts
 
     def wait_reasons(self) -> Mapping[WaitReason, int]:

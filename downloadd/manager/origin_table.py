@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import (
     HEALTHY,
     KEEP_SECONDS,
@@ -68,9 +69,14 @@ class KnownHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OriginTable:
-    """The origins by name. An origin that is unused and healthy is forgotten."""
+    """The origins by name. An origin that is unused and healthy is forgotten.
 
-    def __init__(self) -> None:
+    Attributes:
+        limits: the largest number of slots of each origin.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self._entries: dict[str, OriginEntry] = {}
         # Times at which a backoff ends, a probe may start, slots rise, or a health is forgotten. Entries may be stale.
         self._due: list[tuple[float, str]] = []
@@ -99,6 +105,14 @@ class OriginTable:
         if entry is not None and not entry.waiting and not entry.running and entry.health == HEALTHY:
             del self._entries[origin]
 
+    def free_slots(self, origin: str, *, now: float) -> int:
+        """Return the number of runs or connections to an origin that may start now."""
+        return (self._entries.get(origin) or OriginEntry()).free_slots(self.limits.slots_of(origin), now)
+
+    def blocker(self, origin: str, target: str, *, now: float) -> str | None:
+        """Return which of an origin and a target ("" for none) has no free slot; None if a download may start."""
+        return next((name for name in (origin, target) if name and not self.free_slots(name, now=now)), None)
+
     def begin_run(self, origin: str, seq: int, *, now: float) -> None:
         """Take a slot for the run of a download; with an open circuit, it is the probe."""
         entry = self.use(origin)
@@ -116,7 +130,7 @@ class OriginTable:
         if entry.probe == seq:
             entry.probe = None
 
-    def report_answer(self, origin: str, seq: int, *, max_slots: int, now: float, is_receiving: bool = True) -> bool:
+    def report_answer(self, origin: str, seq: int, *, now: float, is_receiving: bool = True) -> bool:
         """Record a usable response to a request of a download; return True if it closed the circuit.
 
         After a redirect, the download is not receiving from the origin any more.
@@ -128,15 +142,14 @@ class OriginTable:
         if seq in entry.runs:
             entry.runs[seq] = is_receiving
         was_open = entry.health.is_open
-        self._set_health(origin, entry, record_answer(entry.health, max_slots=max_slots, now=now))
+        health = record_answer(entry.health, max_slots=self.limits.slots_of(origin), now=now)
+        self._set_health(origin, entry, health)
         if was_open:
             entry.probe = None
         heappush(self._due, (now, origin))
         return was_open
 
-    def report_failure(
-        self, origin: str, failure: OriginFailure, *, max_slots: int, now: float, random: float
-    ) -> Verdict:
+    def report_failure(self, origin: str, failure: OriginFailure, *, now: float, random: float) -> Verdict:
         """Record a failed attempt; return the consequence for its download."""
         has_answered = origin in self._answered or failure.has_response
         if failure.has_response or failure.kind is FailureKind.RESOURCE:
@@ -149,7 +162,11 @@ class OriginTable:
         health, verdict = record_failure(
             entry.health,
             failure,
-            OriginLoad(running=max(0, entry.running - 1), receiving=sum(entry.runs.values()), max_slots=max_slots),
+            OriginLoad(
+                running=max(0, entry.running - 1),
+                receiving=sum(entry.runs.values()),
+                max_slots=self.limits.slots_of(origin),
+            ),
             is_probe=is_probe,
             has_answered=has_answered,
             now=now,
@@ -192,17 +209,15 @@ class OriginTable:
             return None
         return KnownHealth(origin=origin, health=entry.health, has_answered=origin in self._answered)
 
-    def pop_due(self, now: float, *, slots_of: Callable[[str], int]) -> Iterator[str]:
-        """Yield the origins whose backoff or pause has ended, whose slots were raised, or which may be forgotten.
-
-        `slots_of` returns the largest number of slots of an origin.
-        """
+    def pop_due(self, now: float) -> Iterator[str]:
+        """Yield the origins whose backoff or pause has ended, whose slots were raised, or which may be forgotten."""
         while self._due and self._due[0][0] <= now:
             _, origin = heappop(self._due)
             entry = self._entries.get(origin)
             if entry is None:
                 continue
-            health = raise_slots(end_backoff(entry.health, now=now), max_slots=slots_of(origin), now=now)
+            max_slots = self.limits.slots_of(origin)
+            health = raise_slots(end_backoff(entry.health, now=now), max_slots=max_slots, now=now)
             self._set_health(origin, entry, health)
             if entry.health.kept_until <= now and entry.health != HEALTHY:
                 if not entry.waiting and not entry.running:

@@ -1,6 +1,6 @@
 """The interface of the manager: requests, results and methods that the layers above use."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -8,7 +8,9 @@ import msgspec
 from downloadd.download import Download, Snapshot
 from downloadd.download_request import DownloadRequest
 from downloadd.manager.queue_report import OriginList
+from downloadd.queue_move import QueueMove
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
+from downloadd.states import State
 
 MakeStoredResponse = Callable[[Sequence[Download]], StoredResponse | None]
 """Maker of the response that is stored under a request's `Idempotency-Key`; None when none is to be stored."""
@@ -30,6 +32,15 @@ class DownloadChange(msgspec.Struct, frozen=True, kw_only=True):
     speed_limit: int | None = None
     """Bytes a second; 0 for no limit."""
     url: str | None = None
+
+
+class ResultCount(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers of ended downloads."""
+
+    shown: int
+    """Those in the list of results."""
+    total: int
+    """All of the history."""
 
 
 class DownloadManager(Protocol):
@@ -74,6 +85,10 @@ class DownloadManager(Protocol):
         """Return active downloads, oldest first."""
         ...
 
+    async def counts(self) -> Mapping[State, int]:
+        """Return the number of downloads in each active state; those that are being paused count as paused."""
+        ...
+
     async def history(self, criteria: HistoryFilter) -> list[Download]:
         """Return a page of finished downloads."""
         ...
@@ -88,4 +103,47 @@ class DownloadManager(Protocol):
 
     async def wait(self, id: str, seconds: float) -> Download:
         """Return the row when the download has ended, or as it is after `seconds`."""
+        ...
+
+
+class QueueManager(Protocol):
+    """The waiting list, without the user's rights: queued and paused downloads in the order of starting.
+
+    A running download that is being paused is in it too.
+    """
+
+    async def page(self, offset: int, limit: int) -> list[Snapshot]:
+        """Return a part of the list; from the end backwards if `offset` is negative, -1 for the last one."""
+        ...
+
+    async def move(self, id: str, move: QueueMove) -> int:
+        """Move a download; return its new index, from 0."""
+        ...
+
+    async def pause_all(self, can_use: Callable[[str], bool]) -> int:
+        """Pause all active downloads in directories for which `can_use` returns True; return their number."""
+        ...
+
+    async def resume_all(self, can_use: Callable[[str], bool]) -> int:
+        """Resume all paused downloads in directories for which `can_use` returns True; return their number."""
+        ...
+
+
+class ResultManager(Protocol):
+    """The list of results, without the user's rights: the newest ended downloads that no user has cleared."""
+
+    async def page(self, offset: int, limit: int) -> list[Download]:
+        """Return a part of the list, oldest end first."""
+        ...
+
+    async def count(self) -> ResultCount:
+        """Return the length of the list, and the number of all ended downloads."""
+        ...
+
+    async def clear(self, id: str) -> None:
+        """Remove an ended download from the list; it stays in the history."""
+        ...
+
+    async def clear_all(self) -> None:
+        """Remove all downloads that have ended so far from the list."""
         ...

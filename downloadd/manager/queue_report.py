@@ -65,7 +65,7 @@ def describe_wait(
     `seq` is its number, by which the queue knows the target of its redirects.
     """
     route = None if seq is None else scheduler.route(seq)
-    target = scheduler.target(route or (origin, ""), now)
+    target = scheduler.targets.expected(route or (origin, ""), now=now)
     reason, blocker = _wait_reason(scheduler, origin, target, now)
     is_delayed = not_before is not None and not_before > now
     # The pause of a host that cannot be reached is also the delay of the download that probed it.
@@ -79,9 +79,9 @@ def describe_wait(
 
 def count_wait_reasons(scheduler: Scheduler, now: float) -> dict[WaitReason, int]:
     """Return the number of waiting downloads per reason; takes time in proportion to the number of queues."""
-    reasons = {WaitReason.DELAYED: scheduler.delayed}
+    reasons = {WaitReason.DELAYED: len(scheduler.delayed)}
     for queue in scheduler.queues:
-        reason, _ = _wait_reason(scheduler, queue.route[0], scheduler.target(queue.route, now), now)
+        reason, _ = _wait_reason(scheduler, queue.route[0], scheduler.targets.expected(queue.route, now=now), now)
         reasons[reason] = reasons.get(reason, 0) + queue.count
     return reasons
 
@@ -141,7 +141,7 @@ def _count_waiting(scheduler: Scheduler, now: float) -> dict[str, int]:
     """Return the number of downloads that wait for each origin, and for each target of redirects."""
     waiting: dict[str, int] = {}
     for queue in scheduler.queues:
-        for origin in {queue.route[0], scheduler.target(queue.route, now)} - {""}:
+        for origin in {queue.route[0], scheduler.targets.expected(queue.route, now=now)} - {""}:
             waiting[origin] = waiting.get(origin, 0) + queue.count
     return waiting
 
@@ -168,7 +168,7 @@ def _describe(scheduler: Scheduler, reason: WaitReason, origin: str, now: float)
             setting = "slots" if host_of(origin) in scheduler.limits.slots_by_host else "max_per_host"
             return f"{entry.running} downloads from {host} are running ({setting})"
         case WaitReason.TOTAL_LIMIT:
-            return f"{scheduler.running} downloads are running (max_concurrent)"
+            return f"{len(scheduler.runs)} downloads are running (max_concurrent)"
         case _:
             return "about to start"
 
@@ -207,6 +207,6 @@ def _wait_reason(scheduler: Scheduler, origin: str, target: str, now: float) -> 
             return WaitReason.HOST_BACKOFF, name
         if entry.running >= _slots(scheduler, name, entry):
             return WaitReason.HOST_LIMIT, name
-    if scheduler.running >= scheduler.limits.max_concurrent:
+    if len(scheduler.runs) >= scheduler.limits.max_concurrent:
         return WaitReason.TOTAL_LIMIT, origin
     return WaitReason.READY, origin

@@ -8,6 +8,8 @@ Pure: no I/O and no clock; the caller passes the time, always by the same clock.
 
 from typing import Final
 
+from downloadd.manager.waiting_queues import Route
+
 MAX_ORIGINS: Final = 10_000
 """Origins of which targets are remembered; the one that was asked longest ago is forgotten first."""
 MAX_TARGETS: Final = 4
@@ -58,6 +60,10 @@ class RedirectTargets:
         targets.seen[target] = now
         if len(targets.seqs) < MIN_DOWNLOADS:
             targets.seqs.add(seq)
+
+    def expected(self, route: Route, *, now: float) -> str:
+        """Return the target that the downloads of a route are led to; "" if that is not known."""
+        return route[1] or self.likely(route[0], now=now) or ""
 
     def likely(self, origin: str, *, now: float) -> str | None:
         """Return the target that the next request to `origin` will be led to; None if that is not known."""

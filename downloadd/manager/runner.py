@@ -125,15 +125,8 @@ class Runner:
             before: its state before.
             target: the origin that it is redirected to.
         """
-        waiting = WaitingDownload(
-            seq=row.seq,
-            origin=row.progress.origin,
-            priority=row.control.priority,
-            not_before=row.progress.not_before,
-            target=target,
-        )
         self._space.discard(row.seq)
-        self._dispatcher.enqueue([waiting])
+        self._dispatcher.enqueue([WaitingDownload.of(row, not_before=row.progress.not_before, target=target)])
         self.publish_changed(row, before=before)
 
     def publish_changed(self, row: Download, *, before: State) -> None:

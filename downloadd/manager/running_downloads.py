@@ -5,7 +5,7 @@ The slot of the target is taken before the run starts if the target is known, el
 Pure: no I/O and no clock; the caller passes the time, always by the same clock.
 """
 
-from downloadd.manager.origin_table import OriginEntry, OriginTable
+from downloadd.manager.origin_table import OriginTable
 from downloadd.manager.redirect_targets import RedirectTargets
 from downloadd.manager.waiting_queues import Route
 
@@ -42,7 +42,7 @@ class RunningDownloads:
     """The running downloads by `seq`.
 
     Attributes:
-        freed: origins of which a slot was freed; whoever lets downloads start there removes them.
+        freed: origins of which a slot was freed; the caller that lets downloads start there removes them.
     """
 
     def __init__(self, origins: OriginTable, targets: RedirectTargets) -> None:
@@ -77,34 +77,51 @@ class RunningDownloads:
             running.has_slots = False
             self._free(running.origin, seq)
             self._free_target(seq, running)
+        self._forget_unused()
 
-    def enter(self, seq: int, source: str, origin: str, *, max_slots: int, now: float) -> bool:
+    def acquire(self, origin: str, count: int, *, now: float) -> int:
+        """Take up to `count` free slots of an origin for further connections of a running download; return the number.
+
+        An origin in backoff or with an open circuit has none.
+        """
+        entry = self._origins.get(origin)
+        if entry is not None and entry.health.is_open:
+            return 0
+        acquired = min(count, self._origins.free_slots(origin, now=now))
+        if acquired:
+            self._origins.use(origin).running += acquired
+        return acquired
+
+    def release(self, origin: str, slots: int) -> None:
+        """Free acquired slots."""
+        if slots:
+            self._origins.use(origin).running -= slots
+            self.freed.add(origin)
+            self._forget_unused()
+
+    def enter(self, seq: int, source: str, origin: str, *, now: float) -> bool:
         """Move the slot of a run to an origin that redirects of `source` lead to; return False if it has no free one.
 
-        If its circuit is due for a probe, this run is the probe.
+        If its circuit is due for a probe, this run is the probe. The slot is free again when the run ends or is led
+        elsewhere.
         """
         running = self._running.get(seq)
-        if running is None:
-            # The run was aborted.
-            return False
-        has_entered = running.led == running.target == origin
-        running.source, running.led = source, origin
-        if has_entered or origin == running.origin or self._is_probe(seq, origin):
-            return True
-        # A slot that was taken in advance is given back first: the origin may have lowered its slots since then.
-        self._free_target(seq, running)
-        entry = self._origins.get(origin) or OriginEntry()
-        if not entry.free_slots(max_slots, now):
-            self._targets.record(source, origin, seq, now=now)
-            return False
-        self._take_target(seq, running, origin, now=now)
-        return True
+        # One that is unknown was aborted.
+        has_slot = running is not None and self._enter(seq, running, source, origin, now=now)
+        self._forget_unused()
+        return has_slot
 
     def leave(self, seq: int) -> None:
         """Free the slot of a run at the target of redirects, if it has one."""
         running = self._running.get(seq)
         if running is not None:
             self._free_target(seq, running)
+        self._forget_unused()
+
+    def expected_target(self, seq: int) -> str | None:
+        """Return the target that a run was expected to be led to, and has a slot of; None without one."""
+        running = self._running.get(seq)
+        return None if running is None or running.target != running.expected else running.target or None
 
     def learn_from_answer(self, seq: int, origin: str, *, now: float) -> bool:
         """Record that a run was led to `origin`, which has answered; return True if it was expected elsewhere.
@@ -123,6 +140,19 @@ class RunningDownloads:
         if running is not None and origin == running.led:
             self._targets.record(running.source, origin, seq, now=now)
 
+    def _enter(self, seq: int, running: RunningDownload, source: str, origin: str, *, now: float) -> bool:
+        has_entered = running.led == running.target == origin
+        running.source, running.led = source, origin
+        if has_entered or origin == running.origin or self._is_probe(seq, origin):
+            return True
+        # A slot that was taken in advance is given back first: the origin may have lowered its slots since then.
+        self._free_target(seq, running)
+        if not self._origins.free_slots(origin, now=now):
+            self._targets.record(source, origin, seq, now=now)
+            return False
+        self._take_target(seq, running, origin, now=now)
+        return True
+
     def _is_probe(self, seq: int, origin: str) -> bool:
         entry = self._origins.get(origin)
         return entry is not None and entry.probe == seq
@@ -139,3 +169,7 @@ class RunningDownloads:
     def _free(self, origin: str, seq: int) -> None:
         self._origins.end_run(origin, seq)
         self.freed.add(origin)
+
+    def _forget_unused(self) -> None:
+        for name in self.freed:
+            self._origins.forget_unused(name)

@@ -5,21 +5,21 @@ download. Time: every call is logarithmic in the number of waiting downloads and
 in proportion to the queues that wait for its origin.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from heapq import heappop, heappush
-from typing import Final, Self, TypeVar
+from typing import Final
 
-import msgspec
-from msgspec import UNSET
+from msgspec.structs import replace
 
-from downloadd.config import DownloadsConfig, HostConfig
+from downloadd.manager.delayed_downloads import DelayedDownloads
+from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import OriginFailure, Verdict
-from downloadd.manager.origin_table import OriginEntry, OriginTable
+from downloadd.manager.origin_table import OriginTable
 from downloadd.manager.redirect_targets import RedirectTargets
 from downloadd.manager.running_downloads import RunningDownloads
-from downloadd.manager.waiting_queues import QueueKey, Route, WaitingQueue, WaitingQueues
-from downloadd.policy.url import host_of
+from downloadd.manager.waiting_queues import QueueKey, Route, WaitingQueue, WaitingQueues, route_of, seq_of
 from downloadd.records.protocol import WaitingDownload
+from downloadd.records.queue_places import QueueEntry
 
 RECHECK_SECONDS: Final = 30.0
 """Seconds after which one of the downloads that wait for a target asks its origin if it is led elsewhere now."""
@@ -31,41 +31,14 @@ PRESUMED_RECHECK_SHARE: Final = 4
 FURTHER_RECHECKS: Final = 4
 """Downloads that ask too when one was led elsewhere; so their number grows as long as there is a slot elsewhere."""
 
-_Item = TypeVar("_Item")
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits on downloads that run at the same time."""
-
-    max_concurrent: int
-    """Runs of all origins together."""
-    max_per_host: int
-    """Slots of one origin."""
-    slots_by_host: Mapping[str, int] = {}
-    """Slots of each origin of some hosts, in the spelling of `parse_host`."""
-
-    @classmethod
-    def from_config(cls, config: DownloadsConfig, hosts: Iterable[HostConfig] = ()) -> Self:
-        """Return the configured limits."""
-        return cls(
-            max_concurrent=config.max_concurrent,
-            max_per_host=config.max_per_host,
-            slots_by_host={each.host: each.slots for each in hosts if each.slots is not UNSET},
-        )
-
-    def slots_of(self, origin: str) -> int:
-        """Return the slots of an origin."""
-        if not self.slots_by_host:
-            return self.max_per_host
-        return self.slots_by_host.get(host_of(origin), self.max_per_host)
-
 
 class Scheduler:
-    """The queues and the running downloads of all origins.
+    """The queues of all origins, and what starts next.
 
     A download is either waiting here, running (between `select_ready` and `finish`), or unknown. Within an origin the
-    one with the higher priority starts first, then the older one. The same order holds among origins that have a free
-    slot, so that an origin that is full, slow or blocked never delays another one.
+    one with the higher priority starts first, then the one with the smaller place, which is the older one unless a user
+    has moved it. The same order holds among origins that have a free slot, so that an origin that is full, slow or
+    blocked never delays another one.
 
     A download whose target is known or presumed also needs a slot of that. From time to time, one that waits for such a
     slot starts without it, because its origin may lead it elsewhere.
@@ -73,19 +46,18 @@ class Scheduler:
     Attributes:
         origins: the slots and the health of the origins.
         targets: the targets of redirects.
+        runs: the running downloads and their slots.
         queues: the waiting downloads, without those that wait for a time.
+        delayed: the downloads that wait for a time.
         suspension: the reason, in words, why nothing starts; None while downloads may start.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self.origins = OriginTable()
+        self.origins = OriginTable(limits)
         self.targets = RedirectTargets()
+        self.runs = RunningDownloads(self.origins, self.targets)
         self.queues = WaitingQueues()
-        self._running = RunningDownloads(self.origins, self.targets)
-        # Entries of the heap may be stale, as those of the queues.
-        self._delayed: dict[int, QueueKey] = {}
-        self._delays: list[tuple[float, QueueKey]] = []
+        self.delayed = DelayedDownloads()
         self._rechecks: list[tuple[float, Route]] = []
         # Downloads that were added while they ran: they join when the run has ended, or are dequeued before.
         self._requeued: dict[int, WaitingDownload] = {}
@@ -96,142 +68,83 @@ class Scheduler:
     @property
     def waiting(self) -> int:
         """Return the number of waiting downloads."""
-        return len(self.queues) + len(self._delayed)
-
-    @property
-    def delayed(self) -> int:
-        """Return the number of downloads that wait for a time."""
-        return len(self._delayed)
-
-    @property
-    def running(self) -> int:
-        """Return the number of running downloads."""
-        return len(self._running)
+        return len(self.queues) + len(self.delayed)
 
     @property
     def limits(self) -> Limits:
         """Return the limits."""
-        return self._limits
+        return self.origins.limits
 
     def change_limits(self, limits: Limits) -> None:
         """Set new limits; running downloads continue."""
-        self._limits = limits
-        self._running.freed.update(self.origins.entries)
+        self.origins.limits = limits
+        self.runs.freed.update(self.origins.entries)
 
     def add(self, waiting: WaitingDownload) -> None:
         """Add a download to its queue, at `not_before` if it has one.
 
         One that waits already is moved. One that runs is added when its run has ended, so that it never has two slots.
         """
-        if self._running.get(waiting.seq) is not None:
+        if self.runs.get(waiting.seq) is not None:
             self._requeued[waiting.seq] = waiting
             return
         self._drop(waiting.seq)
         route = (waiting.origin, "" if waiting.target in {None, waiting.origin} else waiting.target or "")
         queue = self.queues.get(route)
         # The downloads of a queue share its route.
-        key = (-waiting.priority, waiting.seq, route if queue is None else queue.route)
+        key = (-waiting.priority, waiting.position, waiting.seq, route if queue is None else queue.route)
         if waiting.not_before is not None:
-            self._delayed[waiting.seq] = key
-            heappush(self._delays, (waiting.not_before, key))
+            self.delayed.add(key, waiting.not_before)
         else:
             self._push(key)
+
+    def reorder(self, entries: Iterable[QueueEntry]) -> None:
+        """Give downloads other places in their queues; those that do not wait are ignored."""
+        for one in entries:
+            requeued = self._requeued.get(one.seq)
+            if requeued is not None:
+                self._requeued[one.seq] = replace(requeued, priority=one.priority, place=one.place)
+            elif not self.delayed.reorder(one.seq, one.priority, one.position):
+                self.queues.reorder(one.seq, one.priority, one.position)
 
     def dequeue(self, seq: int) -> None:
         """Remove a download from the queue; an unknown one is ignored."""
         self._drop(seq)
         self._requeued.pop(seq, None)
 
-    def free_slots(self, seq: int) -> None:
-        """Free the slots of a run that needs its origins no longer; it counts in `max_concurrent` until its end."""
-        self._running.free_slots(seq)
-        self._forget_unused()
-
     def finish(self, seq: int) -> None:
         """Free the slots of a run that has ended; an unknown one is ignored."""
-        self._running.end(seq)
-        self._forget_unused()
+        self.runs.end(seq)
         requeued = self._requeued.pop(seq, None)
         if requeued is not None:
             self.add(requeued)
 
-    def acquire(self, origin: str, count: int, *, now: float) -> int:
-        """Take up to `count` free slots of an origin for further connections of a running download; return the number.
-
-        An origin in backoff or with an open circuit has none.
-        """
-        entry = self.origins.get(origin) or OriginEntry()
-        if entry.health.is_open:
-            return 0
-        acquired = min(count, entry.free_slots(self._limits.slots_of(origin), now))
-        if acquired:
-            self.origins.use(origin).running += acquired
-        return acquired
-
-    def release(self, origin: str, slots: int) -> None:
-        """Free acquired slots."""
-        if slots:
-            self.origins.use(origin).running -= slots
-            self._running.freed.add(origin)
-            self._forget_unused()
-
     def enter(self, seq: int, source: str, origin: str, *, now: float) -> bool:
-        """Take a slot of the origin that redirects of `source` lead a running download to; return False without one.
-
-        It may be the probe of an open circuit. The slot is free again when the run ends or is led elsewhere.
-        """
-        has_slot = self._running.enter(seq, source, origin, max_slots=self._limits.slots_of(origin), now=now)
+        """Take a slot of the origin that redirects of `source` lead to; see `RunningDownloads.enter`."""
+        has_slot = self.runs.enter(seq, source, origin, now=now)
         self._offer_untargeted(source)
-        self._forget_unused()
         return has_slot
-
-    def expected_target(self, seq: int) -> str | None:
-        """Return the target that a running download was expected to be led to, and has a slot of; None without one."""
-        running = self._running.get(seq)
-        return None if running is None or running.target != running.expected else running.target or None
-
-    def leave(self, seq: int) -> None:
-        """Free the slot of a run at the target of redirects, if it has one."""
-        self._running.leave(seq)
-        self._forget_unused()
 
     def report_answer(self, origin: str, seq: int, *, is_redirect: bool = False, now: float) -> bool:
         """Record that an origin has answered a request of a download; return True if it closed the circuit."""
-        running = self._running.get(seq)
+        running = self.runs.get(seq)
         if running is not None and not is_redirect:
-            if self._running.learn_from_answer(seq, origin, now=now):
+            if self.runs.learn_from_answer(seq, origin, now=now):
                 self._recheck(running.route)
             self._offer_untargeted(running.source)
-        return self.origins.report_answer(
-            origin, seq, is_receiving=not is_redirect, max_slots=self._limits.slots_of(origin), now=now
-        )
+        return self.origins.report_answer(origin, seq, is_receiving=not is_redirect, now=now)
 
     def report_failure(self, origin: str, failure: OriginFailure, *, now: float, random: float) -> Verdict:
         """Record a failed attempt; return the consequence for its download."""
-        running = self._running.get(failure.seq)
+        running = self.runs.get(failure.seq)
         if running is not None:
-            self._running.learn_from_failure(failure.seq, origin, now=now)
+            self.runs.learn_from_failure(failure.seq, origin, now=now)
             self._offer_untargeted(running.source)
-        return self.origins.report_failure(
-            origin, failure, max_slots=self._limits.slots_of(origin), now=now, random=random
-        )
+        return self.origins.report_failure(origin, failure, now=now, random=random)
 
     def route(self, seq: int) -> Route | None:
         """Return the origin of a waiting download, and the target that it waits for if it does; None if unknown."""
-        delayed = self._delayed.get(seq)
-        return self.queues.route(seq) if delayed is None else delayed[2]
-
-    def target(self, route: Route, now: float) -> str:
-        """Return the target that the downloads of a route are led to; "" if that is not known."""
-        return route[1] or self.targets.likely(route[0], now=now) or ""
-
-    def blocker(self, origin: str, target: str, now: float) -> str | None:
-        """Return which of an origin and a target has no free slot; None if a download may start."""
-        for name in (origin, target):
-            entry = self.origins.get(name) if name else None
-            if not (entry or OriginEntry()).free_slots(self._limits.slots_of(name), now):
-                return name
-        return None
+        return self.delayed.route(seq) or self.queues.route(seq)
 
     def select_ready(self, now: float) -> list[int]:
         """Return the downloads (`seq`) that start now, in order; they count as running from now on."""
@@ -239,59 +152,60 @@ class Scheduler:
             return []
         self._end_waits(now)
         picked: list[int] = []
-        while len(self._running) < self._limits.max_concurrent:
+        while len(self.runs) < self.limits.max_concurrent:
             queue = self.queues.pop_offered()
             if queue is None:
                 break
-            origin, target = queue.route[0], self.target(queue.route, now)
-            blocker = self.blocker(origin, target, now)
+            origin, target = queue.route[0], self.targets.expected(queue.route, now=now)
+            blocker = self.origins.blocker(origin, target, now=now)
             if blocker is None:
                 queue.rechecks = 0
-                picked.append(self._start(queue, self.queues.head(queue)[1], target, has_target_slot=True, now=now))
+                picked.append(
+                    self._start(queue, seq_of(self.queues.head(queue)), target, has_target_slot=True, now=now)
+                )
             elif blocker == target and queue.rechecks:
                 queue.rechecks -= 1
-                seq = next(iter(queue.turns), self.queues.head(queue)[1])
+                seq = next(iter(queue.turns), seq_of(self.queues.head(queue)))
                 picked.append(self._start(queue, seq, target, has_target_slot=False, now=now))
             else:
                 self._block(queue, blocker, target, now)
-        self._is_cut_short = len(self._running) >= self._limits.max_concurrent
+        self._is_cut_short = len(self.runs) >= self.limits.max_concurrent
         return picked
 
     def next_due(self) -> float | None:
         """Return the time at which `select_ready` may return downloads if nothing changes before; None for never."""
         if self.suspension is not None:
             return None
-        firsts = (heap[0][0] if heap else None for heap in (self._delays, self._rechecks))
-        return min((time for time in (*firsts, self.origins.next_due()) if time is not None), default=None)
+        recheck = self._rechecks[0][0] if self._rechecks else None
+        times = (self.delayed.next_due(), recheck, self.origins.next_due())
+        return min((time for time in times if time is not None), default=None)
 
     def _end_waits(self, now: float) -> None:
         """Offer what has waited for a time, or for a slot that is free now."""
-        for key in _pop_due(self._delays, now):
-            if self._delayed.get(key[1]) is key:
-                del self._delayed[key[1]]
-                self._push(key)
-        for route in _pop_due(self._rechecks, now):
+        for key in self.delayed.pop_due(now):
+            self._push(key)
+        while self._rechecks and self._rechecks[0][0] <= now:
+            _, route = heappop(self._rechecks)
             queue = self.queues.get(route)
             if queue is not None and queue.recheck_at is not None and queue.recheck_at <= now:
                 queue.recheck_at = None
                 count = 1 if route[1] else -(-queue.count // PRESUMED_RECHECK_SHARE)
                 queue.rechecks = max(queue.rechecks, count)
                 self.queues.offer(queue)
-        freed, self._running.freed = self._running.freed, set()
-        if self._is_cut_short and len(self._running) < self._limits.max_concurrent:
+        freed, self.runs.freed = self.runs.freed, set()
+        if self._is_cut_short and len(self.runs) < self.limits.max_concurrent:
             # Queues that were offered for a free slot did not use it, and may be gone.
             freed.update(self.queues.blockers)
-        for name in (*freed, *self.origins.pop_due(now, slots_of=self._limits.slots_of)):
+        for name in (*freed, *self.origins.pop_due(now)):
             self._unblock(name, now)
 
     def _unblock(self, name: str, now: float) -> None:
-        entry = self.origins.get(name) or OriginEntry()
-        self.queues.unblock(name, entry.free_slots(self._limits.slots_of(name), now))
+        self.queues.unblock(name, self.origins.free_slots(name, now=now))
         self.origins.forget_unused(name)
 
     def _start(self, queue: WaitingQueue, seq: int, target: str, *, has_target_slot: bool, now: float) -> int:
         self._drop(seq)
-        self._running.begin(seq, queue.route, target, has_target_slot=has_target_slot, now=now)
+        self.runs.begin(seq, queue.route, target, has_target_slot=has_target_slot, now=now)
         if queue.count:
             self.queues.offer(queue)
         return seq
@@ -319,22 +233,13 @@ class Scheduler:
             self.queues.offer(queue)
 
     def _push(self, key: QueueKey) -> None:
-        self.origins.use(key[2][0]).waiting += 1
+        self.origins.use(route_of(key)[0]).waiting += 1
         self.queues.push(key)
 
     def _drop(self, seq: int) -> None:
         """Remove a download from its queue, or from those that wait for a time."""
-        if self._delayed.pop(seq, None) is None:
+        if not self.delayed.discard(seq):
             route = self.queues.discard(seq)
             if route is not None:
                 self.origins.use(route[0]).waiting -= 1
                 self.origins.forget_unused(route[0])
-
-    def _forget_unused(self) -> None:
-        for name in self._running.freed:
-            self.origins.forget_unused(name)
-
-
-def _pop_due(heap: list[tuple[float, _Item]], now: float) -> Iterator[_Item]:
-    while heap and heap[0][0] <= now:
-        yield heappop(heap)[1]

@@ -1,6 +1,7 @@
 """Downloads that wait until the disk has space for their announced length."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -15,6 +16,7 @@ from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
 from downloadd.manager.space_selection import SpaceRequest, select_fitting, select_part_to_discard
 from downloadd.records.protocol import Records, WaitingDownload
+from downloadd.records.queue_places import QueueEntry
 from downloadd.states import WAITING
 from downloadd.storage.destination import Destination
 from downloadd.storage.reclaim import Reclaim, reclaim_nothing
@@ -65,13 +67,8 @@ class SpaceQueue:
 
     def add(self, row: Download, error: SpacePendingError) -> None:
         """Let a download whose run has ended with `error` wait."""
-        waiting = WaitingDownload(
-            seq=row.seq,
-            origin=row.progress.origin,
-            priority=row.control.priority,
-            # It tries by itself if it is not released before.
-            not_before=self._clock.wall() + MAX_RETRY_AFTER_SECONDS,
-        )
+        # It tries by itself if it is not released before.
+        waiting = WaitingDownload.of(row, not_before=self._clock.wall() + MAX_RETRY_AFTER_SECONDS)
         self._requests[row.seq] = SpaceRequest(
             id=row.id, waiting=waiting, needed=error.needed, kept=error.kept, reason=error.detail
         )
@@ -81,6 +78,14 @@ class SpaceQueue:
     def discard(self, seq: int) -> None:
         """Forget a download that starts, or that a user has changed; an unknown one is ignored."""
         self._requests.pop(seq, None)
+
+    def reorder(self, entries: Iterable[QueueEntry]) -> None:
+        """Give downloads other places; those that do not wait for space are ignored."""
+        for one in entries:
+            request = self._requests.get(one.seq)
+            if request is not None:
+                moved = replace(request.waiting, priority=one.priority, place=one.place)
+                self._requests[one.seq] = replace(request, waiting=moved)
 
     def notify_run_ended(self, seq: int) -> None:
         """Check the space again, since the run of a download has ended."""

@@ -52,4 +52,4 @@ def select_part_to_discard(requests: Iterable[SpaceRequest], available: int) -> 
 
 
 def _in_order(requests: Iterable[SpaceRequest]) -> list[SpaceRequest]:
-    return sorted(requests, key=lambda request: (-request.waiting.priority, request.waiting.seq))
+    return sorted(requests, key=lambda request: request.waiting.key)

@@ -11,8 +11,18 @@ from heapq import heappop, heappush, nsmallest
 
 Route = tuple[str, str]
 """The origin of a download, and the origin that its redirects lead to; "" if that is not known."""
-QueueKey = tuple[int, int, Route]
-"""(minus priority, seq, route): the smallest is the next; the route names its queue."""
+QueueKey = tuple[int, float, int, Route]
+"""(minus priority, place, seq, route): the smallest is the next; the route names its queue."""
+
+
+def seq_of(key: QueueKey) -> int:
+    """Return the number of the download."""
+    return key[-2]
+
+
+def route_of(key: QueueKey) -> Route:
+    """Return the route of the download."""
+    return key[-1]
 
 
 class WaitingQueue:
@@ -77,11 +87,11 @@ class WaitingQueues:
     def route(self, seq: int) -> Route | None:
         """Return the route of a download; None if it is in no queue."""
         key = self._keys.get(seq)
-        return None if key is None else key[2]
+        return None if key is None else route_of(key)
 
     def push(self, key: QueueKey) -> None:
         """Add a download that is in no queue."""
-        _, seq, route = key
+        seq, route = seq_of(key), route_of(key)
         queue = self._queues.get(route)
         if queue is None:
             queue = self._queues[route] = WaitingQueue(route)
@@ -98,7 +108,7 @@ class WaitingQueues:
         key = self._keys.pop(seq, None)
         if key is None:
             return None
-        route = key[2]
+        route = route_of(key)
         queue = self._queues[route]
         queue.count -= 1
         queue.turns.pop(seq, None)
@@ -106,6 +116,18 @@ class WaitingQueues:
             self._unblock(queue)
             del self._queues[route]
         return route
+
+    def reorder(self, seq: int, priority: int, place: float) -> bool:
+        """Give a download another place in its queue; return False if it is in no queue."""
+        key = self._keys.get(seq)
+        if key is None:
+            return False
+        queue = self._queues[route_of(key)]
+        self._keys[seq] = moved = (-priority, place, seq, queue.route)
+        heappush(queue.heap, moved)
+        if queue.heap[0] is moved:
+            self.offer(queue)
+        return True
 
     def offer(self, queue: WaitingQueue) -> None:
         """Offer a queue by its next download, also if it was blocked."""
@@ -119,7 +141,7 @@ class WaitingQueues:
         """Return the offered queue with the smallest key, which is not offered any more; None if there is none."""
         while self._offered:
             key = heappop(self._offered)
-            queue = self._queues.get(key[2])
+            queue = self._queues.get(route_of(key))
             if queue is None or queue.offered is not key or queue.blocked_at is not None:
                 continue
             queue.offered = None
@@ -148,7 +170,7 @@ class WaitingQueues:
         """Return the key of the next download of a queue."""
         while True:
             key = queue.heap[0]
-            if self._keys.get(key[1]) is key:
+            if self._keys.get(seq_of(key)) is key:
                 return key
             heappop(queue.heap)
 

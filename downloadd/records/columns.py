@@ -188,9 +188,11 @@ COLUMNS: Final = (
     Column("operation", "request.operation", _REQUEST),
     Column("segments", "request.segments", _REQUEST),
     Column("request_fields", "request.fields", _REQUEST, _json(RequestFields)),
+    Column("gid", "request.gid", _REQUEST),
     Column("desired", "control.desired", _USER, _members(Desired)),
     Column("priority", "control.priority", _USER),
     Column("speed_limit", "control.speed_limit", _USER),
+    Column("place", "control.place", _USER),
     Column("origin", "progress.origin", _RUN),
     Column("turn", "progress.source", _RUN),
     Column("attempt", "progress.attempt", _RUN),
@@ -222,6 +224,7 @@ COLUMNS: Final = (
     Column("end_time", "result.end_time", _RUN),
     Column("ended_seq", "result.ended_seq", _STORE),
     Column("secrets_removed", "result.secrets_removed", _RUN, _FLAG),
+    Column("cleared", "result.cleared", _RUN, _FLAG),
 )
 """Every column, in the order of a row: the fields of `Download` itself, then those of each part, in its order."""
 

@@ -1,7 +1,7 @@
 """Writing statements of the table `downloads`, run in the transaction of a cursor."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -22,7 +22,9 @@ from downloadd.records.columns import (
 from downloadd.records.deliveries import add_deliveries
 from downloadd.records.download_queries import DownloadQueries, last_used_ended_seq, last_used_seq
 from downloadd.records.import_files import settle_files, settle_retried_files
-from downloadd.records.protocol import AcceptResult, EndedRow, StoredResponse
+from downloadd.records.protocol import NO_POSITIONS, AcceptResult, EndedRow, StoredResponse
+from downloadd.records.queue_moves import QueueMoves
+from downloadd.records.queue_places import QueueEntry
 from downloadd.records.responses import find_response, store_response
 from downloadd.records.rows import decode_control, encode, encode_end, encode_initial, encode_run, execute
 from downloadd.records.writer import Rejection
@@ -59,6 +61,7 @@ class DownloadChanges:
         """Take the queries, and the function that returns the hook deliveries of a finished download."""
         self._queries = queries
         self._make_deliveries = make_deliveries
+        self._moves = QueueMoves(queries)
         self._last_ended_seq = 0
         self._last_seq = 0
 
@@ -68,7 +71,13 @@ class DownloadChanges:
         self._last_seq = last_used_seq(connection)
 
     def accept(
-        self, cursor: sqlite3.Cursor, downloads: Sequence[Download], response: StoredResponse | None, *, now: float
+        self,
+        cursor: sqlite3.Cursor,
+        downloads: Sequence[Download],
+        response: StoredResponse | None,
+        positions: Mapping[int, int] = NO_POSITIONS,
+        *,
+        now: float,
     ) -> AcceptResult | Rejection:
         """Insert downloads and the response to their request; see `Records.accept`."""
         if response is not None:
@@ -78,7 +87,19 @@ class DownloadChanges:
                     return Rejection(IdempotencyKeyReusedError())
                 return AcceptResult(replayed=stored)
             store_response(cursor, response, now=now)
-        return AcceptResult(seqs=[self._insert(cursor, download) for download in downloads])
+        if not positions:
+            return AcceptResult(seqs=[self._insert(cursor, download) for download in downloads])
+        seqs: list[int] = []
+        placed: dict[int, QueueEntry] = {}
+        for number, download in enumerate(downloads):
+            position = positions.get(number)
+            if position is not None:
+                entry = QueueEntry(self._last_seq + 1, download.control.priority)
+                changed = self._moves.make_room(cursor, entry, position)
+                placed.update((one.seq, one) for one in changed)
+                download = download.with_control(priority=changed[0].priority, place=changed[0].place)
+            seqs.append(self._insert(cursor, download))
+        return AcceptResult(seqs=seqs, placed=placed)
 
     def claim(self, cursor: sqlite3.Cursor, seqs: Sequence[int]) -> list[Download]:
         """Assign waiting downloads to runs; see `Records.claim`."""

@@ -25,13 +25,14 @@ _PART_OWNERS: Final = (
     "WHERE id IN (SELECT value FROM json_each(?)) AND (ended_seq IS NULL OR part_name IS NOT NULL)"
 )
 _WAITING: Final = (
-    "SELECT seq, origin, priority, not_before FROM downloads INDEXED BY downloads_active "
+    "SELECT seq, origin, priority, not_before, place FROM downloads INDEXED BY downloads_active "
     f"WHERE ended_seq IS NULL AND seq > ? AND state IN ({', '.join('?' * len(WAITING))}) ORDER BY seq LIMIT ?"
 )
 _COUNTS: Final = (
-    "SELECT state, count(*) FROM downloads "
+    "SELECT state, count(*) FROM downloads INDEXED BY downloads_active "
     f"WHERE ended_seq IS NULL AND state IN ({', '.join('?' * len(ACTIVE))}) GROUP BY state"
 )
+_ENDED_COUNT: Final = "SELECT count(*) FROM downloads INDEXED BY downloads_ended WHERE ended_seq IS NOT NULL"
 # Values that are not integers are greater than all integers, and only damage stores them.
 _LAST_ENDED_SEQ: Final = (
     "SELECT coalesce(max(ended_seq), 0) FROM downloads WHERE ended_seq IS NOT NULL AND ended_seq <= 9223372036854775807"
@@ -85,7 +86,7 @@ class DownloadQueries:
     def waiting(self, connection: sqlite3.Connection, *, after_seq: int, limit: int) -> list[WaitingDownload]:
         """Return waiting downloads, oldest first."""
         parameters = (after_seq, *(state.value for state in WAITING), limit)
-        return self._row_reader.page(connection, _WAITING, parameters, _decode_waiting)
+        return self._row_reader.page(connection, _WAITING, parameters, decode_waiting)
 
     def part_owners(self, connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, PartOwner]:
         """Return the part files that the downloads among `ids` may own."""
@@ -100,6 +101,12 @@ class DownloadQueries:
 def count_by_state(connection: sqlite3.Connection) -> dict[State, int]:
     """Return the number of downloads in each active state."""
     return {State(state): count for state, count in connection.execute(_COUNTS, [state.value for state in ACTIVE])}
+
+
+def count_ended(connection: sqlite3.Connection) -> int:
+    """Return the number of downloads in the history."""
+    count: int = connection.execute(_ENDED_COUNT).fetchone()[0]
+    return count
 
 
 def last_ended_seq(connection: sqlite3.Connection) -> int:
@@ -138,13 +145,19 @@ def created_at(connection: sqlite3.Connection) -> float | None:
     return time
 
 
-def _decode_waiting(row: Row) -> WaitingDownload:
-    seq, origin, priority, not_before = row
+def decode_waiting(row: Row) -> WaitingDownload:
+    """Return a waiting download from its `seq`, origin, priority, `not_before` and place.
+
+    Raises:
+        StorageError: the row is damaged.
+    """
+    seq, origin, priority, not_before, place = row
     if type(origin) is not str:
         origin = decode_texts(row, 0, "waiting download no.")[1]
-    if type(origin) is not str or type(priority) is not int or type(not_before) not in (float, NoneType):
+    times = {type(not_before), type(place)} - {float, NoneType}
+    if type(origin) is not str or type(priority) is not int or times:
         raise corrupt_row_error("waiting download no.", seq, "a value has another type")
-    return WaitingDownload(seq=seq, origin=origin, priority=priority, not_before=not_before)
+    return WaitingDownload(seq=seq, origin=origin, priority=priority, not_before=not_before, place=place)
 
 
 def _decode_part_owner(row: Row) -> tuple[str, PartOwner]:

@@ -7,15 +7,17 @@ disconnected; it has changed nothing then, and may be repeated.
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import msgspec
 
 from downloadd.download import Download
 from downloadd.records.origins import OriginRecords
+from downloadd.records.queue_places import QueueEntry
 from downloadd.states import State
 
 NO_DOWNLOADS: Final[Mapping[int, Download]] = MappingProxyType({})
+NO_POSITIONS: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +38,8 @@ class AcceptResult(msgspec.Struct, frozen=True, kw_only=True):
 
     seqs: Sequence[int] = ()
     """The `seq` of each download, in order; empty if `replayed` is set."""
+    placed: Mapping[int, QueueEntry] = {}
+    """Places of the downloads with a position, and of others that had to change for them, by `seq`."""
     replayed: StoredResponse | None = None
     """The first response under the key; nothing was written then."""
 
@@ -61,6 +65,30 @@ class WaitingDownload(msgspec.Struct, frozen=True, kw_only=True):
     """Unix time."""
     target: str | None = None
     """The origin that redirects led its last attempt to; None if they did not, or if that is not known."""
+    place: float | None = None
+    """As of `Control`; None for the place of its `seq`."""
+
+    @property
+    def position(self) -> float:
+        """Return the position among the downloads of its priority."""
+        return self.seq if self.place is None else self.place
+
+    @property
+    def key(self) -> tuple[int, float, int]:
+        """Return the key by which waiting downloads are sorted; the smallest starts first."""
+        return -self.priority, self.position, self.seq
+
+    @classmethod
+    def of(cls, row: Download, *, not_before: float | None, target: str | None = None) -> Self:
+        """Return the fields of a row; `not_before` in place of that of the row."""
+        return cls(
+            seq=row.seq,
+            origin=row.progress.origin,
+            priority=row.control.priority,
+            not_before=not_before,
+            target=target,
+            place=row.control.place,
+        )
 
 
 class ActiveFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,12 +143,19 @@ class Records(Protocol):
 
     origins: OriginRecords
 
-    async def accept(self, downloads: Sequence[Download], response: StoredResponse | None = None) -> AcceptResult:
+    async def accept(
+        self,
+        downloads: Sequence[Download],
+        response: StoredResponse | None = None,
+        *,
+        positions: Mapping[int, int] = NO_POSITIONS,
+    ) -> AcceptResult:
         """Insert new downloads, all or none, in one transaction.
 
         On return, all of them and `response` are durable. Refused ones (state `failed`) go to the history at once.
         With a `response`, its key is looked up in the same transaction: if it is known and not older than 24 hours,
-        nothing is written and the first response is returned.
+        nothing is written and the first response is returned. `positions` has the index in the waiting list for some of
+        the downloads, by their number; others stand at its end.
 
         Raises:
             IdempotencyKeyReusedError: the key is known with another fingerprint.
@@ -192,7 +227,14 @@ class Records(Protocol):
         ...
 
     async def counts(self) -> dict[State, int]:
-        """Return the number of downloads in each active state; states without downloads may be missing."""
+        """Return the number of downloads in each active state; states without downloads may be missing.
+
+        With very many downloads, it may be a second old.
+        """
+        ...
+
+    async def ended_count(self) -> int:
+        """Return the number of downloads in the history; of very many, it may be a second old."""
         ...
 
     async def last_ended_seq(self) -> int:

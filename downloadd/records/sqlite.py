@@ -10,17 +10,20 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.records.boot import boot_id, record_boot
+from downloadd.records.cached_count import CachedCount
 from downloadd.records.database import StateDirectory
 from downloadd.records.deliveries import DeliveryRecords, SqliteDeliveries
 from downloadd.records.download_changes import DownloadChanges
 from downloadd.records.download_queries import (
     DownloadQueries,
     count_by_state,
+    count_ended,
     created_at,
     ended_seq_of_newest,
     last_ended_seq,
     last_removal,
 )
+from downloadd.records.gids import GidRecords, SqliteGids
 from downloadd.records.history import active_query, history_query
 from downloadd.records.import_contents import SqliteImportContents
 from downloadd.records.import_files import SqliteImportFiles
@@ -30,6 +33,7 @@ from downloadd.records.kept_parts import KeptPartRecords, SqliteKeptParts
 from downloadd.records.origins import OriginRecords, SqliteOrigins
 from downloadd.records.protocol import (
     NO_DOWNLOADS,
+    NO_POSITIONS,
     AcceptResult,
     ActiveFilter,
     EndedRow,
@@ -38,10 +42,12 @@ from downloadd.records.protocol import (
     StoredResponse,
     WaitingDownload,
 )
+from downloadd.records.queue import QueueRecords, SqliteQueue
 from downloadd.records.readers import ReaderPool
+from downloadd.records.results import ResultRecords, SqliteResults
 from downloadd.records.schema import Migration, shipped_migrations
 from downloadd.records.storage_roots import SqliteStorageRoot, StorageRootRecords
-from downloadd.records.writer import LOCK_TIMEOUT_SECONDS, Writer
+from downloadd.records.writer import LOCK_TIMEOUT_SECONDS, Rejection, Writer
 from downloadd.states import RUNNING, State
 
 T = TypeVar("T")
@@ -106,8 +112,13 @@ class SqliteRecords:
         self.origins: OriginRecords = SqliteOrigins(self)
         self.kept_parts: KeptPartRecords = SqliteKeptParts(self)
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
+        self.queue: QueueRecords = SqliteQueue(self, self._queries)
+        self.results: ResultRecords = SqliteResults(self, self._queries)
+        self.gids: GidRecords = SqliteGids(self, self._queries)
+        self._state_counts = CachedCount(self, clock, count_by_state, lambda counts: sum(counts.values()))
+        self._ended_count = CachedCount(self, clock, count_ended, int)
 
-    async def write(self, run: Callable[[sqlite3.Cursor], T], *, rows: int = 1) -> T:
+    async def write(self, run: Callable[[sqlite3.Cursor], T | Rejection], *, rows: int = 1) -> T:
         """Run an operation in a transaction; see `DatabaseAccess.write`."""
         return await self._writer.run(run, rows=rows)
 
@@ -130,10 +141,16 @@ class SqliteRecords:
     ) -> None:
         await self._close()
 
-    async def accept(self, downloads: Sequence[Download], response: StoredResponse | None = None) -> AcceptResult:
+    async def accept(
+        self,
+        downloads: Sequence[Download],
+        response: StoredResponse | None = None,
+        *,
+        positions: Mapping[int, int] = NO_POSITIONS,
+    ) -> AcceptResult:
         """Insert new downloads, all or none; see `Records.accept`."""
         return await self._writer.run(
-            lambda cursor: self._changes.accept(cursor, downloads, response, now=self._clock.wall()),
+            lambda cursor: self._changes.accept(cursor, downloads, response, positions, now=self._clock.wall()),
             rows=len(downloads),
         )
 
@@ -195,7 +212,11 @@ class SqliteRecords:
 
     async def counts(self) -> dict[State, int]:
         """Return the number of downloads in each active state."""
-        return await self._lookups.run(count_by_state)
+        return await self._state_counts.get()
+
+    async def ended_count(self) -> int:
+        """Return the number of downloads in the history; see `Records.ended_count`."""
+        return await self._ended_count.get()
 
     async def last_ended_seq(self) -> int:
         """Return the newest `ended_seq`; 0 if the history is empty."""

@@ -1,4 +1,4 @@
-"""`pause`, `resume`, `retry`, `cancel` and `set`, in this process."""
+"""`pause`, `resume`, `retry`, `cancel`, `move` and `set`, in this process."""
 
 import json
 
@@ -67,3 +67,20 @@ async def test_only_given_values_are_changed(api: ServedApi, command: Command) -
     [change] = api.manager.applied_changes
     assert (change.priority, change.speed_limit, change.url) == (None, 1024, None)
     assert "name a change" in str((await command("set", id)).exception)
+
+
+@pytest.mark.parametrize(("place", "index"), [("top", 0), ("up", 1), ("down", 3), ("bottom", 3), ("1", 1), ("9", 3)])
+async def test_a_download_is_moved_to_a_place(api: ServedApi, command: Command, place: str, index: int) -> None:
+    ids = [api.manager.add(sample_download(number)).id for number in range(4)]
+    assert (await command("move", ids[2], place)).output == f"Download moved to index {index}: a\n"
+    assert json.loads((await command("move", ids[2], str(index), "--json")).output)["position"] == index
+
+
+async def test_a_place_is_a_word_or_an_index(api: ServedApi, command: Command) -> None:
+    id = api.manager.add(sample_download(1)).id
+    for place in ("first", "-1", "1.5", "9" * 20):
+        assert "expected top, up, down, bottom, or an index" in str((await command("move", "--", id, place)).exception)
+    api.manager.add(sample_download(2, state=State.DOWNLOADING))
+    refused = (await command("move", sample_download(2).id, "top")).exception
+    assert isinstance(refused, CommandError)
+    assert "only a queued or paused one can be moved" in str(refused.lines)

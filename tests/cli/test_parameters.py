@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from downloadd.cli.parameters import SIZE, one_of
+from downloadd.cli.parameters import SIZE, Place, one_of
 from downloadd.states import State
 
 
@@ -17,3 +17,17 @@ def test_a_choice_takes_the_values_of_an_enumeration() -> None:
     assert one_of([State.QUEUED]).convert("queued", None, None) == "queued"
     with pytest.raises(click.BadParameter):
         one_of([State.QUEUED]).convert("QUEUED", None, None)
+
+
+def test_a_place_is_a_word_or_an_index() -> None:
+    place = Place(["top", "up"])
+    assert [place.convert(value, None, None) for value in ("top", "0", "17")] == ["top", 0, 17]
+    for wrong in ("bottom", "-1", "1.5", "\u0661", ""):
+        with pytest.raises(click.BadParameter, match="expected top, up, or an index such as 0 for the first"):
+            place.convert(wrong, None, None)
+
+
+def test_the_words_of_a_place_are_completed() -> None:
+    command = click.Command("move")
+    items = Place(["top", "up"]).shell_complete(click.Context(command), click.Argument(["place"]), "u")
+    assert [item.value for item in items] == ["up"]

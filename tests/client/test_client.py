@@ -127,6 +127,27 @@ async def test_a_download_is_paused_changed_and_waited_for(client: Client, origi
     assert (await downloads.cancel(endless)).status is State.CANCELLED
 
 
+async def test_downloads_are_moved_paused_and_resumed_together(client: Client, origin: Origin) -> None:
+    downloads = client.files.downloads
+    origin.script("/slow", ScriptedResponse(size=3000, stall_after=10))
+    ids = [(await downloads.fetch(download=origin.url("/slow"), directory=f"d{n}")).download_id for n in range(3)]
+    assert (await downloads.pause_all()).changed == 3
+    assert (await downloads.pause_all()).changed == 0
+    assert (await downloads.move(ids[2], "top")).position == 0
+    moved = await downloads.move(ids[0], 2)
+    assert (moved.position, moved.status) == (2, State.PAUSED)
+    placed = await downloads.batch([BatchItem(url=origin.url("/slow"), directory="d3", position=0)])
+    assert placed.success
+    listed = {entry.id: entry.place for entry in (await downloads.list_global()).downloads}
+    assert sorted(listed, key=lambda id: listed[id])[1:] == [ids[2], ids[1], ids[0]]
+    assert (await downloads.resume_all()).changed == 3
+    with pytest.raises(ValueError, match="MoveTo"):
+        await downloads.move(ids[0], "first")
+    assert (await refusal(downloads.move(UNKNOWN, "top"))).code == "NOT_FOUND"
+    for id in listed:
+        await downloads.cancel(id)
+
+
 async def test_a_batch_has_one_result_for_each(client: Client, origin: Origin) -> None:
     origin.script("/small", ScriptedResponse(size=1000))
     mixed = await client.files.downloads.batch([BatchItem(url=origin.url("/small")), BatchItem(url="nonsense")])

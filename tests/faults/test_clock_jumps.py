@@ -8,10 +8,10 @@ import pytest
 from support.clocks import JumpingClock
 from support.waiting import CONDITION_TIMEOUT
 
+from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.origin_health import FailureKind, OriginFailure
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
-from downloadd.manager.scheduler import Limits
 from downloadd.records.protocol import WaitingDownload
 
 DAY = 86_400.0

@@ -5,8 +5,9 @@ import random
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
-from support.crash_runner import SCENARIOS, ForkServer, recovery
+from support.crash_runner import DOWNLOAD_SCENARIOS, CrashResult, ForkServer, QueueView, queue_changed
 from support.crash_trial import CrashTrial
 from support.origin.origin import Origin
 
@@ -25,7 +26,7 @@ REACHED = {
 """Fault points that each scenario must reach."""
 
 
-@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name != recovery.__name__])
+@pytest.mark.parametrize("scenario", DOWNLOAD_SCENARIOS)
 async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
     scenario: str, tmp_path: Path, origin: Origin, fork_servers: list[ForkServer]
 ) -> None:
@@ -53,6 +54,51 @@ async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
         # A checkpoint was written while more bytes arrived.
         last_piece = len(everything) - everything[::-1].index("pwritev")
         assert "fsync" in everything[everything.index("pwritev") : last_piece]
+
+
+async def test_a_kill_before_any_write_keeps_order_pauses_gids_and_cleared_results(
+    tmp_path: Path, origin: Origin, fork_servers: list[ForkServer]
+) -> None:
+    def views(ended: CrashResult) -> list[QueueView]:
+        return [msgspec.json.decode(line, type=QueueView) for line in ended.values("queue")]
+
+    whole = CrashTrial(tmp_path / "whole", origin, fork_servers[0], queue_changed.__name__)
+    expected = views(await whole.run(0))
+    kills = [0] * len(fork_servers)
+
+    async def run_trials(number: int, fork_server: ForkServer) -> None:
+        for fault_at in count(1 + number, len(fork_servers)):
+            trial = CrashTrial(tmp_path / str(fault_at), origin, fork_server, queue_changed.__name__)
+            ended = await trial.run(fault_at)
+            if not ended.is_killed_early:
+                break
+            kills[number] += 1
+            answered = len(views(ended))
+            assert views(ended) == expected[:answered]
+            found, paused = views(await trial.look_at_queue())
+            assert paused.paused == found.order == paused.order, "a repetition pauses the rest"
+            if answered:
+                assert_between(found, *expected[answered - 1 : answered + 1])
+
+    await asyncio.gather(*(run_trials(number, fork_server) for number, fork_server in enumerate(fork_servers)))
+    # Five acceptances, and eleven changes, of which the last but one takes two transactions.
+    assert sum(kills) >= 16
+
+
+def assert_between(found: QueueView, answered: QueueView, following: QueueView) -> None:
+    """Assert that a view is the one that was answered last, or what the next step had done when it was interrupted."""
+    assert found.gids.items() <= answered.gids.items() | following.gids.items()
+    if following.order == answered.order:
+        # A step with several transactions has changed some of the rows.
+        assert found.order == answered.order
+        assert set(found.paused) ^ set(answered.paused) <= set(following.paused) ^ set(answered.paused)
+        assert found.results in (answered.results, following.results)
+        return
+    cancelled = set(answered.order) - set(following.order)
+    orders = [[name for name in view.order if name not in cancelled] for view in (answered, following)]
+    assert [name for name in found.order if name not in cancelled] in orders
+    assert found.paused == answered.paused
+    assert {*found.results} - {*answered.results} == cancelled - {*found.order}
 
 
 async def test_a_kill_while_another_process_writes_small_files_loses_and_duplicates_nothing(

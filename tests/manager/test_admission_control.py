@@ -13,6 +13,7 @@ from downloadd.download import Conflict
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import DomainBlockedError, ErrorCode, IdempotencyKeyReusedError, QueueFullError, ShuttingDownError
 from downloadd.events import DownloadChanged, DownloadEnded
+from downloadd.gid import make_gid
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
@@ -162,3 +163,36 @@ async def test_a_requested_name_that_is_too_long_for_the_disk_is_refused(
     # A name that an origin chooses is shortened.
     unnamed = DownloadRequest(url=f"{REQUEST.url}/{'n' * 200}", directory="d")
     assert await errors_of(admission, unnamed) == [None]
+
+
+async def test_a_download_has_its_number_and_the_gid_that_its_request_chose(admission: AdmissionControl) -> None:
+    gid = "abc0123456789def"
+    requests = [replace(REQUEST, gid=gid), replace(REQUEST, gid=gid), replace(REQUEST, gid="x"), REQUEST]
+    downloads = (await admission.start(requests, user="ann")).downloads
+    assert [one.seq for one in downloads] == [1, 2, 3, 4]
+    assert [one.gid for one in downloads] == [gid, make_gid(2), make_gid(3), make_gid(4)]
+    assert [one.result.detail for one in downloads] == [
+        None,
+        "gid: another download has it; choose another one, or none",
+        "gid: expected 16 lower-case hexadecimal digits that are not all 0",
+        None,
+    ]
+
+
+async def test_a_gid_of_a_request_that_was_refused_is_free(admission: AdmissionControl) -> None:
+    chosen = replace(REQUEST, gid="abc0123456789def")
+    assert await errors_of(admission, REQUEST, REQUEST, chosen) == [None, None, ErrorCode.QUEUE_FULL]
+    admission.configure(policy=Policy.from_config(CONFIG), directories=DirectoryRules(), config=CONFIG)
+    assert await errors_of(admission, chosen) == [None]
+
+
+async def test_a_download_is_enqueued_at_its_position(tmp_path: Path) -> None:
+    async with open_stack(tmp_path) as stack:
+        stack.dispatcher.set_suspension("held by the test")
+        requests = [REQUEST, replace(REQUEST, priority=2), replace(REQUEST, position=0), replace(REQUEST, position=2)]
+        started = (await stack.admission.start(requests, user="ann")).downloads
+        assert [one.control.priority for one in started] == [0, 2, 2, 0]
+        order = [started[2].seq, started[1].seq, started[3].seq, started[0].seq]
+        assert [row.seq for row in await stack.records.queue.page(0, 9)] == order
+        stack.dispatcher.set_suspension(None)
+        assert stack.dispatcher._scheduler.select_ready(0) == order

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from support.waiting import wait_until
 
 from downloadd.clock import SystemClock
+from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.origin_health import FailureKind, OriginFailure
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
-from downloadd.manager.scheduler import Limits
 from downloadd.records.protocol import WaitingDownload
 from downloadd.states import WaitReason
 

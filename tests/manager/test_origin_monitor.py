@@ -10,10 +10,10 @@ from support.waiting import wait_until
 
 from downloadd.errors import DownloadTimeoutError, NetworkError, NetworkErrorKind, RemoteError, StoreUnavailableError
 from downloadd.manager import origin_monitor
+from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.origin_health import KEEP_SECONDS, Verdict
 from downloadd.manager.origin_monitor import OriginMonitor
-from downloadd.manager.scheduler import Limits
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
 from downloadd.records.sqlite import SqliteRecords

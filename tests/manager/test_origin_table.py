@@ -3,10 +3,12 @@
 import pytest
 
 from downloadd.manager import origin_table
+from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import HEALTHY, KEEP_SECONDS, FailureKind, OriginFailure, OriginHealth, Verdict
 from downloadd.manager.origin_table import KnownHealth, OriginTable, make_known_health, make_record
 
 A = "https://a.example"
+LIMITS = Limits(max_concurrent=9, max_per_host=9)
 
 
 def fail(
@@ -20,11 +22,11 @@ def fail(
     has_response: bool = False,
 ) -> Verdict:
     failure = OriginFailure(kind=kind, seq=seq, detail="refused", retry_after=retry_after, has_response=has_response)
-    return table.report_failure(origin, failure, max_slots=9, now=now, random=0.0)
+    return table.report_failure(origin, failure, now=now, random=0.0)
 
 
 def answer(table: OriginTable, seq: int = 1, *, now: float = 0) -> bool:
-    return table.report_answer(A, seq, max_slots=9, now=now)
+    return table.report_answer(A, seq, now=now)
 
 
 def run(table: OriginTable, *seqs: int, now: float = 0) -> None:
@@ -39,7 +41,7 @@ def end(table: OriginTable, seq: int) -> None:
 
 
 def test_an_unused_healthy_origin_is_forgotten() -> None:
-    table = OriginTable()
+    table = OriginTable(LIMITS)
     run(table, 1, 2)
     answer(table)
     for seq in (1, 2):
@@ -49,20 +51,20 @@ def test_an_unused_healthy_origin_is_forgotten() -> None:
 
 
 def test_an_unused_origin_in_trouble_is_kept_for_a_while() -> None:
-    table = OriginTable()
+    table = OriginTable(LIMITS)
     fail(table)
     table.forget_unused(A)
     assert table.get(A) is not None
-    list(table.pop_due(KEEP_SECONDS - 1, slots_of=lambda _: 9))
+    list(table.pop_due(KEEP_SECONDS - 1))
     table.forget_unused(A)
     assert table.get(A) is not None
-    assert list(table.pop_due(KEEP_SECONDS, slots_of=lambda _: 9)) == [A]
+    assert list(table.pop_due(KEEP_SECONDS)) == [A]
     table.forget_unused(A)
     assert (table.get(A), table.next_due()) == (None, None)
 
 
 def test_a_refusal_beside_a_run_that_receives_lowers_the_slots() -> None:
-    table = OriginTable()
+    table = OriginTable(LIMITS)
     run(table, 1, 2, 3)
     answer(table, 1)
     assert fail(table, 3) == Verdict(is_counted=False, is_timed=False)
@@ -70,7 +72,7 @@ def test_a_refusal_beside_a_run_that_receives_lowers_the_slots() -> None:
 
 
 def test_a_run_that_was_answered_itself_is_no_other() -> None:
-    table = OriginTable()
+    table = OriginTable(LIMITS)
     run(table, 1)
     answer(table, 1)
     fail(table, 1)
@@ -78,7 +80,7 @@ def test_a_run_that_was_answered_itself_is_no_other() -> None:
 
 
 def test_an_answer_to_a_download_without_a_slot_does_not_count_as_a_run() -> None:
-    table = OriginTable()
+    table = OriginTable(LIMITS)
     run(table, 1)
     answer(table, 7)
     fail(table, 1)
@@ -86,7 +88,7 @@ def test_an_answer_to_a_download_without_a_slot_does_not_count_as_a_run() -> Non
 
 
 def test_a_probe_without_an_outcome_is_followed_by_another_one_after_the_same_pause() -> None:
-    table = OriginTable()
+    table = OriginTable(LIMITS)
     fail(table)
     run(table, 2, now=1)
     queue = table.use(A)
@@ -97,7 +99,7 @@ def test_a_probe_without_an_outcome_is_followed_by_another_one_after_the_same_pa
 
 
 def test_only_the_probe_makes_the_pause_longer() -> None:
-    table = OriginTable()
+    table = OriginTable(LIMITS)
     run(table, 1, 3)
     fail(table, 1)
     run(table, 2, now=1)
@@ -108,33 +110,33 @@ def test_only_the_probe_makes_the_pause_longer() -> None:
 
 
 def test_an_answer_offers_the_origin_again() -> None:
-    table = OriginTable()
+    table = OriginTable(LIMITS)
     fail(table)
     run(table, 1, now=1)
     assert answer(table, now=2)
-    assert A in list(table.pop_due(2, slots_of=lambda _: 9))
+    assert A in list(table.pop_due(2))
     assert (table.use(A).health, table.use(A).probe) == (HEALTHY, None)
     assert not answer(table, now=3)
 
 
 def test_a_missing_resource_offers_the_origin_again() -> None:
-    table = OriginTable()
+    table = OriginTable(LIMITS)
     fail(table)
     run(table, 1, now=1)
     fail(table, 1, kind=FailureKind.RESOURCE, now=2)
-    assert A in list(table.pop_due(2, slots_of=lambda _: 9))
+    assert A in list(table.pop_due(2))
     assert table.use(A).health == HEALTHY
 
 
 def test_an_origin_that_redirects_lead_to_is_probed_by_any_download() -> None:
-    table = OriginTable()
+    table = OriginTable(LIMITS)
     assert fail(table, 1).pause == 0.25
     assert fail(table, 2, now=0.1).pause == pytest.approx(0.15)
     assert fail(table, 1, now=0.3).pause == 0.5
 
 
 def test_an_origin_that_has_ever_answered_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = OriginTable()
+    table = OriginTable(LIMITS)
     assert fail(table).is_timed
     assert not table.is_awaited(A)
     answer(table)
@@ -144,13 +146,13 @@ def test_an_origin_that_has_ever_answered_is_awaited(monkeypatch: pytest.MonkeyP
     fail(table, origin="b")
     assert table.is_awaited("b")
     monkeypatch.setattr(origin_table, "MAX_ANSWERED_ORIGINS", 1)
-    table.report_answer("c", 1, max_slots=9, now=0)
-    table.report_answer("d", 1, max_slots=9, now=0)
+    table.report_answer("c", 1, now=0)
+    table.report_answer("d", 1, now=0)
     assert not table.is_awaited(A)
 
 
 def test_a_health_that_must_survive_a_restart_is_recorded_and_restored() -> None:
-    table = OriginTable()
+    table = OriginTable(LIMITS)
     answer(table)
     assert table.health_to_store(A, now=0) is None
     fail(table, now=10)
@@ -160,7 +162,7 @@ def test_a_health_that_must_survive_a_restart_is_recorded_and_restored() -> None
         (A, True, 1010.25, 0),
         ("b", False, 0, 1070),
     ]
-    restored = OriginTable()
+    restored = OriginTable(LIMITS)
     for record in records:
         restored.restore(make_known_health(record, now=20, to_own_time=lambda time: time - 1000))
     assert restored.is_awaited(A)

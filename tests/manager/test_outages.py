@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from downloadd.config import DownloadsConfig
 from downloadd.errors import DownloadError, NetworkError, NetworkErrorKind, RemoteError
 from downloadd.manager import retry
+from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import MAX_PAUSE_SECONDS, RAISE_SECONDS, OriginFailure, classify_failure
-from downloadd.manager.scheduler import RECHECK_SECONDS, Limits, Scheduler
+from downloadd.manager.scheduler import RECHECK_SECONDS, Scheduler
 from downloadd.records.protocol import WaitingDownload
 
 DOWNLOADS = 1000
@@ -148,7 +149,7 @@ class Simulation:
                 heappop(self._events)[2]()
 
     def _check(self) -> None:
-        assert self.scheduler.running <= MAX_CONCURRENT
+        assert len(self.scheduler.runs) <= MAX_CONCURRENT
         for entry in self.scheduler.origins.entries.values():
             assert entry.running <= MAX_PER_HOST
             assert entry.probe is None or entry.health.is_open

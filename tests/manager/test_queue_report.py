@@ -2,6 +2,7 @@
 
 import pytest
 
+from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import FailureKind, OriginFailure
 from downloadd.manager.queue_report import (
     OriginList,
@@ -11,7 +12,7 @@ from downloadd.manager.queue_report import (
     list_origins,
     measure_origins,
 )
-from downloadd.manager.scheduler import Limits, Scheduler
+from downloadd.manager.scheduler import Scheduler
 from downloadd.metrics import OriginUsage
 from downloadd.records.protocol import WaitingDownload
 from downloadd.states import WaitReason
@@ -52,7 +53,7 @@ def test_waiting_downloads_are_counted_by_reason_and_hosts_by_use() -> None:
     assert measure_origins(queue, now=0) == OriginUsage(connections=3, busiest=2, connected=2, waiting=3, blocked=1)
     queue.dequeue(10)
     queue.dequeue(3)
-    queue.acquire("free", 1, now=0)
+    queue.runs.acquire("free", 1, now=0)
     assert count_wait_reasons(queue, now=0)[WaitReason.DELAYED] == 0
     assert count_wait_reasons(queue, now=0)[WaitReason.HOST_LIMIT] == 3
     assert measure_origins(queue, now=0).connections == 4
@@ -168,7 +169,7 @@ def test_what_a_target_of_redirects_holds_up_is_reported_with_its_name() -> None
     assert [(one.origin, one.waiting) for one in listed] == [("http://cdn:81", 1), ("mirror", 1), ("https://a", 3)]
     assert measure_origins(queue, now=0).waiting == 3
     assert queue.select_ready(now=0) == [3]
-    queue.acquire("https://a", 1, now=0)
+    queue.runs.acquire("https://a", 1, now=0)
     # Its own origin comes first.
     assert describe_wait(queue, "https://a", None, 0, seq=2) == "2 downloads from a are running (max_per_host)"
 

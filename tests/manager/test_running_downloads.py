@@ -3,6 +3,7 @@
 import pytest
 
 from downloadd.manager import redirect_targets
+from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import FailureKind, OriginFailure
 from downloadd.manager.origin_table import OriginTable
 from downloadd.manager.redirect_targets import RedirectTargets
@@ -15,7 +16,7 @@ class Runs:
     """Runs of the origin `a`, of which redirects lead to `cdn`."""
 
     def __init__(self) -> None:
-        self.origins = OriginTable()
+        self.origins = OriginTable(Limits(max_concurrent=9, max_per_host=MAX_SLOTS))
         self.targets = RedirectTargets()
         self.running = RunningDownloads(self.origins, self.targets)
 
@@ -24,11 +25,11 @@ class Runs:
             self.running.begin(seq, ("a", expected), expected, has_target_slot=has_target_slot, now=0)
 
     def enter(self, seq: int, origin: str = "cdn", *, now: float = 0) -> bool:
-        return self.running.enter(seq, "a", origin, max_slots=MAX_SLOTS, now=now)
+        return self.running.enter(seq, "a", origin, now=now)
 
     def fail(self, origin: str, seq: int = 0, *, kind: FailureKind = FailureKind.REFUSED) -> None:
         failure = OriginFailure(kind=kind, seq=seq, detail="refused")
-        self.origins.report_failure(origin, failure, max_slots=MAX_SLOTS, now=0, random=0)
+        self.origins.report_failure(origin, failure, now=0, random=0)
 
     def in_use(self) -> dict[str, int]:
         return {origin: entry.running for origin, entry in self.origins.entries.items() if entry.running}
@@ -72,7 +73,7 @@ def test_a_slot_that_was_taken_in_advance_is_used_or_given_back(runs: Runs) -> N
 def test_a_slot_in_advance_is_given_back_if_the_origin_has_fewer_slots_since_then(runs: Runs) -> None:
     runs.begin(1, 2, expected="cdn")
     assert runs.enter(1)
-    runs.origins.report_answer("cdn", 1, max_slots=MAX_SLOTS, now=0)
+    runs.origins.report_answer("cdn", 1, now=0)
     runs.fail("cdn")
     assert not runs.enter(2)
     assert runs.in_use() == {"a": 2, "cdn": 1}
@@ -99,7 +100,7 @@ def test_a_probe_that_was_expected_at_the_target_may_enter(runs: Runs) -> None:
 
 def test_a_redirect_back_to_the_origin_of_the_run_needs_no_slot(runs: Runs) -> None:
     runs.begin(1)
-    assert runs.running.enter(1, "mirror", "a", max_slots=MAX_SLOTS, now=0)
+    assert runs.running.enter(1, "mirror", "a", now=0)
     assert runs.in_use() == {"a": 1}
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from contextlib import ExitStack
 from unittest.mock import patch
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -11,10 +12,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from downloadd.config import DownloadsConfig, HostConfig
 from downloadd.manager import redirect_targets
 from downloadd.manager import scheduler as scheduler_module
+from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import FailureKind, OriginFailure
 from downloadd.manager.queue_report import count_wait_reasons, describe_wait
-from downloadd.manager.scheduler import RECHECK_SECONDS, Limits, Scheduler
+from downloadd.manager.scheduler import RECHECK_SECONDS, Scheduler
 from downloadd.records.protocol import WaitingDownload
+from downloadd.records.queue_places import QueueEntry
 from downloadd.states import WaitReason
 
 
@@ -23,9 +26,14 @@ def scheduler(max_concurrent: int = 100, max_per_host: int = 100) -> Scheduler:
 
 
 def waiting(
-    seq: int, origin: str = "a", priority: int = 0, not_before: float | None = None, target: str | None = None
+    seq: int,
+    origin: str = "a",
+    priority: int = 0,
+    not_before: float | None = None,
+    target: str | None = None,
+    place: float | None = None,
 ) -> WaitingDownload:
-    return WaitingDownload(seq=seq, origin=origin, priority=priority, not_before=not_before, target=target)
+    return WaitingDownload(seq=seq, origin=origin, priority=priority, not_before=not_before, target=target, place=place)
 
 
 def block(queue: Scheduler, origin: str, *, until: float, now: float = 0) -> None:
@@ -47,6 +55,32 @@ def test_a_higher_priority_starts_before_an_older_download() -> None:
     queue.add(waiting(2, priority=-1))
     queue.add(waiting(3, origin="b", priority=5))
     assert queue.select_ready(now=0) == [3, 1]
+
+
+def test_the_place_decides_among_downloads_of_one_priority() -> None:
+    queue = scheduler(max_concurrent=4)
+    queue.add(waiting(1))
+    queue.add(waiting(2, place=0.5))
+    queue.add(waiting(3, origin="b", place=1.0))
+    queue.add(waiting(4, place=-7, priority=-1))
+    queue.add(waiting(5))
+    assert queue.select_ready(now=0) == [2, 1, 3, 5]
+
+
+def test_downloads_that_are_moved_start_in_their_new_order() -> None:
+    queue = scheduler(max_concurrent=1)
+    for seq in (1, 2, 3):
+        queue.add(waiting(seq))
+    queue.add(waiting(4, not_before=5, target="cdn"))
+    assert queue.select_ready(now=0) == [1]
+    queue.add(waiting(1))
+    # The running one is not known to the queue until its run has ended; an unknown one is ignored.
+    queue.reorder([QueueEntry(4, 1), QueueEntry(3, 0, 1.5), QueueEntry(1, 0, 2.5), QueueEntry(99, 9)])
+    started: list[int] = []
+    for now in (1, 5, 5, 5):
+        queue.finish(([1, *started])[-1])
+        started += queue.select_ready(now=now)
+    assert started == [3, 4, 2, 1]
 
 
 def test_a_full_host_does_not_delay_another() -> None:
@@ -73,16 +107,16 @@ def test_a_run_that_needs_its_host_no_longer_frees_its_slot_there_and_counts_unt
     for seq in (1, 2, 3):
         queue.add(waiting(seq))
     assert queue.select_ready(0) == [1]
-    queue.free_slots(1)
-    queue.free_slots(1)
-    queue.free_slots(7)
+    queue.runs.free_slots(1)
+    queue.runs.free_slots(1)
+    queue.runs.free_slots(7)
     assert queue.select_ready(0) == [2]
-    queue.free_slots(2)
+    queue.runs.free_slots(2)
     assert queue.select_ready(0) == [], "two run"
     # One that is added while it runs waits for its end.
     queue.add(waiting(1))
     queue.finish(1)
-    assert queue.running == 1
+    assert len(queue.runs) == 1
     assert queue.select_ready(0) == [1]
     queue.finish(1)
     queue.finish(2)
@@ -241,6 +275,9 @@ def test_state_of_idle_origins_is_removed() -> None:
     assert not queue.origins.entries
 
 
+PLACES = st.none() | st.integers(-9, 9).map(float)
+
+
 class SchedulerModel(RuleBasedStateMachine):
     """Random events, compared with a plain list; no limit is exceeded and no download starves."""
 
@@ -270,10 +307,11 @@ class SchedulerModel(RuleBasedStateMachine):
         priority=st.integers(-2, 2),
         delay=st.none() | st.integers(0, 20),
         led=st.sampled_from([None, None, "c", "d"]),
+        place=PLACES,
     )
-    def add(self, origin: str, priority: int, delay: int | None, led: str | None) -> None:
+    def add(self, origin: str, priority: int, delay: int | None, led: str | None, place: float | None) -> None:
         self.seq += 1
-        one = waiting(self.seq, origin, priority, None if delay is None else self.now + delay, led)
+        one = waiting(self.seq, origin, priority, None if delay is None else self.now + delay, led, place)
         self.model[one.seq] = one
         self.queue.add(one)
 
@@ -284,6 +322,15 @@ class SchedulerModel(RuleBasedStateMachine):
             one = waiting(one.seq, one.origin, priority, target=one.target)
             self.model[one.seq] = one
             self.queue.add(one)
+
+    @rule(data=st.data(), priority=st.integers(-2, 2), place=PLACES)
+    def reorder(self, data: st.DataObject, priority: int, place: float | None) -> None:
+        known = {**self.model, **self.requeued}
+        if known:
+            seq = data.draw(st.sampled_from(sorted(known)))
+            moved = msgspec.structs.replace(known[seq], priority=priority, place=place)
+            (self.model if seq in self.model else self.requeued)[seq] = moved
+            self.queue.reorder([QueueEntry(seq, priority, place)])
 
     @rule(data=st.data(), origin=st.sampled_from("abc"))
     def add_while_it_runs(self, data: st.DataObject, origin: str) -> None:
@@ -332,7 +379,7 @@ class SchedulerModel(RuleBasedStateMachine):
         if self.running:
             seq = data.draw(st.sampled_from(sorted(self.running)))
             self.targets.pop(seq, None)
-            self.queue.leave(seq)
+            self.queue.runs.leave(seq)
 
     @rule(origin=st.sampled_from("abcd"), seconds=st.integers(1, 20))
     def block(self, origin: str, seconds: int) -> None:
@@ -351,7 +398,7 @@ class SchedulerModel(RuleBasedStateMachine):
         expected: list[int] = []
         targets: dict[int, str] = {}
         slots = self.slots()
-        for one in sorted(self.model.values(), key=lambda w: (-w.priority, w.seq)):
+        for one in sorted(self.model.values(), key=lambda one: one.key):
             if len(self.running) + len(expected) >= 4:
                 break
             target = None if one.target == one.origin else one.target
@@ -377,7 +424,7 @@ class SchedulerModel(RuleBasedStateMachine):
     @invariant()
     def counts_agree(self) -> None:
         assert self.queue.waiting == len(self.model)
-        assert self.queue.running == len(self.running)
+        assert len(self.queue.runs) == len(self.running)
         in_use = {origin: entry.running for origin, entry in self.queue.origins.entries.items() if entry.running}
         assert in_use == self.slots()
 
@@ -391,22 +438,22 @@ def test_acquired_slots_count_for_the_host_and_are_released() -> None:
     for seq in (1, 2):
         queue.add(WaitingDownload(seq=seq, origin="a", priority=0))
     queue.add(WaitingDownload(seq=3, origin="b", priority=0))
-    assert queue.acquire("a", 9, now=0) == 3
+    assert queue.runs.acquire("a", 9, now=0) == 3
     # Its slots are acquired, so only the download of the other host starts.
     assert queue.select_ready(0) == [3]
-    assert queue.acquire("a", 1, now=0) == 0
-    queue.release("a", 1)
+    assert queue.runs.acquire("a", 1, now=0) == 0
+    queue.runs.release("a", 1)
     assert queue.select_ready(0) == [1]
-    queue.release("a", 2)
+    queue.runs.release("a", 2)
     assert queue.select_ready(0) == [2]
-    queue.release("a", 0)
+    queue.runs.release("a", 0)
 
 
 def test_a_host_in_backoff_gives_no_slot() -> None:
     queue = scheduler(max_per_host=3)
     block(queue, "a", until=10)
-    assert (queue.acquire("a", 1, now=0), queue.acquire("b", 1, now=0)) == (0, 1)
-    assert queue.acquire("a", 1, now=10) == 1
+    assert (queue.runs.acquire("a", 1, now=0), queue.runs.acquire("b", 1, now=0)) == (0, 1)
+    assert queue.runs.acquire("a", 1, now=10) == 1
 
 
 # -- targets of redirects ----------------------------------------------------------------------------------------------
@@ -437,7 +484,7 @@ def learn_target(queue: Scheduler) -> None:
 
 def test_a_download_that_was_led_to_a_full_target_waits_for_a_slot_there() -> None:
     queue = scheduler(max_per_host=3)
-    queue.acquire("cdn", 2, now=0)
+    queue.runs.acquire("cdn", 2, now=0)
     start_led(queue, 1)
     queue.add(waiting(2))
     assert queue.select_ready(now=0) == [2]
@@ -466,7 +513,7 @@ def test_downloads_are_expected_where_all_others_of_their_origin_were_led() -> N
     assert "a redirects to cdn: cdn could not be reached" in describe_wait(queue, "a", None, 100, seq=1)
     # One of them probes the target.
     assert queue.select_ready(now=101) == [1]
-    assert queue.expected_target(1) == "cdn"
+    assert queue.runs.expected_target(1) == "cdn"
     assert queue.enter(1, "a", "cdn", now=101)
     assert queue.select_ready(now=101) == []
     queue.report_answer("cdn", 1, now=102)
@@ -498,7 +545,7 @@ def test_an_origin_with_several_targets_does_not_hold_downloads_for_one_of_them(
 def test_each_download_that_waits_for_a_presumed_target_asks_within_half_a_minute() -> None:
     queue = scheduler(max_per_host=100)
     learn_target(queue)
-    queue.acquire("cdn", 100, now=0)
+    queue.runs.acquire("cdn", 100, now=0)
     for seq in range(1000):
         queue.add(waiting(seq))
     asked: list[int] = []
@@ -514,13 +561,13 @@ def test_each_download_that_waits_for_a_presumed_target_asks_within_half_a_minut
 
 def test_a_download_that_waits_for_a_target_asks_again_after_a_while() -> None:
     queue = scheduler(max_per_host=9)
-    queue.acquire("cdn", 9, now=0)
+    queue.runs.acquire("cdn", 9, now=0)
     for seq in range(1, 21):
         queue.add(waiting(seq, target="cdn"))
     assert queue.select_ready(now=0) == []
     assert queue.next_due() == RECHECK_SECONDS
     assert queue.select_ready(now=RECHECK_SECONDS) == [1]
-    assert queue.expected_target(1) is None
+    assert queue.runs.expected_target(1) is None
     assert not queue.enter(1, "a", "cdn", now=RECHECK_SECONDS)
     queue.finish(1)
     queue.add(waiting(1, target="cdn"))
@@ -535,19 +582,19 @@ def test_a_download_that_waits_for_a_target_asks_again_after_a_while() -> None:
         assert queue.enter(seq, "a", "mirror", now=62)
         queue.report_answer("mirror", seq, now=62)
     assert len(queue.select_ready(now=62)) == 9 - 5
-    queue.release("cdn", 9)
+    queue.runs.release("cdn", 9)
 
 
 def test_a_slot_that_is_free_ends_the_rechecks() -> None:
     queue = scheduler(max_per_host=3)
-    queue.acquire("cdn", 3, now=0)
+    queue.runs.acquire("cdn", 3, now=0)
     for seq in (1, 2, 3):
         queue.add(waiting(seq, target="cdn"))
     assert queue.select_ready(now=0) == []
-    queue.acquire("a", 3, now=0)
+    queue.runs.acquire("a", 3, now=0)
     assert queue.select_ready(now=RECHECK_SECONDS) == []
-    queue.release("a", 3)
-    queue.release("cdn", 1)
+    queue.runs.release("a", 3)
+    queue.runs.release("cdn", 1)
     assert queue.select_ready(now=RECHECK_SECONDS) == [1]
 
 
@@ -563,24 +610,24 @@ def test_slots_of_a_target_are_shared_by_all_that_lead_there() -> None:
 
 def test_a_slot_is_given_to_the_next_queue_if_the_first_one_is_blocked_elsewhere() -> None:
     queue = scheduler(max_per_host=1)
-    queue.acquire("cdn", 1, now=0)
+    queue.runs.acquire("cdn", 1, now=0)
     for seq, origin in enumerate("abc"):
         queue.add(waiting(seq, origin, target="cdn"))
     assert queue.select_ready(now=0) == []
-    queue.acquire("a", 1, now=0)
-    queue.acquire("b", 1, now=0)
-    queue.release("cdn", 1)
+    queue.runs.acquire("a", 1, now=0)
+    queue.runs.acquire("b", 1, now=0)
+    queue.runs.release("cdn", 1)
     assert queue.select_ready(now=0) == [2]
 
 
 def test_a_free_slot_is_not_lost_at_the_limit_of_runs() -> None:
     queue = scheduler(max_concurrent=1, max_per_host=1)
-    queue.acquire("cdn", 1, now=0)
+    queue.runs.acquire("cdn", 1, now=0)
     queue.add(waiting(1, "a", target="cdn"))
     queue.add(waiting(2, "b", target="cdn"))
     queue.add(waiting(3, "c"))
     assert queue.select_ready(now=0) == [3]
-    queue.release("cdn", 1)
+    queue.runs.release("cdn", 1)
     assert queue.select_ready(now=0) == []
     queue.dequeue(1)
     queue.finish(3)
@@ -605,7 +652,7 @@ def test_state_of_idle_targets_is_removed() -> None:
     start_led(queue, 1)
     queue.enter(1, "a", "mirror", now=0)
     assert set(queue.origins.entries) == {"a", "mirror"}
-    queue.leave(1)
+    queue.runs.leave(1)
     assert set(queue.origins.entries) == {"a"}
     queue.finish(1)
     queue.add(waiting(2))
@@ -627,7 +674,7 @@ def test_a_host_has_its_own_slots_at_each_origin() -> None:
     assert Counter(seq // 10 for seq in queue.select_ready(now=0)) == {0: 1, 1: 1, 2: 4, 3: 2, 4: 1, 5: 2}
     assert "(slots)" in describe_wait(queue, "https://few.example", None, 0)
     assert "(max_per_host)" in describe_wait(queue, "https://other.example", None, 0)
-    assert queue.acquire("https://many.example", 1, now=0) == 0
+    assert queue.runs.acquire("https://many.example", 1, now=0) == 0
     queue.finish(20)
     assert queue.select_ready(now=0) == [24]
 

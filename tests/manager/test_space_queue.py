@@ -13,9 +13,10 @@ from support.waiting import wait_until
 from downloadd.download import Download
 from downloadd.errors import SpacePendingError, StorageRootMissingError
 from downloadd.manager import space_queue
+from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
-from downloadd.manager.scheduler import Limits
 from downloadd.manager.space_queue import ANNOUNCEMENT_SECONDS, MAX_IDLE_SECONDS, SpaceQueue
+from downloadd.records.queue_places import QueueEntry
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 from downloadd.storage.free_space import UnannouncedSpace
@@ -160,6 +161,17 @@ async def test_no_more_start_than_fit_together(
     # The bytes of those that were started are not free until they have announced them, or have ended.
     space.notify_run_ended(rows[0].seq)
     await wait_until(lambda: started() == [row.seq for row in rows])
+
+
+async def test_the_one_that_was_moved_to_the_first_place_starts_first(
+    space: SpaceQueue, records: SqliteRecords, disk: Disk, started: Callable[[], list[int]]
+) -> None:
+    rows = [await accept(records, number) for number in range(3)]
+    for row in rows:
+        space.add(row, lacks(3))
+    space.reorder([QueueEntry(rows[2].seq, 0, 0.5), QueueEntry(99, 0)])
+    disk.available = 3
+    await wait_until(lambda: started() == [rows[2].seq])
 
 
 async def test_a_download_that_announces_nothing_holds_the_others_back_for_a_time_only(

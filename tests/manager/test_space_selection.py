@@ -8,8 +8,8 @@ from downloadd.manager.space_selection import SpaceRequest, select_fitting, sele
 from downloadd.records.protocol import WaitingDownload
 
 
-def request(seq: int, needed: int, kept: int = 0, *, priority: int = 0) -> SpaceRequest:
-    waiting = WaitingDownload(seq=seq, origin="http://a", priority=priority)
+def request(seq: int, needed: int, kept: int = 0, *, priority: int = 0, place: float | None = None) -> SpaceRequest:
+    waiting = WaitingDownload(seq=seq, origin="http://a", priority=priority, place=place)
     return SpaceRequest(id=str(seq), waiting=waiting, needed=needed, kept=kept, reason="")
 
 
@@ -25,6 +25,7 @@ requests = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), max_size=6)
         pytest.param([request(1, 3), request(2, 3), request(3, 3)], 8, [1, 2], id="together"),
         pytest.param([request(2, 3), request(1, 3)], 3, [1], id="the older one first"),
         pytest.param([request(1, 3), request(2, 3, priority=1)], 3, [2], id="the higher priority first"),
+        pytest.param([request(1, 3), request(2, 3, place=0.5)], 3, [2], id="the one that was moved first"),
         pytest.param([request(1, 9), request(2, 3)], 8, [2], id="a smaller one before one that does not fit"),
         pytest.param([request(1, 9)], 8, [], id="none fits"),
         pytest.param([request(1, 0)], 0, [1], id="nothing is missing"),

@@ -16,8 +16,8 @@ from support.waiting import wait_until
 from downloadd.download import Download
 from downloadd.errors import ErrorCode
 from downloadd.manager import storage_gate
+from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
-from downloadd.manager.scheduler import Limits
 from downloadd.manager.storage_gate import DISK_FULL_REASON, MAX_SUSPENSION_SECONDS, StorageGate
 from downloadd.records.protocol import WaitingDownload
 from downloadd.states import State

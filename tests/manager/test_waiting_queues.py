@@ -1,20 +1,20 @@
 """Queues of waiting downloads by route."""
 
-from downloadd.manager.waiting_queues import QueueKey, Route, WaitingQueues
+from downloadd.manager.waiting_queues import QueueKey, Route, WaitingQueues, seq_of
 
 DIRECT: Route = ("a", "")
 LED: Route = ("a", "cdn")
 
 
 def key(seq: int, route: Route = DIRECT, *, priority: int = 0) -> QueueKey:
-    return (-priority, seq, route)
+    return (-priority, seq, seq, route)
 
 
 def drain(queues: WaitingQueues) -> list[int]:
     """Return the downloads in the order in which their queues offer them."""
     order = []
     while (queue := queues.pop_offered()) is not None:
-        seq = queues.head(queue)[1]
+        seq = seq_of(queues.head(queue))
         order.append(seq)
         queues.discard(seq)
         if queue.count:
@@ -41,6 +41,27 @@ def test_a_withdrawn_download_is_not_offered() -> None:
     assert (queues.discard(1), queues.discard(3), queues.discard(3)) == (DIRECT, LED, None)
     assert queues.get(LED) is None
     assert drain(queues) == [2]
+
+
+def test_a_download_is_offered_at_its_new_place() -> None:
+    queues = filled(key(1), key(2), key(3), key(4, LED))
+    assert queues.reorder(4, 0, 0.5)
+    assert queues.reorder(1, 0, 2.5)
+    assert queues.reorder(3, 1, 99)
+    assert not queues.reorder(9, 0, 0)
+    assert len(queues) == 4
+    assert drain(queues) == [3, 4, 2, 1]
+
+
+def test_a_blocked_queue_is_offered_by_a_download_that_was_moved_to_its_head() -> None:
+    queues = filled(key(1), key(2))
+    queue = queues.pop_offered()
+    assert queue is not None
+    queues.block(queue, "a")
+    queues.reorder(1, 0, 1.5)
+    assert queues.pop_offered() is None
+    queues.reorder(2, 0, 0.5)
+    assert drain(queues) == [2, 1]
 
 
 def test_a_blocked_queue_is_offered_when_it_is_unblocked() -> None:

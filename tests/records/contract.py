@@ -59,6 +59,9 @@ DOWNLOADS = st.builds(
     desired=st.sampled_from(Desired),
     priority=_INTEGER,
     speed_limit=_INTEGER,
+    place=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    gid=st.none() | st.builds(lambda: uuid4().hex[:16]),
+    cleared=st.booleans(),
     state=st.sampled_from(State),
     epoch=st.just(0) | _INTEGER,
     filename=_TEXT,
@@ -207,6 +210,16 @@ class RecordsContract:
         assert after == result[1]
         assert after == with_fields(changed, id=before.id, seq=before.seq, ended_seq=after.result.ended_seq)
         assert (after.result.ended_seq is not None) == (changed.state in FINISHED)
+
+    async def test_a_download_is_accepted_at_its_position_in_the_waiting_list(self, records: Records) -> None:
+        first, second = await added(records, sample_download(), sample_download(priority=3))
+        downloads = [sample_download() for _ in range(4)]
+        accepted = await records.accept(downloads, positions={0: 0, 2: 1, 3: 99})
+        rows = [await present(records, download.id) for download in downloads]
+        assert [row.control.priority for row in rows] == [3, 0, 3, 0]
+        assert accepted.placed.keys() <= {row.seq for row in rows}
+        order = sorted([first, second, *rows], key=lambda row: (-row.control.priority, row.place))
+        assert ids(order) == ids([rows[0], rows[2], second, first, rows[1], rows[3]])
 
     # idempotency keys
 
@@ -566,20 +579,21 @@ class RecordsContract:
         rows = await added(
             records,
             *(
-                sample_download(
-                    state=state, origin=f"https://{number}.example", priority=number, not_before=float(number) or None
+                with_fields(
+                    sample_download(
+                        state=state,
+                        origin=f"https://{number}.example",
+                        priority=number,
+                        not_before=float(number) or None,
+                    ),
+                    place=number / 2 or None,
                 )
                 for number in range(3)
                 for state in sorted(State)
             ),
         )
         expected = [
-            WaitingDownload(
-                seq=row.seq,
-                origin=row.progress.origin,
-                priority=row.control.priority,
-                not_before=row.progress.not_before,
-            )
+            WaitingDownload.of(row, not_before=row.progress.not_before)
             for row in rows
             if row.state in (State.QUEUED, State.RETRYING)
         ]

@@ -235,7 +235,7 @@ async def test_a_database_of_another_program_is_refused_and_not_changed(tmp_path
     ("spoiling", "missing"),
     [
         pytest.param("DROP TABLE answers", "no index answers_created of created, no table answers", id="table"),
-        pytest.param("ALTER TABLE downloads DROP COLUMN priority", "no column priority of downloads", id="column"),
+        pytest.param("ALTER TABLE downloads DROP COLUMN detail", "no column detail of downloads", id="column"),
         pytest.param(
             "ALTER TABLE deliveries RENAME COLUMN due TO late",
             "no column due of deliveries, no index deliveries_due of hook, due",

@@ -55,6 +55,7 @@ STARTED_DOWNLOAD = with_fields(
     file_identity="",
     end_time=0,
     secrets_removed=True,
+    cleared=True,
 )
 
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,8 @@ from support.manager_stack import CONFIG, ManagerStack, open_stack
 from downloadd.download import Conflict, Download
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import DownloadError, InvalidStateError
+from downloadd.manager.result_list import ResultList
+from downloadd.queue_move import TO_BOTTOM, TO_TOP, UP
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import FINISHED, State
 
@@ -38,8 +40,9 @@ SHORT_DELAYS: Final = {
     "downloadd.transfer.segmented.CHECKPOINT_SECONDS": 0.01,
     "downloadd.manager.run_factory.MIN_FLUSH_SECONDS": 0.01,
     "downloadd.transfer.segments.MIN_SEGMENT_BYTES": 150_000,
+    "downloadd.records.queue.CHUNK_ROWS": 2,
 }
-"""Constants for short waits, frequent checkpoints and small segments."""
+"""Constants for short waits, frequent checkpoints, small segments and small chunks."""
 
 
 class CrashRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +63,15 @@ class CrashRun(msgspec.Struct, frozen=True, kw_only=True):
     """True: small files are written by a process of their own, which has no fault points."""
     from_start: bool = False
     """True: fault points count from the start of the parts; False: from the moment they are ready."""
+
+
+class QueueView(msgspec.Struct, frozen=True, kw_only=True):
+    """What users see of the queue, by the names of the files."""
+
+    order: Sequence[str]
+    paused: Sequence[str]
+    gids: Mapping[str, str]
+    results: Sequence[str]
 
 
 class CrashResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +147,18 @@ class ScenarioContext:
         id = started.downloads[0].id
         self.record(f"accepted {id}")
         return id
+
+    async def record_queue(self) -> None:
+        """Record the waiting list with the states and gids, and the list of results."""
+        listed = [one.download for one in await self.stack.queue.page(0, 99)]
+        results = await self.stack.records.results.page(0, 99)
+        view = QueueView(
+            order=[row.filename for row in listed],
+            paused=[row.filename for row in listed if row.state is State.PAUSED],
+            gids={row.filename: row.gid for row in listed},
+            results=[row.filename for row in results],
+        )
+        self.record(f"queue {msgspec.json.encode(view).decode()}")
 
     async def ends(self, id: str) -> Download:
         row = await self.manager.wait(id, SECONDS)
@@ -238,6 +262,40 @@ async def failed_and_part_removed(context: ScenarioContext) -> None:
     await context.stack.kept_parts.reclaim("", 1)
 
 
+async def queue_changed(context: ScenarioContext) -> None:
+    """Move, pause, resume and clear downloads, none of which runs; record what a user sees after each step."""
+    stack = context.stack
+    stack.dispatcher.set_suspension("held by the test")
+    queue, results = stack.queue, ResultList(stack.records, stack.records.results)
+    ids = [await context.start("/small", filename=f"{number}") for number in range(4)]
+    ids.append(await context.start("/small", filename="4", gid="abc0123456789def", position=1))
+    await context.record_queue()
+    for id, move in ((ids[3], TO_TOP), (ids[0], TO_BOTTOM), (ids[2], UP)):
+        await queue.move(id, move)
+        await context.record_queue()
+    await context.manager.pause(ids[1])
+    await context.record_queue()
+    for id in (ids[0], ids[2]):
+        await context.manager.cancel(id)
+    await context.record_queue()
+    await results.clear(ids[0])
+    await context.record_queue()
+    await queue.pause_all(lambda directory: True)
+    await context.record_queue()
+    await queue.resume_all(lambda directory: True)
+    await context.record_queue()
+    await results.clear_all()
+    await context.record_queue()
+
+
+async def queue_found(context: ScenarioContext) -> None:
+    """Record what a killed process has left of the queue; then pause all of it."""
+    context.stack.dispatcher.set_suspension("held by the test")
+    await context.record_queue()
+    await context.stack.queue.pause_all(lambda directory: True)
+    await context.record_queue()
+
+
 async def recovery(context: ScenarioContext) -> None:
     """Record the rows that a killed process has left, and finish all downloads."""
     rows = await context.stack.records.active(ActiveFilter())
@@ -271,9 +329,16 @@ SCENARIOS: Final[dict[str, Callable[[ScenarioContext], Awaitable[None]]]] = {
         failed_and_retried,
         failed_with_a_part_and_retried,
         failed_and_part_removed,
+        queue_changed,
+        queue_found,
         recovery,
     )
 }
+
+DOWNLOAD_SCENARIOS: Final = tuple(
+    name for name in SCENARIOS if name not in {queue_changed.__name__, queue_found.__name__, recovery.__name__}
+)
+"""Names of the scenarios in which downloads run."""
 
 
 async def act(run: CrashRun, fault_points: FaultPoints) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from support.crash_runner import CrashResult, CrashRun, ForkServer, recovery
+from support.crash_runner import CrashResult, CrashRun, ForkServer, queue_found, recovery
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
@@ -81,6 +81,10 @@ class CrashTrial:
     async def recover(self, fault_at: int = 0) -> CrashResult:
         """Start again; this run may be killed too."""
         return await self._run_once(recovery.__name__, fault_at, from_start=True)
+
+    async def look_at_queue(self) -> CrashResult:
+        """Start again, and record what is there of the queue."""
+        return await self._run_once(queue_found.__name__, 0, from_start=False)
 
     async def _run_once(
         self, scenario: str, fault_at: int, from_start: bool, fault: str | None = None, fault_count: int = 1

@@ -10,16 +10,17 @@ from downloadd.directory_settings import DirectorySettings
 from downloadd.events import EventBus
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.kept_parts import KeptParts
+from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
+from downloadd.manager.queue_control import QueueControl
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_limits import RunLimits
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
-from downloadd.manager.scheduler import Limits
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
@@ -50,6 +51,7 @@ class ManagerStack:
         runs: RunTable,
         runner: Runner,
         manager: Manager,
+        queue: QueueControl,
         kept_parts: KeptParts,
         limits: RunLimits,
     ) -> None:
@@ -62,6 +64,7 @@ class ManagerStack:
         self.runs = runs
         self.runner = runner
         self.manager = manager
+        self.queue = queue
         self.kept_parts = kept_parts
         self.limits = limits
 
@@ -112,6 +115,7 @@ async def open_stack(
         admission = AdmissionControl(
             records=records,
             destination=destination,
+            gids=records.gids,
             dispatcher=dispatcher,
             notifier=notifier,
             runs=runs,
@@ -168,6 +172,9 @@ async def open_stack(
                 runs=runs,
                 runner=runner,
                 manager=manager,
+                queue=QueueControl(
+                    queue=records.queue, dispatcher=dispatcher, space=space, runner=runner, runs=runs, notifier=notifier
+                ),
                 kept_parts=kept_parts,
                 limits=RunLimits(dispatcher, shared_limit),
             )

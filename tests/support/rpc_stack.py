@@ -5,9 +5,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from downloadd.manager.gid_lookup import GidLookup
-from downloadd.manager.result_list import ResultList
-from downloadd.settings_service import SettingsService
 from support.fake_prober import FakeProber
 from support.fake_storage import FakeStorage
 from support.manager_stack import CONFIG, ManagerStack, open_stack
@@ -19,11 +16,14 @@ from downloadd.download import Snapshot
 from downloadd.fronts.aria2.calls import Call
 from downloadd.fronts.aria2.errors import RpcError
 from downloadd.fronts.aria2.methods import Methods
+from downloadd.manager.gid_lookup import GidLookup
 from downloadd.manager.history_removal import HistoryRemoval
+from downloadd.manager.result_list import ResultList
 from downloadd.policy.directories import DirectoryRules
 from downloadd.records.protocol import HistoryFilter
 from downloadd.rights import Rights
 from downloadd.service import DownloadService
+from downloadd.settings_service import SettingsService
 from downloadd.users import User
 from downloadd.views import DownloadViews
 

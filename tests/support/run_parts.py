@@ -15,11 +15,11 @@ from support.waiting import wait_until
 
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download
+from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
 from downloadd.manager.run import Run
-from downloadd.manager.scheduler import Limits
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.policy.policy import Policy
 from downloadd.records.sqlite import SqliteRecords

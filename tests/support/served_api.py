@@ -11,6 +11,7 @@ from support.fake_history import FakeHistory
 from support.fake_imports import FakeImports
 from support.fake_manager import FakeManager, FakeMetrics
 from support.fake_prober import FakeProber
+from support.fake_queue import FakeQueue, FakeResults
 from support.fake_rpc import FakeMethods, fake_notification_of
 from support.fake_storage import FakeStorage
 
@@ -27,7 +28,7 @@ from downloadd.fronts.rest.server import Api, ApiRunner
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
-from downloadd.manager.scheduler import Limits
+from downloadd.manager.origin_table import Limits
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
@@ -67,6 +68,8 @@ class ServedApi:
 
     Attributes:
         manager: the fake below the service.
+        queue: the fake of the waiting list.
+        results: the fake of the list of results.
         history: the fake that removes from the history of the manager.
         prober: the fake of the probes.
         storage: the fake of the storage root.
@@ -89,12 +92,16 @@ class ServedApi:
         self.clock = ManualClock()
         self.bus = EventBus()
         self.manager = FakeManager(self.bus, self.clock, **settings)
+        self.queue = FakeQueue(self.manager)
+        self.results = FakeResults(self.manager)
         self.history = FakeHistory(self.manager)
         self.prober = FakeProber()
         self.storage = FakeStorage()
         self.rights = Rights(directories=DIRECTORIES, is_enabled=True)
         self.service = DownloadService(
             manager=self.manager,
+            queue=self.queue,
+            results=self.results,
             history=self.history,
             prober=self.prober,
             storage=self.storage,
@@ -103,6 +110,9 @@ class ServedApi:
         )
         self.views = DownloadViews(
             manager=self.manager,
+            queue=self.queue,
+            results=self.results,
+            find_gid=self.queue.find_gid,
             history=self.history,
             find_directories=self._directories,
             rights=self.rights,

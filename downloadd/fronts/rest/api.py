@@ -20,6 +20,7 @@ from downloadd.fronts.rest.long_poll import LongPoll
 from downloadd.fronts.rest.middleware import RequestMiddleware
 from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.probe import ProbeEndpoint
+from downloadd.fronts.rest.queue import QueueEndpoints
 from downloadd.fronts.rest.reference import ReferencePage
 from downloadd.fronts.rest.request_guards import RequestGuards
 from downloadd.fronts.rest.request_metrics import RequestMetrics
@@ -82,6 +83,7 @@ def create_api(
         Endpoints(
             directory=DirectoryEndpoints(service=service, views=views, long_poll=long_poll),
             downloads=DownloadEndpoints(service=service, views=views, reader=reader),
+            queue=QueueEndpoints(service=service, views=views, reader=reader),
             history=HistoryEndpoints(service=service, views=views),
             events=EventStream(views=views, bus=bus),
             health=MonitoringEndpoints(

@@ -29,6 +29,7 @@ from downloadd.errors import (
     codes_at,
 )
 from downloadd.fronts.rest.event_types import describe_event_types
+from downloadd.fronts.rest.queue_schemas import ChangeCountResponse, MoveBody, MoveResponse
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
@@ -216,6 +217,19 @@ PAUSE: Final = Contract(
 RESUME: Final = Contract(
     response=ResponseSpec(description="The download after the change", types=(ActiveEntryResponse,)),
     errors=(*_ACTION_ERRORS, DownloadForbiddenError.code),
+)
+MOVE: Final = Contract(
+    body=MoveBody,
+    response=ResponseSpec(description="The download after the move, with its new index", types=(MoveResponse,)),
+    errors=(*_ACTION_ERRORS, *_BODY_ERRORS),
+)
+PAUSE_ALL: Final = Contract(
+    response=ResponseSpec(description="The number of paused downloads", types=(ChangeCountResponse,)),
+    errors=_READ_ERRORS,
+)
+RESUME_ALL: Final = Contract(
+    response=ResponseSpec(description="The number of resumed downloads", types=(ChangeCountResponse,)),
+    errors=(*_READ_ERRORS, DownloadForbiddenError.code),
 )
 RETRY: Final = Contract(
     body=RetryBody,

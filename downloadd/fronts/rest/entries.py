@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from downloadd.download import Download, Snapshot
 from downloadd.errors import ErrorCode
+from downloadd.fronts.rest.queue_schemas import MoveResponse
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
@@ -44,6 +45,11 @@ def make_active_entry(snapshot: Snapshot) -> ActiveEntry:
 def make_active_response(snapshot: Snapshot, message: str) -> ActiveEntryResponse:
     """Return the entry of a listing after an action that `message` names."""
     return ActiveEntryResponse(**_active_fields(snapshot), success=True, message=message)
+
+
+def make_moved_response(snapshot: Snapshot, position: int) -> MoveResponse:
+    """Return the entry of a listing after a move to `position`."""
+    return MoveResponse(**_active_fields(snapshot), success=True, message="Download moved", position=position)
 
 
 def make_history_entry(download: Download) -> HistoryEntry:
@@ -93,6 +99,7 @@ def _active_fields(snapshot: Snapshot) -> dict[str, Any]:
         "eta": None if snapshot.eta is None or not math.isfinite(snapshot.eta) else math.ceil(snapshot.eta),
         "attempt": progress.attempt,
         "priority": control.priority,
+        "place": snapshot.download.place,
         "speed_limit": control.speed_limit,
         "reason": snapshot.reason,
     }

@@ -12,6 +12,7 @@ from msgspec import inspect
 
 from downloadd.download import Conflict
 from downloadd.errors import InvalidParameterError
+from downloadd.fronts.rest.queue_schemas import MoveTo
 from downloadd.fronts.rest.target import Query, decode_form, decode_percent
 
 MAX_PROBLEM_CHARACTERS: Final = 300
@@ -37,6 +38,10 @@ _MESSAGE_REWRITES: Final = (
 """Messages of msgspec about values out of range, and their replacements."""
 
 
+_CHOICES: Final = ((".conflict", tuple(Conflict)), (".to", (*MoveTo, "an index")))
+"""Words that a field of a body takes, by the end of its JSON path."""
+
+
 def describe_validation_error(
     error: msgspec.ValidationError, *, root: str = "", fields: Sequence[str] = ()
 ) -> InvalidParameterError:
@@ -57,7 +62,7 @@ def describe_validation_error(
         if fields and not path:
             problem += f"; known are {', '.join(fields)}"
     elif problem.startswith("Invalid enum value"):
-        problem = _describe_choices(tuple(Conflict)) if path.endswith(".conflict") else "invalid value"
+        problem = next((_describe_choices(words) for field, words in _CHOICES if path.endswith(field)), "invalid value")
     for pattern, replacement in _MESSAGE_REWRITES:
         problem = pattern.sub(replacement, problem)
     message = problem[:1].lower() + problem[1:].replace("`", "")

@@ -15,6 +15,7 @@ from downloadd.fronts.rest.history import HistoryEndpoints
 from downloadd.fronts.rest.hosts import HostsEndpoint
 from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.probe import ProbeEndpoint
+from downloadd.fronts.rest.queue import QueueEndpoints
 from downloadd.fronts.rest.reference import ASSET_TYPES, ReferencePage
 from downloadd.fronts.rest.route import Access, Route
 from downloadd.fronts.rest.settings import SettingsEndpoints
@@ -27,6 +28,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
 
     directory: DirectoryEndpoints
     downloads: DownloadEndpoints
+    queue: QueueEndpoints
     history: HistoryEndpoints
     events: EventStream
     health: MonitoringEndpoints
@@ -45,6 +47,7 @@ _CANCEL: Final = REQUIRED_PERMISSIONS[Action.CANCEL]
 _PAUSE: Final = REQUIRED_PERMISSIONS[Action.PAUSE]
 _RESUME: Final = REQUIRED_PERMISSIONS[Action.RESUME]
 _RETRY: Final = REQUIRED_PERMISSIONS[Action.RETRY]
+_MOVE: Final = REQUIRED_PERMISSIONS[Action.MOVE]
 _AMEND: Final = REQUIRED_PERMISSIONS[Action.AMEND]
 _REMOVE: Final = REQUIRED_PERMISSIONS[Action.REMOVE]
 _ACCEPT_STORAGE: Final = REQUIRED_PERMISSIONS[Action.ACCEPT_STORAGE]
@@ -116,6 +119,30 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             endpoints.downloads.resume,
             c.RESUME,
             "Resume a paused download",
+        ),
+        Route(
+            "POST",
+            f"{_DOWNLOAD_PATH}/move",
+            _MOVE,
+            endpoints.queue.move,
+            c.MOVE,
+            "Move a download that waits",
+        ),
+        Route(
+            "POST",
+            f"{_DOWNLOADS_PATH}/pause",
+            _PAUSE,
+            endpoints.queue.pause_all,
+            c.PAUSE_ALL,
+            "Pause all active downloads",
+        ),
+        Route(
+            "POST",
+            f"{_DOWNLOADS_PATH}/resume",
+            _RESUME,
+            endpoints.queue.resume_all,
+            c.RESUME_ALL,
+            "Resume all paused downloads",
         ),
         Route(
             "POST",

@@ -231,6 +231,7 @@ class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     eta: Annotated[int, Meta(ge=0, description="Seconds left at this speed.")] | None
     attempt: Annotated[int, Meta(ge=0)]
     priority: Annotated[int, Meta(description="Higher starts first.")]
+    place: Annotated[float, Meta(description="Among downloads of one priority, the one with the smaller starts first.")]
     speed_limit: Annotated[int, Meta(ge=0, description="Bytes a second; 0 for no limit.")]
     error: Annotated[ErrorCode, Meta(description="Reason why the last attempt ended.")] | None
     reason: Annotated[str, Meta(description="Reason why it waits.")] | None

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,52 @@ async def test_a_download_is_watched_paused_changed_and_cancelled(
         await page_session.wait_for_text("#ended", "Cancelled")
         await expect(page.locator("#nothing-active")).to_be_visible()
         assert await daemon.active() == []
+
+
+async def test_downloads_are_moved_in_the_queue_by_keyboard_and_in_the_dialog(
+    browser: Browser, tmp_path: Path, origin: Origin
+) -> None:
+    config = make_config(max_concurrent=1)
+    async with DaemonProcess(tmp_path, config=config) as daemon:
+        for number in range(5):
+            origin.script(f"/f{number}", ScriptedResponse(size=1000, stall_after=10))
+            await daemon.start_download("d", origin.url(f"/f{number}"))
+        async with open_page_session(browser, daemon) as page_session:
+            page = page_session.page
+            names = page.locator("#active .row .name")
+
+            async def order() -> list[str]:
+                return [name.removeprefix("d/") for name in await names.all_inner_texts()]
+
+            await wait_until(lambda: order_is(order, "f0", "f1", "f2", "f3", "f4"))
+            await expect(page.locator("#active .row", has_text="f0")).to_have_attribute("data-status", "downloading")
+            await expect(page.get_by_role("button", name="Move up f0")).to_be_hidden()
+            up = page.get_by_role("button", name="Move up f3")
+            await up.focus()
+            await page.keyboard.press("Enter")
+            await wait_until(lambda: order_is(order, "f0", "f1", "f3", "f2", "f4"))
+            # The focus moves with the row, so that the next press moves it further.
+            await expect(up).to_be_focused()
+            await page.keyboard.press("Enter")
+            await wait_until(lambda: order_is(order, "f0", "f3", "f1", "f2", "f4"))
+            await page.get_by_role("button", name="Move down f1").click()
+            await wait_until(lambda: order_is(order, "f0", "f3", "f2", "f1", "f4"))
+            await page.get_by_role("button", name="d/f4", exact=True).click()
+            dialog = page.get_by_role("dialog")
+            await dialog.get_by_role("button", name="To the top").click()
+            await expect(dialog.get_by_role("status")).to_have_text("First in the queue.")
+            await wait_until(lambda: order_is(order, "f0", "f4", "f3", "f2", "f1"))
+            await dialog.get_by_role("button", name="Down", exact=True).click()
+            await expect(dialog.get_by_role("status")).to_have_text("Number 2 in the queue.")
+            await page.keyboard.press("Escape")
+            await wait_until(lambda: order_is(order, "f0", "f3", "f4", "f2", "f1"))
+            [running] = [entry for entry in await daemon.active() if entry["status"] == "downloading"]
+            await daemon.control(running["id"], "cancel")
+            await expect(page.locator("#active .row", has_text="f3")).to_have_attribute("data-status", "downloading")
+
+
+async def order_is(order: Callable[[], Awaitable[list[str]]], *names: str) -> bool:
+    return await order() == [*names]
 
 
 async def test_an_error_is_shown_with_its_resolution(browser: Browser, daemon: DaemonProcess, origin: Origin) -> None:

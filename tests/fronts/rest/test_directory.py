@@ -100,6 +100,7 @@ async def test_the_listing_of_the_specification_is_answered_field_by_field(api: 
                 "warning": None,
                 "resumed_by": None,
                 "priority": 0,
+                "place": 1,
                 "speed_limit": 0,
             }
         ]

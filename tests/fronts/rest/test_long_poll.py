@@ -6,6 +6,7 @@ import pytest
 from support.clocks import ManualClock
 from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
+from support.fake_queue import FakeQueue, FakeResults
 from support.sample_downloads import sample_download
 
 from downloadd.events import EventBus
@@ -29,9 +30,13 @@ def long_poll(manager: FakeManager) -> LongPoll:
     async def no_directories(prefix: str, limit: int) -> list[str]:
         return []
 
+    queue = FakeQueue(manager)
     return LongPoll(
         DownloadViews(
             manager=manager,
+            queue=queue,
+            results=FakeResults(manager),
+            find_gid=queue.find_gid,
             history=FakeHistory(manager),
             find_directories=no_directories,
             rights=Rights(directories=DirectoryRules(), is_enabled=True),

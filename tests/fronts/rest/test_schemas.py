@@ -31,6 +31,7 @@ def test_a_start_and_a_batch_item_take_all_start_parameters() -> None:
         "url",
         "mirrors",
         "directory",
+        "position",
     }
 
 

@@ -328,6 +328,25 @@ class Downloads {
   }
 
   /**
+   * Moves a queued or paused download; the answer has its `position` among them, 0 for the first, which starts next.
+   * @param {string} id
+   * @param {"top" | "up" | "down" | "bottom" | number} to
+   */
+  move(id, to) {
+    return this.#client.call("POST", `${downloadPath(id)}/move`, { json: { to } });
+  }
+
+  /** Pauses all active downloads; the answer has the number of `changed` ones. */
+  pauseAll() {
+    return this.#client.call("POST", "api/v1/downloads/pause");
+  }
+
+  /** Resumes all paused downloads; the answer has the number of `changed` ones. */
+  resumeAll() {
+    return this.#client.call("POST", "api/v1/downloads/resume");
+  }
+
+  /**
    * Starts a finished download again; it continues from the `kept_bytes` of its entry, also at a new `url`.
    * @param {string} id
    * @param {{url?: string}} [options]

@@ -1,5 +1,6 @@
 /** Dialog with all fields of one download, and the form to change it. */
 
+import { isMovable } from "./downloads.js";
 import { byId, element, setText, setVisible } from "./element.js";
 import { endSentence, formatDuration, formatKept, formatProgress, formatSize, formatTime } from "./formatting.js";
 import { STATES } from "./states.js";
@@ -30,6 +31,10 @@ export class Details {
       const change = { priority: Number(byId("new-priority").value), speed_limit: limit };
       this.#apply(() => this.client.files.downloads.change(this.entry.id, change), "Changed.");
     });
+    byId("moves").addEventListener("click", (/** @type {any} */ event) => {
+      const button = event.target.closest("button");
+      if (button) this.#move(button.dataset.to);
+    });
     byId("retry").addEventListener("click", () =>
       this.#apply(() => this.client.files.downloads.retry(this.entry.id), "The download starts again."),
     );
@@ -44,6 +49,7 @@ export class Details {
   /** @param {any} entry of a listing or of the history */
   open(entry) {
     this.entry = entry;
+    setText(byId("moved"), "");
     byId("new-priority").value = entry.priority ?? 0;
     byId("new-limit").value = entry.speed_limit ? String(Number((entry.speed_limit / MIB).toFixed(3))) : "0";
     this.#draw();
@@ -98,9 +104,22 @@ export class Details {
         .flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, element("bdi", {}, value))]),
     );
     setVisible(byId("changes"), !finished);
+    setVisible(byId("moves"), isMovable(entry));
     setVisible(byId("remove"), finished);
     setVisible(byId("remove-file"), finished && entry.status === "completed");
     setVisible(byId("retry"), STATES[entry.status]?.isSuccess === false);
+  }
+
+  /** Moves the download in the queue; the dialog stays open for the next move. @param {"top" | "up" | "down" | "bottom"} to */
+  async #move(to) {
+    try {
+      const entry = await this.client.files.downloads.move(this.entry.id, to);
+      this.store.put(entry);
+      // A message of the page would not be announced while the dialog is open.
+      setText(byId("moved"), entry.position ? `Number ${(entry.position + 1).toLocaleString()} in the queue.` : "First in the queue.");
+    } catch (error) {
+      this.onError(error);
+    }
   }
 
   /** Removes the entry from the history. @param {boolean} file with its file */

@@ -21,6 +21,17 @@ const FILTERS = {
   paused: (entry) => STATES[entry.status]?.group === "paused",
 };
 
+/** Returns true for a download that can be moved in the queue. @param {any} entry */
+export function isMovable(entry) {
+  return entry.status === "queued" || entry.status === "paused";
+}
+
+/** Compares downloads by the order of starting; those that run have started. @param {any} one @param {any} other */
+function compareByStart(one, other) {
+  const started = Number(FILTERS.running(other)) - Number(FILTERS.running(one));
+  return started || other.priority - one.priority || one.place - other.place;
+}
+
 export class DownloadsView {
   /**
    * @param {object} parts
@@ -79,6 +90,7 @@ export class DownloadsView {
       setAttribute(button, "aria-pressed", String(button.dataset.filter === this.filter));
       setText(button.querySelector(".number"), counts[button.dataset.filter].toLocaleString());
     }
+    shown.sort(compareByStart);
     setVisible(byId("nothing-active"), shown.length === 0);
     setText(
       byId("nothing-active"),
@@ -110,13 +122,16 @@ export class DownloadsView {
     const resume = iconButton("resume", "Resume", () => this.#apply(() => downloads.resume(entry.id)));
     const retry = iconButton("again", "Try now", () => this.#apply(() => downloads.retry(entry.id)));
     const cancel = iconButton("close", "Cancel", () => this.#apply(() => downloads.cancel(entry.id)));
+    const up = iconButton("up", "Move up", () => this.#apply(() => downloads.move(entry.id, "up")));
+    const down = iconButton("down", "Move down", () => this.#apply(() => downloads.move(entry.id, "down")));
+    for (const button of [up, down]) button.classList.add("move");
     const row = element(
       "div",
       { class: "row" },
       element("div", { class: "what" }, name, state),
       bar,
       element("div", { class: "how" }, facts, reason),
-      element("div", { class: "do" }, retry, pause, resume, cancel),
+      element("div", { class: "do" }, up, down, retry, pause, resume, cancel),
     );
     let shownName = "";
     return {
@@ -128,7 +143,7 @@ export class DownloadsView {
           shownName = entry.file_path;
           name.firstChild.textContent = entry.file_path || entry.url;
           name.title = entry.file_path;
-          for (const button of [pause, resume, retry, cancel]) button.setAttribute("aria-label", `${button.title} ${entry.filename}`);
+          for (const button of [up, down, pause, resume, retry, cancel]) button.setAttribute("aria-label", `${button.title} ${entry.filename}`);
           bar.setAttribute("aria-label", `Progress of ${entry.filename}`);
         }
         setAttribute(row, "data-status", status);
@@ -141,6 +156,7 @@ export class DownloadsView {
         setVisible(pause, status !== "paused");
         setVisible(resume, status === "paused");
         setVisible(retry, status === "retrying");
+        for (const button of [up, down]) setVisible(button, isMovable(entry));
       },
     };
   }

@@ -26,6 +26,8 @@ const ICONS = {
   resume: "M5 3l8 5-8 5z",
   again: "M13 8a5 5 0 1 1-1.6-3.7M13 2v3.2H9.8",
   close: "M4 4l8 8M12 4l-8 8",
+  up: "M8 13V3M4 7l4-4 4 4",
+  down: "M8 3v10M4 9l4 4 4-4",
 };
 
 /**
