@@ -45,6 +45,7 @@ NOUNS: Final = frozenset(
     {
         "download",
         "download_request",
+        "attempt_options",
         "request_fields",
         "delivery",
         "states",
@@ -74,6 +75,7 @@ PURE: Final = (
         "root_identity",
         "download",
         "download_request",
+        "attempt_options",
         "request_fields",
         "states",
         "errors",
