@@ -109,7 +109,7 @@ PURE: Final = (
     *("transfer.samples", "transfer.probe"),
     *("origin.message_head", "origin.framing", "origin.response_parser", "origin.request_head"),
     *("origin.request_headers", "origin.challenges", "origin.authentication", "origin.exchange"),
-    *("origin.cookies", "origin.cookie_dates"),
+    *("origin.cookies", "origin.cookie_dates", "origin.timeouts"),
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),

@@ -225,7 +225,7 @@ class Outcomes:
             and not self._attempt.has_response
             and self._origins.is_awaited(origin)
         ):
-            return NetworkError("no response within the timeout", kind=NetworkErrorKind.CONNECT)
+            return NetworkError("no response within the timeout", kind=NetworkErrorKind.TIMEOUT)
         return error
 
     async def _retry_sources_singly(self, error: ChecksumMismatchError) -> Download:
