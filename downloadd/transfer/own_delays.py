@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from downloadd.clock import Clock
 
@@ -10,8 +10,10 @@ from downloadd.clock import Clock
 class OwnDelays:
     """Clock of the delays of one transfer; delays of several connections at the same time count once."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, is_needed: bool = True) -> None:
+        """Make a clock; it stands still if it is not needed, because its blocks surround each read."""
         self._clock = clock
+        self._is_needed = is_needed
         self._count = 0
         self._since = 0.0
         self._seconds = 0.0
@@ -21,9 +23,16 @@ class OwnDelays:
         """Return the seconds so far, those of a delay under way included."""
         return self._seconds + (self._clock.monotonic() - self._since if self._count else 0.0)
 
+    def counted(self) -> AbstractContextManager[None]:
+        """Return a context that counts the time of its block."""
+        return self._counted() if self._is_needed else nullcontext()
+
+    def counted_after(self, seconds: float) -> AbstractContextManager[None]:
+        """Return a context that counts the time of its block after `seconds`, which it may take without a delay."""
+        return self._counted_after(seconds) if self._is_needed else nullcontext()
+
     @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Count the time of the block."""
+    def _counted(self) -> Iterator[None]:
         self._begin()
         try:
             yield
@@ -31,8 +40,7 @@ class OwnDelays:
             self._end()
 
     @contextmanager
-    def counted_after(self, seconds: float) -> Iterator[None]:
-        """Count the time of the block after its first seconds, which it may take without a delay."""
+    def _counted_after(self, seconds: float) -> Iterator[None]:
         has_begun = False
 
         def begin() -> None:

@@ -66,7 +66,7 @@ class PartTransfer:
         self._flush_interval = flush_interval
         self._max_size = max_size
         self._requested_connections = max_connections
-        self._delays = OwnDelays(clock)
+        self._delays = OwnDelays(clock, is_needed=min_speed > 0)
         self._speed_floor = SpeedFloor(
             min_speed, received=lambda: self.received_bytes, delays=self._delays, clock=clock, policy=speed_policy
         )

@@ -39,3 +39,11 @@ async def test_work_that_may_take_some_seconds_counts_only_for_longer() -> None:
         with delays.counted_after(1):
             await asyncio.sleep(seconds)
     assert delays.seconds == pytest.approx(3, abs=0.01)
+
+
+@in_virtual_time
+async def test_a_clock_that_is_not_needed_stands_still() -> None:
+    delays = OwnDelays(LoopClock(), is_needed=False)
+    with delays.counted(), delays.counted_after(1):
+        await asyncio.sleep(5)
+    assert delays.seconds == 0
