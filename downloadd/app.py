@@ -32,6 +32,7 @@ from downloadd.imports.importers import IMPORTERS
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.amender import Amender
 from downloadd.manager.history_removal import HistoryRemoval
 from downloadd.manager.history_retention import HistoryRetention
 from downloadd.manager.kept_parts import KeptParts
@@ -314,6 +315,7 @@ class App:
             gate=gate,
             space=space,
             admission=admission,
+            amender=Amender(records=records, destination=destination, admission=admission, runner=runner, runs=runs),
             runs=runs,
             runner=runner,
             stalls=StallMonitor(runs, records, clock, config, abort=runner.abort),

@@ -111,6 +111,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     fields: RequestFields | None = None
     """The request fields, which are secrets: never show them."""
     attempt_options: AttemptOptions | None = None
+    part_directory: str | None = None
+    """Directory of the part files if it is another one: they stay where they were begun when `directory` changes."""
 
     @property
     def limits(self) -> AttemptOptions:
@@ -170,7 +172,7 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
     origin_digests: tuple[OriginDigest, ...] = ()
     """Digests that the origin has stated for the representation of those bytes."""
     part_name: str | None = None
-    """Name of the part file in `Request.directory`, while it exists; of a failed download too."""
+    """Name of the part file in `Download.part_directory`, while it exists; of a failed download too."""
     publishing: bool = False
     """The part is complete and verified, `filename` and `total` are final, and the rename is next."""
     last_modified: int | None = None
@@ -243,6 +245,11 @@ class Download(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def file_path(self) -> str:
         """Return directory and name, relative to the storage root."""
         return join_path(self.request.directory, self.filename)
+
+    @property
+    def part_directory(self) -> str:
+        """Return the directory of the part files."""
+        return self.request.directory if self.request.part_directory is None else self.request.part_directory
 
     @property
     def kept_bytes(self) -> int:

@@ -104,6 +104,7 @@ PURE: Final = (
     "policy.directories",
     *("policy.origin_proxies", "policy.environment_proxies", "policy.proxy_url"),
     *("manager.scheduler", "manager.retry", "manager.stall_detection", "manager.lifecycle", "manager.admission"),
+    "manager.amendment",
     *("transfer.fields", "transfer.classification", "transfer.response_head"),
     *("transfer.progress_meter", "transfer.speed_window"),
     *("transfer.representation", "transfer.resume", "transfer.response_facts", "transfer.response_table"),

@@ -145,7 +145,7 @@ class PartElsewhereError(StorageAwayError):
     def __init__(self, part_directory: str, directory: str) -> None:
         super().__init__(
             f"the received bytes are in {part_directory or 'the storage root'}, and {directory or 'the storage root'} "
-            "is on another file system; change the directory of the download"
+            "is on another file system; choose a directory of the same one"
         )
 
 

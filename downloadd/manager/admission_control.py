@@ -19,15 +19,15 @@ from downloadd.errors import (
     ShuttingDownError,
     StorageAwayError,
 )
-from downloadd.manager.admission import admit, refuse
+from downloadd.manager.admission import admit, check_change, check_new_url, refuse
+from downloadd.manager.amendment import CheckedChange, NewUrl
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.notifier import Notifier
-from downloadd.manager.protocol import MakeStoredResponse, StartResult
+from downloadd.manager.protocol import DownloadChange, MakeStoredResponse, StartResult
 from downloadd.manager.run_table import RunTable
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
-from downloadd.policy.url import AllowedUrl
 from downloadd.records.protocol import Records, WaitingDownload
 from downloadd.states import ACTIVE, FINISHED, WAITING
 from downloadd.storage.destination import Destination
@@ -85,14 +85,13 @@ class AdmissionControl:
         """Refuse all requests from now on."""
         self._closed = True
 
-    def check_url(self, url: str) -> AllowedUrl:
-        """Return the parsed URL if the policy allows it.
+    def check_new_url(self, url: str) -> NewUrl:
+        """Return a URL that is to replace that of a download; see `admission.check_new_url`."""
+        return check_new_url(url, self._policy)
 
-        Raises:
-            InvalidUrlError: it is not a URL.
-            DomainBlockedError: its domain is not allowed.
-        """
-        return self._policy.check_url(url)
+    def check_change(self, changes: DownloadChange) -> CheckedChange:
+        """Return a change with its values checked; see `admission.check_change`."""
+        return check_change(changes, policy=self._policy, directories=self._directories, proxies=self._proxies.names)
 
     @contextmanager
     def reserving_slot(self) -> Iterator[QueueFullError | None]:
@@ -182,7 +181,7 @@ class AdmissionControl:
             )
             if download.state in ACTIVE:
                 try:
-                    await self._check_name(download)
+                    await self.check_name(download)
                     if free_slots <= 0:
                         raise self._queue_full_error()
                     free_slots -= 1
@@ -198,8 +197,13 @@ class AdmissionControl:
     def _queue_full_error(self) -> QueueFullError:
         return QueueFullError(self._config.max_queued)
 
-    async def _check_name(self, download: Download) -> None:
-        """Check that the disk takes the requested name, and that it is free if it must be."""
+    async def check_name(self, download: Download) -> None:
+        """Check that the disk takes the requested name, and that it is free if it must be.
+
+        Raises:
+            InvalidPathError: the name is too long.
+            FileExistsAlreadyError: it is taken, and `conflict=error` holds.
+        """
         if download.request.requested_name is None:
             return
         name, directory = parse_filename(download.request.requested_name), download.request.directory

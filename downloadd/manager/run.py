@@ -24,6 +24,7 @@ from downloadd.errors import (
     StorageError,
 )
 from downloadd.manager import lifecycle
+from downloadd.manager.amendment import RequestChangedError, adopt_request, use_requested_name
 from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.outcomes import Outcomes
@@ -116,7 +117,7 @@ class Run:
         self._on_received = partial(on_received, self)
         self._log_fields = {**log_fields(download), "attempt": download.progress.attempt}
         self._attempt = Attempt(
-            download,
+            use_requested_name(download),
             session=session,
             cookies=cookies,
             destination=destination,
@@ -167,8 +168,8 @@ class Run:
         return self._attempt.target_of(origin)
 
     def apply_amended(self, row: Download) -> None:
-        """Apply the control fields of a row that a user has changed."""
-        self._attempt.download = replace(self._attempt.download, control=row.control)
+        """Apply what a user has changed in the row; the next write of the row would find it too."""
+        self._attempt.download = adopt_request(replace(self._attempt.download, control=row.control), row.request)
 
     def snapshot(self) -> Snapshot:
         """Return the download as it is now."""
@@ -262,11 +263,21 @@ class Run:
     async def _verify(self, part: Part) -> None:
         verify_size(part, self.download)
         self._attempt.download = lifecycle.mark_verifying(self.download, total=part.size, warning=self._attempt.warning)
-        algorithms = self._attempt.algorithms
-        if algorithms:
-            self._on_change()
-            self._attempt.download = await verify_digests(part, self.download, algorithms)
+        await self._verify_digests(part)
         await self._attempt.remove_superseded_part()
+
+    async def _verify_digests(self, part: Part) -> None:
+        """Verify the digests that are expected, also if a user changes them meanwhile."""
+        algorithms = self._attempt.algorithms
+        while algorithms:
+            self._on_change()
+            known = self.download
+            verified = await verify_digests(part, known, algorithms)
+            request = self.download.request
+            self._attempt.download = adopt_request(verified, request)
+            if request.requested_checksum == known.request.requested_checksum:
+                return
+            algorithms = self._attempt.algorithms
 
     async def _finish(self, fetched: FetchResult) -> Download:
         """Publish the file, or remove the part file if the name is taken and is to be kept."""
@@ -283,13 +294,19 @@ class Run:
         return await self._outcomes.skip()
 
     async def _publish(self) -> Download | None:
-        try:
-            return await self._publication.publish(self._part(), self.download)
-        except StorageError as error:
-            if error.transient and self._publication.attempted is not None:
-                # The file may have its final name: the next run finds out.
-                self._attempt.download = self._publication.attempted
-            raise
+        while True:
+            known = self.download
+            try:
+                return await self._publication.publish(self._part(), known)
+            except RequestChangedError as changed:
+                self._attempt.download = adopt_request(known, changed.request)
+                if changed.request.requested_checksum != known.request.requested_checksum:
+                    await self._verify_digests(self._part())
+            except StorageError as error:
+                if error.transient and self._publication.attempted is not None:
+                    # The file may have its final name: the next run finds out.
+                    self._attempt.download = self._publication.attempted
+                raise
 
     async def _handle_stop(self, reason: StopReason) -> Download:
         match reason:

@@ -47,9 +47,9 @@ class ColumnOwner(Enum):
     """The writer of a column after the download was accepted."""
 
     REQUEST = "request"
-    """Written once, with the request."""
+    """Written with the request; changed by users while no run holds the download."""
     USER = "user"
-    """Users, who may change it while the download is active."""
+    """Users, who may change it while the download is active; its run reads it with each write."""
     RUN = "run"
     """The run that holds the download."""
     STORE = "store"
@@ -178,18 +178,19 @@ COLUMNS: Final = (
     # Few URLs hold secrets: null in place of a copy saves a third of the row.
     Column("secret_url", "request.url", _REQUEST, null_means="shown_url"),
     Column("shown_url", "request.redacted_url", _REQUEST),
-    Column("directory", "request.directory", _REQUEST),
+    Column("directory", "request.directory", _USER),
     Column("timeout", "request.timeout", _REQUEST),
     Column("mirrors", "request.mirrors", _REQUEST, _list_of(Mirror)),
-    Column("wanted_name", "request.requested_name", _REQUEST),
-    Column("conflict", "request.conflict", _REQUEST, _members(Conflict)),
-    Column("checksum_wanted", "request.requested_checksum", _REQUEST),
+    Column("wanted_name", "request.requested_name", _USER),
+    Column("conflict", "request.conflict", _USER, _members(Conflict)),
+    Column("checksum_wanted", "request.requested_checksum", _USER),
     Column("size_wanted", "request.expected_size", _REQUEST),
     Column("type_wanted", "request.expected_type", _REQUEST),
     Column("operation", "request.operation", _REQUEST),
-    Column("segments", "request.segments", _REQUEST),
+    Column("segments", "request.segments", _USER),
     Column("request_fields", "request.fields", _REQUEST, _json(RequestFields)),
-    Column("attempt_options", "request.attempt_options", _REQUEST, _json(AttemptOptions)),
+    Column("attempt_options", "request.attempt_options", _USER, _json(AttemptOptions)),
+    Column("part_directory", "request.part_directory", _USER),
     Column("desired", "control.desired", _USER, _members(Desired)),
     Column("priority", "control.priority", _USER),
     Column("speed_limit", "control.speed_limit", _USER),
@@ -231,6 +232,9 @@ COLUMNS: Final = (
 
 SUPERSEDED_PART_NAME: Final = "CASE WHEN json_valid(superseded) THEN json_extract(superseded, '$.part_name') END"
 """Expression for the name in the column `superseded`; NULL also if the column is damaged."""
+
+PART_DIRECTORY: Final = "coalesce(part_directory, directory)"
+"""Expression for the directory of the part files."""
 
 WRITTEN_COLUMNS: Final = tuple(column for column in COLUMNS if column.name != "seq")
 """The columns that an insertion writes besides `seq`."""

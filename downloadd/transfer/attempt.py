@@ -227,7 +227,8 @@ class Attempt:
         step: Step | FetchResult = Step()
         if self.download.result.error is ErrorCode.STORAGE_ERROR:
             # The origin is not asked until the disk takes the file.
-            await self._destination.check_directory(directory=self.download.request.directory)
+            for directory in {self.download.part_directory, self.download.request.directory}:
+                await self._destination.check_directory(directory=directory)
         if self.download.progress.part_name is not None:
             step = await self._resume_part(self.download.progress.part_name)
         elif self.download.request.requested_name is not None and await is_skipped(self.download, self._destination):
@@ -308,8 +309,10 @@ class Attempt:
         return has_gone_back
 
     async def _name_file(self, response: OriginResponse, accepted: UseResponse) -> None:
-        wanted, urls = self.download.request, {"first_url": response.requested_url, "final_url": response.url}
-        max_bytes = await self._destination.max_name_bytes(directory=wanted.directory)
+        urls = {"first_url": response.requested_url, "final_url": response.url}
+        max_bytes = await self._destination.max_name_bytes(directory=self.download.request.directory)
+        # A user may have changed the name meanwhile.
+        wanted = self.download.request
         name = name_file(wanted, accepted, **urls, max_bytes=max_bytes)
         self.download = replace(self.download, filename=name).with_result(
             warning=warn_of_page(wanted, accepted, **urls)

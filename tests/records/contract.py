@@ -51,6 +51,7 @@ DOWNLOADS = st.builds(
     origin=_TEXT,
     retrying_since=st.none() | _SECONDS,
     directory=_TEXT,
+    part_directory=st.none() | _TEXT,
     requested_name=st.none() | _TEXT,
     conflict=st.sampled_from(Conflict),
     requested_checksum=st.none() | _TEXT,
@@ -335,11 +336,21 @@ class RecordsContract:
                 desired=Desired.PAUSE,
                 priority=7,
                 speed_limit=99,
+                directory="other",
+                part_directory="Downloads",
+                requested_name="ä",
+                attempt_options=AttemptOptions(max_retries=3),
             ),
         )
         saved = await records.save(with_fields(held, state=State.DOWNLOADING, received=5))
         assert saved is not None
         assert (saved.control.desired, saved.control.priority, saved.control.speed_limit) == (Desired.PAUSE, 7, 99)
+        assert (saved.request.directory, saved.part_directory, saved.request.requested_name) == (
+            "other",
+            "Downloads",
+            "ä",
+        )
+        assert saved.request.attempt_options == AttemptOptions(max_retries=3)
         assert (saved.state, saved.progress.received) == (State.DOWNLOADING, 5)
         assert await present(records, held.id) == saved
 

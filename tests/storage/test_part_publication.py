@@ -94,7 +94,10 @@ async def test_a_directory_of_another_file_system_refuses_the_part_and_it_is_kep
     destination: LocalDestination, root: Path, mounted: str
 ) -> None:
     part = await open_part(destination, b"abc")
-    with pytest.raises(PartElsewhereError, match="the received bytes are in d, and mounted is on another file system"):
+    with pytest.raises(
+        PartElsewhereError,
+        match="the received bytes are in d, and mounted is on another file system; choose a directory of the same one",
+    ):
         await part.publish(FILE, replace=False, last_modified=None, directory=mounted)
     assert (root / "d" / part.name).read_bytes() == b"abc"
     assert await part.publish(FILE, replace=False, last_modified=None, directory="e")

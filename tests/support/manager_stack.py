@@ -9,6 +9,7 @@ from downloadd.config import DownloadsConfig
 from downloadd.directory_settings import DirectorySettings
 from downloadd.events import EventBus
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.amender import Amender
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
@@ -148,6 +149,7 @@ async def open_stack(
             gate=gate,
             space=space,
             admission=admission,
+            amender=Amender(records=records, destination=destination, admission=admission, runner=runner, runs=runs),
             runs=runs,
             runner=runner,
             stalls=StallMonitor(runs, records, clock, config, abort=runner.abort),

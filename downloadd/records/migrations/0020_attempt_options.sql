@@ -5,3 +5,6 @@ ALTER TABLE downloads ADD COLUMN attempt_options TEXT;
 -- error.
 ALTER TABLE downloads ADD COLUMN cause TEXT;
 ALTER TABLE downloads ADD COLUMN origin_status INTEGER;
+
+-- Directory of the part files, if the directory of the download was changed after they were begun.
+ALTER TABLE downloads ADD COLUMN part_directory TEXT;
