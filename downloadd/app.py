@@ -31,7 +31,9 @@ from downloadd.import_operation import PENDING_KINDS
 from downloadd.imports.importers import IMPORTERS
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
+from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.amender import Amender
 from downloadd.manager.gid_lookup import GidLookup
 from downloadd.manager.history_removal import HistoryRemoval
 from downloadd.manager.history_retention import HistoryRetention
@@ -287,10 +289,10 @@ class App:
         )
         space = SpaceQueue(destination, dispatcher, records, clock, reclaim=self._kept_parts.reclaim)
         runs = RunTable(dispatcher, space)
+        checks = AdmissionChecks(destination, records.gids)
         admission = AdmissionControl(
             records=records,
-            destination=destination,
-            gids=records.gids,
+            checks=checks,
             dispatcher=dispatcher,
             notifier=notifier,
             runs=runs,
@@ -336,6 +338,9 @@ class App:
             gate=gate,
             space=space,
             admission=admission,
+            amender=Amender(
+                records=records, destination=destination, admission=admission, checks=checks, runner=runner, runs=runs
+            ),
             runs=runs,
             runner=runner,
             stalls=StallMonitor(runs, records, clock, config, abort=runner.abort),

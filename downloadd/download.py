@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from downloadd.errors import ErrorCode
+from downloadd.attempt_options import NO_OPTIONS, AttemptOptions
+from downloadd.errors import DownloadError, ErrorCode, NetworkError, NetworkErrorKind
 from downloadd.gid import make_gid
 from downloadd.request_fields import Method, RequestFields
 from downloadd.states import FINISHED, State
@@ -112,6 +113,14 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """The request fields, which are secrets: never show them."""
     gid: str | None = None
     """The gid that the request chose; see `Download.gid`."""
+    attempt_options: AttemptOptions | None = None
+    part_directory: str | None = None
+    """Directory of the part files if it is another one: they stay where they were begun when `directory` changes."""
+
+    @property
+    def limits(self) -> AttemptOptions:
+        """The limits of its attempts, each None if the configured one holds."""
+        return self.attempt_options or NO_OPTIONS
 
     @property
     def method(self) -> Method:
@@ -168,7 +177,7 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
     origin_digests: tuple[OriginDigest, ...] = ()
     """Digests that the origin has stated for the representation of those bytes."""
     part_name: str | None = None
-    """Name of the part file in `Request.directory`, while it exists; of a failed download too."""
+    """Name of the part file in `Download.part_directory`, while it exists; of a failed download too."""
     publishing: bool = False
     """The part is complete and verified, `filename` and `total` are final, and the rename is next."""
     last_modified: int | None = None
@@ -193,6 +202,10 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     """Reason why the last attempt, or the download, ended."""
     detail: str | None = None
     """Sentence about the error."""
+    cause: NetworkErrorKind | None = None
+    """The point at which the connection failed, if the error is that of a connection."""
+    origin_status: int | None = None
+    """Status of the origin's response, if that is the error."""
     warning: str | None = None
     """Sentences about what the user should check though nothing failed: a web page in place of a file, sources that
     were not used."""
@@ -251,6 +264,11 @@ class Download(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.seq if self.control.place is None else self.control.place
 
     @property
+    def part_directory(self) -> str:
+        """Return the directory of the part files."""
+        return self.request.directory if self.request.part_directory is None else self.request.part_directory
+
+    @property
     def kept_bytes(self) -> int:
         """Return the bytes of the part file that a retry of an ended download continues from; 0 while it is active."""
         return 0 if self.progress.part_name is None or self.state not in FINISHED else self.progress.received
@@ -271,6 +289,10 @@ class Download(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Return the download with these fields of `result` changed."""
         return replace(self, result=replace(self.result, **changes))
 
+    def with_error(self, error: DownloadError | None) -> "Download":
+        """Return the download with this reason why the last attempt, or the download, ended; None for none."""
+        return self.with_result(**error_fields(error))
+
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A download at one moment: its row, with the live state of its run."""
@@ -282,6 +304,18 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds until the last byte at this speed; None if unknown."""
     reason: str | None = None
     """For `queued`, `retrying` and `paused`: the reason why it waits."""
+    connections: int = 0
+    """Connections that receive content now."""
+
+
+def error_fields(error: DownloadError | None) -> dict[str, Any]:
+    """Return the fields of `Result` that describe an error; None for none."""
+    return {
+        "error": None if error is None else error.code,
+        "detail": None if error is None else error.detail,
+        "cause": error.kind if isinstance(error, NetworkError) else None,
+        "origin_status": None if error is None else error.origin_status,
+    }
 
 
 def join_path(directory: str, filename: str) -> str:

@@ -6,10 +6,10 @@ from support.clocks import ManualClock
 
 from downloadd.errors import InvalidParameterError
 from downloadd.events import EventBus, SettingsChanged
+from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
-from downloadd.manager.origin_table import Limits
 from downloadd.policy.directories import DirectoryRules
 from downloadd.rights import Rights
 from downloadd.runtime_settings import RuntimeSettings, SettingsChange

@@ -55,6 +55,8 @@ def _make_option(flags: tuple[str, ...], name: str, annotation: object) -> Calla
     kind, description, unit = _describe(annotation)
     help_text = f"{description} Example: '2 MiB'." if unit == BYTES_PER_SECOND else description
     metavar = "SECONDS" if unit == SECONDS else None
+    if isinstance(kind, inspect.BoolType):
+        return click.option(*flags, name, is_flag=True, default=None, help=help_text)
     return click.option(*flags, name, type=_option_type(kind, unit), metavar=metavar, help=help_text)
 
 
@@ -74,6 +76,8 @@ def _option_type(kind: inspect.Type, unit: Mapping[str, Any]) -> "click.ParamTyp
             return SIZE
         case inspect.IntType(ge=minimum, le=maximum):
             return click.IntRange(minimum, maximum)
+        case inspect.FloatType(ge=minimum, le=maximum):
+            return click.FloatRange(minimum, maximum)
         case inspect.EnumType(cls=members):
             return one_of(members)
         case _:

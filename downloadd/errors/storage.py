@@ -139,5 +139,15 @@ class StorageAwayError(StorageError):
         super().__init__(detail, transient=True)
 
 
+class PartElsewhereError(StorageAwayError):
+    """Directory on another file system than the part file, which cannot be renamed into it. Nothing has changed."""
+
+    def __init__(self, part_directory: str, directory: str) -> None:
+        super().__init__(
+            f"the received bytes are in {part_directory or 'the storage root'}, and {directory or 'the storage root'} "
+            "is on another file system; choose a directory of the same one"
+        )
+
+
 class StorageRootMissingError(StorageAwayError):
     """Storage root that is not at its path, or is another directory than at the start."""

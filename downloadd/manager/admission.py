@@ -3,16 +3,20 @@
 Pure: no I/O and no clock.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
+from downloadd.attempt_options import NO_OPTIONS, select_attempt_options
 from downloadd.config import DownloadsConfig
-from downloadd.download import Control, Download, Mirror, Progress, Request, Result
+from downloadd.download import Control, Desired, Download, Mirror, Progress, Request, Result, error_fields
 from downloadd.download_request import DownloadRequest, RequestFieldParameters
 from downloadd.errors import DownloadError, InvalidParameterError
 from downloadd.gid import is_gid
+from downloadd.manager.amendment import CheckedChange, NewUrl
+from downloadd.manager.protocol import DownloadChange
 from downloadd.media_types import parse_expected_type
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
@@ -47,7 +51,7 @@ def admit(
     request_id: str | None = None,
     proxies: Collection[str] = (),
 ) -> Download:
-    """Return the download of a request: `queued` when it may be fetched, else `failed` with the error.
+    """Return the download of a request: `queued` or `paused` when it may be fetched, else `failed` with the error.
 
     `proxies` are the names of the configured proxies.
     """
@@ -55,7 +59,7 @@ def admit(
         if request.problem is not None:
             raise request.problem
         url = policy.check_url(request.url)
-        mirrors = _check_mirrors(request, policy)
+        mirrors = _check_mirrors([each for each in request.mirrors if each != request.url], policy)
         directory = parse_directory(request.directory)
         directories.check_distinct(directory)
         requested_name = None if request.filename is None else parse_filename(request.filename)
@@ -70,6 +74,7 @@ def admit(
         user=user,
         request_id=request_id,
         start_time=int(now),
+        state=State.PAUSED if request.paused else State.QUEUED,
         filename=requested_name or suggest_name(None, None, filename_from_url(url)),
         request=Request(
             url=request.url,
@@ -85,9 +90,14 @@ def admit(
             segments=defaults.segments if request.segments is None else request.segments,
             fields=fields,
             gid=gid,
+            attempt_options=select_attempt_options(request),
             **{name: getattr(request, name) for name in _COPIED_FIELDS},
         ),
-        control=Control(priority=request.priority, speed_limit=request.speed_limit),
+        control=Control(
+            desired=Desired.PAUSE if request.paused else Desired.RUN,
+            priority=request.priority,
+            speed_limit=request.speed_limit,
+        ),
         progress=Progress(origin=url.origin),
     )
 
@@ -135,6 +145,43 @@ def check_request_fields(parameters: RequestFieldParameters, proxies: Collection
     )
 
 
+def check_new_url(url: str, policy: Policy) -> NewUrl:
+    """Return a URL that is to replace that of a download.
+
+    Raises:
+        InvalidUrlError, DomainBlockedError: it may not be fetched.
+    """
+    return NewUrl(url=url, redacted_url=redact_url(url), origin=policy.check_url(url).origin)
+
+
+def check_change(
+    changes: DownloadChange, *, policy: Policy, directories: DirectoryRules, proxies: Collection[str]
+) -> CheckedChange:
+    """Return a change with its values checked as those of a download request.
+
+    `proxies` are the names of the configured proxies.
+
+    Raises:
+        DownloadError: a value cannot be used; the message holds no secret.
+    """
+    directory = None if changes.directory is None else parse_directory(changes.directory)
+    if directory is not None:
+        directories.check_distinct(directory)
+    return CheckedChange(
+        priority=changes.priority,
+        speed_limit=changes.speed_limit,
+        url=None if changes.url is None else check_new_url(changes.url, policy),
+        mirrors=None if changes.mirrors is None else _check_mirrors(changes.mirrors, policy),
+        directory=directory,
+        requested_name=None if changes.filename is None else parse_filename(changes.filename),
+        conflict=changes.conflict,
+        requested_checksum=None if changes.checksum is None else parse_checksum(changes.checksum),
+        segments=changes.segments,
+        fields=UNSET if changes.fields is None else check_request_fields(changes.fields, proxies),
+        options=select_attempt_options(changes) or NO_OPTIONS,
+    )
+
+
 def expected_name(download: Download) -> SafeName:
     """Return the name that the user can expect: the requested one, else the end of the URL."""
     return suggest_name(download.request.requested_name, None, filename_from_url(parse_url(download.request.url)))
@@ -142,11 +189,8 @@ def expected_name(download: Download) -> SafeName:
 
 def refuse(download: Download, error: DownloadError, *, now: float) -> Download:
     """Return the download as it is refused with `error`; it goes to the history at once, and its gid stays free."""
-    return msgspec.structs.replace(
-        download.with_request(gid=None),
-        state=State.FAILED,
-        result=Result(error=error.code, detail=error.detail, end_time=int(now)),
-    )
+    result = Result(**error_fields(error), end_time=int(now))
+    return msgspec.structs.replace(download.with_request(gid=None), state=State.FAILED, result=result)
 
 
 def _check_gid(gid: str) -> str:
@@ -155,17 +199,16 @@ def _check_gid(gid: str) -> str:
     return gid
 
 
-def _check_mirrors(request: DownloadRequest, policy: Policy) -> tuple[Mirror, ...]:
+def _check_mirrors(urls: Sequence[str], policy: Policy) -> tuple[Mirror, ...]:
     """Return the checked mirrors; a URL that is repeated is left out."""
     mirrors = []
-    for number, url in enumerate(dict.fromkeys((request.url, *request.mirrors))):
-        if number:
-            try:
-                policy.check_url(url)
-                mirrors.append(Mirror(url=url))
-            except DownloadError as error:
-                error.detail = f"mirror {number}: {error.detail}"
-                raise
+    for number, url in enumerate(dict.fromkeys(urls), 1):
+        try:
+            policy.check_url(url)
+        except DownloadError as error:
+            error.detail = f"mirror {number}: {error.detail}"
+            raise
+        mirrors.append(Mirror(url=url))
     return tuple(mirrors)
 
 

@@ -13,21 +13,19 @@ from downloadd.config import DownloadsConfig
 from downloadd.download import Download, new_id
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import DownloadError, QueueFullError, ShuttingDownError
-from downloadd.manager.admission import admit, refuse
+from downloadd.manager.admission import admit, check_change, check_new_url, refuse
 from downloadd.manager.admission_checks import AdmissionChecks
+from downloadd.manager.amendment import CheckedChange, NewUrl
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.notifier import Notifier
-from downloadd.manager.protocol import MakeStoredResponse, StartResult
+from downloadd.manager.protocol import DownloadChange, MakeStoredResponse, StartResult
 from downloadd.manager.run_table import RunTable
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
-from downloadd.policy.url import AllowedUrl
-from downloadd.records.gids import GidRecords
 from downloadd.records.protocol import AcceptResult, Records, WaitingDownload
 from downloadd.records.queue_moves import MAX_POSITION
-from downloadd.states import FINISHED, State
-from downloadd.storage.destination import Destination
+from downloadd.states import ACTIVE, FINISHED, WAITING
 
 ADMISSION_BATCH_SIZE: Final = 250
 """Download requests that are processed before the event loop continues with other work."""
@@ -40,8 +38,7 @@ class AdmissionControl:
         self,
         *,
         records: Records,
-        destination: Destination,
-        gids: GidRecords,
+        checks: AdmissionChecks,
         dispatcher: Dispatcher,
         notifier: Notifier,
         runs: RunTable,
@@ -52,7 +49,7 @@ class AdmissionControl:
         proxies: OriginProxies | None = None,
     ) -> None:
         self._records = records
-        self._checks = AdmissionChecks(destination, gids)
+        self._checks = checks
         self._dispatcher = dispatcher
         self._notifier = notifier
         self._runs = runs
@@ -82,14 +79,13 @@ class AdmissionControl:
         """Refuse all requests from now on."""
         self._closed = True
 
-    def check_url(self, url: str) -> AllowedUrl:
-        """Return the parsed URL if the policy allows it.
+    def check_new_url(self, url: str) -> NewUrl:
+        """Return a URL that is to replace that of a download; see `admission.check_new_url`."""
+        return check_new_url(url, self._policy)
 
-        Raises:
-            InvalidUrlError: it is not a URL.
-            DomainBlockedError: its domain is not allowed.
-        """
-        return self._policy.check_url(url)
+    def check_change(self, changes: DownloadChange) -> CheckedChange:
+        """Return a change with its values checked; see `admission.check_change`."""
+        return check_change(changes, policy=self._policy, directories=self._directories, proxies=self._proxies.names)
 
     @contextmanager
     def reserving_slot(self) -> Iterator[QueueFullError | None]:
@@ -147,18 +143,22 @@ class AdmissionControl:
         """Enqueue accepted downloads and publish all of them; return their rows."""
         rows: list[Download] = []
         waiting: list[WaitingDownload] = []
+        paused = 0
         with self._notifier.deferring_publication():
             for number, (download, seq) in enumerate(zip(downloads, accepted.seqs, strict=True)):
                 await _yield_to_loop(number)
                 row = _stored(download, seq, accepted)
                 rows.append(row)
-                if row.state is State.QUEUED:
-                    waiting.append(WaitingDownload.of(row, not_before=None))
-                    if self._notifier.is_watched:
-                        self._notifier.publish_changed(self._runs.snapshot(row), before=None)
-                else:
+                if row.state in FINISHED:
                     self._notifier.publish_finished(row, before=None)
-        self._notifier.count_accepted(len(waiting))
+                    continue
+                if row.state in WAITING:
+                    waiting.append(WaitingDownload.of(row, not_before=None))
+                else:
+                    paused += 1
+                if self._notifier.is_watched:
+                    self._notifier.publish_changed(self._runs.snapshot(row), before=None)
+        self._notifier.count_accepted(len(waiting) + paused)
         self._dispatcher.enqueue(waiting)
         return rows
 
@@ -183,7 +183,7 @@ class AdmissionControl:
                 id=request.id or new_id(now, getrandbits(74)),
                 request_id=request_id,
             )
-            if download.state is State.QUEUED:
+            if download.state in ACTIVE:
                 try:
                     await self._checks.check_name(download)
                     if free_slots <= 0:

@@ -14,7 +14,7 @@ async def discard_part_of(destination: Destination, download: Download) -> None:
     superseded = download.progress.superseded
     for name in (download.progress.part_name, None if superseded is None else superseded.part_name):
         if name is not None:
-            await discard_part(destination, download_id=download.id, directory=download.request.directory, name=name)
+            await discard_part(destination, download_id=download.id, directory=download.part_directory, name=name)
 
 
 async def discard_part(destination: Destination, *, download_id: str, directory: str, name: str) -> bool:

@@ -87,6 +87,7 @@ class HistoryRemoval:
             ended_seq=ended_seq,
             end_time=download.result.end_time or download.start_time,
             directory=download.request.directory,
+            part_directory=download.part_directory,
             part_name=download.progress.part_name,
             superseded_name=None if superseded is None else superseded.part_name,
         )
@@ -125,7 +126,7 @@ class HistoryRemoval:
         for row in removed:
             for name in (row.part_name, row.superseded_name):
                 if name is not None:
-                    await discard_part(self._destination, download_id=row.id, directory=row.directory, name=name)
+                    await discard_part(self._destination, download_id=row.id, directory=row.part_directory, name=name)
         return len(removed)
 
     async def last_removal(self) -> int:

@@ -4,26 +4,22 @@ Pure: every function takes a row and returns the next one. The state comes from 
 in the daemon changes a state.
 """
 
-import msgspec
 from msgspec.structs import replace
 
 from downloadd.download import Desired, Download, Mirror, Progress, Result
-from downloadd.errors import CancelledByUserError, DownloadError, InvalidStateError, QueueFullError
+from downloadd.errors import (
+    CancelledByUserError,
+    DownloadError,
+    InvalidStateError,
+    NetworkError,
+    NetworkErrorKind,
+    QueueFullError,
+)
+from downloadd.manager.amendment import NewUrl, change_url, require_retryable
 from downloadd.policy.redaction import redact_url
-from downloadd.policy.url import parse_url
-from downloadd.states import ACTIVE, FINISHED, RUNNING, WAITING, State, Trigger, advance, allows
+from downloadd.states import ACTIVE, FINISHED, RUNNING, WAITING, State, Trigger, advance
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.sources import select_source
-
-
-class NewUrl(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked URL that replaces that of a download."""
-
-    url: str
-    """As given, with its secrets: never show it."""
-    redacted_url: str
-    origin: str
-
 
 # -- user actions ------------------------------------------------------------------------------------------------------
 
@@ -79,7 +75,7 @@ def resume(download: Download) -> Download:
     if download.state is not State.PAUSED:
         raise InvalidStateError(f"the download is {download.state}; only a paused one can be resumed")
     return replace(
-        download.with_control(desired=Desired.RUN).with_progress(not_before=None).with_result(error=None, detail=None),
+        download.with_control(desired=Desired.RUN).with_progress(not_before=None).with_error(None),
         state=advance(download.state, Trigger.RESUME),
     )
 
@@ -92,7 +88,7 @@ def retry(download: Download, *, now: float, url: NewUrl | None = None, full: Qu
     Args:
         download: the row.
         now: Unix time.
-        url: replaces the URL; see `amend`.
+        url: replaces the URL; see `amendment.amend`.
         full: the error to raise if the download has ended, because the queue is full.
 
     Raises:
@@ -100,9 +96,9 @@ def retry(download: Download, *, now: float, url: NewUrl | None = None, full: Qu
             secrets and is not replaced.
         QueueFullError: it has ended, and the queue is full.
     """
-    _require_retryable(download)
+    require_retryable(download)
     if url is not None:
-        download = _change_url(download, url)
+        download = change_url(download, url)
     if download.result.secrets_removed:
         raise InvalidStateError(
             "the secrets of its request were removed from the records after it had ended; retry it with a new url, or "
@@ -116,7 +112,7 @@ def retry(download: Download, *, now: float, url: NewUrl | None = None, full: Qu
     row = replace(download.with_control(desired=Desired.RUN), state=state)
     if download.progress.part_name is None:
         return replace(
-            row,
+            row.with_request(part_directory=None),
             progress=Progress(origin=select_source(download, 0).progress.origin, retrying_since=now),
             result=Result(),
         )
@@ -125,52 +121,6 @@ def retry(download: Download, *, now: float, url: NewUrl | None = None, full: Qu
         row.with_progress(attempt=0, failures=0, not_before=None, time_spent=0.0, retrying_since=now),
         result=Result(content_type=download.result.content_type),
     )
-
-
-def _require_retryable(download: Download) -> None:
-    if not download.progress.origin:
-        raise InvalidStateError(
-            "the download was refused when it was requested; correct the request and start a new download"
-        )
-    if not allows(download.state, Trigger.RETRY):
-        raise InvalidStateError(
-            f"the download is {download.state}; only a failed, cancelled, skipped or retrying one can be retried"
-        )
-
-
-def amend(
-    download: Download, *, priority: int | None = None, speed_limit: int | None = None, url: NewUrl | None = None
-) -> Download:
-    """Change the priority, the speed limit (bytes a second) or the URL; None leaves a value as it is.
-
-    A new URL, for example of a link that has expired, may be given to a finished download that can be retried too. The
-    next run continues the part file only if length, validator and last bytes are the same at the new URL. A new URL of
-    another origin does not get the request fields.
-
-    Raises:
-        InvalidStateError: it has ended already and cannot be retried or gets no URL, or it is running and gets one.
-    """
-    if url is not None:
-        if download.state in RUNNING:
-            raise InvalidStateError("the download is running; pause it before you change its URL")
-        if download.state in FINISHED:
-            _require_retryable(download)
-        download = _change_url(download, url)
-    elif download.state in FINISHED:
-        raise InvalidStateError(f"the download is {download.state} already; only an active one can be changed")
-    return download.with_control(
-        priority=download.control.priority if priority is None else priority,
-        speed_limit=download.control.speed_limit if speed_limit is None else speed_limit,
-    )
-
-
-def _change_url(download: Download, url: NewUrl) -> Download:
-    fields = download.request.fields
-    # They are for the origin that the user gave them for.
-    if fields is not None and parse_url(download.request.url).origin != url.origin:
-        fields = fields.for_other_origin()
-    changed = download.with_request(url=url.url, redacted_url=url.redacted_url, fields=fields)
-    return changed.with_progress(origin=url.origin, source=0, url_changed=True).with_result(secrets_removed=False)
 
 
 def require_in_waiting_list(download: Download) -> None:
@@ -212,7 +162,7 @@ def mark_verifying(download: Download, *, total: int, warning: str | None) -> Do
         # An earlier run may have recorded it before it was interrupted.
         warning = known if warning in known else f"{known}; {warning}"
     return replace(
-        received.with_result(error=None, detail=None, warning=warning or known),
+        received.with_error(None).with_result(warning=warning or known),
         state=advance(download.state, Trigger.RECEIVE),
     )
 
@@ -238,7 +188,7 @@ def mark_skipped(download: Download, *, now: float) -> Download:
 def mark_failed(download: Download, error: DownloadError, *, now: float) -> Download:
     """End a download with `error`; the part file that the row names is kept for a retry."""
     return _mark_finished(
-        download.with_progress(publishing=False).with_result(error=error.code, detail=error.detail),
+        download.with_progress(publishing=False).with_error(error),
         Trigger.FAIL,
         now=now,
     )
@@ -246,8 +196,7 @@ def mark_failed(download: Download, error: DownloadError, *, now: float) -> Down
 
 def mark_cancelled(download: Download, *, now: float) -> Download:
     """End a download that a user has cancelled."""
-    error = CancelledByUserError()
-    ended = reset_part(download).with_result(error=error.code, detail=error.detail)
+    ended = reset_part(download).with_error(CancelledByUserError())
     return remove_secrets(_mark_finished(ended, Trigger.CANCEL, now=now))
 
 
@@ -264,16 +213,17 @@ def mark_deferred(
 ) -> Download:
     """Defer a download after a failed attempt; the next one starts `delay` seconds after `now` (Unix time) or later.
 
-    The next attempt asks another source first, unless this one has `progressed`.
+    The next attempt asks another source first, unless this one has `progressed` and is fast enough.
     """
-    next_source = download if progressed else select_source(download, download.progress.source + 1)
+    is_slow = isinstance(error, NetworkError) and error.kind is NetworkErrorKind.SLOW
+    next_source = download if progressed and not is_slow else select_source(download, download.progress.source + 1)
     is_first = progressed or download.progress.attempt <= 1 or download.progress.retrying_since is None
     return replace(
         next_source.with_progress(
             not_before=now + delay,
             failures=failures,
             retrying_since=now if is_first else download.progress.retrying_since,
-        ).with_result(error=error.code, detail=error.detail),
+        ).with_error(error),
         state=advance(download.state, Trigger.DEFER),
     )
 

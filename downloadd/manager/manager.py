@@ -16,6 +16,7 @@ from downloadd.download_request import DownloadRequest
 from downloadd.errors import NotFoundError
 from downloadd.manager import lifecycle
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.amender import Amender
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.limits import Limits
@@ -35,9 +36,8 @@ from downloadd.metrics import KeptUsage, OriginUsage
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
-from downloadd.policy.redaction import redact_url
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, Records
-from downloadd.states import FINISHED, RUNNING, WAITING, State, WaitReason
+from downloadd.states import FINISHED, RUNNING, State, WaitReason
 from downloadd.storage.destination import Destination
 
 
@@ -54,6 +54,7 @@ class Manager:
         gate: StorageGate,
         space: SpaceQueue,
         admission: AdmissionControl,
+        amender: Amender,
         runs: RunTable,
         runner: Runner,
         stalls: StallMonitor,
@@ -68,6 +69,7 @@ class Manager:
         self._gate = gate
         self._space = space
         self._admission = admission
+        self._amender = amender
         self._runs = runs
         self._runner = runner
         self._stalls = stalls
@@ -192,7 +194,7 @@ class Manager:
             InvalidUrlError, DomainBlockedError: the new URL may not be fetched.
             QueueFullError: the download has ended, and the queue is full.
         """
-        new_url = self._check_new_url(url)
+        new_url = None if url is None else self._admission.check_new_url(url)
         with self._admission.reserving_slot() as full:
             change = partial(lifecycle.retry, now=self._clock.wall(), url=new_url, full=full)
             before, after = await self._runner.amend(id, change)
@@ -200,29 +202,8 @@ class Manager:
         return self._runs.snapshot(after)
 
     async def amend(self, id: str, changes: DownloadChange) -> Snapshot:
-        """Change priority, speed limit or URL of an active download, or the URL of one that can be retried.
-
-        Raises:
-            NotFoundError: the id is unknown.
-            InvalidStateError: the download has ended and cannot be retried or gets no URL, or is running and gets one.
-            InvalidUrlError, DomainBlockedError: the new URL may not be fetched.
-        """
-        new_url = self._check_new_url(changes.url)
-        before, after = await self._runner.amend(
-            id, partial(lifecycle.amend, priority=changes.priority, speed_limit=changes.speed_limit, url=new_url)
-        )
-        self._runner.set_speed_limit(after)
-        if after.state in WAITING:
-            self._runner.enqueue(after, before=before.state)
-        elif after.state not in FINISHED:
-            self._runner.publish_changed(after, before=before.state)
-        return self._runs.snapshot(after)
-
-    def _check_new_url(self, url: str | None) -> lifecycle.NewUrl | None:
-        if url is None:
-            return None
-        allowed = self._admission.check_url(url)
-        return lifecycle.NewUrl(url=url, redacted_url=redact_url(url), origin=allowed.origin)
+        """Change an active download, or one that can be retried and gets a URL; see `Amender.amend`."""
+        return await self._amender.amend(id, changes)
 
     # -- state ---------------------------------------------------------------------------------------------------------
 

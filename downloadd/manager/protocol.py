@@ -5,8 +5,8 @@ from typing import Protocol
 
 import msgspec
 
-from downloadd.download import Download, Snapshot
-from downloadd.download_request import DownloadRequest
+from downloadd.download import Conflict, Download, Snapshot
+from downloadd.download_request import DownloadRequest, RequestFieldParameters
 from downloadd.manager.queue_report import OriginList
 from downloadd.queue_move import QueueMove
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, StoredResponse
@@ -32,6 +32,19 @@ class DownloadChange(msgspec.Struct, frozen=True, kw_only=True):
     speed_limit: int | None = None
     """Bytes a second; 0 for no limit."""
     url: str | None = None
+    mirrors: Sequence[str] | None = None
+    filename: str | None = None
+    directory: str | None = None
+    conflict: Conflict | None = None
+    checksum: str | None = None
+    segments: int | None = None
+    fields: RequestFieldParameters | None = None
+    """Request fields in place of all former ones; other parameters in it are ignored."""
+    max_retries: int | None = None
+    retry_wait: int | None = None
+    stall_timeout: float | None = None
+    connect_timeout: float | None = None
+    min_speed: int | None = None
 
 
 class ResultCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +87,7 @@ class DownloadManager(Protocol):
         ...
 
     async def amend(self, id: str, changes: DownloadChange) -> Snapshot:
-        """Change an active download, or the URL of a finished one."""
+        """Change an active download, or a finished one that gets a URL."""
         ...
 
     async def get(self, id: str) -> Snapshot:

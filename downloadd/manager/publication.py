@@ -7,8 +7,10 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.download import Conflict, Download
+from downloadd.errors import PartElsewhereError
 from downloadd.manager import lifecycle
 from downloadd.manager.admission import expected_name
+from downloadd.manager.amendment import RequestChangedError, is_publication_changed
 from downloadd.manager.small_publications import SmallPublications, UnsuitableError
 from downloadd.storage.destination import Destination, Part
 from downloadd.storage.names import SafeName, parse_filename, shorten_name
@@ -50,7 +52,13 @@ class Publication:
         The end of a small file is recorded already: its row has an `ended_seq`.
 
         Only the end of the process stops a run from here on.
+
+        Raises:
+            RequestChangedError: a user has changed if or where the file is published; nothing was published.
         """
+        if download.request.part_directory is not None:
+            # Small files are linked into the directory that they were received for.
+            self._is_alone = True
         conflict = download.request.conflict
         if conflict is Conflict.OVERWRITE:
             conflict = select_conflict(
@@ -95,10 +103,21 @@ class Publication:
         await part.write_held()
         # Recorded before the rename, so that a file that has its name is never fetched again.
         named = replace(download.with_progress(publishing=True).with_result(file_identity=None), filename=name)
-        self.attempted = row = await self._save(named)
-        published = await part.publish(
-            name, replace=conflict is Conflict.OVERWRITE, last_modified=download.progress.last_modified
-        )
+        row = await self._save(named)
+        if is_publication_changed(download.request, row.request):
+            raise RequestChangedError(row.request)
+        self.attempted = row
+        try:
+            published = await part.publish(
+                name,
+                replace=conflict is Conflict.OVERWRITE,
+                last_modified=download.progress.last_modified,
+                directory=download.request.directory,
+            )
+        except PartElsewhereError:
+            # It has no name there.
+            self.attempted = None
+            raise
         self.attempted = None
         if not published:
             return None
@@ -135,6 +154,7 @@ async def is_published(destination: Destination, row: Download) -> bool:
         return False
     return await destination.is_published(
         directory=row.request.directory,
+        part_directory=row.part_directory,
         filename=parse_filename(row.filename),
         total=row.progress.total,
         part_name=row.progress.part_name,

@@ -14,7 +14,7 @@ from downloadd.manager.runner import Runner
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.queue_move import QueueMove
 from downloadd.records.queue import ChangedDownload, ChunkRequest, QueueChunk, QueueRecords
-from downloadd.states import RUNNING
+from downloadd.states import RUNNING, State
 
 CanUse = Callable[[str], bool]
 """Returns True if a user may change downloads to a directory."""
@@ -59,7 +59,7 @@ class QueueControl:
         self._dispatcher.reorder(moved.changed)
         self._space.reorder(moved.changed)
         if moved.changed:
-            self._publish([moved.after, *moved.neighbours])
+            self._publish([(row, row.state) for row in (moved.after, *moved.neighbours)])
         return moved.index
 
     async def pause_all(self, can_use: CanUse) -> int:
@@ -87,7 +87,9 @@ class QueueControl:
                             self._space.discard(one.waiting.seq)
                         elif one.row is not None:
                             group.create_task(stop(one.row))
-                    self._publish([one.row for one in changed if one.row is not None and one.before not in RUNNING])
+                    self._publish(
+                        [(one.row, one.before) for one in changed if one.row is not None and one.before not in RUNNING]
+                    )
             except DownloadError as error:
                 failures.append(error)
         if failures:
@@ -105,7 +107,7 @@ class QueueControl:
         async for changed in self._chunks(self._queue.resume_chunk, can_use):
             count += len(changed)
             self._dispatcher.enqueue([one.waiting for one in changed])
-            self._publish([one.row for one in changed if one.row is not None])
+            self._publish([(one.row, one.before) for one in changed if one.row is not None])
         return count
 
     async def _chunks(
@@ -126,7 +128,8 @@ class QueueControl:
             active.run.apply_amended(row)
         await self._runner.stop(row, StopReason.PAUSE)
 
-    def _publish(self, rows: Sequence[Download]) -> None:
+    def _publish(self, changes: Sequence[tuple[Download, State]]) -> None:
+        """Publish downloads as they are now, each with its state before."""
         if self._notifier.is_watched:
-            for row in rows:
-                self._runner.publish_changed(row)
+            for row, before in changes:
+                self._runner.publish_changed(row, before=before)

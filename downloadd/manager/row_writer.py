@@ -3,7 +3,10 @@
 import asyncio
 from functools import partial
 
+from msgspec.structs import replace
+
 from downloadd.download import Download
+from downloadd.manager.amendment import adopt_request
 from downloadd.manager.run_timer import RunTimer
 from downloadd.records.availability import once_available
 from downloadd.records.protocol import Records
@@ -33,7 +36,7 @@ class RowWriter:
         return self._has_waited
 
     async def save(self, download: Download) -> Download:
-        """Write the row as soon as the records are available, and return it as it is then.
+        """Write the row as soon as the records are available, and return it as it is then, with changes by users.
 
         Raises:
             FencedError: another run holds the download, or it has ended.
@@ -45,7 +48,9 @@ class RowWriter:
         self._records_away = False
         if saved is None:
             raise FencedError
-        return saved
+        if saved.request is download.request:
+            return saved
+        return adopt_request(replace(saved, request=download.request), saved.request)
 
     def _record_refusal(self) -> None:
         self._records_away = self._has_waited = True

@@ -24,6 +24,7 @@ from downloadd.errors import (
     StorageError,
 )
 from downloadd.manager import lifecycle
+from downloadd.manager.amendment import RequestChangedError, adopt_request, use_requested_name
 from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.outcomes import Outcomes
@@ -41,6 +42,7 @@ from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
 from downloadd.transfer.source_requests import NoSlotError
+from downloadd.transfer.speed_floor import SpeedPolicy
 
 log = structlog.get_logger()
 
@@ -77,6 +79,7 @@ class Run:
         config: DownloadsConfig,
         keeps_parts: bool,
         small_files: SmallPublications,
+        speed_policy: SpeedPolicy,
         on_change: Callable[["Run"], None],
         on_received: Callable[["Run"], None],
     ) -> None:
@@ -96,6 +99,7 @@ class Run:
             config: the settings of downloads.
             keeps_parts: keep the part file of a failed download for a retry.
             small_files: publishes small files together.
+            speed_policy: times of the measurement of a least speed.
             on_change: called when the state has changed.
             on_received: called when the run needs its origin no longer.
         """
@@ -113,7 +117,7 @@ class Run:
         self._on_received = partial(on_received, self)
         self._log_fields = {**log_fields(download), "attempt": download.progress.attempt}
         self._attempt = Attempt(
-            download,
+            use_requested_name(download),
             session=session,
             cookies=cookies,
             destination=destination,
@@ -127,6 +131,7 @@ class Run:
             record_checksum=config.record_checksum or download.request.operation is not None,
             allows_overlap=config.resume == "evidence",
             slots=slots,
+            speed_policy=speed_policy,
         )
         self._outcomes = Outcomes(
             self._attempt,
@@ -163,8 +168,8 @@ class Run:
         return self._attempt.target_of(origin)
 
     def apply_amended(self, row: Download) -> None:
-        """Apply the control fields of a row that a user has changed."""
-        self._attempt.download = replace(self._attempt.download, control=row.control)
+        """Apply what a user has changed in the row; the next write of the row would find it too."""
+        self._attempt.download = adopt_request(replace(self._attempt.download, control=row.control), row.request)
 
     def snapshot(self) -> Snapshot:
         """Return the download as it is now."""
@@ -174,7 +179,7 @@ class Run:
         if known.state is not State.DOWNLOADING:
             return Snapshot(download=known)
         speed = meter.speed(now)
-        return Snapshot(download=known, speed=speed, eta=meter.eta(speed))
+        return Snapshot(download=known, speed=speed, eta=meter.eta(speed), connections=self._attempt.connections)
 
     def stop(self, reason: StopReason) -> None:
         """Stop the run, unless its file is being published already. A cancel is not replaced by another reason."""
@@ -258,11 +263,21 @@ class Run:
     async def _verify(self, part: Part) -> None:
         verify_size(part, self.download)
         self._attempt.download = lifecycle.mark_verifying(self.download, total=part.size, warning=self._attempt.warning)
-        algorithms = self._attempt.algorithms
-        if algorithms:
-            self._on_change()
-            self._attempt.download = await verify_digests(part, self.download, algorithms)
+        await self._verify_digests(part)
         await self._attempt.remove_superseded_part()
+
+    async def _verify_digests(self, part: Part) -> None:
+        """Verify the digests that are expected, also if a user changes them meanwhile."""
+        algorithms = self._attempt.algorithms
+        while algorithms:
+            self._on_change()
+            known = self.download
+            verified = await verify_digests(part, known, algorithms)
+            request = self.download.request
+            self._attempt.download = adopt_request(verified, request)
+            if request.requested_checksum == known.request.requested_checksum:
+                return
+            algorithms = self._attempt.algorithms
 
     async def _finish(self, fetched: FetchResult) -> Download:
         """Publish the file, or remove the part file if the name is taken and is to be kept."""
@@ -279,13 +294,19 @@ class Run:
         return await self._outcomes.skip()
 
     async def _publish(self) -> Download | None:
-        try:
-            return await self._publication.publish(self._part(), self.download)
-        except StorageError as error:
-            if error.transient and self._publication.attempted is not None:
-                # The file may have its final name: the next run finds out.
-                self._attempt.download = self._publication.attempted
-            raise
+        while True:
+            known = self.download
+            try:
+                return await self._publication.publish(self._part(), known)
+            except RequestChangedError as changed:
+                self._attempt.download = adopt_request(known, changed.request)
+                if changed.request.requested_checksum != known.request.requested_checksum:
+                    await self._verify_digests(self._part())
+            except StorageError as error:
+                if error.transient and self._publication.attempted is not None:
+                    # The file may have its final name: the next run finds out.
+                    self._attempt.download = self._publication.attempted
+                raise
 
     async def _handle_stop(self, reason: StopReason) -> Download:
         match reason:

@@ -16,6 +16,7 @@ from downloadd.records.protocol import Records
 from downloadd.storage.destination import Destination
 from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.session import Session
+from downloadd.transfer.speed_floor import SpeedPolicy
 
 MAX_WRITES_PER_SECOND: Final = 500
 """Small writes a second that all runs together may cause."""
@@ -42,6 +43,7 @@ class RunFactory:
         keeps_parts: bool,
         small_files: SmallPublications,
         shared_limit: TokenBucket,
+        speed_policy: SpeedPolicy | None = None,
     ) -> None:
         """Make a factory.
 
@@ -58,6 +60,7 @@ class RunFactory:
         self._keeps_parts = keeps_parts
         self._small_files = small_files
         self._shared_limit = shared_limit
+        self._speed_policy = speed_policy or SpeedPolicy()
         # By id, the download that ran last at the end.
         self._cookies: dict[str, CookieJar] = {}
 
@@ -89,6 +92,7 @@ class RunFactory:
             slots=self._slots,
             origins=self._origins,
             small_files=self._small_files,
+            speed_policy=self._speed_policy,
             on_change=on_change,
             on_received=on_received,
         )

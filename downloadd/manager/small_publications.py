@@ -16,6 +16,7 @@ from downloadd.clock import Clock
 from downloadd.download import Download, log_fields
 from downloadd.errors import DownloadError
 from downloadd.manager import lifecycle
+from downloadd.manager.amendment import RequestChangedError, is_publication_changed
 from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.row_writer import FencedError
 from downloadd.manager.tasks import TaskSet
@@ -85,6 +86,7 @@ class SmallPublications:
         Raises:
             UnsuitableError: the file must be published as an ordinary part file.
             FencedError: another run holds the download, or it has ended.
+            RequestChangedError: a user has changed if or where the file is published.
             DownloadError: the row cannot be recorded.
         """
         if self._stuck:
@@ -172,6 +174,8 @@ class SmallPublications:
         recorded: list[_Publication] = []
         refused: list[SmallFile] = []
         for publication, saved in zip(batch, await self._save_each(batch), strict=True):
+            if isinstance(saved, Download) and is_publication_changed(publication.row.request, saved.request):
+                saved = RequestChangedError(saved.request)
             if isinstance(saved, Download):
                 publication.row = saved
                 recorded.append(publication)

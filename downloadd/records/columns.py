@@ -16,6 +16,7 @@ from typing import Any, Final, get_args, get_type_hints
 import msgspec
 from msgspec.structs import fields
 
+from downloadd.attempt_options import AttemptOptions
 from downloadd.download import (
     Conflict,
     Control,
@@ -29,7 +30,7 @@ from downloadd.download import (
     ResumedBy,
     SupersededPart,
 )
-from downloadd.errors import ErrorCode
+from downloadd.errors import ErrorCode, NetworkErrorKind
 from downloadd.request_fields import RequestFields
 from downloadd.states import State
 
@@ -46,9 +47,9 @@ class ColumnOwner(Enum):
     """The writer of a column after the download was accepted."""
 
     REQUEST = "request"
-    """Written once, with the request."""
+    """Written with the request; changed by users while no run holds the download."""
     USER = "user"
-    """Users, who may change it while the download is active."""
+    """Users, who may change it while the download is active; its run reads it with each write."""
     RUN = "run"
     """The run that holds the download."""
     STORE = "store"
@@ -177,18 +178,20 @@ COLUMNS: Final = (
     # Few URLs hold secrets: null in place of a copy saves a third of the row.
     Column("secret_url", "request.url", _REQUEST, null_means="shown_url"),
     Column("shown_url", "request.redacted_url", _REQUEST),
-    Column("directory", "request.directory", _REQUEST),
+    Column("directory", "request.directory", _USER),
     Column("timeout", "request.timeout", _REQUEST),
     Column("mirrors", "request.mirrors", _REQUEST, _list_of(Mirror)),
-    Column("wanted_name", "request.requested_name", _REQUEST),
-    Column("conflict", "request.conflict", _REQUEST, _members(Conflict)),
-    Column("checksum_wanted", "request.requested_checksum", _REQUEST),
+    Column("wanted_name", "request.requested_name", _USER),
+    Column("conflict", "request.conflict", _USER, _members(Conflict)),
+    Column("checksum_wanted", "request.requested_checksum", _USER),
     Column("size_wanted", "request.expected_size", _REQUEST),
     Column("type_wanted", "request.expected_type", _REQUEST),
     Column("operation", "request.operation", _REQUEST),
-    Column("segments", "request.segments", _REQUEST),
+    Column("segments", "request.segments", _USER),
     Column("request_fields", "request.fields", _REQUEST, _json(RequestFields)),
     Column("gid", "request.gid", _REQUEST),
+    Column("attempt_options", "request.attempt_options", _USER, _json(AttemptOptions)),
+    Column("part_directory", "request.part_directory", _USER),
     Column("desired", "control.desired", _USER, _members(Desired)),
     Column("priority", "control.priority", _USER),
     Column("speed_limit", "control.speed_limit", _USER),
@@ -219,6 +222,8 @@ COLUMNS: Final = (
     Column("checksum", "result.checksum", _RUN),
     Column("error", "result.error", _RUN, _optional(_members(ErrorCode))),
     Column("detail", "result.detail", _RUN),
+    Column("cause", "result.cause", _RUN, _optional(_members(NetworkErrorKind))),
+    Column("origin_status", "result.origin_status", _RUN),
     Column("warning", "result.warning", _RUN),
     Column("file_identity", "result.file_identity", _RUN),
     Column("end_time", "result.end_time", _RUN),
@@ -230,6 +235,9 @@ COLUMNS: Final = (
 
 SUPERSEDED_PART_NAME: Final = "CASE WHEN json_valid(superseded) THEN json_extract(superseded, '$.part_name') END"
 """Expression for the name in the column `superseded`; NULL also if the column is damaged."""
+
+PART_DIRECTORY: Final = "coalesce(part_directory, directory)"
+"""Expression for the directory of the part files."""
 
 WRITTEN_COLUMNS: Final = tuple(column for column in COLUMNS if column.name != "seq")
 """The columns that an insertion writes besides `seq`."""

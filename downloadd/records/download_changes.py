@@ -26,7 +26,7 @@ from downloadd.records.protocol import NO_POSITIONS, AcceptResult, EndedRow, Sto
 from downloadd.records.queue_moves import QueueMoves
 from downloadd.records.queue_places import QueueEntry
 from downloadd.records.responses import find_response, store_response
-from downloadd.records.rows import decode_control, encode, encode_end, encode_initial, encode_run, execute
+from downloadd.records.rows import encode, encode_end, encode_initial, encode_run, execute, with_user_columns
 from downloadd.records.writer import Rejection
 from downloadd.states import FINISHED, WAITING, Trigger, advance
 
@@ -125,17 +125,14 @@ class DownloadChanges:
         """Write the fields of a run, if it still holds the download; see `Records.save`."""
         if download.state in FINISHED:
             ended_seq = self._last_ended_seq + 1
-            sql, values = _END, encode_end(download)
+            sql, (values, known) = _END, encode_end(download)
         else:
             ended_seq = None
-            sql, values = _SAVE, encode_run(download)
+            sql, (values, known) = _SAVE, encode_run(download)
         rows = execute(cursor, sql, (*values, ended_seq, download.id, download.epoch)).fetchall()
         if not rows:
             return None
-        # The request does not change while a run holds the download.
-        saved = msgspec.structs.replace(
-            download.with_result(ended_seq=ended_seq), control=decode_control(rows[0], download.id)
-        )
+        saved = with_user_columns(download.with_result(ended_seq=ended_seq), rows[0], known)
         if ended_seq is not None:
             self._last_ended_seq = ended_seq
             self._record_end(cursor, saved)

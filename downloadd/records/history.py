@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from downloadd.records.columns import COLUMNS, SUPERSEDED_PART_NAME, names
+from downloadd.records.columns import COLUMNS, PART_DIRECTORY, SUPERSEDED_PART_NAME, names
 from downloadd.records.protocol import ActiveFilter, EndedRow, HistoryFilter
 from downloadd.records.rows import Row, decode_struct, to_bindable
 
@@ -17,6 +17,7 @@ CONTAINS_FOLDED: Final = "contains_folded"
 _MAX_LIKE_PATTERN_LENGTH: Final = 10_000
 _END_TIME: Final = "coalesce(end_time, start_time)"
 """Time of the end; that of a refusal is its start."""
+_ENDED_ROW: Final = f"seq, id, ended_seq, {_END_TIME}, directory, {PART_DIRECTORY}, part_name, {SUPERSEDED_PART_NAME}"
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +111,6 @@ def _query(index: str, conditions: list[str], parameters: list[Any], order: str,
     return Query(
         sql=f"SELECT {names(COLUMNS)} {rest}",
         seqs=f"SELECT seq {rest}",
-        ended_rows=f"SELECT seq, id, ended_seq, {_END_TIME}, directory, part_name, {SUPERSEDED_PART_NAME} {rest}",
+        ended_rows=f"SELECT {_ENDED_ROW} {rest}",
         parameters=to_bindable([*parameters, max(limit, 0)]),
     )

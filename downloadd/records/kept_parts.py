@@ -9,7 +9,7 @@ import msgspec
 from downloadd.download import Download
 from downloadd.metrics import KeptUsage
 from downloadd.records.access import DatabaseAccess
-from downloadd.records.columns import COLUMNS, names
+from downloadd.records.columns import COLUMNS, PART_DIRECTORY, names
 from downloadd.records.corrupt_rows import RowReader
 from downloadd.records.rows import Row, decode, decode_struct
 
@@ -26,6 +26,7 @@ class KeptPart(msgspec.Struct, frozen=True, kw_only=True):
     end_time: int
     """Unix time."""
     directory: str
+    """That of the part file."""
     part_name: str
     received: int
     """Bytes in it."""
@@ -34,7 +35,8 @@ class KeptPart(msgspec.Struct, frozen=True, kw_only=True):
 # The SQL is composed of the names in the table of columns and in the struct only.
 # ruff: noqa: S608
 _KEPT: Final = "FROM downloads INDEXED BY downloads_kept WHERE ended_seq IS NOT NULL AND part_name IS NOT NULL"
-_PARTS: Final = f"SELECT {', '.join(KeptPart.__struct_fields__)} {_KEPT} AND ended_seq > ? ORDER BY ended_seq LIMIT ?"
+_FIELDS: Final = ", ".join(PART_DIRECTORY if name == "directory" else name for name in KeptPart.__struct_fields__)
+_PARTS: Final = f"SELECT {_FIELDS} {_KEPT} AND ended_seq > ? ORDER BY ended_seq LIMIT ?"
 _USAGE: Final = f"SELECT count(*), coalesce(sum(received), 0) {_KEPT}"
 _WITH_SECRETS: Final = (
     f"SELECT {names(COLUMNS)} FROM downloads INDEXED BY downloads_ended_secrets "

@@ -125,6 +125,8 @@ class EndedRow(msgspec.Struct, frozen=True, kw_only=True):
     end_time: int
     """Unix time."""
     directory: str
+    part_directory: str
+    """Directory of its part files."""
     part_name: str | None = None
     """The part file that was kept for a retry."""
     superseded_name: str | None = None
@@ -173,8 +175,8 @@ class Records(Protocol):
     async def save(self, download: Download) -> Download | None:
         """Write the fields of the run with the epoch `download.epoch`, and return the row as it is now.
 
-        On return, the fields are durable. The fields of `control`, which users may change, are not written but
-        returned; the request does not change while a run holds the download. A finished state gets its `ended_seq`.
+        On return, the fields are durable. Those that users may change meanwhile, `control` and parts of `request`, are
+        not written but returned. A finished state gets its `ended_seq`.
         None: the row has another epoch or is finished, so that the run must stop.
         """
         ...

@@ -10,9 +10,9 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
-from downloadd.download import Control, Download, Progress, Result
+from downloadd.download import Download, Progress, Result
 from downloadd.errors import StorageError
 from downloadd.records.columns import (
     COLUMNS,
@@ -63,6 +63,7 @@ _WRITTEN_SAME: Final = tuple(
 _FRESH: Final = itemgetter(*(_WRITTEN_INDEX[column.name] for column in INITIAL_COLUMNS))
 _run_columns: Final = itemgetter(*(_WRITTEN_INDEX[column.name] for column in RUN_COLUMNS))
 _ending_columns: Final = itemgetter(*(_WRITTEN_INDEX[column.name] for column in ENDING_COLUMNS))
+_user_columns: Final = itemgetter(*(_WRITTEN_INDEX[column.name] for column in USER_COLUMNS))
 _NO_RESULT: Final = Result()
 
 
@@ -82,16 +83,16 @@ def encode_initial(download: Download) -> Row | None:
     return row
 
 
-def encode_run(download: Download) -> Row:
-    """Return the values of the `RUN_COLUMNS` columns."""
-    row: Row = _run_columns(_encode(download))
-    return row
+def encode_run(download: Download) -> tuple[Row, Row]:
+    """Return the values of the `RUN_COLUMNS` columns, and those of the `USER_COLUMNS` columns."""
+    values = _encode(download)
+    return _run_columns(values), _user_columns(values)
 
 
-def encode_end(download: Download) -> Row:
-    """Return the values of the `ENDING_COLUMNS` columns."""
-    row: Row = _ending_columns(_encode(download))
-    return row
+def encode_end(download: Download) -> tuple[Row, Row]:
+    """Return the values of the `ENDING_COLUMNS` columns, and those of the `USER_COLUMNS` columns."""
+    values = _encode(download)
+    return _ending_columns(values), _user_columns(values)
 
 
 def _encode(download: Download) -> list[Any]:
@@ -127,22 +128,30 @@ def decode(row: Row) -> Download:
         raise corrupt_row_error("download", row[_ID], _reason(error)) from error
 
 
-def decode_control(row: Row, id: str) -> Control:
-    """Return the control fields in a row of `USER_COLUMNS` of the download with this id.
+def with_user_columns(download: Download, row: Row, known: Row) -> Download:
+    """Return the download with the values in a row of `USER_COLUMNS`.
+
+    Args:
+        download: the download.
+        row: the row as it is now.
+        known: the row as the download has it; most rows have not changed, and need no decoding.
 
     Raises:
         StorageError: the row is damaged.
     """
+    if row == known:
+        return download
+    _, *texts = decode_texts((download.id, *row), 0, "download")
+    parts: dict[str, dict[str, Any]] = {}
     try:
-        values = []
-        for column, value in zip(USER_COLUMNS, row, strict=True):
+        for column, value in zip(USER_COLUMNS, texts, strict=True):
             if type(value) not in column.stored:
                 raise ValueError(f"{column.name} has another type")
             decode = None if column.codec is None else column.codec.decode
-            values.append(value if decode is None else decode(value))
-        return Control(*values)
-    except (KeyError, ValueError) as error:
-        raise corrupt_row_error("download", id, _reason(error)) from error
+            parts.setdefault(column.group, {})[column.field] = value if decode is None else decode(value)
+    except (KeyError, ValueError, msgspec.MsgspecError) as error:
+        raise corrupt_row_error("download", download.id, _reason(error)) from error
+    return replace(download, **{part: replace(getattr(download, part), **fields) for part, fields in parts.items()})
 
 
 def decode_texts(row: Row, name: int, kind: str) -> Row:

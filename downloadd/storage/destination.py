@@ -118,13 +118,19 @@ class Part(Protocol):
         """Start to sync the bytes that are written so far; `synced` changes when it is done."""
         ...
 
-    async def publish(self, filename: SafeName, *, replace: bool, last_modified: int | None) -> bool:
+    async def publish(
+        self, filename: SafeName, *, replace: bool, last_modified: int | None, directory: str | None = None
+    ) -> bool:
         """Rename the part file to its final name, atomically, and sync the name to stable storage.
 
-        `last_modified` (Unix seconds) becomes the file's modification time. The part is closed afterwards.
+        `last_modified` (Unix seconds) becomes the file's modification time. `directory` is that of the final name if
+        it is another one than that of the part. The part is closed afterwards.
 
         Returns:
             False when `filename` is taken and `replace` is false; nothing has changed then.
+
+        Raises:
+            PartElsewhereError: the directory is on another file system; nothing has changed.
         """
         ...
 
@@ -197,6 +203,10 @@ class Destination(Protocol):
         """Return the bytes of the longest name that the storage takes in a directory."""
         ...
 
+    async def can_rename(self, *, directory: str, to: str) -> bool:
+        """Return True if a file of a directory can be renamed into another one, as far as that is known before."""
+        ...
+
     async def exists(self, *, directory: str, filename: SafeName) -> bool:
         """Return True if the final name is taken."""
         ...
@@ -216,9 +226,18 @@ class Destination(Protocol):
         ...
 
     async def is_published(
-        self, *, directory: str, filename: SafeName, total: int, part_name: str | None, identity: str | None
+        self,
+        *,
+        directory: str,
+        filename: SafeName,
+        total: int,
+        part_name: str | None,
+        identity: str | None,
+        part_directory: str | None = None,
     ) -> bool:
         """Return True if the final file of a download that was being published at a crash is in place.
+
+        `part_directory` is that of the part file if it is another one.
 
         That is so when `filename` exists with `total` bytes and the part file is missing, or is the same file (it is
         removed then). With an `identity`, that of a small file, `filename` must have it.

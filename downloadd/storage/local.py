@@ -38,7 +38,7 @@ from downloadd.storage.reclaim import Reclaim, reclaim_nothing, with_reclaimed_s
 from downloadd.storage.root import StorageRoot
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.storage.small_files import SmallFiles
-from downloadd.storage.stored_files import complete_publication, count_bytes, list_directories, open_file
+from downloadd.storage.stored_files import can_rename, complete_publication, count_bytes, list_directories, open_file
 
 READ_CHUNK_BYTES: Final = 1 << 20
 """Bytes of a file that are read at once."""
@@ -192,6 +192,11 @@ class LocalDestination:
         """Return the bytes of the longest name that the file system of a directory takes."""
         return await self._names.max_name_bytes(parse_directory(directory))
 
+    async def can_rename(self, *, directory: str, to: str) -> bool:
+        """Return True if both directories, or the nearest above them that are there, are on one file system."""
+        places = parse_directory(directory), parse_directory(to)
+        return await self._threads.run(DiskPool.CALLS, places[1], can_rename, self._root, *places)
+
     async def exists(self, *, directory: str, filename: SafeName) -> bool:
         """Return True if the final name is taken by a file, a directory or a link, even a dangling one."""
         return await self._names.exists(parse_directory(directory), filename)
@@ -208,7 +213,14 @@ class LocalDestination:
         self._names.release(parse_directory(directory), filename)
 
     async def is_published(
-        self, *, directory: str, filename: SafeName, total: int, part_name: str | None, identity: str | None = None
+        self,
+        *,
+        directory: str,
+        filename: SafeName,
+        total: int,
+        part_name: str | None,
+        identity: str | None = None,
+        part_directory: str | None = None,
     ) -> bool:
         """Return True if the final file of a download that was being published at a crash is in place.
 
@@ -225,6 +237,7 @@ class LocalDestination:
             total=total,
             part=part,
             identity=identity,
+            part_directory=place if part_directory is None else parse_directory(part_directory),
         )
         return await self._threads.run(DiskPool.SYNCS, join_path(place, filename), complete)
 

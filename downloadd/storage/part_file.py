@@ -13,7 +13,7 @@ from downloadd.storage.byte_source import ByteSource, MoveResult
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
 from downloadd.storage.file_size_limit import SMALLEST_FILE_SYSTEM_LIMIT, check_process_limit
 from downloadd.storage.free_space import FreeSpace, SpaceClaim
-from downloadd.storage.names import PartName, SafeDirectory, SafeName
+from downloadd.storage.names import PartName, SafeDirectory, SafeName, parse_directory
 from downloadd.storage.part_content import PartContent
 from downloadd.storage.part_descriptor import PartDescriptor
 from downloadd.storage.part_publication import PartPublication
@@ -236,19 +236,31 @@ class PartFile:
         """Start to sync the bytes that are written so far; `synced` changes when it is done."""
         self._sync.start()
 
-    async def publish(self, filename: SafeName, *, replace: bool, last_modified: int | None) -> bool:
+    async def publish(
+        self, filename: SafeName, *, replace: bool, last_modified: int | None, directory: str | None = None
+    ) -> bool:
         """Rename the part file to its final name, atomically, and sync the name to stable storage.
 
-        `last_modified` (Unix seconds) becomes the file's modification time. The part is closed afterwards. Cancelled,
-        it is published completely or not at all; `Destination.is_published` returns which.
+        `last_modified` (Unix seconds) becomes the file's modification time. `directory` is that of the final name if
+        it is another one than that of the part. The part is closed afterwards. Cancelled, it is published completely
+        or not at all; `Destination.is_published` returns which.
 
         Returns:
             False when `filename` is taken and `replace` is false; nothing has changed then.
+
+        Raises:
+            PartElsewhereError: the directory is on another file system; nothing has changed.
         """
         await self.write_held()
-        path = join_path(self.directory, filename)
+        place = self.directory if directory is None else parse_directory(directory)
         return await self._threads.run(
-            DiskPool.SYNCS, path, self._publication.publish, filename, replace, last_modified
+            DiskPool.SYNCS,
+            join_path(place, filename),
+            self._publication.publish,
+            filename,
+            place,
+            replace,
+            last_modified,
         )
 
     def end_publication(self, file_identity: str | None) -> None:

@@ -1,10 +1,13 @@
 """Publication and removal of a part file. All of it runs in threads."""
 
+import errno
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from downloadd.directory_settings import DirectorySettings
-from downloadd.storage.names import SafeName
+from downloadd.errors import PartElsewhereError
+from downloadd.storage.names import SafeDirectory, SafeName
 from downloadd.storage.part_descriptor import PartDescriptor, delete_part
 from downloadd.storage.part_sync import PartSync
 from downloadd.storage.published_files import identify
@@ -38,24 +41,43 @@ class PartPublication:
         self._charge = charge
         self._directory_settings = directory_settings
 
-    def publish(self, final: SafeName, replace: bool, last_modified: int | None) -> bool:
-        """Publish the part file as `final` and close it; return False when the name is taken and not replaced."""
+    def publish(self, final: SafeName, directory: SafeDirectory, replace: bool, last_modified: int | None) -> bool:
+        """Publish the part file as `final` in a directory of its file system, and close it.
+
+        Returns:
+            False when the name is taken and not replaced.
+
+        Raises:
+            PartElsewhereError: the directory is on another file system.
+        """
         descriptor = self._descriptor
+        is_elsewhere = directory != descriptor.directory
         with descriptor.exclusive():
             fd = descriptor.open()
             self._part_sync.raise_earlier_error()
             descriptor.check_root()
-            with self._charge.publishing(), descriptor.root.open_directory(descriptor.directory) as directory_fd:
+            with ExitStack() as stack:
+                stack.enter_context(self._charge.publishing(directory))
+                directory_fd = stack.enter_context(descriptor.root.open_directory(directory, create=is_elsewhere))
+                part_fd = directory_fd
+                if is_elsewhere:
+                    part_fd = stack.enter_context(descriptor.root.open_directory(descriptor.directory))
                 replaced = stat_entry(final, directory_fd) if replace else None
-                published = self._publisher.publish(
-                    fd,
-                    directory_fd,
-                    descriptor.name,
-                    final,
-                    replace=replace,
-                    last_modified=last_modified,
-                    directory_settings=self._directory_settings(descriptor.directory),
-                )
+                try:
+                    published = self._publisher.publish(
+                        fd,
+                        directory_fd,
+                        descriptor.name,
+                        final,
+                        replace=replace,
+                        last_modified=last_modified,
+                        directory_settings=self._directory_settings(directory),
+                        part_directory_fd=part_fd,
+                    )
+                except OSError as error:
+                    if error.errno == errno.EXDEV and is_elsewhere:
+                        raise PartElsewhereError(descriptor.directory, directory) from error
+                    raise
                 if published:
                     self.is_unlinked = True
                     self.file_identity = identify(os.fstat(fd))

@@ -6,6 +6,8 @@ import threading
 from contextlib import nullcontext, suppress
 from typing import Final
 
+import msgspec
+
 from downloadd.directory_settings import DirectorySettings
 from downloadd.storage.attributes import FileAttributes
 from downloadd.storage.disk_sync import DiskSync
@@ -24,6 +26,47 @@ _MAX_TIMESTAMP: Final = 253_402_300_799
 """Unix time of the end of the year 9999, the last that an HTTP-date can express (RFC 9110, section 5.6.7)."""
 
 _NO_HARD_LINKS_ERRNOS: Final = UNSUPPORTED_ERRNOS | {errno.EMLINK, errno.EACCES, errno.EXDEV}
+
+
+class _Move(msgspec.Struct, frozen=True, kw_only=True):
+    """The way of a file from the name of its part to its final name."""
+
+    part: PartName
+    part_fd: int
+    """Descriptor of the directory of the part."""
+    final: SafeName
+    final_fd: int
+    """Descriptor of the directory of the final name, on the same file system."""
+
+    def link(self) -> None:
+        """Give the file its final name too."""
+        names = (self.part.encode(), self.final.encode())
+        os.link(*names, src_dir_fd=self.part_fd, dst_dir_fd=self.final_fd, follow_symlinks=False)
+
+    def rename(self) -> None:
+        """Give the file its final name instead; another file of this name is replaced."""
+        os.rename(self.part.encode(), self.final.encode(), src_dir_fd=self.part_fd, dst_dir_fd=self.final_fd)
+
+    def rename_without_replacing(self) -> None:
+        """Give the file its final name instead, which must be free."""
+        rename_without_replacing(self.part.encode(), self.final.encode(), self.part_fd, to_fd=self.final_fd)
+
+    def find_taken(self) -> os.stat_result | None:
+        """Return the status of the file that has the final name; None if it is free."""
+        return stat_entry(self.final, self.final_fd)
+
+    def remove_part_name(self) -> None:
+        """Remove the part's name of a published file; if that fails, the sweep after the next start removes it."""
+        with suppress(OSError):
+            os.unlink(self.part.encode(), dir_fd=self.part_fd)
+
+    def undo(self) -> None:
+        """Undo a publication, so that a later attempt still has the bytes."""
+        if stat_entry(self.part, self.part_fd) is None:
+            os.rename(self.final.encode(), self.part.encode(), src_dir_fd=self.final_fd, dst_dir_fd=self.part_fd)
+        else:
+            # rename() would do nothing: both names are the same file.
+            os.unlink(self.final.encode(), dir_fd=self.final_fd)
 
 
 class Publisher:
@@ -59,8 +102,19 @@ class Publisher:
         replace: bool,
         last_modified: int | None,
         directory_settings: DirectorySettings,
+        part_directory_fd: int | None = None,
     ) -> bool:
-        """Rename `part`, open as `fd`, to `final` in the same directory; at each moment one of the names is complete.
+        """Rename `part`, open as `fd`, to `final`; at each moment one of the names is complete.
+
+        Args:
+            fd: the part file.
+            directory_fd: the directory of the final name.
+            part: the name of the part file.
+            final: the final name.
+            replace: replace another file of this name.
+            last_modified: Unix seconds, which become the modification time.
+            directory_settings: those of the directory.
+            part_directory_fd: the directory of the part file if it is another one, on the same file system.
 
         Returns:
             False when `final` is taken and `replace` is false; nothing has changed then.
@@ -72,23 +126,25 @@ class Publisher:
             OSError: any other error of the operating system.
         """
         own = os.fstat(fd)
-        found = stat_entry(part, directory_fd)
+        part_fd = directory_fd if part_directory_fd is None else part_directory_fd
+        move = _Move(part=part, part_fd=part_fd, final=final, final_fd=directory_fd)
+        found = stat_entry(part, part_fd)
         if found is None:
             raise FileNotFoundError(errno.ENOENT, "the part file is missing")
         if not os.path.samestat(own, found):
             # Another run or process replaced the part file: the file there is not the one that was verified.
             raise FileExistsError(errno.EEXIST, "another file has the name of the part")
-        taken = stat_entry(final, directory_fd)
+        taken = move.find_taken()
         if taken is not None and not replace and not os.path.samestat(own, taken):
             return False
         self._apply_attributes(fd, directory_fd, own, final, last_modified, directory_settings)
         # After mode and time, so that they are synced with the bytes, and before the rename that makes them visible.
         self.sync(fd)
         # What refuses a taken name need not be the name.
-        with nullcontext() if taken is not None else detect_invalid_name(directory_fd, source=part):
+        with nullcontext() if taken is not None else detect_invalid_name(directory_fd, source=(part, part_fd)):
             if replace:
-                self._publish_by_rename(part, final, directory_fd, own)
-            elif not self._publish_by_link(part, final, directory_fd, own):
+                self._publish_by_rename(move, own)
+            elif not self._publish_by_link(move, own):
                 self._restore_attributes(fd, own, final)
                 return False
         try:
@@ -97,7 +153,7 @@ class Publisher:
             if not replace:
                 # A publication that is reported as failed must not leave the final name, also for the next attempt.
                 try:
-                    _restore_part_name(part, final, directory_fd)
+                    move.undo()
                 except OSError as restore_error:
                     raise OSError(
                         errno.EIO, "the directory cannot be synced, and the final name cannot be removed"
@@ -131,38 +187,36 @@ class Publisher:
         self._attributes.set_mode(fd, own.st_mode & 0o777, final, is_configured=False)
         self._attributes.set_times(fd, final, accessed_ns=own.st_atime_ns, modified_ns=own.st_mtime_ns)
 
-    def _publish_by_rename(self, part: PartName, final: SafeName, directory_fd: int, own: os.stat_result) -> None:
+    def _publish_by_rename(self, move: _Move, own: os.stat_result) -> None:
         try:
-            os.rename(part.encode(), final.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+            move.rename()
         except FileNotFoundError:
             # A server that is asked again, because its answer was lost, has renamed the file already.
-            taken = stat_entry(final, directory_fd)
+            taken = move.find_taken()
             if taken is None or not os.path.samestat(own, taken):
                 raise
         # rename() does nothing when both names are the same file, as after a crash between link and unlink.
-        _remove_part_name(part.encode(), directory_fd)
+        move.remove_part_name()
 
-    def _publish_by_link(self, part: PartName, final: SafeName, directory_fd: int, own: os.stat_result) -> bool:
+    def _publish_by_link(self, move: _Move, own: os.stat_result) -> bool:
         """Publish by link and unlink: link() never replaces a file, unlike rename()."""
         try:
-            os.link(
-                part.encode(), final.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd, follow_symlinks=False
-            )
+            move.link()
         except FileExistsError:
-            taken = stat_entry(final, directory_fd)
+            taken = move.find_taken()
             # The same file: a crash between link and unlink left both names.
             if taken is None or not os.path.samestat(own, taken):
                 return False
         except OSError as error:
             if error.errno not in _NO_HARD_LINKS_ERRNOS:
                 raise
-            return self._rename_if_free(part.encode(), final, directory_fd)
-        _remove_part_name(part.encode(), directory_fd)
+            return self._rename_if_free(move)
+        move.remove_part_name()
         return True
 
-    def _rename_if_free(self, part: bytes, final: SafeName, directory_fd: int) -> bool:
+    def _rename_if_free(self, move: _Move) -> bool:
         try:
-            rename_without_replacing(part, final.encode(), directory_fd)
+            move.rename_without_replacing()
         except FileExistsError:
             return False
         except OSError as error:
@@ -174,27 +228,12 @@ class Publisher:
         # excluded on such a disk. A placeholder made with O_EXCL would exclude them, but its name would show an
         # incomplete file, also after a crash.
         with self._rename_lock:
-            if stat_entry(final, directory_fd) is not None:
+            if move.find_taken() is not None:
                 return False
-            os.rename(part, final.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+            move.rename()
             return True
 
 
 def clamp_time(last_modified: int) -> int:
     """Return a Last-Modified (Unix seconds) as a modification time that every file system takes."""
     return min(max(last_modified, 0), _MAX_TIMESTAMP)
-
-
-def _restore_part_name(part: PartName, final: SafeName, directory_fd: int) -> None:
-    """Undo a publication, so that a later attempt still has the bytes."""
-    if stat_entry(part, directory_fd) is None:
-        os.rename(final.encode(), part.encode(), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
-    else:
-        # rename() would do nothing: both names are the same file.
-        os.unlink(final.encode(), dir_fd=directory_fd)
-
-
-def _remove_part_name(part: bytes, directory_fd: int) -> None:
-    """Remove the part's name of a published file; if that fails, the sweep after the next start removes it."""
-    with suppress(OSError):
-        os.unlink(part, dir_fd=directory_fd)

@@ -76,6 +76,27 @@ class Quotas:
             with self._lock:
                 self._publishing -= 1
 
+    @contextmanager
+    def moving(self, charge: "QuotaCharge", directory: str) -> Iterator[None]:
+        """Charge another directory with a part while it is published there; afterwards its own, if it is still open.
+
+        Raises:
+            InsufficientStorageError: a quota of that directory would be exceeded.
+        """
+        own = charge.directory
+        with self._lock:
+            for quota in self.limits(directory):
+                if not is_within(own, quota.directory):
+                    self._check(quota, charge.size)
+            charge.directory = directory
+        try:
+            with self.publishing():
+                yield
+        finally:
+            with self._lock:
+                if charge in self._open_charges:
+                    charge.directory = own
+
     def grow(self, charge: "QuotaCharge", size: int) -> None:
         """Charge a part with `size` bytes in all.
 
@@ -172,9 +193,9 @@ class QuotaCharge:
         """Subtract the bytes of a closed file that was removed from the directory of the part."""
         self._quotas.subtract(self.directory, nbytes)
 
-    def publishing(self) -> AbstractContextManager[None]:
-        """Call `Quotas.publishing`."""
-        return self._quotas.publishing()
+    def publishing(self, directory: str) -> AbstractContextManager[None]:
+        """Call `Quotas.publishing`, or `Quotas.moving` if the part is published in another directory."""
+        return self._quotas.publishing() if directory == self.directory else self._quotas.moving(self, directory)
 
 
 def is_within(directory: str, parent: str) -> bool:

@@ -11,8 +11,8 @@ UNSUPPORTED_ERRNOS: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EPERM, 
 """Errors of a kernel or a file system that cannot rename without replacing."""
 
 
-def rename_without_replacing(old: bytes, new: bytes, directory_fd: int) -> None:
-    """Rename an entry of a directory, atomically, to a name that must be free.
+def rename_without_replacing(old: bytes, new: bytes, directory_fd: int, *, to_fd: int | None = None) -> None:
+    """Rename an entry of a directory, atomically, to a name that must be free, in the same directory or in `to_fd`.
 
     Raises:
         FileExistsError: the new name is taken.
@@ -23,6 +23,6 @@ def rename_without_replacing(old: bytes, new: bytes, directory_fd: int) -> None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
     function.restype = ctypes.c_int
-    if function(directory_fd, old, directory_fd, new, _RENAME_NOREPLACE) != 0:
+    if function(directory_fd, old, directory_fd if to_fd is None else to_fd, new, _RENAME_NOREPLACE) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

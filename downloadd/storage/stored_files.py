@@ -1,16 +1,30 @@
 """Reading of a storage root: final files, directories and their sizes. All of it runs in threads."""
 
+import errno
 import os
 import stat
-from contextlib import suppress
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from heapq import nsmallest
+from typing import Final
 
 from downloadd.download import join_path
 from downloadd.errors import InvalidPathError
-from downloadd.storage.names import ROOT_MARKER_NAME, PartName, SafeDirectory, SafeName, parse_directory
+from downloadd.storage.names import (
+    ROOT_MARKER_NAME,
+    PartName,
+    SafeDirectory,
+    SafeName,
+    format_part_name,
+    parse_directory,
+    parse_filename,
+)
 from downloadd.storage.published_files import identify
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.root import StorageRoot, is_missing, stat_entry
+
+_MISSING_NAME: Final = parse_filename("missing")
 
 
 def open_file(root: StorageRoot, directory: SafeDirectory, filename: SafeName) -> int:
@@ -72,6 +86,7 @@ def complete_publication(
     filename: SafeName,
     total: int,
     part: PartName | None,
+    part_directory: SafeDirectory,
     identity: str | None = None,
 ) -> bool:
     """Complete a publication that a crash has interrupted; return False if the final file is not in place.
@@ -87,14 +102,58 @@ def complete_publication(
                 return False
             if identity is not None and identify(final) != identity:
                 return False
-            unfinished = stat_entry(part, directory_fd) if part is not None else None
-            if part is not None and unfinished is not None:
-                if not os.path.samestat(final, unfinished):
-                    return False
-                os.unlink(part.encode(), dir_fd=directory_fd)
+            if part is not None and not _remove_linked_part(root, part_directory, part, final):
+                return False
             publisher.sync(directory_fd)
             return True
     except OSError as error:
         if is_missing(error):
             return False
         raise
+
+
+def _remove_linked_part(root: StorageRoot, directory: SafeDirectory, part: PartName, published: os.stat_result) -> bool:
+    """Remove the name of a part file that is the `published` file too; return False if it is another file."""
+    try:
+        with root.open_directory(directory) as directory_fd:
+            unfinished = stat_entry(part, directory_fd)
+            if unfinished is not None:
+                if not os.path.samestat(published, unfinished):
+                    return False
+                os.unlink(part.encode(), dir_fd=directory_fd)
+    except OSError as error:
+        # Without its directory, the part is missing.
+        if not is_missing(error):
+            raise
+    return True
+
+
+def can_rename(root: StorageRoot, directory: SafeDirectory, to: SafeDirectory) -> bool:
+    """Return True if both directories, or the nearest above them that are there, are on one file system.
+
+    Another mount of the same file system counts as another one: rename(2) does not cross it.
+    """
+    with _open_nearest(root, directory) as directory_fd, _open_nearest(root, to) as to_fd:
+        if os.fstat(directory_fd).st_dev != os.fstat(to_fd).st_dev:
+            return False
+        missing = format_part_name(_MISSING_NAME, str(uuid.uuid4()), 0).encode()
+        try:
+            # The kernel compares the mounts before it looks the name up.
+            os.rename(missing, missing, src_dir_fd=directory_fd, dst_dir_fd=to_fd)
+        except OSError as error:
+            return error.errno != errno.EXDEV
+    return True
+
+
+@contextmanager
+def _open_nearest(root: StorageRoot, directory: SafeDirectory) -> Iterator[int]:
+    """Open a directory, or the nearest above it that is there."""
+    with ExitStack() as stack:
+        try:
+            directory_fd = stack.enter_context(root.open_directory(directory))
+        except FileNotFoundError:
+            if not directory:
+                raise
+            parent = parse_directory(directory.rpartition("/")[0])
+            directory_fd = stack.enter_context(_open_nearest(root, parent))
+        yield directory_fd

@@ -55,12 +55,12 @@ def try_writing(directory_fd: int, sync: Callable[[int], None] | None = None) ->
 
 
 @contextmanager
-def detect_invalid_name(directory_fd: int, *, source: PartName | None = None) -> Iterator[None]:
+def detect_invalid_name(directory_fd: int, *, source: tuple[PartName, int] | None = None) -> Iterator[None]:
     """Distinguish a name that the disk does not support from a directory that was removed or may not be written to.
 
     Args:
         directory_fd: the directory.
-        source: the file that is given the new name, if it has another one.
+        source: name and directory of the file that is given the new name, if it has another one.
 
     Raises:
         OSError: EINVAL, in place of ENOENT, EACCES or EPERM, if the directory takes a file of another name.
@@ -72,7 +72,8 @@ def detect_invalid_name(directory_fd: int, *, source: PartName | None = None) ->
             raise
         try:
             if source is not None:
-                os.stat(source.encode(), dir_fd=directory_fd, follow_symlinks=False)
+                name, source_fd = source
+                os.stat(name.encode(), dir_fd=source_fd, follow_symlinks=False)
             try_writing(directory_fd)
         except OSError:
             raise error from None

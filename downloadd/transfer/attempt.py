@@ -29,6 +29,7 @@ from downloadd.transfer.resume import CompletePart, Evidence, RangeRequest, Step
 from downloadd.transfer.session import OriginResponse, Session
 from downloadd.transfer.source_requests import SourceRequests
 from downloadd.transfer.sources import Source, select_source
+from downloadd.transfer.speed_floor import SpeedPolicy
 from downloadd.verify import DEFAULT_ALGORITHM, check_size_and_type, checksum_algorithm
 
 
@@ -62,6 +63,7 @@ class Attempt:
         record_checksum: bool,
         allows_overlap: bool,
         slots: ConnectionSlots,
+        speed_policy: SpeedPolicy,
     ) -> None:
         """Make an attempt that has not started.
 
@@ -79,6 +81,7 @@ class Attempt:
             record_checksum: compute the SHA-256 even if no checksum is expected.
             allows_overlap: False for `downloads.resume = "strict"`.
             slots: slots for further connections, and at the targets of redirects.
+            speed_policy: times of the measurement of a least speed.
         """
         self._checkpoints = Checkpoints(
             download,
@@ -100,6 +103,8 @@ class Attempt:
             flush_interval=flush_interval,
             max_size=max_size,
             max_connections=download.request.segments,
+            min_speed=download.request.limits.min_speed or 0,
+            speed_policy=speed_policy,
         )
 
     @property
@@ -125,6 +130,11 @@ class Attempt:
     def received_bytes(self) -> int:
         """Bytes that this attempt received from origins."""
         return self._transfer.received_bytes
+
+    @property
+    def connections(self) -> int:
+        """Number of connections that receive content now."""
+        return self._transfer.connections
 
     @property
     def responding_origin(self) -> str:
@@ -217,7 +227,8 @@ class Attempt:
         step: Step | FetchResult = Step()
         if self.download.result.error is ErrorCode.STORAGE_ERROR:
             # The origin is not asked until the disk takes the file.
-            await self._destination.check_directory(directory=self.download.request.directory)
+            for directory in {self.download.part_directory, self.download.request.directory}:
+                await self._destination.check_directory(directory=directory)
         if self.download.progress.part_name is not None:
             step = await self._resume_part(self.download.progress.part_name)
         elif self.download.request.requested_name is not None and await is_skipped(self.download, self._destination):
@@ -298,8 +309,10 @@ class Attempt:
         return has_gone_back
 
     async def _name_file(self, response: OriginResponse, accepted: UseResponse) -> None:
-        wanted, urls = self.download.request, {"first_url": response.requested_url, "final_url": response.url}
-        max_bytes = await self._destination.max_name_bytes(directory=wanted.directory)
+        urls = {"first_url": response.requested_url, "final_url": response.url}
+        max_bytes = await self._destination.max_name_bytes(directory=self.download.request.directory)
+        # A user may have changed the name meanwhile.
+        wanted = self.download.request
         name = name_file(wanted, accepted, **urls, max_bytes=max_bytes)
         self.download = replace(self.download, filename=name).with_result(
             warning=warn_of_page(wanted, accepted, **urls)

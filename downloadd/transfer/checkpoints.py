@@ -201,7 +201,7 @@ class Checkpoints:
         name = self.download.progress.part_name if self.part is None else self.part.name
         try:
             return name is not None and await self._destination.has_part(
-                directory=self.download.request.directory, name=name
+                directory=self.download.part_directory, name=name
             )
         except DownloadError:
             # A retry without the file starts from the first byte.
@@ -218,7 +218,7 @@ class Checkpoints:
             await self.part.remove()
         elif self.download.progress.part_name is not None:
             await self._destination.remove_part(
-                directory=self.download.request.directory, name=self.download.progress.part_name
+                directory=self.download.part_directory, name=self.download.progress.part_name
             )
 
     def accept_response(self, accepted: UseResponse, *, final_url_digest: str | None, part_name: str) -> None:
@@ -309,7 +309,7 @@ class Checkpoints:
         restart = self._restarts
         self._restarts += 1
         return await self._destination.open_part(
-            directory=self.download.request.directory,
+            directory=self.download.part_directory,
             filename=parse_filename(self.download.filename),
             download_id=self.download.id,
             epoch=self.download.epoch,
@@ -351,7 +351,7 @@ class Checkpoints:
         """Remove part files; a file that cannot be removed is left to the sweep after the next start."""
         for name in names:
             try:
-                await self._destination.remove_part(directory=self.download.request.directory, name=name)
+                await self._destination.remove_part(directory=self.download.part_directory, name=name)
             except DownloadError as error:
                 log.warning("part_removal_failed", error=error.code, detail=error.detail, **log_fields(self.download))
 

@@ -15,6 +15,7 @@ from downloadd.errors import DomainBlockedError, ErrorCode, IdempotencyKeyReused
 from downloadd.events import DownloadChanged, DownloadEnded
 from downloadd.gid import make_gid
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.protocol import DownloadChange
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.records.protocol import StoredResponse
@@ -126,7 +127,9 @@ async def test_a_new_configuration_holds_for_the_next_request(admission: Admissi
         ErrorCode.QUEUE_FULL,
     ]
     with pytest.raises(DomainBlockedError):
-        admission.check_url(REQUEST.url)
+        admission.check_new_url(REQUEST.url)
+    with pytest.raises(DomainBlockedError):
+        admission.check_change(DownloadChange(mirrors=[REQUEST.url]))
 
 
 async def test_a_large_batch_lets_other_tasks_run(tmp_path: Path) -> None:

@@ -57,7 +57,9 @@ def ended(age: float = 0) -> Download:
 
 
 def row(ended_seq: int, end_time: int) -> EndedRow:
-    return EndedRow(seq=ended_seq, id=str(ended_seq), ended_seq=ended_seq, end_time=end_time, directory="")
+    return EndedRow(
+        seq=ended_seq, id=str(ended_seq), ended_seq=ended_seq, end_time=end_time, directory="", part_directory=""
+    )
 
 
 @pytest.mark.parametrize(

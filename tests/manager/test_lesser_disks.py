@@ -249,5 +249,5 @@ async def test_a_disk_without_syncs_takes_downloads(
     assert (await ended(stack)).state is State.COMPLETED
 
 
-def no_such_rename(*_: object) -> NoReturn:
+def no_such_rename(*_: object, **options: int) -> NoReturn:
     raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))

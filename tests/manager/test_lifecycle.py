@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from support.downloads import make_download, with_fields
 
 from downloadd.download import Desired, Download, Mirror, Progress, Result
-from downloadd.errors import ErrorCode, InvalidStateError, NetworkError
+from downloadd.errors import ErrorCode, InvalidStateError, NetworkError, NetworkErrorKind, RemoteError
 from downloadd.manager import lifecycle
-from downloadd.policy.url import parse_url
+from downloadd.manager.amendment import NewUrl
 from downloadd.request_fields import Method, RequestFields
 from downloadd.states import FINISHED, RUNNING, WAITING, State
 
@@ -59,8 +59,8 @@ def test_cancelling_a_running_download_sets_its_desired_state(state: State) -> N
 @pytest.mark.parametrize("state", sorted(FINISHED))
 @pytest.mark.parametrize(
     "action",
-    [lambda d: lifecycle.cancel(d, now=NOW), lifecycle.pause, lambda d: lifecycle.amend(d, priority=1, speed_limit=1)],
-    ids=["cancel", "pause", "amend"],
+    [lambda d: lifecycle.cancel(d, now=NOW), lifecycle.pause],
+    ids=["cancel", "pause"],
 )
 def test_a_finished_download_is_not_changed(state: State, action: Callable[[Download], Download]) -> None:
     with pytest.raises(InvalidStateError, match=f"{state} already"):
@@ -118,24 +118,22 @@ def test_a_kept_part_file_is_forgotten_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED, State.SKIPPED])
-def test_an_ended_download_that_can_be_retried_takes_a_new_url(state: State) -> None:
-    new = lifecycle.NewUrl(url="http://b/x?sig=1", redacted_url="http://b/x?sig=***", origin="http://b")
+def test_an_ended_download_is_retried_with_a_new_url(state: State) -> None:
+    new = NewUrl(url="http://b/x?sig=1", redacted_url="http://b/x?sig=***", origin="http://b")
     ended = with_fields(download(state), end_time=int(NOW), secrets_removed=True)
-    amended = lifecycle.amend(ended, url=new, priority=4)
-    assert (amended.state, amended.request.url, amended.control.priority) == (state, new.url, 4)
-    assert amended.progress.part_name == ended.progress.part_name
-    for after in (lifecycle.retry(amended, now=NOW), lifecycle.retry(ended, now=NOW, url=new)):
-        assert (after.state, after.request.url, after.progress.origin) == (State.QUEUED, new.url, "http://b")
-        assert (after.progress.part_name, after.progress.url_changed) == (".data.csv.part", True)
-        assert not after.result.secrets_removed
+    after = lifecycle.retry(ended, now=NOW, url=new)
+    assert (after.state, after.request.url, after.progress.origin) == (State.QUEUED, new.url, "http://b")
+    assert (after.progress.part_name, after.progress.url_changed) == (".data.csv.part", True)
+    assert not after.result.secrets_removed
+    for refused in (download(State.COMPLETED), download(State.FAILED, origin="")):
+        with pytest.raises(InvalidStateError):
+            lifecycle.retry(refused, now=NOW, url=new)
 
 
-def test_a_completed_or_refused_download_takes_no_new_url() -> None:
-    new = lifecycle.NewUrl(url="http://b/x", redacted_url="http://b/x", origin="http://b")
-    for ended in (download(State.COMPLETED), download(State.FAILED, origin="")):
-        for action in (lifecycle.amend, partial(lifecycle.retry, now=NOW)):
-            with pytest.raises(InvalidStateError):
-                action(ended, url=new)
+def test_a_retry_from_the_first_byte_begins_its_part_file_in_the_directory_of_the_download() -> None:
+    moved = with_fields(download(State.FAILED), directory="new", part_directory="old")
+    assert lifecycle.retry(moved, now=NOW).part_directory == "old"
+    assert lifecycle.retry(with_fields(moved, part_name=None), now=NOW).part_directory == "new"
 
 
 SECRET = "https://u:p@files.example.com/data.csv?sig=s3cret"
@@ -212,23 +210,6 @@ def test_an_invalid_request_is_never_run() -> None:
         lifecycle.retry(download(State.FAILED, origin=""), now=NOW)
 
 
-def test_another_url_needs_a_download_that_does_not_run() -> None:
-    new = lifecycle.NewUrl(url="http://b/x", redacted_url="http://b/x", origin="http://b")
-
-    def redirected(before: Download) -> Download:
-        return lifecycle.amend(before, priority=9, url=new)
-
-    after = redirected(download(State.PAUSED))
-    assert (after.request.url, after.progress.origin, after.control.priority, after.progress.validator) == (
-        "http://b/x",
-        "http://b",
-        9,
-        '"v1"',
-    )
-    with pytest.raises(InvalidStateError, match="pause it"):
-        redirected(download(State.DOWNLOADING))
-
-
 @pytest.mark.parametrize(
     ("desired", "expected"),
     [(Desired.RUN, State.QUEUED), (Desired.PAUSE, State.PAUSED), (Desired.CANCEL, State.CANCELLED)],
@@ -263,6 +244,34 @@ def test_a_completed_download_has_no_error_and_no_part_file() -> None:
         int(NOW),
     )
     assert (after.progress.received, after.progress.total) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "progressed", "source"),
+    [(NetworkErrorKind.CUT, True, 0), (NetworkErrorKind.CUT, False, 1), (NetworkErrorKind.SLOW, True, 1)],
+)
+def test_the_next_attempt_asks_another_source_after_a_failure_without_bytes_or_a_slow_one(
+    kind: NetworkErrorKind, progressed: bool, source: int
+) -> None:
+    row = with_fields(download(State.DOWNLOADING), mirrors=(Mirror(url="https://b.example/f"),))
+    error = NetworkError("x", kind=kind)
+    after = lifecycle.mark_deferred(row, error, now=NOW, delay=1, failures=1, progressed=progressed)
+    assert (after.progress.source, after.result.cause) == (source, kind)
+
+
+def test_a_fresh_start_forgets_the_cause_of_the_failure() -> None:
+    error = NetworkError("x", kind=NetworkErrorKind.STALLED)
+    failed = lifecycle.mark_failed(download(State.DOWNLOADING), error, now=NOW)
+    deferred = lifecycle.mark_deferred(
+        download(State.DOWNLOADING), RemoteError(503), now=NOW, delay=1, failures=1, progressed=True
+    )
+    assert (failed.result.cause, deferred.result.origin_status) == (NetworkErrorKind.STALLED, 503)
+    for after in (
+        lifecycle.retry(failed, now=NOW),
+        lifecycle.resume(lifecycle.pause(deferred)),
+        lifecycle.cancel(deferred, now=NOW),
+    ):
+        assert (after.result.cause, after.result.origin_status) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -342,21 +351,3 @@ def test_a_proxy_alone_is_no_secret() -> None:
     fields = RequestFields(proxy="office")
     cancelled = lifecycle.mark_cancelled(with_fields(download(State.DOWNLOADING), fields=fields), now=NOW)
     assert (cancelled.request.fields, cancelled.result.secrets_removed) == (fields, False)
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("https://a.example/other?x", FIELDS),
-        ("https://b.example/data.csv", RequestFields(proxy="office")),
-        ("http://a.example/data.csv", RequestFields(proxy="office")),
-        ("https://a.example:444/data.csv", RequestFields(proxy="office")),
-    ],
-)
-def test_the_request_fields_stay_with_the_origin_that_they_were_given_for(url: str, expected: RequestFields) -> None:
-    failed = with_fields(
-        download(State.FAILED), url="https://a.example/data.csv", redacted_url="", fields=FIELDS, end_time=int(NOW)
-    )
-    new = lifecycle.NewUrl(url=url, redacted_url=url, origin=parse_url(url).origin)
-    for changed in (lifecycle.retry(failed, now=NOW, url=new), lifecycle.amend(failed, url=new)):
-        assert changed.request.fields == expected

@@ -255,7 +255,14 @@ class FailingDestination(LocalDestination):
         await super().remove_part(directory=directory, name=name)
 
     async def is_published(
-        self, *, directory: str, filename: str, total: int, part_name: str | None, identity: str | None = None
+        self,
+        *,
+        directory: str,
+        filename: str,
+        total: int,
+        part_name: str | None,
+        identity: str | None = None,
+        part_directory: str | None = None,
     ) -> bool:
         raise StorageError("Input/output error")
 

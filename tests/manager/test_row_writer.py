@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 from records.contract import ManualClock
 from support.sample_downloads import sample_download
 
@@ -48,6 +49,13 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_the_row_of_the_records_is_returned(writer: RowWriter) -> None:
     assert await writer.save(ROW) is ROW
     assert not writer.has_waited
+
+
+async def test_a_run_learns_the_request_that_a_user_has_changed(records: ScriptedRecords, writer: RowWriter) -> None:
+    changed = ROW.with_request(requested_name="n", directory="e")
+    records.save_row = lambda row: replace(row, request=changed.request)
+    saved = await writer.save(ROW.with_progress(received=3))
+    assert saved == replace(changed.with_progress(received=3), filename="n")
 
 
 async def test_a_row_that_is_held_by_another_run_is_fenced(records: ScriptedRecords, writer: RowWriter) -> None:

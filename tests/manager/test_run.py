@@ -1,6 +1,9 @@
 """Run of one download, with real records, a real directory and a real client."""
 
 import asyncio
+import hashlib
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +15,9 @@ from support.origin.scripted_response import ScriptedResponse, redirect
 from support.run_parts import SIZE, STALL_AFTER, RunParts, perform, start_and_stall
 from support.stored_downloads import present
 
+from downloadd.download import Download
 from downloadd.errors import ErrorCode, NetworkError, NetworkErrorKind, SpacePendingError
+from downloadd.manager.amendment import CheckedChange, amend
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.queue_report import OriginState
 from downloadd.manager.run import StopReason
@@ -114,11 +119,75 @@ async def test_a_fenced_run_has_no_outcome_and_changes_no_row(parts: RunParts) -
     assert (await perform(parts.make_run(current))).state is State.COMPLETED
 
 
-async def test_an_amended_row_changes_the_control_fields_alone(parts: RunParts) -> None:
+async def test_an_amended_row_changes_the_control_and_the_request_alone(parts: RunParts) -> None:
     run = parts.make_run(await parts.claim("/f"))
     before = run.download
-    run.apply_amended(replace(before.with_control(priority=7), filename="other"))
+    run.apply_amended(replace(before.with_control(priority=7).with_progress(received=9), filename="other"))
     assert run.download == before.with_control(priority=7)
+    amended = before.with_request(directory="e", part_directory="d", requested_name="n")
+    run.apply_amended(amended)
+    assert run.download == replace(amended, filename="n")
+
+
+MOVED = CheckedChange(directory="e", requested_name="n")
+
+
+def change_before_the_publication(
+    parts: RunParts, monkeypatch: pytest.MonkeyPatch, change: CheckedChange
+) -> list[Download]:
+    """Change the row just before the first write with `publishing`; return the rows as they were written then."""
+    save, save_all = parts.records.save, parts.records.save_all
+    written: list[Download] = []
+
+    async def note(rows: Sequence[Download]) -> None:
+        for row in rows:
+            if row.progress.publishing:
+                if not written:
+                    await parts.records.amend(row.id, partial(amend, change=change))
+                written.append(row)
+
+    async def save_late(row: Download) -> Download | None:
+        await note([row])
+        return await save(row)
+
+    async def save_all_late(rows: Sequence[Download]) -> list[Download | None]:
+        await note(rows)
+        return await save_all(rows)
+
+    monkeypatch.setattr(parts.records, "save", save_late)
+    monkeypatch.setattr(parts.records, "save_all", save_all_late)
+    return written
+
+
+@pytest.mark.parametrize("size", [SIZE, 2 << 20], ids=["small", "long"])
+async def test_a_change_just_before_the_publication_holds_for_it(
+    parts: RunParts, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    parts.origin.script("/sized", ScriptedResponse(size=size, etag='"v"'))
+    written = change_before_the_publication(parts, monkeypatch, MOVED)
+    row = await perform(parts.make_run(await parts.claim("/sized")))
+    assert (row.state, row.file_path) == (State.COMPLETED, "e/n")
+    assert [each.file_path for each in written] == ["d/sized", "e/n"]
+    assert {str(path.relative_to(parts.root)) for path in parts.root.rglob("*") if path.is_file()} == {"e/n"}
+    assert await present(parts.records, row.id) == row
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+async def test_a_checksum_that_is_given_just_before_the_publication_is_verified(
+    parts: RunParts, monkeypatch: pytest.MonkeyPatch, is_right: bool
+) -> None:
+    digest = hashlib.sha256(expected_bytes(0, 0, SIZE)).hexdigest() if is_right else "0" * 64
+    change_before_the_publication(parts, monkeypatch, CheckedChange(requested_checksum=f"sha-256={digest}"))
+    row = await perform(parts.make_run(await parts.claim("/f")))
+    assert row.state is (State.COMPLETED if is_right else State.FAILED)
+    assert list(parts.files()) == (["f"] if is_right else [])
+
+
+async def test_a_run_uses_the_name_that_an_earlier_one_did_not_learn(parts: RunParts) -> None:
+    row = await parts.claim("/f", requested_name="new")
+    assert row.filename == "f"
+    row = await perform(parts.make_run(row))
+    assert (row.state, row.file_path) == (State.COMPLETED, "d/new")
 
 
 async def test_an_origin_that_redirects_is_reported_as_reachable_though_its_target_is_not(parts: RunParts) -> None:

@@ -25,8 +25,9 @@ from support.stored_downloads import make_response as make_response
 from support.stored_downloads import present as present
 from support.stored_downloads import sample_download as sample_download
 
+from downloadd.attempt_options import AttemptOptions
 from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest
-from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, StorageError
+from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, NetworkErrorKind, StorageError
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, PartOwner, Records, WaitingDownload
 from downloadd.states import ACTIVE, FINISHED, RUNNING, State
@@ -50,11 +51,13 @@ DOWNLOADS = st.builds(
     origin=_TEXT,
     retrying_since=st.none() | _SECONDS,
     directory=_TEXT,
+    part_directory=st.none() | _TEXT,
     requested_name=st.none() | _TEXT,
     conflict=st.sampled_from(Conflict),
     requested_checksum=st.none() | _TEXT,
     timeout=_INTEGER,
     segments=_INTEGER,
+    attempt_options=st.none() | st.builds(AttemptOptions, max_retries=_INTEGER, stall_timeout=st.just(0.5)),
     start_time=_INTEGER,
     desired=st.sampled_from(Desired),
     priority=_INTEGER,
@@ -82,6 +85,8 @@ DOWNLOADS = st.builds(
     checksum=st.none() | _TEXT,
     error=st.none() | st.sampled_from(ErrorCode),
     detail=st.none() | _TEXT,
+    cause=st.none() | st.sampled_from(NetworkErrorKind),
+    origin_status=st.none() | _INTEGER,
     warning=st.none() | _TEXT,
     file_identity=st.none() | _TEXT,
     end_time=st.none() | _INTEGER,
@@ -344,11 +349,21 @@ class RecordsContract:
                 desired=Desired.PAUSE,
                 priority=7,
                 speed_limit=99,
+                directory="other",
+                part_directory="Downloads",
+                requested_name="ä",
+                attempt_options=AttemptOptions(max_retries=3),
             ),
         )
         saved = await records.save(with_fields(held, state=State.DOWNLOADING, received=5))
         assert saved is not None
         assert (saved.control.desired, saved.control.priority, saved.control.speed_limit) == (Desired.PAUSE, 7, 99)
+        assert (saved.request.directory, saved.part_directory, saved.request.requested_name) == (
+            "other",
+            "Downloads",
+            "ä",
+        )
+        assert saved.request.attempt_options == AttemptOptions(max_retries=3)
         assert (saved.state, saved.progress.received) == (State.DOWNLOADING, 5)
         assert await present(records, held.id) == saved
 

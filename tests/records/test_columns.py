@@ -57,7 +57,8 @@ def test_the_row_begins_with_seq_which_an_insertion_leaves_out() -> None:
 
 
 def test_users_own_the_control_and_runs_the_progress() -> None:
-    assert {column.group for column in COLUMNS if column.owner is ColumnOwner.USER} == {"control"}
+    assert {column.group for column in COLUMNS if column.owner is ColumnOwner.USER} == {"request", "control"}
+    assert all(column.owner is ColumnOwner.USER for column in COLUMNS if column.group == "control")
     assert all(column.owner is ColumnOwner.RUN for column in COLUMNS if column.group == "progress")
     assert {column.group for column in RUN_COLUMNS} == {"", "progress", "result"}
 

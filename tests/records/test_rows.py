@@ -8,10 +8,20 @@ from hypothesis import given
 from records.contract import DOWNLOADS, sample_download
 from support.downloads import with_fields
 
+from downloadd.attempt_options import AttemptOptions
 from downloadd.download import Download, OriginDigest, ResumedBy, SupersededPart
-from downloadd.errors import ErrorCode, StorageError
-from downloadd.records.columns import INITIAL_COLUMNS, WRITTEN_COLUMNS
-from downloadd.records.rows import Row, decode, decode_struct, encode, encode_initial, to_bindable
+from downloadd.errors import ErrorCode, NetworkErrorKind, StorageError
+from downloadd.records.columns import INITIAL_COLUMNS, USER_COLUMNS, WRITTEN_COLUMNS
+from downloadd.records.rows import (
+    Row,
+    decode,
+    decode_struct,
+    encode,
+    encode_initial,
+    encode_run,
+    to_bindable,
+    with_user_columns,
+)
 from downloadd.states import State
 
 
@@ -51,6 +61,8 @@ STARTED_DOWNLOAD = with_fields(
     checksum="",
     error=ErrorCode.INTERNAL_ERROR,
     detail="",
+    cause=NetworkErrorKind.CUT,
+    origin_status=0,
     warning="",
     file_identity="",
     end_time=0,
@@ -71,6 +83,25 @@ def test_a_download_with_a_field_of_a_run_is_not_initial(path: str) -> None:
 
 def test_a_download_without_a_run_is_initial() -> None:
     assert encode_initial(sample_download(state=State.PAUSED, filename="x", priority=5)) is not None
+
+
+def test_the_values_of_users_replace_those_of_the_download() -> None:
+    before = sample_download()
+    after = before.with_control(priority=7).with_request(directory="ä", attempt_options=AttemptOptions(min_speed=3))
+    (_, known), (_, changed) = encode_run(before), encode_run(after)
+    assert with_user_columns(before, known, known) is before
+    assert with_user_columns(before, changed, known) == after
+    as_bytes = tuple(value.encode() if value == "ä" else value for value in changed)
+    assert with_user_columns(before, as_bytes, known) == after
+
+
+@pytest.mark.parametrize("value", [3.5, "{", b"\xff"])
+def test_a_damaged_value_of_users_is_named(value: object) -> None:
+    before = sample_download()
+    _, known = encode_run(before)
+    index = [column.name for column in USER_COLUMNS].index("attempt_options")
+    with pytest.raises(StorageError, match=f"the row of download {before.id} .* is damaged"):
+        with_user_columns(before, (*known[:index], value, *known[index + 1 :]), known)
 
 
 class Sample(msgspec.Struct, frozen=True):

@@ -1,9 +1,11 @@
 import os
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
+from support.machine import not_allowed
 
 from downloadd.storage.local import LocalDestination
 
@@ -26,6 +28,17 @@ def no_leaked_descriptors() -> Iterator[None]:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
+
+
+@pytest.fixture
+def mounted(root: Path) -> Iterator[str]:
+    """Mount another file system below the root, and return its directory; see `not_allowed`."""
+    place = root / "mounted"
+    place.mkdir(parents=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True).returncode:
+        not_allowed("mount a tmpfs")
+    yield place.name
+    subprocess.run(["umount", "--lazy", place], check=True)
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 import asyncio
 import errno
 import os
+import subprocess
 import threading
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from support.machine import not_allowed
 from support.refusing_disk import RefusingDisk
 from support.stopwatch import Stopwatch
 
@@ -229,6 +231,57 @@ async def test_a_download_is_published_when_both_names_are_one_file(destination:
     os.link(root / PART, root / "f")
     assert await destination.is_published(directory="", filename=FILE, total=3, part_name=PART)
     assert [entry.name for entry in root.iterdir()] == ["f"]
+
+
+@pytest.mark.parametrize("kind", ["linked", "gone", "no directory"])
+async def test_a_part_in_another_directory_is_completed_too(
+    destination: LocalDestination, root: Path, kind: str
+) -> None:
+    (root / "new").mkdir()
+    (root / "new" / "f").write_bytes(b"abc")
+    if kind != "no directory":
+        (root / "old").mkdir()
+    if kind == "linked":
+        os.link(root / "new" / "f", root / "old" / PART)
+    assert await destination.is_published(directory="new", filename=FILE, total=3, part_name=PART, part_directory="old")
+    assert [path.name for path in root.rglob("*") if path.is_file()] == ["f"]
+
+
+async def test_a_file_of_another_download_is_not_taken_for_a_part_in_another_directory(
+    destination: LocalDestination, root: Path
+) -> None:
+    for directory, name in (("new", "f"), ("old", PART)):
+        (root / directory).mkdir()
+        (root / directory / name).write_bytes(b"abc")
+    assert not await destination.is_published(
+        directory="new", filename=FILE, total=3, part_name=PART, part_directory="old"
+    )
+    assert (root / "old" / PART).exists()
+
+
+async def test_files_can_be_renamed_within_a_file_system(
+    destination: LocalDestination, root: Path, mounted: str
+) -> None:
+    (root / "a").mkdir()
+    assert await destination.can_rename(directory="a", to="b/c")
+    assert await destination.can_rename(directory="missing", to="")
+    assert await destination.can_rename(directory=f"{mounted}/a", to=f"{mounted}/b")
+    for directories in (("a", f"{mounted}/b"), (mounted, "a")):
+        assert not await destination.can_rename(directory=directories[0], to=directories[1])
+    assert [path.name for path in root.iterdir()] in (["a", mounted], [mounted, "a"])
+
+
+async def test_files_cannot_be_renamed_into_another_mount_of_their_file_system(
+    destination: LocalDestination, root: Path
+) -> None:
+    for name in ("a", "bound"):
+        (root / name).mkdir()
+    if subprocess.run(["mount", "--bind", root / "a", root / "bound"], capture_output=True).returncode:
+        not_allowed("make a bind mount")
+    try:
+        assert not await destination.can_rename(directory="a", to="bound")
+    finally:
+        subprocess.run(["umount", "--lazy", root / "bound"], check=True)
 
 
 @pytest.mark.parametrize("kind", ["nothing", "another length", "a part of its own", "a link", "no directory", "a file"])

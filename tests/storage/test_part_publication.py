@@ -1,14 +1,19 @@
 """Publication and removal of a part file, and their effect on quotas."""
 
-from collections.abc import AsyncIterator
+import errno
+import os
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from downloadd.directory_settings import DirectorySettings, Quota
+from downloadd.errors import InsufficientStorageError, PartElsewhereError
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
 from downloadd.storage.part_file import PartFile
+from downloadd.storage.quotas import is_within
 
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
 FILE = parse_filename("f")
@@ -58,3 +63,70 @@ async def test_a_published_part_is_not_removed(limited: LocalDestination, root: 
     await part.remove()
     assert (root / "d" / "f").read_bytes() == b"abc"
     assert await used(limited) == 3
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("hard_links", [True, False])
+async def test_a_part_is_published_in_another_directory(
+    destination: LocalDestination, root: Path, monkeypatch: pytest.MonkeyPatch, replace: bool, hard_links: bool
+) -> None:
+    if not hard_links:
+        monkeypatch.setattr(os, "link", refuse(errno.EPERM))
+    part = await open_part(destination, b"abc")
+    assert await part.publish(FILE, replace=replace, last_modified=None, directory="new/below")
+    files = {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    assert files == {"new/below/f": b"abc"}
+    assert part.is_closed
+
+
+async def test_a_name_that_is_taken_in_the_other_directory_leaves_the_part_where_it_is(
+    destination: LocalDestination, root: Path
+) -> None:
+    (root / "new").mkdir()
+    (root / "new" / "f").write_bytes(b"other")
+    part = await open_part(destination, b"abc")
+    assert not await part.publish(FILE, replace=False, last_modified=None, directory="new")
+    assert ((root / "new" / "f").read_bytes(), (root / "d" / part.name).read_bytes()) == (b"other", b"abc")
+    await part.close()
+
+
+async def test_a_directory_of_another_file_system_refuses_the_part_and_it_is_kept(
+    destination: LocalDestination, root: Path, mounted: str
+) -> None:
+    part = await open_part(destination, b"abc")
+    with pytest.raises(
+        PartElsewhereError,
+        match="the received bytes are in d, and mounted is on another file system; choose a directory of the same one",
+    ):
+        await part.publish(FILE, replace=False, last_modified=None, directory=mounted)
+    assert (root / "d" / part.name).read_bytes() == b"abc"
+    assert await part.publish(FILE, replace=False, last_modified=None, directory="e")
+    assert (root / "e" / "f").read_bytes() == b"abc"
+
+
+async def test_the_quota_of_the_other_directory_holds_and_has_the_file_afterwards(root: Path) -> None:
+    quotas = (Quota(directory="d", limit=100), Quota(directory="new", limit=50))
+
+    def settings(directory: str) -> DirectorySettings:
+        return DirectorySettings(quotas=tuple(quota for quota in quotas if is_within(directory, quota.directory)))
+
+    async with LocalDestination(root, min_free=0, fsync=False, directory_settings=settings) as destination:
+
+        async def used_of_all() -> list[int]:
+            return [quota.used for quota in (await destination.measure_use(quotas)).quotas]
+
+        part = await open_part(destination, b"x" * 60)
+        with pytest.raises(InsufficientStorageError, match="the directory new has 0 bytes of its quota of 50"):
+            await part.publish(FILE, replace=False, last_modified=None, directory="new")
+        assert await used_of_all() == [60, 0]
+        await part.remove()
+        part = await open_part(destination, b"x" * 40)
+        assert await part.publish(FILE, replace=False, last_modified=None, directory="new")
+        assert await used_of_all() == [0, 40]
+
+
+def refuse(number: int) -> Callable[..., NoReturn]:
+    def call(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return call

@@ -24,6 +24,14 @@ def test_a_free_name_is_taken(tmp_path: Path, directory_fd: int) -> None:
     assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == {"new": b"old"}
 
 
+def test_a_free_name_of_another_directory_is_taken(tmp_path: Path, directory_fd: int) -> None:
+    (tmp_path / "d").mkdir()
+    to_fd = os.open(tmp_path / "d", os.O_RDONLY)
+    rename_without_replacing(b"old", b"new", directory_fd, to_fd=to_fd)
+    os.close(to_fd)
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["new"]
+
+
 @pytest.mark.parametrize("kind", ["file", "dangling link", "directory"])
 def test_a_taken_name_is_not_replaced(tmp_path: Path, directory_fd: int, kind: str) -> None:
     new = tmp_path / "new"

@@ -88,5 +88,11 @@ def test_without_a_recorded_part_the_final_file_decides(opened: StorageRoot, tmp
 
 def is_complete(root: StorageRoot, total: int, part: PartName | None) -> bool:
     return complete_publication(
-        root, Publisher(fsync=False, umask=0), directory=ROOT_DIRECTORY, filename=FILE, total=total, part=part
+        root,
+        Publisher(fsync=False, umask=0),
+        directory=ROOT_DIRECTORY,
+        filename=FILE,
+        total=total,
+        part=part,
+        part_directory=ROOT_DIRECTORY,
     )

@@ -113,7 +113,7 @@ def test_a_missing_source_does_not_make_the_new_name_invalid(directory_fd: int, 
     if exists:
         (tmp_path / PART).touch()
     expected: Any = OSError if exists else FileNotFoundError
-    with pytest.raises(expected) as caught, detect_invalid_name(directory_fd, source=PART):
+    with pytest.raises(expected) as caught, detect_invalid_name(directory_fd, source=(PART, directory_fd)):
         raise FileNotFoundError(errno.ENOENT, "no such file")
     assert (caught.value.errno == errno.EINVAL) is exists
 

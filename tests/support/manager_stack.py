@@ -8,7 +8,9 @@ from downloadd.clock import SystemClock
 from downloadd.config import DownloadsConfig
 from downloadd.directory_settings import DirectorySettings
 from downloadd.events import EventBus
+from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.amender import Amender
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
@@ -32,6 +34,7 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.records.writer import LOCK_TIMEOUT_SECONDS
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
+from downloadd.transfer.speed_floor import SpeedPolicy
 
 CONFIG = DownloadsConfig(enabled=True, allowed_networks=("127.0.0.0/8",), max_retries=2)
 
@@ -84,6 +87,7 @@ async def open_stack(
     min_free: int = 0,
     directory_settings: Callable[[str], DirectorySettings] = lambda directory: DirectorySettings(),
     has_commit_process: bool = False,
+    speed_policy: SpeedPolicy | None = None,
 ) -> AsyncIterator[ManagerStack]:
     """Open all parts in order, and close them as the daemon does."""
     clock, bus, policy = SystemClock(), EventBus(), Policy.from_config(config)
@@ -112,10 +116,10 @@ async def open_stack(
         gate = StorageGate(destination, dispatcher, clock)
         space = SpaceQueue(destination, dispatcher, records, clock, reclaim=kept_parts.reclaim)
         runs = RunTable(dispatcher, space)
+        checks = AdmissionChecks(destination, records.gids)
         admission = AdmissionControl(
             records=records,
-            destination=destination,
-            gids=records.gids,
+            checks=checks,
             dispatcher=dispatcher,
             notifier=notifier,
             runs=runs,
@@ -144,6 +148,7 @@ async def open_stack(
                 keeps_parts=keep_parts > 0,
                 small_files=SmallPublications(records, destination, clock),
                 shared_limit=shared_limit,
+                speed_policy=speed_policy,
             ),
             clock=clock,
         )
@@ -155,6 +160,9 @@ async def open_stack(
             gate=gate,
             space=space,
             admission=admission,
+            amender=Amender(
+                records=records, destination=destination, admission=admission, checks=checks, runner=runner, runs=runs
+            ),
             runs=runs,
             runner=runner,
             stalls=StallMonitor(runs, records, clock, config, abort=runner.abort),

@@ -25,10 +25,10 @@ from downloadd.fronts.rest.auth import Accounts
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.fronts.rest.server import Api, ApiRunner
+from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
-from downloadd.manager.origin_table import Limits
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies

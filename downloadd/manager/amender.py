@@ -1,0 +1,74 @@
+"""Changes of downloads by users: what they need of the disk, the records, the queue and a run."""
+
+from functools import partial
+
+from downloadd.download import Download, Snapshot
+from downloadd.errors import InvalidStateError, NotFoundError, PartElsewhereError
+from downloadd.manager.admission_checks import AdmissionChecks
+from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.amendment import CheckedChange, amend
+from downloadd.manager.protocol import DownloadChange
+from downloadd.manager.run_table import RunTable
+from downloadd.manager.runner import Runner
+from downloadd.records.protocol import Records
+from downloadd.states import FINISHED, WAITING
+from downloadd.storage.destination import Destination
+
+
+class Amender:
+    """Changes downloads. A run applies what concerns the publication of its file, without an interruption."""
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        destination: Destination,
+        admission: AdmissionControl,
+        checks: AdmissionChecks,
+        runner: Runner,
+        runs: RunTable,
+    ) -> None:
+        self._records = records
+        self._destination = destination
+        self._admission = admission
+        self._checks = checks
+        self._runner = runner
+        self._runs = runs
+
+    async def amend(self, id: str, changes: DownloadChange) -> Snapshot:
+        """Change a download; see `amendment.amend`.
+
+        Raises:
+            NotFoundError: the id is unknown.
+            InvalidStateError: its state does not allow the change, or its received bytes cannot be published in the new
+                directory.
+            FileExistsAlreadyError: the new name is taken, and `conflict=error` holds.
+            DownloadError: a value cannot be used.
+        """
+        change = self._admission.check_change(changes)
+        if change.publication:
+            await self._check_publication(id, change)
+        before, after = await self._runner.amend(id, partial(amend, change=change))
+        self._runner.set_speed_limit(after)
+        if after.state in WAITING:
+            self._runner.enqueue(after, before=before.state)
+        elif after.state not in FINISHED:
+            self._runner.publish_changed(after, before=before.state)
+        return self._runs.snapshot(after)
+
+    async def _check_publication(self, id: str, change: CheckedChange) -> None:
+        """Check that the disk takes the file under its new name and in its new directory."""
+        before = await self._records.get(id)
+        if before is None:
+            raise NotFoundError("no download has this id")
+        after = amend(before, change)
+        await self._checks.check_name(after)
+        if after.request.directory != before.request.directory:
+            await self._check_rename(after)
+
+    async def _check_rename(self, download: Download) -> None:
+        directory, part_directory = download.request.directory, download.part_directory
+        if part_directory != directory and not await self._destination.can_rename(
+            directory=part_directory, to=directory
+        ):
+            raise InvalidStateError(PartElsewhereError(part_directory, directory).detail)
