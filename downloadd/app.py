@@ -4,24 +4,24 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from msgspec.structs import replace
 
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import Config
 from downloadd.events import EventBus
+from downloadd.fronts.aria2.front import RpcFront, create_rpc_front
+from downloadd.fronts.aria2.methods import Methods
 from downloadd.fronts.page.assets import load_assets
-from downloadd.fronts.rest.api import create_api
+from downloadd.fronts.rest.api import create_api, create_rpc_api
 from downloadd.fronts.rest.auth import Accounts
-from downloadd.fronts.rest.connection_limit import ConnectionLimit
 from downloadd.fronts.rest.machine_names import machine_names
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
-from downloadd.fronts.rest.server import ApiRunner
 from downloadd.gauges import GaugeCollector
 from downloadd.hooks.hooks import Hooks
 from downloadd.hooks.program import ProgramRunner
@@ -65,15 +65,13 @@ from downloadd.records.database import UPLOADS_DIRECTORY_NAME
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.reloader import Reloader
 from downloadd.rights import Rights
+from downloadd.servers import Servers
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.transfer.session import Session
 from downloadd.views import DownloadViews
-
-SHUTDOWN_TIMEOUT_SECONDS: Final = 1.5
-"""Seconds that responses under way get when the daemon stops."""
 
 
 class App:
@@ -87,6 +85,7 @@ class App:
         environment: Mapping[str, str] | None = None,
         max_clients: int | None = None,
         max_runs: int | None = None,
+        request_stop: Callable[[], None] = lambda: None,
     ) -> None:
         """Make a closed app.
 
@@ -96,12 +95,14 @@ class App:
             environment: the environment that hooks inherit.
             max_clients: connections of clients at the same time; None for no limit.
             max_runs: downloads that users may let run at once; None for no limit.
+            request_stop: stops the daemon, for clients that may do so.
         """
         self._config = config
         self._clock = clock or SystemClock()
         self._environment = environment or {}
         self._max_clients = max_clients
         self._max_runs = max_runs
+        self._request_stop = request_stop
         self._stack = AsyncExitStack()
         self.metrics = Metrics()
         # Replaced by a reload; the components that use them ask for the present ones.
@@ -166,27 +167,32 @@ class App:
             )
             stack.push_async_callback(gauges.close)
             accounts = Accounts(self._config.users)
+            settings = SettingsService(self._limits, rights=self._rights, bus=bus, max_runs=self._max_runs)
+            guards, proxies = self._make_guards(), TrustedProxies(self._config.server.trusted_proxies)
+            rpc = self._make_rpc(service, views, settings, accounts, bus=bus, hosts=guards.hosts)
             api = create_api(
                 service=service,
                 views=views,
-                settings=SettingsService(self._limits, rights=self._rights, bus=bus, max_runs=self._max_runs),
+                settings=settings,
                 imports=imports,
+                rpc=rpc,
                 bus=bus,
                 metrics=self.metrics,
                 collect_gauges=gauges.collect,
                 accounts=accounts,
-                guards=self._make_guards(),
+                guards=guards,
                 clock=self._clock,
                 page=await asyncio.to_thread(load_assets),
-                proxies=TrustedProxies(self._config.server.trusted_proxies),
+                proxies=proxies,
                 base_path=self._config.server.base_path,
                 storage_problem=manager.storage_problem,
             )
-            self._runner = ApiRunner(
-                api, limit=ConnectionLimit(self._max_clients), shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS
+            rpc_api = (
+                None
+                if rpc is None
+                else create_rpc_api(rpc=rpc, metrics=self.metrics, clock=self._clock, proxies=proxies)
             )
-            await self._runner.setup()
-            stack.push_async_callback(self._runner.cleanup)
+            self._servers = await stack.enter_async_context(Servers(api, rpc_api, max_clients=self._max_clients))
             self._reloader = Reloader(
                 accounts=accounts, bus=bus, session=session, manager=manager, hooks=self._hooks, retention=retention
             )
@@ -199,9 +205,15 @@ class App:
         """Stop accepting requests, interrupt running downloads, and close all components; within 10 s."""
         await self._stack.aclose()
 
-    async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
-        """Accept requests on bound sockets; with `tls` on all but Unix sockets."""
-        await self._runner.listen(sockets, tls)
+    async def listen(
+        self,
+        sockets: Sequence[socket.socket],
+        *,
+        rpc_sockets: Sequence[socket.socket] = (),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Accept requests on bound sockets; see `Servers.listen`."""
+        await self._servers.listen(sockets, rpc_sockets=rpc_sockets, tls=tls)
 
     async def reload(self, config: Config) -> None:
         """Apply users, hosts, credentials, policy, directories, limits, what the history keeps, and hooks.
@@ -374,6 +386,41 @@ class App:
             rights=self._rights,
             max_size=self._config.downloads.max_size,
             on_state_change=self.metrics.imports.state_changed,
+        )
+
+    def _make_rpc(
+        self,
+        service: DownloadService,
+        views: DownloadViews,
+        settings: SettingsService,
+        accounts: Accounts,
+        *,
+        bus: EventBus,
+        hosts: AllowedHosts,
+    ) -> RpcFront | None:
+        """Return the RPC interface of aria2; None if it is switched off."""
+        config = self._config.aria2
+        if not config.enabled:
+            return None
+        methods = Methods(
+            service=service,
+            views=views,
+            settings=settings,
+            authenticate=accounts.find_by_token,
+            read_config=lambda: self._config.downloads,
+            root=os.path.abspath(self._config.storage.root),
+            shutdown=self._request_stop if config.allow_shutdown else None,
+        )
+        return create_rpc_front(
+            methods=methods,
+            notification_of=methods.notification_of,
+            config=config,
+            find_user=accounts.find_by_token,
+            max_failed_logins=self._config.server.max_failed_logins,
+            hosts=hosts,
+            bus=bus,
+            metrics=self.metrics,
+            clock=self._clock,
         )
 
     def _make_guards(self) -> RequestGuards:

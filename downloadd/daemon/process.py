@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,7 @@ from downloadd.daemon.deadline import ExitDeadline
 from downloadd.daemon.descriptors import fit_to_descriptors, max_clients, max_runs, raise_descriptor_limit
 from downloadd.daemon.first_user import describe_first_user, ensure_first_user, read_first_user
 from downloadd.daemon.interpreter import event_loop_factory, tune_interpreter
-from downloadd.daemon.listeners import bind_all, listener_address, listener_url
+from downloadd.daemon.listeners import bind_all, bind_aria2, listener_address, listener_url
 from downloadd.daemon.loop_lag import measure_loop_lag
 from downloadd.daemon.signals import SignalRequest, Signals
 from downloadd.daemon.tls import ServerTls
@@ -73,6 +74,8 @@ class StartState(msgspec.Struct, frozen=True, kw_only=True):
     greeting: str | None
     """Text that is printed once the daemon listens."""
     sockets: tuple[socket.socket, ...]
+    rpc_sockets: tuple[socket.socket, ...]
+    """Those of `aria2.port`."""
     remove_socket_names: Callable[[], None]
     """Removes the name of the daemon's Unix socket, once. Blocks."""
     tls: ServerTls | None
@@ -129,6 +132,7 @@ def prepare_start(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStac
         has_configured_users=has_configured_users,
         greeting=greeting,
         sockets=sockets,
+        rpc_sockets=bind_aria2(config, stack),
         remove_socket_names=socket_names.close,
         tls=tls,
     )
@@ -188,9 +192,14 @@ class Daemon:
                 environment=self._options.environment,
                 max_clients=max_clients(),
                 max_runs=max_runs(),
+                request_stop=partial(signal.raise_signal, signal.SIGTERM),
             ) as app:
                 tls = self._start.tls
-                await app.listen(self._start.sockets, None if tls is None else tls.context)
+                await app.listen(
+                    self._start.sockets,
+                    rpc_sockets=self._start.rpc_sockets,
+                    tls=None if tls is None else tls.context,
+                )
                 # Objects made so far stay until the end: the collector need not visit them.
                 gc.freeze()
                 self._announce()
@@ -220,6 +229,9 @@ class Daemon:
         for listener, url in zip(sockets, urls, strict=True):
             host, port = listener_address(listener)
             self._log.info("listening", host=host, port=port, url=url, version=__version__)
+        for listener in self._start.rpc_sockets:
+            url = f"{listener_url(listener, tls=self._start.tls is not None)}/jsonrpc"
+            self._log.info("listening_for_aria2_clients", url=url)
         self._write_address(urls)
         _print_greeting(self._start.greeting)
         self._notifier.ready(f"Listening on {', '.join(urls)}")
