@@ -31,30 +31,12 @@ from downloadd.import_operation import PENDING_KINDS
 from downloadd.imports.importers import IMPORTERS
 from downloadd.imports.service import ImportService
 from downloadd.imports.uploads import UploadStore
-from downloadd.manager.admission_checks import AdmissionChecks
-from downloadd.manager.admission_control import AdmissionControl
-from downloadd.manager.amender import Amender
-from downloadd.manager.gid_lookup import GidLookup
+from downloadd.manager.assembly import ManagerParts, ManagerSettings, assemble_manager
 from downloadd.manager.history_removal import HistoryRemoval
 from downloadd.manager.history_retention import HistoryRetention
-from downloadd.manager.kept_parts import KeptParts
-from downloadd.manager.limits import Limits
-from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
-from downloadd.manager.notifier import Notifier
-from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.prober import Prober
-from downloadd.manager.queue_control import QueueControl
-from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.result_list import ResultList
-from downloadd.manager.run_factory import RunFactory
-from downloadd.manager.run_limits import RunLimits
-from downloadd.manager.run_table import RunTable
-from downloadd.manager.runner import Runner
-from downloadd.manager.small_publications import SmallPublications
-from downloadd.manager.space_queue import SpaceQueue
-from downloadd.manager.stall_monitor import StallMonitor
-from downloadd.manager.storage_gate import StorageGate
 from downloadd.manager.storage_identity import StorageConfirmation, StorageIdentity
 from downloadd.metrics import Metrics
 from downloadd.origin.public_suffixes import PublicSuffixes
@@ -131,7 +113,9 @@ class App:
             identity = await stack.enter_async_context(StorageIdentity(records.storage_root))
             destination = await stack.enter_async_context(self._make_destination(identity))
             session = await stack.enter_async_context(self._make_session(PublicSuffixes()))
-            manager = await stack.enter_async_context(self._make_manager(records, destination, session, bus))
+            parts = self._make_manager(records, destination, session, bus)
+            self._kept_parts = parts.kept_parts
+            manager = await stack.enter_async_context(parts.manager)
             removal = HistoryRemoval(records=records, destination=destination, bus=bus, clock=self._clock)
             retention = await stack.enter_async_context(
                 HistoryRetention(records=records, removal=removal, clock=self._clock, config=self._config.history)
@@ -139,7 +123,7 @@ class App:
             results = ResultList(records, records.results)
             service = DownloadService(
                 manager=manager,
-                queue=self._queue,
+                queue=parts.queue,
                 results=results,
                 history=removal,
                 prober=Prober(session, lambda: self._config.downloads, proxies=lambda: self._origins.proxies.names),
@@ -149,9 +133,9 @@ class App:
             )
             views = DownloadViews(
                 manager=manager,
-                queue=self._queue,
+                queue=parts.queue,
                 results=results,
-                find_gid=self._gids.find,
+                find_gid=parts.gids.find,
                 history=removal,
                 find_directories=destination.directories,
                 rights=self._rights,
@@ -167,7 +151,7 @@ class App:
             )
             stack.push_async_callback(gauges.close)
             accounts = Accounts(self._config.users)
-            settings = SettingsService(self._limits, rights=self._rights, bus=bus, max_runs=self._max_runs)
+            settings = SettingsService(parts.limits, rights=self._rights, bus=bus, max_runs=self._max_runs)
             guards, proxies = self._make_guards(), TrustedProxies(self._config.server.trusted_proxies)
             rpc = self._make_rpc(service, views, settings, accounts, bus=bus, hosts=guards.hosts)
             api = create_api(
@@ -284,81 +268,22 @@ class App:
 
     def _make_manager(
         self, records: SqliteRecords, destination: LocalDestination, session: Session, bus: EventBus
-    ) -> Manager:
-        config, clock = self._config.downloads, self._clock
-        dispatcher = LocalDispatcher(Limits.from_config(config, self._config.hosts), clock)
-        shared_limit = TokenBucket(config.speed_limit)
-        self._limits = RunLimits(dispatcher, shared_limit)
-        origins = OriginMonitor(dispatcher, records.origins)
-        notifier = Notifier(bus, self.metrics.downloads)
-        gate = StorageGate(destination, dispatcher, clock)
-        self._kept_parts = KeptParts(
-            records=records,
-            kept=records.kept_parts,
-            destination=destination,
-            clock=clock,
-            keep_seconds=self._config.storage.keep_parts,
-        )
-        space = SpaceQueue(destination, dispatcher, records, clock, reclaim=self._kept_parts.reclaim)
-        runs = RunTable(dispatcher, space)
-        checks = AdmissionChecks(destination, records.gids)
-        admission = AdmissionControl(
-            records=records,
-            checks=checks,
-            dispatcher=dispatcher,
-            notifier=notifier,
-            runs=runs,
-            clock=clock,
-            policy=self._origins.policy,
-            proxies=self._origins.proxies,
-            directories=self._directories,
-            config=config,
-        )
-        factory = RunFactory(
-            records=records,
-            session=session,
-            destination=destination,
-            clock=clock,
-            slots=dispatcher,
-            origins=origins,
-            runs=runs,
-            config=config,
-            keeps_parts=self._config.storage.keep_parts > 0,
-            small_files=SmallPublications(records, destination, clock),
-            shared_limit=shared_limit,
-        )
-        runner = Runner(
-            records=records,
-            destination=destination,
-            dispatcher=dispatcher,
-            notifier=notifier,
-            gate=gate,
-            space=space,
-            runs=runs,
-            factory=factory,
-            clock=clock,
-        )
-        self._gids = GidLookup(records.gids, runs)
-        self._queue = QueueControl(
-            queue=records.queue, dispatcher=dispatcher, space=space, runner=runner, runs=runs, notifier=notifier
-        )
-        return Manager(
-            records=records,
-            destination=destination,
-            dispatcher=dispatcher,
-            notifier=notifier,
-            gate=gate,
-            space=space,
-            admission=admission,
-            amender=Amender(
-                records=records, destination=destination, admission=admission, checks=checks, runner=runner, runs=runs
+    ) -> ManagerParts:
+        return assemble_manager(
+            ManagerSettings(
+                config=self._config.downloads,
+                policy=self._origins.policy,
+                directories=self._directories,
+                hosts=self._config.hosts,
+                proxies=self._origins.proxies,
+                keep_parts=self._config.storage.keep_parts,
             ),
-            runs=runs,
-            runner=runner,
-            stalls=StallMonitor(runs, records, clock, config, abort=runner.abort),
-            origins=origins,
-            kept_parts=self._kept_parts,
-            clock=clock,
+            records=records,
+            destination=destination,
+            session=session,
+            bus=bus,
+            metrics=self.metrics.downloads,
+            clock=self._clock,
         )
 
     def _make_imports(

@@ -8,25 +8,15 @@ from downloadd.clock import SystemClock
 from downloadd.config import DownloadsConfig
 from downloadd.directory_settings import DirectorySettings
 from downloadd.events import EventBus
-from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.admission_control import AdmissionControl
-from downloadd.manager.amender import Amender
+from downloadd.manager.assembly import ManagerSettings, assemble_manager
 from downloadd.manager.kept_parts import KeptParts
-from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
-from downloadd.manager.notifier import Notifier
-from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.queue_control import QueueControl
-from downloadd.manager.rate_limit import TokenBucket
-from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_limits import RunLimits
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
-from downloadd.manager.small_publications import SmallPublications
-from downloadd.manager.space_queue import SpaceQueue
-from downloadd.manager.stall_monitor import StallMonitor
-from downloadd.manager.storage_gate import StorageGate
 from downloadd.metrics import Metrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
@@ -103,86 +93,34 @@ async def open_stack(
         ) as destination,
         Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout) as session,
     ):
-        dispatcher, notifier = LocalDispatcher(Limits.from_config(config), clock), Notifier(bus, Metrics().downloads)
-        kept_parts = KeptParts(
-            records=records,
-            kept=records.kept_parts,
-            destination=destination,
-            clock=clock,
-            keep_seconds=keep_parts,
-        )
-        shared_limit = TokenBucket(config.speed_limit)
-        origins = OriginMonitor(dispatcher, records.origins)
-        gate = StorageGate(destination, dispatcher, clock)
-        space = SpaceQueue(destination, dispatcher, records, clock, reclaim=kept_parts.reclaim)
-        runs = RunTable(dispatcher, space)
-        checks = AdmissionChecks(destination, records.gids)
-        admission = AdmissionControl(
-            records=records,
-            checks=checks,
-            dispatcher=dispatcher,
-            notifier=notifier,
-            runs=runs,
-            clock=clock,
-            policy=policy,
-            directories=DirectoryRules(),
-            config=config,
-        )
-        runner = Runner(
-            records=records,
-            destination=destination,
-            dispatcher=dispatcher,
-            notifier=notifier,
-            gate=gate,
-            space=space,
-            runs=runs,
-            factory=RunFactory(
-                records=records,
-                session=session,
-                destination=destination,
-                clock=clock,
-                slots=dispatcher,
-                origins=origins,
-                runs=runs,
+        parts = assemble_manager(
+            ManagerSettings(
                 config=config,
-                keeps_parts=keep_parts > 0,
-                small_files=SmallPublications(records, destination, clock),
-                shared_limit=shared_limit,
+                policy=policy,
+                directories=DirectoryRules(),
+                keep_parts=keep_parts,
                 speed_policy=speed_policy,
             ),
-            clock=clock,
-        )
-        async with Manager(
             records=records,
             destination=destination,
-            dispatcher=dispatcher,
-            notifier=notifier,
-            gate=gate,
-            space=space,
-            admission=admission,
-            amender=Amender(
-                records=records, destination=destination, admission=admission, checks=checks, runner=runner, runs=runs
-            ),
-            runs=runs,
-            runner=runner,
-            stalls=StallMonitor(runs, records, clock, config, abort=runner.abort),
-            origins=origins,
-            kept_parts=kept_parts,
+            session=session,
+            bus=bus,
+            metrics=Metrics().downloads,
             clock=clock,
-        ) as manager:
+        )
+        kept_parts = parts.kept_parts
+        async with parts.manager as manager:
             yield ManagerStack(
                 root=folder / "files",
                 records=records,
                 destination=destination,
                 bus=bus,
-                dispatcher=dispatcher,
-                admission=admission,
-                runs=runs,
-                runner=runner,
+                dispatcher=parts.dispatcher,
+                admission=parts.admission,
+                runs=parts.runs,
+                runner=parts.runner,
                 manager=manager,
-                queue=QueueControl(
-                    queue=records.queue, dispatcher=dispatcher, space=space, runner=runner, runs=runs, notifier=notifier
-                ),
+                queue=parts.queue,
                 kept_parts=kept_parts,
-                limits=RunLimits(dispatcher, shared_limit),
+                limits=parts.limits,
             )

@@ -1,0 +1,160 @@
+"""Assembly of the manager from its parts, for the composition root."""
+
+import msgspec
+
+from downloadd.clock import Clock
+from downloadd.config import DownloadsConfig, HostConfig
+from downloadd.events import EventBus
+from downloadd.manager.admission_checks import AdmissionChecks
+from downloadd.manager.admission_control import AdmissionControl
+from downloadd.manager.amender import Amender
+from downloadd.manager.gid_lookup import GidLookup
+from downloadd.manager.kept_parts import KeptParts
+from downloadd.manager.limits import Limits
+from downloadd.manager.local_dispatcher import LocalDispatcher
+from downloadd.manager.manager import Manager
+from downloadd.manager.notifier import Notifier
+from downloadd.manager.origin_monitor import OriginMonitor
+from downloadd.manager.queue_control import QueueControl
+from downloadd.manager.rate_limit import TokenBucket
+from downloadd.manager.run_factory import RunFactory
+from downloadd.manager.run_limits import RunLimits
+from downloadd.manager.run_table import RunTable
+from downloadd.manager.runner import Runner
+from downloadd.manager.small_publications import SmallPublications
+from downloadd.manager.space_queue import SpaceQueue
+from downloadd.manager.stall_monitor import StallMonitor
+from downloadd.manager.storage_gate import StorageGate
+from downloadd.metrics import DownloadMetrics
+from downloadd.policy.directories import DirectoryRules
+from downloadd.policy.origin_proxies import OriginProxies
+from downloadd.policy.policy import Policy
+from downloadd.records.sqlite import SqliteRecords
+from downloadd.storage.local import LocalDestination
+from downloadd.transfer.session import Session
+from downloadd.transfer.speed_floor import SpeedPolicy
+
+
+class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings that the manager starts with; a reload replaces all but the last two."""
+
+    config: DownloadsConfig
+    policy: Policy
+    directories: DirectoryRules
+    hosts: tuple[HostConfig, ...] = ()
+    proxies: OriginProxies | None = None
+    keep_parts: float
+    """Seconds for which a failed download keeps its part file."""
+    speed_policy: SpeedPolicy | None = None
+    """How the speed of downloads with a least speed is measured; None for the default."""
+
+
+class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
+    """The manager, which is not open yet, and the parts that others use beside it."""
+
+    manager: Manager
+    queue: QueueControl
+    gids: GidLookup
+    limits: RunLimits
+    kept_parts: KeptParts
+    dispatcher: LocalDispatcher
+    admission: AdmissionControl
+    runs: RunTable
+    runner: Runner
+
+
+def assemble_manager(
+    settings: ManagerSettings,
+    *,
+    records: SqliteRecords,
+    destination: LocalDestination,
+    session: Session,
+    bus: EventBus,
+    metrics: DownloadMetrics,
+    clock: Clock,
+) -> ManagerParts:
+    """Construct the manager over open records, storage and client."""
+    config = settings.config
+    dispatcher = LocalDispatcher(Limits.from_config(config, settings.hosts), clock)
+    shared_limit = TokenBucket(config.speed_limit)
+    origins = OriginMonitor(dispatcher, records.origins)
+    notifier = Notifier(bus, metrics)
+    gate = StorageGate(destination, dispatcher, clock)
+    kept_parts = KeptParts(
+        records=records,
+        kept=records.kept_parts,
+        destination=destination,
+        clock=clock,
+        keep_seconds=settings.keep_parts,
+    )
+    space = SpaceQueue(destination, dispatcher, records, clock, reclaim=kept_parts.reclaim)
+    runs = RunTable(dispatcher, space)
+    checks = AdmissionChecks(destination, records.gids)
+    admission = AdmissionControl(
+        records=records,
+        checks=checks,
+        dispatcher=dispatcher,
+        notifier=notifier,
+        runs=runs,
+        clock=clock,
+        policy=settings.policy,
+        proxies=settings.proxies,
+        directories=settings.directories,
+        config=config,
+    )
+    factory = RunFactory(
+        records=records,
+        session=session,
+        destination=destination,
+        clock=clock,
+        slots=dispatcher,
+        origins=origins,
+        runs=runs,
+        config=config,
+        keeps_parts=settings.keep_parts > 0,
+        small_files=SmallPublications(records, destination, clock),
+        shared_limit=shared_limit,
+        speed_policy=settings.speed_policy,
+    )
+    runner = Runner(
+        records=records,
+        destination=destination,
+        dispatcher=dispatcher,
+        notifier=notifier,
+        gate=gate,
+        space=space,
+        runs=runs,
+        factory=factory,
+        clock=clock,
+    )
+    manager = Manager(
+        records=records,
+        destination=destination,
+        dispatcher=dispatcher,
+        notifier=notifier,
+        gate=gate,
+        space=space,
+        admission=admission,
+        amender=Amender(
+            records=records, destination=destination, admission=admission, checks=checks, runner=runner, runs=runs
+        ),
+        runs=runs,
+        runner=runner,
+        stalls=StallMonitor(runs, records, clock, config, abort=runner.abort),
+        origins=origins,
+        kept_parts=kept_parts,
+        clock=clock,
+    )
+    return ManagerParts(
+        manager=manager,
+        queue=QueueControl(
+            queue=records.queue, dispatcher=dispatcher, space=space, runner=runner, runs=runs, notifier=notifier
+        ),
+        gids=GidLookup(records.gids, runs),
+        limits=RunLimits(dispatcher, shared_limit),
+        kept_parts=kept_parts,
+        dispatcher=dispatcher,
+        admission=admission,
+        runs=runs,
+        runner=runner,
+    )
