@@ -155,7 +155,12 @@ def require_current(operation: OperationEntry | None) -> OperationEntry:
 
 def format_left_out(item: SkippedItem) -> str:
     """Return one line about a part of the file that is left out."""
-    place = ":".join(str(part) for part in (item.entry, item.line) if part is not None)
+    if item.entry is None:
+        # The detail may begin with the line.
+        line = "" if item.line is None else f"line {item.line}"
+        place = "" if item.detail.startswith(f"{line}:") else line
+    else:
+        place = item.entry if item.line is None else f"{item.entry}:{item.line}"
     return formatting.replace_unprintable(": ".join(part for part in (place, item.detail, item.reason) if part))
 
 
