@@ -62,27 +62,26 @@ def read_csv(file: BinaryIO) -> Iterator[ImportItem]:
 
 
 def _read_workspace(archive: Archive) -> Iterator[ImportItem]:
-    names = set(archive.names)
-    if not names & _LISTS:
-        raise ImportRefusedError("the archive has neither users.csv nor channels.csv at its top level")
+    top = _find_top_folder(archive)
+    lists = {f"{top}{name}" for name in _LISTS}
     known: set[str] = set()
     yield from report_unread(archive)
-    yield from _read_users(archive)
-    for line, row in _read_member_rows(archive, "channels.csv"):
+    yield from _read_users(archive, f"{top}users.csv")
+    for line, row in _read_member_rows(archive, f"{top}channels.csv"):
         if isinstance(row, SkippedEntry):
             yield row
         elif not row[0]:
-            yield malformed("channels.csv", "a line without a name", line=line)
+            yield malformed(f"{top}channels.csv", "a line without a name", line=line)
         else:
             known.add(row[0])
             yield Channel(
                 channel_id=row[0], name=row[0], is_private=len(row) > 2 and row[2].strip().lower() == "private"
             )
     for name in archive.names:
-        folder, slash, rest = name.partition("/")
-        if name in _LISTS:
+        folder, slash, rest = name.removeprefix(top).partition("/")
+        if name in lists:
             continue
-        if not slash or not rest.lower().endswith(".csv"):
+        if not name.startswith(top) or not slash or not rest.lower().endswith(".csv"):
             yield SkippedEntry(
                 reason=SkipReason.UNKNOWN_ENTRY,
                 detail="exports in CSV have no such entry",
@@ -101,12 +100,22 @@ def _read_workspace(archive: Archive) -> Iterator[ImportItem]:
         yield from _count_messages(archive, name)
 
 
-def _read_users(archive: Archive) -> Iterator[ImportItem]:
-    for line, row in _read_member_rows(archive, "users.csv"):
+def _find_top_folder(archive: Archive) -> str:
+    """Return the directory of the lists within the archive, with its slash; "" for the top level."""
+    parts = (name.rpartition("/") for name in archive.names)
+    # A program that packs a directory puts it above the lists; a channel is a level below it.
+    tops = {f"{folder}{slash}" for folder, slash, base in parts if base in _LISTS and "/" not in folder}
+    if not tops:
+        raise ImportRefusedError("the archive has neither users.csv nor channels.csv at its top level")
+    return min(tops)
+
+
+def _read_users(archive: Archive, name: str) -> Iterator[ImportItem]:
+    for line, row in _read_member_rows(archive, name):
         if isinstance(row, SkippedEntry):
             yield row
         elif len(row) < 2 or not row[0]:
-            yield malformed("users.csv", "a line without username and email", line=line)
+            yield malformed(name, "a line without username and email", line=line)
         else:
             yield WorkspaceUser(user_id=row[0], username=row[0], email=row[1])
 

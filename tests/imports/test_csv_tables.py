@@ -37,6 +37,28 @@ def test_a_workspace_of_tables_is_read() -> None:
     assert len(skipped(items)) == 1
 
 
+def test_a_workspace_may_be_in_a_directory_of_its_archive() -> None:
+    tables = {
+        "users.csv": "ann,ann@example.com,Ann\n",
+        "channels.csv": "general,ann,public,ann\n,x\n",
+        "general/users.csv": "ann,1,x\n",
+    }
+    items = read("csv", packed({"other/1.csv": "x", **{f"my team/{name}": text for name, text in tables.items()}}))
+    assert [item.username for item in items if isinstance(item, WorkspaceUser)] == ["ann"]
+    assert [item.channel_id for item in items if isinstance(item, Channel)] == ["general"]
+    assert sum(item.count for item in items if isinstance(item, MessageCount)) == 1
+    assert [(item.reason, item.entry) for item in items if isinstance(item, SkippedEntry)] == [
+        ("malformed", "my team/channels.csv"),
+        ("unknown_entry", "other/1.csv"),
+    ]
+
+
+def test_a_channel_may_have_a_table_with_the_name_of_a_list() -> None:
+    items = read("csv", packed({"general/users.csv": "ann,1,x\n", "channels.csv": "general,ann\n"}))
+    assert [item.channel_id for item in items if isinstance(item, Channel)] == ["general"]
+    assert sum(item.count for item in items if isinstance(item, MessageCount)) == 1
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_a_table_of_urls_is_read_with_any_separator_and_encoding(separator: str, encoding: str) -> None:
