@@ -86,10 +86,17 @@ async def import_(
         await _report_left_out(client, started)
     fetches = [client.imports.download_files, *([client.imports.download_avatars] if avatars else [])]
     if watch:
+        failure: CommandError | None = None
         for fetch in fetches:
             # One after the other: the progress is that of the newest operation.
             await fetch(operation=started.id)
-            left_out = await follow_run(client, terminal, reported=left_out)
+            try:
+                left_out = await follow_run(client, terminal, reported=left_out)
+            except CommandError as error:
+                # The avatars do not depend on the files.
+                failure = failure or error
+        if failure is not None:
+            raise failure
     else:
         count = sum([await fetch(operation=started.id) for fetch in fetches])
         terminal.write_result(
