@@ -3,10 +3,12 @@
 import click
 
 from downloadd.cli import formatting
+from downloadd.cli.errors import CommandError
 from downloadd.cli.import_file import follow_run
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import Client
 from downloadd.fronts.rocketchat.schemas import CountResponse, CurrentOperation
+from downloadd.fronts.rocketchat.statuses import ImportStatus
 
 
 @click.command("import-retry")
@@ -23,11 +25,18 @@ async def import_retry(client: Client, terminal: Terminal, *, operation: str, wa
       downloadctl import-retry MJxTRZsYdho8Ww2qq --watch
     """
     count = 0
+    failure: CommandError | None = None
     for fetch in (client.imports.download_files, client.imports.download_avatars):
         started = await fetch(operation=operation, retry=True)
         count += started
         if watch and started:
-            await follow_run(client, terminal)
+            try:
+                await follow_run(client, terminal)
+            except CommandError as error:
+                # The avatars do not depend on the files.
+                failure = failure or error
+    if failure is not None:
+        raise failure
     terminal.write_result(
         CountResponse(success=True, count=count), f"{formatting.format_count(count, 'file')} tried again."
     )
@@ -46,8 +55,9 @@ async def import_end(client: Client, terminal: Terminal, *, operation: str, give
       downloadctl import-end MJxTRZsYdho8Ww2qq --give-up
     """
     ended = await client.imports.cancel(operation, give_up=give_up)
+    outcome = "ended" if ended.status is ImportStatus.CANCELLED else "was finished before"
     terminal.write_result(
         CurrentOperation(operation=ended, success=True),
-        f"{formatting.replace_unprintable(ended.type)} ended"
+        f"{formatting.replace_unprintable(ended.type)} {outcome}"
         f"{'; the files that are not completed are given up' if give_up else ''}.",
     )

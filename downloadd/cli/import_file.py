@@ -86,10 +86,17 @@ async def import_(
         await _report_left_out(client, started)
     fetches = [client.imports.download_files, *([client.imports.download_avatars] if avatars else [])]
     if watch:
+        failure: CommandError | None = None
         for fetch in fetches:
             # One after the other: the progress is that of the newest operation.
             await fetch(operation=started.id)
-            left_out = await follow_run(client, terminal, reported=left_out)
+            try:
+                left_out = await follow_run(client, terminal, reported=left_out)
+            except CommandError as error:
+                # The avatars do not depend on the files.
+                failure = failure or error
+        if failure is not None:
+            raise failure
     else:
         count = sum([await fetch(operation=started.id) for fetch in fetches])
         terminal.write_result(
@@ -155,7 +162,12 @@ def require_current(operation: OperationEntry | None) -> OperationEntry:
 
 def format_left_out(item: SkippedItem) -> str:
     """Return one line about a part of the file that is left out."""
-    place = ":".join(str(part) for part in (item.entry, item.line) if part is not None)
+    if item.entry is None:
+        # The detail may begin with the line.
+        line = "" if item.line is None else f"line {item.line}"
+        place = "" if item.detail.startswith(f"{line}:") else line
+    else:
+        place = item.entry if item.line is None else f"{item.entry}:{item.line}"
     return formatting.replace_unprintable(": ".join(part for part in (place, item.detail, item.reason) if part))
 
 

@@ -3,7 +3,8 @@
 The zip contains `users.csv` (username, email, name), `channels.csv` (name, creator, `public` or `private`, members
 separated by `;`), `<channel>/*.csv` (username, timestamp, text) and `directmessages/*.csv` (from, to, timestamp, text),
 without header lines: https://docs.rocket.chat/docs/csv-importer. The single table has a header line with `url` and,
-optionally, `directory`, `filename` and `checksum`. Quoting is that of RFC 4180; the separator is a comma, a semicolon
+optionally, `directory`, `filename` and `checksum`, or columns of hex digits that are named by their algorithm, such as
+`sha256` and `MD5`. Quoting is that of RFC 4180; the separator is a comma, a semicolon
 or a tab: that of a first line `sep=;`, as Excel writes it, else the most frequent one of the header. Empty lines before
 the header are skipped.
 
@@ -34,11 +35,12 @@ from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.skipping import malformed, shorten
 from downloadd.imports.text import MAX_LINE_CHARACTERS, read_lines
 from downloadd.imports.url_list import check_list_size, derive_file_id, no_url
+from downloadd.verify import STRONGEST_FIRST, find_algorithm, format_checksum
 
 _ZIP_SIGNATURE: Final = b"PK\x03\x04"
 _DIRECT_MESSAGES_FOLDER: Final = "directmessages"
 _LISTS: Final = frozenset({"users.csv", "channels.csv"})
-_HEADINGS: Final = ("url", "directory", "filename", "checksum")
+_HEADINGS: Final = ("url", "directory", "filename", "checksum", *STRONGEST_FIRST)
 """Headings of the columns of a table that are used."""
 _SEPARATORS: Final = ",;\t"
 _JOINED_ROWS: Final = "text follows a quotation mark that closes a cell of several lines; is an earlier one not closed?"
@@ -60,27 +62,26 @@ def read_csv(file: BinaryIO) -> Iterator[ImportItem]:
 
 
 def _read_workspace(archive: Archive) -> Iterator[ImportItem]:
-    names = set(archive.names)
-    if not names & _LISTS:
-        raise ImportRefusedError("the archive has neither users.csv nor channels.csv at its top level")
+    top = _find_top_folder(archive)
+    lists = {f"{top}{name}" for name in _LISTS}
     known: set[str] = set()
     yield from report_unread(archive)
-    yield from _read_users(archive)
-    for line, row in _read_member_rows(archive, "channels.csv"):
+    yield from _read_users(archive, f"{top}users.csv")
+    for line, row in _read_member_rows(archive, f"{top}channels.csv"):
         if isinstance(row, SkippedEntry):
             yield row
         elif not row[0]:
-            yield malformed("channels.csv", "a line without a name", line=line)
+            yield malformed(f"{top}channels.csv", "a line without a name", line=line)
         else:
             known.add(row[0])
             yield Channel(
                 channel_id=row[0], name=row[0], is_private=len(row) > 2 and row[2].strip().lower() == "private"
             )
     for name in archive.names:
-        folder, slash, rest = name.partition("/")
-        if name in _LISTS:
+        folder, slash, rest = name.removeprefix(top).partition("/")
+        if name in lists:
             continue
-        if not slash or not rest.lower().endswith(".csv"):
+        if not name.startswith(top) or not slash or not rest.lower().endswith(".csv"):
             yield SkippedEntry(
                 reason=SkipReason.UNKNOWN_ENTRY,
                 detail="exports in CSV have no such entry",
@@ -99,12 +100,22 @@ def _read_workspace(archive: Archive) -> Iterator[ImportItem]:
         yield from _count_messages(archive, name)
 
 
-def _read_users(archive: Archive) -> Iterator[ImportItem]:
-    for line, row in _read_member_rows(archive, "users.csv"):
+def _find_top_folder(archive: Archive) -> str:
+    """Return the directory of the lists within the archive, with its slash; "" for the top level."""
+    parts = (name.rpartition("/") for name in archive.names)
+    # A program that packs a directory puts it above the lists; a channel is a level below it.
+    tops = {f"{folder}{slash}" for folder, slash, base in parts if base in _LISTS and "/" not in folder}
+    if not tops:
+        raise ImportRefusedError("the archive has neither users.csv nor channels.csv at its top level")
+    return min(tops)
+
+
+def _read_users(archive: Archive, name: str) -> Iterator[ImportItem]:
+    for line, row in _read_member_rows(archive, name):
         if isinstance(row, SkippedEntry):
             yield row
         elif len(row) < 2 or not row[0]:
-            yield malformed("users.csv", "a line without username and email", line=line)
+            yield malformed(name, "a line without username and email", line=line)
         else:
             yield WorkspaceUser(user_id=row[0], username=row[0], email=row[1])
 
@@ -150,7 +161,7 @@ def _read_header(rows: Iterator[_NumberedRow]) -> list[str]:
         line, row = first
         if isinstance(row, SkippedEntry):
             raise ImportRefusedError(f"the header at line {line} cannot be read: {_JOINED_ROWS}")
-        header = [cell.strip().lower() for cell in row]
+        header = [find_algorithm(cell) or cell.strip().lower() for cell in row]
     if "url" not in header:
         raise ImportRefusedError("the table has no column with the heading url")
     for name in _HEADINGS:
@@ -175,9 +186,15 @@ def _read_link(header: list[str], line: int, row: list[str]) -> FileLink | Skipp
         url=url,
         name=cells.get("filename", ""),
         directory=cells.get("directory", ""),
-        checksum=cells.get("checksum") or None,
+        checksum=cells.get("checksum") or _find_digest(cells),
         line=line,
     )
+
+
+def _find_digest(cells: dict[str, str]) -> str | None:
+    """Return the checksum in the column of the strongest algorithm; None if all of them are empty."""
+    found = ((algorithm, cells.get(algorithm)) for algorithm in STRONGEST_FIRST)
+    return next((format_checksum(algorithm, digest) for algorithm, digest in found if digest), None)
 
 
 def _read_member_rows(archive: Archive, name: str) -> Iterator[_NumberedRow]:

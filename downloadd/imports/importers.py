@@ -67,8 +67,8 @@ _TABLE: Final = (
         title="CSV",
         upload_hint="CSV, or a zip of them",
         content="zip in [Rocket.Chat's CSV format](https://docs.rocket.chat/docs/csv-importer), or one table with a "
-        "header line that has `url` and may have `directory`, `filename` and `checksum`; separated by commas, "
-        "semicolons or tabs",
+        "header line that has `url` and may have `directory`, `filename` and `checksum`, or hex digits in columns "
+        "named by their algorithm (`sha256`); separated by commas, semicolons or tabs",
         read=read_csv,
         suffixes=("csv",),
     ),

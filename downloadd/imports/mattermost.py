@@ -99,14 +99,13 @@ def read_mattermost(file: BinaryIO) -> Iterator[ImportItem]:
     start = file.read(len(_ZIP_SIGNATURE))
     file.seek(0)
     if start != _ZIP_SIGNATURE:
-        yield from _Export(None).lines("", iter(lambda: file.read(_CHUNK_BYTES), b""))
+        yield from _Export(None, "").lines("", iter(lambda: file.read(_CHUNK_BYTES), b""))
         return
     with Archive(file) as archive:
+        top = _find_top_folder(archive)
         # An attachment may have this suffix, too.
-        lists = [name for name in archive.names if name.endswith(".jsonl") and not name.startswith(_DATA)]
-        if not lists:
-            raise ImportRefusedError("the archive has no .jsonl file; is it a bulk export of Mattermost?")
-        export = _Export(archive)
+        lists = [name for name in _find_lists(archive, top) if not name.startswith(f"{top}{_DATA}")]
+        export = _Export(archive, top)
         yield from report_unread(archive)
         for name in lists:
             yield from export.lines(name, archive.pieces(name))
@@ -116,8 +115,9 @@ def read_mattermost(file: BinaryIO) -> Iterator[ImportItem]:
 class _Export:
     """Export in an open archive, or a JSONL file alone."""
 
-    def __init__(self, archive: Archive | None) -> None:
+    def __init__(self, archive: Archive | None, top: str) -> None:
         self._archive = archive
+        self._top = top
         self._used: set[str] = set()
         self._known: set[str] = set()
         self._files = 0
@@ -148,7 +148,7 @@ class _Export:
         """Yield the files of the archive that no line names."""
         for name in self._archive.names if self._archive is not None else ():
             if name not in self._used and name not in lists:
-                is_file = name.startswith(_DATA)
+                is_file = name.startswith(f"{self._top}{_DATA}")
                 yield _skip(
                     SkipReason.UNREFERENCED if is_file else SkipReason.UNKNOWN_ENTRY,
                     "no line names this file" if is_file else "exports of Mattermost have no such entry",
@@ -256,11 +256,23 @@ class _Export:
         if self._archive is None or not path:
             return ""
         plain = path.replace("\\", "/").removeprefix("./")
-        for name in (f"{_DATA}{plain}", plain):
+        for name in (f"{self._top}{_DATA}{plain}", f"{self._top}{plain}"):
             if name in self._archive:
                 self._used.add(name)
                 return name
         return ""
+
+
+def _find_top_folder(archive: Archive) -> str:
+    """Return the directory of the export within the archive, with its slash; "" for the top level."""
+    lists = [name for name in _find_lists(archive, "") if not name.startswith(_DATA)]
+    if not lists:
+        raise ImportRefusedError("the archive has no .jsonl file; is it a bulk export of Mattermost?")
+    return "".join(min(lists, key=lambda name: name.count("/")).rpartition("/")[:2])
+
+
+def _find_lists(archive: Archive, top: str) -> list[str]:
+    return [name for name in archive.names if name.startswith(top) and name.endswith(".jsonl")]
 
 
 def _not_in_archive(path: str, entry: str, number: int) -> SkippedEntry:

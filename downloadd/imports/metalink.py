@@ -112,6 +112,7 @@ class _MetalinkHandler:
         self._path: list[str] = []
         self._text = ""
         self._attributes: dict[str, str] = {}
+        self._number = 0
         self._name = ""
         self._size: int | None = None
         self._is_size_malformed = False
@@ -186,6 +187,7 @@ class _MetalinkHandler:
         return _DEFAULT_PRIORITY if priority is None else priority
 
     def _start_file(self, name: str) -> None:
+        self._number += 1
         self._name, self._size, self._is_size_malformed = name, None, False
         self._checksums, self._malformed_hashes, self._has_hashes = {}, {}, False
         self._urls, self._url_count, self._selection = [], 0, UrlSelection()
@@ -210,9 +212,13 @@ class _MetalinkHandler:
             self._malformed_hashes[algorithm] = error.detail
 
     def _finish_file(self) -> Iterator[ImportItem]:
+        if not self._name:
+            number = f"file {self._number} of the Metalink"
+            yield SkippedEntry(reason=SkipReason.INVALID_NAME, detail=f"{number} has no name")
+            return
         path, shown = PurePosixPath(self._name), shorten(self._name)
         # RFC 5854, section 4.1.2.1: directories are allowed; ".." and absolute paths are not.
-        if not self._name or path.is_absolute() or ".." in path.parts or "\\" in self._name:
+        if path.is_absolute() or ".." in path.parts or "\\" in self._name:
             yield SkippedEntry(
                 reason=SkipReason.INVALID_NAME,
                 detail=f"the name leads outside of the directory: {shown!r}",

@@ -8,7 +8,7 @@ token; others need that of the workspace. Some programs put the files into the a
 """
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -137,8 +137,9 @@ class _Export:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._tops = _find_tops(archive)
         self._members = SlackMembers(archive.names)
+        # A file of a message may have the name of a list.
+        self._tops = _find_tops([name for name in archive.names if name not in self._members])
         self._folders: dict[str, str] = {}
         self._mentions = 0
 
@@ -336,17 +337,18 @@ def _find_problem(file: _File, url: str, member: str) -> tuple[SkipReason, str] 
     return (SkipReason.NOT_IN_ARCHIVE, "is not in the archive") if url else (SkipReason.NO_LINK, "has no download URL")
 
 
-def _find_tops(archive: Archive) -> tuple[str, ...]:
-    """Return the directories of workspaces within the archive, with their slashes; "" for its top level.
+def _find_tops(entries: Sequence[str]) -> tuple[str, ...]:
+    """Return the directories of workspaces among the entries of an archive, with their slashes; "" for its top level.
 
     An export of Enterprise Grid has the lists of each workspace in a directory of its own.
     """
     names = {*_USER_LISTS, _DIRECT_LIST, *(name for name, _ in _CHANNEL_LISTS)}
-    tops = {"".join(name.rpartition("/")[:2]) for name in archive.names if name.rpartition("/")[2] in names}
+    parts = (entry.rpartition("/") for entry in entries)
+    lists = [(f"{folder}{slash}", base) for folder, slash, base in parts if base in names]
     required = {*_USER_LISTS, "channels.json"}
-    if not any(f"{top}{name}" in archive for top in tops for name in required):
+    if not any(base in required for _, base in lists):
         raise ImportRefusedError("the archive has neither users.json nor channels.json; is it an export of Slack?")
-    return tuple(sorted(tops, key=lambda top: (top.count("/"), top)))
+    return tuple(sorted({top for top, _ in lists}, key=lambda top: (top.count("/"), top)))
 
 
 def _has_valid_lengths(channel: _Channel) -> bool:

@@ -256,6 +256,13 @@ class _Export:
             yield MessageCount(count=count)
 
     def _attachments(self) -> Iterator[_Attachment | SkippedEntry]:
+        if f"{self._top}attachment.json" not in self._archive:
+            yield SkippedEntry(
+                reason=SkipReason.NOT_IN_ARCHIVE,
+                detail="the archive does not contain attachment.json, the list of uploaded files",
+                entry="attachment.json",
+            )
+            return
         try:
             for name, raw in read_arrays(self._archive.pieces(f"{self._top}attachment.json")):
                 if name == b"zerver_attachment":
@@ -360,7 +367,8 @@ def _unknown_user(path: str, owner: str) -> SkippedEntry:
 
 def _find_top_folder(archive: TarArchive) -> str:
     """Return the directory of the export within the archive, with its slash."""
-    for name in archive.names:
-        if name.rpartition("/")[2] == "realm.json":
-            return name.removesuffix("realm.json")
-    raise ImportRefusedError("the archive has no realm.json; is it an export of Zulip?")
+    found = [name for name in archive.names if name.rpartition("/")[2] == "realm.json"]
+    if not found:
+        raise ImportRefusedError("the archive has no realm.json; is it an export of Zulip?")
+    # An upload, deeper in the archive, may have this name too.
+    return min(found, key=lambda name: name.count("/")).removesuffix("realm.json")

@@ -386,6 +386,22 @@ async def test_an_export_is_imported_and_watched(
     assert sum(path.endswith(".gif") for path in daemon.files()) == 3
 
 
+async def test_a_file_that_fails_does_not_prevent_the_avatars(
+    run: Run, daemon: DaemonProcess, origin: Origin, tmp_path: Path
+) -> None:
+    origin.script("/F1", error_response(404))
+    origin.script("/avatar.png", [error_response(404), ScriptedResponse(size=77, content_type="image/png")])
+    file = tmp_path / "export.zip"
+    file.write_bytes(packed(export(origin, ["F1"])))
+    done = await run("import", str(file), "--avatars", "--watch")
+    assert (done.status, done.out.count("0 of 1 files completed, 1 failed.")) == (1, 2)
+    run_id = next(word for word in done.err.split() if len(word) == 17)
+    again = await run("import-retry", run_id, "--watch")
+    assert (again.status, len(origin.requests("/F1"))) == (1, 2)
+    assert "1 of 1 files completed, 0 failed." in again.out
+    assert [path.rpartition("/")[2] for path in daemon.files() if "/avatars/" in path] == ["U1-ann"]
+
+
 async def test_what_an_import_leaves_out_has_lines_and_an_exit_code(run: Run, origin: Origin, tmp_path: Path) -> None:
     origin.script("/good", ScriptedResponse(size=10))
     file = tmp_path / "links.csv"
@@ -451,9 +467,9 @@ async def test_a_list_is_imported_and_failures_are_reported(run: Run, origin: Or
     for option, given_up in (([], 0), (["--give-up"], 1), (["--give-up"], 1), ([], 1)):
         newest = json.loads((await run("import-end", run_id, "--json", *option)).out)
         assert (newest["operation"]["_id"], newest["operation"]["count"]["given_up"]) == (run_id, given_up)
-    assert (await run("import-end", run_id)).out == "Pending Files ended.\n"
+    assert (await run("import-end", run_id)).out == "Pending Files was finished before.\n"
     assert (await run("import-end", run_id, "--give-up")).out == (
-        "Pending Files ended; the files that are not completed are given up.\n"
+        "Pending Files was finished before; the files that are not completed are given up.\n"
     )
     assert (await run("import-retry", run_id)).out == "0 files tried again.\n"
     assert len(origin.requests("/gone")) == 2

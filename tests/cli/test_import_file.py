@@ -1,11 +1,12 @@
-"""Selection of channels of an import."""
+"""Selection of channels of an import, and lines about what it leaves out."""
 
 import click
 import pytest
 
-from downloadd.cli.import_file import select_channels
+from downloadd.cli.import_file import format_left_out, select_channels
 from downloadd.client import FileDataResponse
-from downloadd.fronts.rocketchat.schemas import ChannelEntry
+from downloadd.fronts.rocketchat.schemas import ChannelEntry, SkippedItem
+from downloadd.import_operation import SkipReason
 
 CHANNELS = [
     ChannelEntry(channel_id=f"C{name}", name=name, is_archived=False, do_import=True, is_private=False, is_direct=False)
@@ -39,3 +40,30 @@ def test_all_channels_of_a_name_or_id_are_selected_once() -> None:
     known = r"there are Town Square \(a/town\), Town Square \(b/town\), a/town, other$"
     with pytest.raises(click.UsageError, match=known):
         select_channels(data, ["nonsense"])
+
+
+@pytest.mark.parametrize(
+    ("entry", "line", "detail", "shown"),
+    [
+        (None, 4, "line 4: no URL", "line 4: no URL: no_url"),
+        (None, 4, "no digits", "line 4: no digits: no_url"),
+        (None, None, "no digits", "no digits: no_url"),
+        ("a.csv", 4, "no name", "a.csv:4: no name: no_url"),
+        ("a.csv", None, "damaged", "a.csv: damaged: no_url"),
+    ],
+)
+def test_what_is_left_out_is_shown_with_its_place_once(
+    entry: str | None, line: int | None, detail: str, shown: str
+) -> None:
+    item = SkippedItem(
+        reason=SkipReason.NO_URL,
+        meaning="",
+        detail=detail,
+        entry=entry,
+        line=line,
+        message=None,
+        file_id=None,
+        channel_id=None,
+        channel=None,
+    )
+    assert format_left_out(item) == shown

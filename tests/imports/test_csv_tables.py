@@ -6,11 +6,13 @@ from support.import_files import links, packed, read, reasons, skipped
 from downloadd.import_operation import (
     DIRECT_MESSAGES_CHANNEL_ID,
     Channel,
+    FileLink,
     MessageCount,
     SkippedEntry,
     WorkspaceUser,
 )
 from downloadd.imports.refusal import ImportRefusedError
+from downloadd.imports.validation import ItemValidator
 
 
 def test_a_workspace_of_tables_is_read() -> None:
@@ -33,6 +35,28 @@ def test_a_workspace_of_tables_is_read() -> None:
     ]
     assert sum(item.count for item in items if isinstance(item, MessageCount)) == 4
     assert len(skipped(items)) == 1
+
+
+def test_a_workspace_may_be_in_a_directory_of_its_archive() -> None:
+    tables = {
+        "users.csv": "ann,ann@example.com,Ann\n",
+        "channels.csv": "general,ann,public,ann\n,x\n",
+        "general/users.csv": "ann,1,x\n",
+    }
+    items = read("csv", packed({"other/1.csv": "x", **{f"my team/{name}": text for name, text in tables.items()}}))
+    assert [item.username for item in items if isinstance(item, WorkspaceUser)] == ["ann"]
+    assert [item.channel_id for item in items if isinstance(item, Channel)] == ["general"]
+    assert sum(item.count for item in items if isinstance(item, MessageCount)) == 1
+    assert [(item.reason, item.entry) for item in items if isinstance(item, SkippedEntry)] == [
+        ("malformed", "my team/channels.csv"),
+        ("unknown_entry", "other/1.csv"),
+    ]
+
+
+def test_a_channel_may_have_a_table_with_the_name_of_a_list() -> None:
+    items = read("csv", packed({"general/users.csv": "ann,1,x\n", "channels.csv": "general,ann\n"}))
+    assert [item.channel_id for item in items if isinstance(item, Channel)] == ["general"]
+    assert sum(item.count for item in items if isinstance(item, MessageCount)) == 1
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -71,6 +95,19 @@ def test_a_table_of_urls_is_read_with_any_separator_and_encoding(separator: str,
 def test_a_table_without_urls_is_refused(data: bytes, sentence: str) -> None:
     with pytest.raises(ImportRefusedError, match=sentence):
         read("csv", data)
+
+
+def test_a_column_that_is_named_by_an_algorithm_has_checksums() -> None:
+    strong, weak = "A" * 64, "b" * 32
+    rows = ["url,MD5,SHA-256,checksum", f"https://h/1,{weak},{strong},", f"https://h/2,{weak},,",
+            f"https://h/3,{weak},{strong},sha-1={'c' * 40}", "https://h/4,,,", f"https://h/5,,{weak},"]  # fmt: skip
+    found = list(ItemValidator("Imports").validate(iter(read("csv", "\n".join(rows).encode()))))
+    checksums = [link.checksum for link in found if isinstance(link, FileLink)]
+    assert checksums == [f"sha-256={strong}", f"md5={weak}", f"sha-1={'c' * 40}", None]
+    [report] = [item for item in found if isinstance(item, SkippedEntry)]
+    assert (report.line, report.detail) == (6, "checksum: sha-256 has exactly 64 hex digits")
+    with pytest.raises(ImportRefusedError, match="several columns with the heading sha-256"):
+        read("csv", b"url,sha256,SHA-256\nhttps://h/1,,\n")
 
 
 def test_a_row_with_more_cells_than_the_header_is_not_fetched() -> None:

@@ -153,3 +153,20 @@ def test_another_file_is_refused_or_has_nothing(data: bytes) -> None:
     with suppress(ImportRefusedError):
         items = read("mattermost", data)
     assert items == []
+
+
+def test_an_export_may_be_in_a_directory_of_its_archive() -> None:
+    attachment = {"type": "post", "post": {"team": "acme", "channel": "town", "attachments": [{"path": "log.jsonl"}]}}
+    members = {
+        "import.jsonl": jsonl([*LINES, attachment]),
+        "data/profile/ann.png": b"p",
+        **FILES,
+        "data/log.jsonl": b"{}",
+    }
+    items = read("mattermost", packed({f"acme export/{name}": content for name, content in members.items()}))
+    assert len(links(items)) == 6
+    assert links(items)[-1].member == "acme export/data/log.jsonl"
+    assert [(item.reason, item.entry) for item in items if isinstance(item, SkippedEntry)] == [
+        ("not_in_archive", "acme export/import.jsonl"),
+        ("unreferenced", "acme export/data/alone"),
+    ]

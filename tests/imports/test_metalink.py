@@ -31,6 +31,13 @@ def test_a_metalink_is_read_with_its_mirrors_by_priority() -> None:
     ]
 
 
+def test_a_file_without_a_name_is_reported_as_such() -> None:
+    file = "<file name='a'><url>http://h/1</url></file><file><url>http://h/2</url></file>"
+    items = read("metalink", f"<metalink xmlns='{metalink.NAMESPACE}'>{file}</metalink>".encode())
+    assert [link.name for link in links(items)] == ["a"]
+    assert (reasons(items), skipped(items)) == (["invalid_name"], ["file 2 of the Metalink has no name"])
+
+
 VERSION_3 = """<metalink version="3.0" xmlns="http://www.metalinker.org/">
   <files><file name="d/example.ext">
     <size>7</size>

@@ -369,3 +369,23 @@ def test_a_list_of_very_many_users_is_read_in_little_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < (12 << 20)
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["users.json", "channels.json", "dms.json", "canvases.json"])
+def test_a_file_of_a_message_may_have_the_name_of_a_list(name: str) -> None:
+    members = {
+        "users.json": [{"id": "U1", "name": "ann"}],
+        "channels.json": [{"id": "C1", "name": "general"}],
+        "general/2020-01-01.json": [{"ts": "1", "files": [slack_file("F1", name=name), slack_file("F2", name=name)]}],
+        f"__uploads/F1/{name}": b'{"not": "a list"}',
+        f"__uploads/F2/{name}": b'[{"id": "C2", "name": "not a channel"}]',
+    }
+    items = read("slack", packed(members))
+    assert [link.member for link in links(items)] == [f"__uploads/F1/{name}", f"__uploads/F2/{name}"]
+    assert [item.channel_id for item in items if isinstance(item, Channel)] == ["C1"]
+    assert reasons(items) == []
+
+
+def test_uploads_are_no_lists_of_an_archive_without_lists() -> None:
+    with pytest.raises(ImportRefusedError, match="is it an export of Slack"):
+        read("slack", packed({"__uploads/F1/users.json": b"[]", "general/2020-01-01.json": b"[]"}))

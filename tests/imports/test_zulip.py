@@ -226,3 +226,18 @@ def test_a_list_of_avatars_that_is_truncated_is_reported() -> None:
 def test_another_archive_is_refused(members: dict[str, Any]) -> None:
     with pytest.raises(ImportRefusedError, match=r"realm\.json"):
         read("zulip", export(members))
+
+
+@pytest.mark.parametrize("top", ["", "zulip-export-1/"])
+def test_an_upload_may_have_the_name_of_the_list_of_users(top: str) -> None:
+    attachment = {"path_id": "2/ab/x/realm.json", "file_name": "realm.json", "messages": [7]}
+    upload = {"uploads/2/ab/x/realm.json": b"[]"}
+    items = read("zulip", export({**upload, **MEMBERS, "attachment.json": {"zerver_attachment": [attachment]}}, top))
+    assert links(items)[0].member == f"{top}uploads/2/ab/x/realm.json"
+    assert [item.user_id for item in items if isinstance(item, WorkspaceUser)] == ["1", "2"]
+
+
+def test_a_missing_list_of_uploaded_files_is_reported_as_missing() -> None:
+    items = read("zulip", export({"realm.json": REALM, "uploads/2/alone": b"x"}))
+    assert reasons(items) == ["not_in_archive", "unreferenced"]
+    assert skipped(items)[0] == "the archive does not contain attachment.json, the list of uploaded files"

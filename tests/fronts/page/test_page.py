@@ -594,7 +594,7 @@ async def test_what_an_import_leaves_out_is_listed_and_failed_files_are_given_up
         await page.get_by_role("button", name="Download files").click()
         run = page.locator("#operations li", has_text="1 file failed · 1 left out")
         await run.get_by_text("Left out", exact=True).click()
-        await expect(run.locator("details li")).to_contain_text("line 3: 2 cells, but the header has 1")
+        await expect(run.locator("details li")).to_have_text("line 3: 2 cells, but the header has 1; quote cells")
         await run.get_by_role("button", name="Try failed files of Pending Files again").click()
         await page_session.wait_for_text(".notice", "1 file to download.")
 

@@ -318,8 +318,7 @@ export class ImportsView {
       const { skipped } = await this.client.imports.skipped(id, { limit: SKIPPED_SHOWN });
       list.replaceChildren(
         ...skipped.map((/** @type {any} */ one) => {
-          const place = [one.entry, one.line].filter((part) => part !== null).join(":");
-          return element("li", { title: one.meaning }, element("bdi", {}, [place, one.detail].filter(Boolean).join(": ")));
+          return element("li", { title: one.meaning }, element("bdi", {}, describeSkipped(one)));
         }),
         ...(skipped.length === SKIPPED_SHOWN ? [element("li", {}, "The manifest of the import lists all.")] : []),
       );
@@ -350,4 +349,11 @@ function describeReading(reading) {
   if (!reading?.bytes_total) return "The file is being read…";
   const percent = Math.floor((100 * reading.bytes_read) / reading.bytes_total);
   return `The file is being read: ${percent} %, ${formatCount(reading.messages, "message")}.`;
+}
+
+/** @param {{entry: string | null, line: number | null, detail: string}} item */
+function describeSkipped({ entry, line, detail }) {
+  if (entry !== null) return `${[entry, line].filter((part) => part !== null).join(":")}: ${detail}`;
+  // The detail may begin with the line.
+  return line === null || detail.startsWith(`line ${line}:`) ? detail : `line ${line}: ${detail}`;
 }
