@@ -18,6 +18,8 @@ REACHED = {
     "interrupted_and_retried": {"open", "pwritev", "splice", "rename", "commit", "fsync", "link", "unlink"},
     "segments": {"open", "pwritev", "commit", "fsync", "link", "unlink"},
     "paused_and_resumed": {"open", "pwritev", "commit", "rename", "fsync", "link", "unlink"},
+    "renamed_while_running": {"mkdir", "open", "pwritev", "commit", "rename", "fsync", "link", "unlink"},
+    "renamed_while_paused": {"open", "pwritev", "commit", "rename", "fsync", "link", "unlink"},
     "cancelled": {"open", "pwritev", "commit", "unlink"},
     "failed_and_retried": {"pwrite", "commit", "fsync", "link"},
     "failed_with_a_part_and_retried": {"open", "pwritev", "commit", "fsync", "rename", "link", "unlink"},
@@ -43,6 +45,7 @@ async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
             trial.assert_consistent()
             trial.assert_kept_parts_are_whole_so_far()
             trial.assert_pauses_kept()
+            trial.assert_names_kept()
             reached.append(ended.points)
             if not ended.is_killed_early:
                 break

@@ -22,9 +22,10 @@ import msgspec
 from support.fault_points import FaultPoints, kill_self
 from support.manager_stack import CONFIG, ManagerStack, open_stack
 
-from downloadd.download import Conflict, Download
+from downloadd.download import Conflict, Download, join_path
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import DownloadError, InvalidStateError
+from downloadd.manager.protocol import DownloadChange
 from downloadd.manager.result_list import ResultList
 from downloadd.queue_move import TO_BOTTOM, TO_TOP, UP
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
@@ -166,10 +167,25 @@ class ScenarioContext:
         self.record(f"ended {id} {row.state}")
         return row
 
+    async def rename(self, id: str, directory: str, filename: str) -> None:
+        await self.manager.amend(id, DownloadChange(directory=directory, filename=filename))
+        self.record(f"renamed {id} {join_path(directory, filename)}")
+
     async def receives(self, id: str, nbytes: int) -> None:
         async with asyncio.timeout(SECONDS):
             while (await self.manager.get(id)).download.progress.received < nbytes:
                 if (await self.manager.get(id)).download.state in FINISHED:
+                    break
+                await asyncio.sleep(0.002)
+
+    async def stores(self, id: str, nbytes: int) -> None:
+        """Wait until the row names a part file with these bytes."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                row = await self.stack.records.get(id)
+                assert row is not None
+                path = self.stack.root / row.part_directory / (row.progress.part_name or "-")
+                if row.state in FINISHED or (path.exists() and path.stat().st_size >= nbytes):
                     break
                 await asyncio.sleep(0.002)
 
@@ -223,6 +239,29 @@ async def paused_and_resumed(context: ScenarioContext) -> None:
     await context.receives(id, 1_000)
     await context.manager.pause(id)
     context.record(f"paused {id}")
+    context.record(f"resumed {id}")
+    await context.manager.resume(id)
+    await context.ends(id)
+
+
+async def renamed_while_running(context: ScenarioContext) -> None:
+    id = await context.start("/held")
+    await context.stores(id, 1_000)
+    await context.rename(id, "e/below", "renamed")
+    await context.manager.pause(id)
+    context.record(f"paused {id}")
+    context.record(f"resumed {id}")
+    await context.manager.resume(id)
+    await context.ends(id)
+
+
+async def renamed_while_paused(context: ScenarioContext) -> None:
+    id = await context.start("/held")
+    await context.stores(id, 1_000)
+    await context.manager.pause(id)
+    context.record(f"paused {id}")
+    await context.rename(id, "e", "first")
+    await context.rename(id, "", "renamed")
     context.record(f"resumed {id}")
     await context.manager.resume(id)
     await context.ends(id)
@@ -325,6 +364,8 @@ SCENARIOS: Final[dict[str, Callable[[ScenarioContext], Awaitable[None]]]] = {
         interrupted_and_retried,
         segments,
         paused_and_resumed,
+        renamed_while_running,
+        renamed_while_paused,
         cancelled,
         failed_and_retried,
         failed_with_a_part_and_retried,

@@ -149,6 +149,21 @@ class CrashTrial:
             assert int(received) > 0
             assert stored == CONTENTS[names[id]][: int(received)]
 
+    def assert_names_kept(self) -> None:
+        """Assert that each renamed download has the last name that was answered, and lost no byte on disk."""
+        first, *_, last = self._results
+        renamed: dict[str, list[str]] = {}
+        for line in first.values("renamed"):
+            id, path = line.split(" ", 1)
+            renamed.setdefault(id, []).append(path)
+        paths = {id: path for id, _, _, path in (row.split(" ", 3) for row in last.values("row"))}
+        for id, names in renamed.items():
+            # A later change may be recorded though it was not answered.
+            assert paths[id] == names[-1] or paths[id] not in {"d/held", *names}, self._results
+        requests = self._origin.requests(f"/{self.folder.name}/held")
+        if renamed:
+            assert sum(request.field("Range") is None for request in requests) == 1, self._results
+
     def assert_pauses_kept(self) -> None:
         """Assert that each paused download is paused after the kill unless it was resumed."""
         first, *later = self._results
