@@ -56,38 +56,42 @@ async def test_credentials_in_a_uri_are_sent(rpc: RpcStack, origin: Origin) -> N
     assert any(request.field("authorization") for request in origin.requests("/a"))
 
 
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ((), "The parameter at 0 is required but missing."),
-        ((None,), "The parameter at 0 has wrong type."),
-        (("x",), "The parameter at 0 has wrong type."),
-        (([],), "URI is not provided."),
-        (([1],), "URI is not provided."),
-        ((["foo"],), "No URI to download."),
-        ((["magnet:?xt=1"],), "No URI to download."),
-        (([URL], "x"), "The parameter at 1 has wrong type."),
-        (([URL], None), "The parameter at 1 has wrong type."),
-        (([URL], {}, "x"), "The parameter at 2 has wrong type."),
-        (([URL], {}, True), "The parameter at 2 has wrong type."),
-        (([URL], {}, -1), "Position must be greater than or equal to 0."),
-        (([URL], {"split": "0"}), "We encountered a problem while processing the option '--split'."),
-        (([URL], {"pause": "maybe"}), "We encountered a problem while processing the option '--pause'."),
-    ],
-)
-async def test_a_wrong_parameter_adds_nothing(rpc: RpcStack, params: tuple[Any, ...], message: str) -> None:
-    assert await rpc.refusal("addUri", *params) == message
-    assert await rpc.call("tellWaiting", 0, 100) == []
-    assert await rpc.history() == []
+WRONG: list[tuple[tuple[Any, ...], str]] = [
+    ((), "The parameter at 0 is required but missing."),
+    ((None,), "The parameter at 0 has wrong type."),
+    (("x",), "The parameter at 0 has wrong type."),
+    (([],), "URI is not provided."),
+    (([1],), "URI is not provided."),
+    ((["foo"],), "No URI to download."),
+    ((["magnet:?xt=1"],), "No URI to download."),
+    (([URL], "x"), "The parameter at 1 has wrong type."),
+    (([URL], None), "The parameter at 1 has wrong type."),
+    (([URL], {}, "x"), "The parameter at 2 has wrong type."),
+    (([URL], {}, True), "The parameter at 2 has wrong type."),
+    (([URL], {}, -1), "Position must be greater than or equal to 0."),
+    (([URL], {"split": "0"}), "We encountered a problem while processing the option '--split'."),
+    (([URL], {"pause": "maybe"}), "We encountered a problem while processing the option '--pause'."),
+]
 
 
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [({"dir": "/etc"}, "--dir"), ({"out": "../x"}, "--out"), ({"header": ["A: b\nC: d"]}, "--header")],
-)
-async def test_an_option_that_cannot_be_used_adds_nothing(rpc: RpcStack, options: dict[str, Any], named: str) -> None:
-    assert named in await rpc.refusal("addUri", [URL], options)
-    assert await rpc.history() == []
+async def test_a_wrong_parameter_adds_nothing(rpc: RpcStack) -> None:
+    for params, message in WRONG:
+        assert await rpc.refusal("addUri", *params) == message
+        assert await rpc.call("tellWaiting", 0, 100) == []
+        assert await rpc.history() == []
+
+
+UNUSABLE: list[tuple[dict[str, Any], str]] = [
+    ({"dir": "/etc"}, "--dir"),
+    ({"out": "../x"}, "--out"),
+    ({"header": ["A: b\nC: d"]}, "--header"),
+]
+
+
+async def test_an_option_that_cannot_be_used_adds_nothing(rpc: RpcStack) -> None:
+    for options, named in UNUSABLE:
+        assert named in await rpc.refusal("addUri", [URL], options)
+        assert await rpc.history() == []
 
 
 async def test_a_download_may_start_paused(rpc: RpcStack) -> None:
@@ -197,18 +201,18 @@ async def test_a_metalink_of_refused_files_is_an_error(rpc: RpcStack) -> None:
     assert await rpc.call("tellStopped", 0, 10) == []
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("!!!", "The Metalink is not Base64"),
-        ("", "The Metalink cannot be read: "),
-        (encode("hello"), "The Metalink cannot be read: "),
-        (encode("<a/>"), "The Metalink cannot be read: "),
-        (encode(METALINK.replace("http:", "ftp:")), "No file of the Metalink can be downloaded: "),
-    ],
-)
-async def test_a_metalink_without_files_is_an_error(rpc: RpcStack, content: str, message: str) -> None:
-    assert (await rpc.refusal("addMetalink", content)).startswith(message)
+UNREADABLE: list[tuple[str, str]] = [
+    ("!!!", "The Metalink is not Base64"),
+    ("", "The Metalink cannot be read: "),
+    (encode("hello"), "The Metalink cannot be read: "),
+    (encode("<a/>"), "The Metalink cannot be read: "),
+    (encode(METALINK.replace("http:", "ftp:")), "No file of the Metalink can be downloaded: "),
+]
+
+
+async def test_a_metalink_without_files_is_an_error(rpc: RpcStack) -> None:
+    for content, message in UNREADABLE:
+        assert (await rpc.refusal("addMetalink", content)).startswith(message)
 
 
 async def test_a_metalink_has_a_limit_of_files(rpc: RpcStack, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,43 +2,40 @@
 
 from typing import Any
 
-import pytest
 from support.rpc_stack import USERS, RpcStack
 
 from downloadd.fronts.aria2.context import Context
 
-BY_GID = [
-    *("remove", "forceRemove", "pause", "forcePause", "unpause", "removeDownloadResult"),
-    *("tellStatus", "getOption", "getFiles", "getUris", "getServers", "getPeers"),
-]
-ALSO_BY_GID: dict[str, list[Any]] = {
-    "changeOption": [{}],
-    "changePosition": [0, "POS_SET"],
-    "changeUri": [1, [], []],
+BY_GID: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("remove", "forceRemove", "pause", "forcePause", "unpause", "removeDownloadResult"), ()),
+    **dict.fromkeys(("tellStatus", "getOption", "getFiles", "getUris", "getServers", "getPeers"), ()),
+    "changeOption": ({},),
+    "changePosition": (0, "POS_SET"),
+    "changeUri": (1, [], []),
 }
+"""Methods of one download, with parameters behind its gid."""
 
 
-@pytest.mark.parametrize("method", [*BY_GID, *ALSO_BY_GID])
-async def test_a_gid_is_checked_and_searched(rpc: RpcStack, method: str) -> None:
-    others = ALSO_BY_GID.get(method, [])
-    for gid in ("", "xyz", "0" * 17, " ab", "0x1", "ä"):
-        assert await rpc.refusal(method, gid, *others) == f"Invalid GID {gid}"
-    for gid in ("0" * 16, "ABCDEF0123456789", "7"):
-        assert await rpc.refusal(method, gid, *others) == f"GID {gid} is not found"
+async def test_a_gid_is_checked_and_searched(rpc: RpcStack) -> None:
     for number in (1, 2):
         options = {"pause": "true", "gid": f"abc{number}{'0' * 12}"}
         await rpc.call("addUri", ["http://127.0.0.1:1025/a"], options)
-    assert await rpc.refusal(method, "ABC", *others) == "GID ABC is not unique"
+    for method, others in BY_GID.items():
+        for gid in ("", "xyz", "0" * 17, " ab", "0x1", "ä"):
+            assert await rpc.refusal(method, gid, *others) == f"Invalid GID {gid}"
+        for gid in ("0" * 16, "ABCDEF0123456789", "7"):
+            assert await rpc.refusal(method, gid, *others) == f"GID {gid} is not found"
+        assert await rpc.refusal(method, "ABC", *others) == "GID ABC is not unique"
 
 
-@pytest.mark.parametrize("method", [*BY_GID, *ALSO_BY_GID])
-async def test_parameters_are_counted_without_the_token(rpc: RpcStack, method: str) -> None:
-    assert await rpc.refusal(method) == "The parameter at 0 is required but missing."
-    assert await rpc.refusal(method, 1) == "The parameter at 0 has wrong type."
-    for index, _ in enumerate(ALSO_BY_GID.get(method, []), 1):
-        given = ["xyz", *ALSO_BY_GID[method][: index - 1]]
-        assert await rpc.refusal(method, *given) == f"The parameter at {index} is required but missing."
-        assert await rpc.refusal(method, *given, None) == f"The parameter at {index} has wrong type."
+async def test_parameters_are_counted_without_the_token(rpc: RpcStack) -> None:
+    for method, others in BY_GID.items():
+        assert await rpc.refusal(method) == "The parameter at 0 is required but missing."
+        assert await rpc.refusal(method, 1) == "The parameter at 0 has wrong type."
+        for index, _ in enumerate(others, 1):
+            given = ["xyz", *others[: index - 1]]
+            assert await rpc.refusal(method, *given) == f"The parameter at {index} is required but missing."
+            assert await rpc.refusal(method, *given, None) == f"The parameter at {index} has wrong type."
 
 
 async def test_whoever_may_start_downloads_sees_whole_urls(rpc: RpcStack) -> None:

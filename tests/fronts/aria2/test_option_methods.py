@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from support.origin.origin import Origin
 from support.rpc_stack import RpcStack
 
@@ -103,20 +102,20 @@ async def test_options_of_an_ended_download_cannot_be_changed(rpc: RpcStack, ori
     assert await rpc.refusal("changeOption", gid, {"split": "1"}) == f"Cannot change option for GID#{gid}"
 
 
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"split": "0"}, "--split"),
-        ({"dir": "/etc"}, "--dir"),
-        ({"out": "../x"}, "--out"),
-        ({"header": ":"}, "--header"),
-    ],
-)
-async def test_an_impossible_value_changes_nothing(rpc: RpcStack, options: dict[str, str], named: str) -> None:
-    gid = await add(rpc)
-    before = (await rpc.find(gid)).download
-    assert named in await rpc.refusal("changeOption", gid, {"max-download-limit": "1", **options})
-    assert (await rpc.find(gid)).download == before
+IMPOSSIBLE: list[tuple[dict[str, str], str]] = [
+    ({"split": "0"}, "--split"),
+    ({"dir": "/etc"}, "--dir"),
+    ({"out": "../x"}, "--out"),
+    ({"header": ":"}, "--header"),
+]
+
+
+async def test_an_impossible_value_changes_nothing(rpc: RpcStack) -> None:
+    for options, named in IMPOSSIBLE:
+        gid = await add(rpc)
+        before = (await rpc.find(gid)).download
+        assert named in await rpc.refusal("changeOption", gid, {"max-download-limit": "1", **options})
+        assert (await rpc.find(gid)).download == before
 
 
 async def test_a_directory_of_others_is_refused(rpc: RpcStack) -> None:
@@ -157,30 +156,36 @@ async def test_global_options_are_those_of_one_user(rpc: RpcStack) -> None:
     assert options["dir"] == rpc.root
 
 
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"max-concurrent-downloads": "0"}, "--max-concurrent-downloads"),
-        ({"max-concurrent-downloads": str(10**12)}, "--max-concurrent-downloads"),
-        ({"max-overall-download-limit": "x"}, "--max-overall-download-limit"),
-        ({"dir": "/etc"}, "--dir"),
-        ({"header": "x"}, "--header"),
-    ],
-)
-async def test_an_impossible_global_value_changes_nothing(rpc: RpcStack, options: dict[str, str], named: str) -> None:
-    before = await rpc.call("getGlobalOption")
-    assert named in await rpc.refusal("changeGlobalOption", {"split": "9", **options})
-    assert await rpc.call("getGlobalOption") == before
+IMPOSSIBLE_GLOBALLY: list[tuple[dict[str, str], str]] = [
+    ({"max-concurrent-downloads": "0"}, "--max-concurrent-downloads"),
+    ({"max-concurrent-downloads": str(10**12)}, "--max-concurrent-downloads"),
+    ({"max-overall-download-limit": "x"}, "--max-overall-download-limit"),
+    ({"dir": "/etc"}, "--dir"),
+    ({"header": "x"}, "--header"),
+]
 
 
-@pytest.mark.parametrize("options", [{}, {"foo": "x"}, {"rpc-secret": "y"}, {"out": "q", "gid": "0", "pause": "x"}])
-async def test_other_global_options_are_ignored(rpc: RpcStack, options: dict[str, str]) -> None:
-    before = await rpc.call("getGlobalOption")
-    assert await rpc.call("changeGlobalOption", options) == "OK"
-    assert await rpc.call("getGlobalOption") == before
+async def test_an_impossible_global_value_changes_nothing(rpc: RpcStack) -> None:
+    for options, named in IMPOSSIBLE_GLOBALLY:
+        before = await rpc.call("getGlobalOption")
+        assert named in await rpc.refusal("changeGlobalOption", {"split": "9", **options})
+        assert await rpc.call("getGlobalOption") == before
 
 
-@pytest.mark.parametrize("params", [(), ("x",), (None,), ([],)])
-async def test_global_options_are_a_struct(rpc: RpcStack, params: tuple[Any, ...]) -> None:
-    text = "has wrong type." if params else "is required but missing."
-    assert await rpc.refusal("changeGlobalOption", *params) == f"The parameter at 0 {text}"
+IGNORED: list[dict[str, str]] = [{}, {"foo": "x"}, {"rpc-secret": "y"}, {"out": "q", "gid": "0", "pause": "x"}]
+
+
+async def test_other_global_options_are_ignored(rpc: RpcStack) -> None:
+    for options in IGNORED:
+        before = await rpc.call("getGlobalOption")
+        assert await rpc.call("changeGlobalOption", options) == "OK"
+        assert await rpc.call("getGlobalOption") == before
+
+
+NO_STRUCT: list[tuple[Any, ...]] = [(), ("x",), (None,), ([],)]
+
+
+async def test_global_options_are_a_struct(rpc: RpcStack) -> None:
+    for params in NO_STRUCT:
+        text = "has wrong type." if params else "is required but missing."
+        assert await rpc.refusal("changeGlobalOption", *params) == f"The parameter at 0 {text}"

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.origin.origin import Origin
@@ -29,32 +28,32 @@ async def uris(rpc: RpcStack, gid: str) -> list[str]:
 # -- changePosition ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("offset", "how", "index"),
-    [
-        (0, "POS_SET", 0),
-        (2, "POS_SET", 2),
-        (99, "POS_SET", 3),
-        (-1, "POS_SET", 0),
-        (10**30, "POS_SET", 3),
-        (1, "POS_CUR", 2),
-        (-1, "POS_CUR", 0),
-        (0, "POS_CUR", 1),
-        (-99, "POS_CUR", 0),
-        (0, "POS_END", 3),
-        (-1, "POS_END", 2),
-        (5, "POS_END", 3),
-        (-99, "POS_END", 0),
-        (1.9, "POS_CUR", 2),
-    ],
-)
-async def test_a_download_moves_and_the_others_keep_their_order(
-    rpc: RpcStack, offset: float, how: str, index: int
-) -> None:
-    gids = [await add(rpc) for _ in range(4)]
-    assert await rpc.call("changePosition", gids[1], offset, how) == index
-    others = [gids[0], *gids[2:]]
-    assert await order(rpc) == [*others[:index], gids[1], *others[index:]]
+MOVES: list[tuple[float, str, int]] = [
+    (0, "POS_SET", 0),
+    (2, "POS_SET", 2),
+    (99, "POS_SET", 3),
+    (-1, "POS_SET", 0),
+    (10**30, "POS_SET", 3),
+    (1, "POS_CUR", 2),
+    (-1, "POS_CUR", 0),
+    (0, "POS_CUR", 1),
+    (-99, "POS_CUR", 0),
+    (0, "POS_END", 3),
+    (-1, "POS_END", 2),
+    (5, "POS_END", 3),
+    (-99, "POS_END", 0),
+    (1.9, "POS_CUR", 2),
+]
+
+
+async def test_a_download_moves_and_the_others_keep_their_order(rpc: RpcStack) -> None:
+    for _ in range(4):
+        await add(rpc)
+    for offset, how, index in MOVES:
+        first, moved, *rest = await order(rpc)
+        assert await rpc.call("changePosition", moved, offset, how) == index
+        others = [first, *rest]
+        assert await order(rpc) == [*others[:index], moved, *others[index:]]
 
 
 async def test_the_first_place_is_the_next_to_start(single: RpcStack, origin: Origin) -> None:
@@ -86,27 +85,25 @@ async def test_another_way_to_move_is_an_illegal_argument(rpc: RpcStack) -> None
 # -- changeUri ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("removed", "added", "position", "counts", "after"),
-    [
-        ([], [], [], [0, 0], ["1", "2"]),
-        ([U + "1"], [], [], [1, 0], ["2"]),
-        ([U + "2", U + "2", U + "9"], [], [], [1, 0], ["1"]),
-        ([], [U + "3"], [], [0, 1], ["1", "2", "3"]),
-        ([], [U + "3", U + "4"], [0], [0, 2], ["3", "4", "1", "2"]),
-        ([], ["foo", U + "3"], [1], [0, 1], ["1", "3", "2"]),
-        ([], [U + "3"], [99], [0, 1], ["1", "2", "3"]),
-        ([U + "1"], [U + "1"], [], [1, 1], ["2", "1"]),
-        ([U + "1", U + "2"], [U + "3"], [], [2, 1], ["3"]),
-        ([], [U + "1"], [], [0, 0], ["1", "2"]),
-    ],
-)
-async def test_uris_are_removed_and_added(
-    rpc: RpcStack, removed: list[str], added: list[str], position: list[int], counts: list[int], after: list[str]
-) -> None:
-    gid = await add(rpc, U + "1", U + "2")
-    assert await rpc.call("changeUri", gid, 1, removed, added, *position) == counts
-    assert await uris(rpc, gid) == [U + name for name in after]
+CHANGES: list[tuple[list[str], list[str], list[int], list[int], list[str]]] = [
+    ([], [], [], [0, 0], ["1", "2"]),
+    ([U + "1"], [], [], [1, 0], ["2"]),
+    ([U + "2", U + "2", U + "9"], [], [], [1, 0], ["1"]),
+    ([], [U + "3"], [], [0, 1], ["1", "2", "3"]),
+    ([], [U + "3", U + "4"], [0], [0, 2], ["3", "4", "1", "2"]),
+    ([], ["foo", U + "3"], [1], [0, 1], ["1", "3", "2"]),
+    ([], [U + "3"], [99], [0, 1], ["1", "2", "3"]),
+    ([U + "1"], [U + "1"], [], [1, 1], ["2", "1"]),
+    ([U + "1", U + "2"], [U + "3"], [], [2, 1], ["3"]),
+    ([], [U + "1"], [], [0, 0], ["1", "2"]),
+]
+
+
+async def test_uris_are_removed_and_added(rpc: RpcStack) -> None:
+    for removed, added, position, counts, after in CHANGES:
+        gid = await add(rpc, U + "1", U + "2")
+        assert await rpc.call("changeUri", gid, 1, removed, added, *position) == counts
+        assert await uris(rpc, gid) == [U + name for name in after]
 
 
 async def test_one_uri_remains(rpc: RpcStack) -> None:
@@ -115,19 +112,19 @@ async def test_one_uri_remains(rpc: RpcStack) -> None:
     assert await uris(rpc, gid) == [U + "1"]
 
 
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ([0, [], []], "The integer parameter at 1 has invalid value: the value must be greater than or equal to 1."),
-        ([2, [], []], "fileIndex is out of range"),
-        ([1, "x", []], "The parameter at 2 has wrong type."),
-        ([1, [], "x"], "The parameter at 3 has wrong type."),
-        ([1, [], [], "y"], "The parameter at 4 has wrong type."),
-        ([1, [], [], -1], "Position must be greater than or equal to 0."),
-    ],
-)
-async def test_wrong_parameters_change_nothing(rpc: RpcStack, params: list[Any], message: str) -> None:
-    assert await rpc.refusal("changeUri", await add(rpc), *params) == message
+WRONG: list[tuple[list[Any], str]] = [
+    ([0, [], []], "The integer parameter at 1 has invalid value: the value must be greater than or equal to 1."),
+    ([2, [], []], "fileIndex is out of range"),
+    ([1, "x", []], "The parameter at 2 has wrong type."),
+    ([1, [], "x"], "The parameter at 3 has wrong type."),
+    ([1, [], [], "y"], "The parameter at 4 has wrong type."),
+    ([1, [], [], -1], "Position must be greater than or equal to 0."),
+]
+
+
+async def test_wrong_parameters_change_nothing(rpc: RpcStack) -> None:
+    for params, message in WRONG:
+        assert await rpc.refusal("changeUri", await add(rpc), *params) == message
 
 
 async def test_the_uris_of_an_ended_download_cannot_be_changed(rpc: RpcStack, origin: Origin) -> None:

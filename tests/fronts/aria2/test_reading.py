@@ -59,26 +59,21 @@ async def test_ended_downloads_are_listed_by_windows_oldest_first(rpc: RpcStack,
         assert gids_of(await rpc.call("tellStopped", *window)) == [gids[index] for index in expected], window
 
 
-@pytest.mark.parametrize("method", ["tellWaiting", "tellStopped"])
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ((), "The parameter at 0 is required but missing."),
-        (("x",), "The parameter at 0 has wrong type."),
-        ((0,), "The parameter at 1 is required but missing."),
-        ((0, "x"), "The parameter at 1 has wrong type."),
-        (
-            (0, -1),
-            "The integer parameter at 1 has invalid value: the value must be greater than or equal to 0.",
-        ),
-        ((0, 1, "x"), "The parameter at 2 has wrong type."),
-        ((0, 1, None), "The parameter at 2 has wrong type."),
-    ],
-)
-async def test_a_window_has_two_integers_and_keys(
-    rpc: RpcStack, method: str, params: tuple[Any, ...], message: str
-) -> None:
-    assert await rpc.refusal(method, *params) == message
+NO_WINDOWS: list[tuple[tuple[Any, ...], str]] = [
+    ((), "The parameter at 0 is required but missing."),
+    (("x",), "The parameter at 0 has wrong type."),
+    ((0,), "The parameter at 1 is required but missing."),
+    ((0, "x"), "The parameter at 1 has wrong type."),
+    ((0, -1), "The integer parameter at 1 has invalid value: the value must be greater than or equal to 0."),
+    ((0, 1, "x"), "The parameter at 2 has wrong type."),
+    ((0, 1, None), "The parameter at 2 has wrong type."),
+]
+
+
+async def test_a_window_has_two_integers_and_keys(rpc: RpcStack) -> None:
+    for method in ("tellWaiting", "tellStopped"):
+        for params, message in NO_WINDOWS:
+            assert await rpc.refusal(method, *params) == message
 
 
 async def test_lists_have_the_keys_that_are_asked_for(rpc: RpcStack, origin: Origin) -> None:
@@ -112,10 +107,11 @@ async def test_an_active_download_shows_its_progress(rpc: RpcStack, origin: Orig
     assert row["files"][0]["uris"] == [{"uri": origin.url("/slow"), "status": "used"}]
 
 
-@pytest.mark.parametrize("value", ["x", None, {}])
-async def test_keys_are_a_list(rpc: RpcStack, value: object) -> None:
-    assert await rpc.refusal("tellActive", value) == "The parameter at 0 has wrong type."
-    assert await rpc.refusal("tellStatus", "1", value) == "The parameter at 1 has wrong type."
+async def test_keys_are_a_list(rpc: RpcStack) -> None:
+    values: list[Any] = ["x", None, {}]
+    for value in values:
+        assert await rpc.refusal("tellActive", value) == "The parameter at 0 has wrong type."
+        assert await rpc.refusal("tellStatus", "1", value) == "The parameter at 1 has wrong type."
 
 
 # -- one download ------------------------------------------------------------------------------------------------------
