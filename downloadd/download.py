@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from downloadd.attempt_options import NO_OPTIONS, AttemptOptions
 from downloadd.errors import ErrorCode
 from downloadd.request_fields import Method, RequestFields
 from downloadd.states import FINISHED, State
@@ -109,6 +110,12 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     segments: int = 1
     fields: RequestFields | None = None
     """The request fields, which are secrets: never show them."""
+    attempt_options: AttemptOptions | None = None
+
+    @property
+    def limits(self) -> AttemptOptions:
+        """The limits of its attempts, each None if the configured one holds."""
+        return self.attempt_options or NO_OPTIONS
 
     @property
     def method(self) -> Method:

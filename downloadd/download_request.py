@@ -23,6 +23,33 @@ SECONDS: Final = {"unit": "seconds"}
 Priority = Annotated[int, Meta(ge=-1_000_000, le=1_000_000, description="Higher starts first.")]
 SpeedLimit = Annotated[int, Meta(ge=0, le=2**62, description="Bytes a second; 0 for no limit.", extra=BYTES_PER_SECOND)]
 
+MaxRetries = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=1000,
+        description="Failed attempts in a row that are followed by another one, those of a host that cannot be reached "
+        "included; 0 fails at the first error.",
+    ),
+]
+RetryWait = Annotated[int, Meta(ge=0, le=86_400, description="Seconds between two attempts at least.", extra=SECONDS)]
+StallTimeout = Annotated[
+    float,
+    Meta(ge=0, le=86_400, description="Seconds without a byte that end an attempt; 0 for no limit.", extra=SECONDS),
+]
+ConnectTimeout = Annotated[
+    float, Meta(ge=0, le=86_400, description="Seconds to connect to an origin; 0 for no limit.", extra=SECONDS)
+]
+MinSpeed = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=2**62,
+        description="Bytes a second; an attempt that receives less on average over 60 seconds fails. 0 for no limit.",
+        extra=BYTES_PER_SECOND,
+    ),
+]
+
 
 class StartParameters(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters that every interface takes. None stands for the configured default.
@@ -69,6 +96,11 @@ class StartParameters(msgspec.Struct, frozen=True, kw_only=True):
     conflict: Annotated[Conflict, Meta(description="Action if the name exists.")] | None = None
     priority: Priority = 0
     speed_limit: SpeedLimit = 0
+    max_retries: MaxRetries | None = None
+    retry_wait: RetryWait | None = None
+    stall_timeout: StallTimeout | None = None
+    connect_timeout: ConnectTimeout | None = None
+    min_speed: MinSpeed | None = None
 
 
 class StartOptions(TypedDict, total=False):
@@ -82,6 +114,11 @@ class StartOptions(TypedDict, total=False):
     conflict: str | None
     priority: int | None
     speed_limit: int | None
+    max_retries: int | None
+    retry_wait: int | None
+    stall_timeout: float | None
+    connect_timeout: float | None
+    min_speed: int | None
 
 
 class RequestFieldParameters(StartParameters, frozen=True, kw_only=True):

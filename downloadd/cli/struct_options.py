@@ -66,6 +66,8 @@ def _option_type(kind: inspect.Type, unit: Mapping[str, Any]) -> "click.ParamTyp
             return SIZE
         case inspect.IntType(ge=minimum, le=maximum):
             return click.IntRange(minimum, maximum)
+        case inspect.FloatType(ge=minimum, le=maximum):
+            return click.FloatRange(minimum, maximum)
         case inspect.EnumType(cls=members):
             return one_of(members)
         case _:

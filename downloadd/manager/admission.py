@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from downloadd.attempt_options import select_attempt_options
 from downloadd.config import DownloadsConfig
 from downloadd.download import Control, Download, Mirror, Progress, Request, Result
 from downloadd.download_request import DownloadRequest, RequestFieldParameters
@@ -82,6 +83,7 @@ def admit(
             expected_type=expected_type,
             segments=defaults.segments if request.segments is None else request.segments,
             fields=fields,
+            attempt_options=select_attempt_options(request),
             **{name: getattr(request, name) for name in _COPIED_FIELDS},
         ),
         control=Control(priority=request.priority, speed_limit=request.speed_limit),

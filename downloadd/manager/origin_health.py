@@ -35,6 +35,11 @@ RAISE_SECONDS: Final = 10.0
 KEEP_SECONDS: Final = 300.0
 """Seconds for which the health of an unused origin is kept after its last change."""
 
+_REFUSALS: Final = frozenset(
+    {NetworkErrorKind.CONNECT, NetworkErrorKind.TIMEOUT, NetworkErrorKind.TLS, NetworkErrorKind.NO_RESPONSE}
+)
+"""Failures before the head of a response."""
+
 
 class FailureKind(StrEnum):
     """The part that a failed attempt is attributed to."""
@@ -144,7 +149,7 @@ def classify_failure(error: DownloadError) -> FailureKind | None:
             return FailureKind.RESOURCE
         case NetworkError(kind=NetworkErrorKind.NAME):
             return FailureKind.UNREACHABLE
-        case NetworkError(kind=NetworkErrorKind.CONNECT | NetworkErrorKind.TLS | NetworkErrorKind.NO_RESPONSE):
+        case NetworkError(kind=kind) if kind in _REFUSALS:
             return FailureKind.REFUSED
         case RemoteError(origin_status=429 | 503):
             return FailureKind.BUSY

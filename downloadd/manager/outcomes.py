@@ -58,14 +58,22 @@ class Outcomes:
         self._timer = timer
         self._origins = origins
         self._clock = clock
-        self._max_retries = config.max_retries
-        self._retry_for = config.retry_for
+        self._config = config
         self._keeps_parts = keeps_parts
         self._log_fields = log_fields
 
     @property
     def _download(self) -> Download:
         return self._attempt.download
+
+    @property
+    def _max_retries(self) -> int:
+        own = self._download.request.limits.max_retries
+        return self._config.max_retries if own is None else own
+
+    def _is_counted(self, verdict: Verdict) -> bool:
+        """Return True if a failure counts for `max_retries`; for those of the request, each one does."""
+        return verdict.is_counted or self._download.request.limits.max_retries is not None
 
     def check_time_left(self) -> None:
         """Check that the download has not waited too long for its host, or for the target of its redirects, already.
@@ -125,8 +133,9 @@ class Outcomes:
             error,
             failures=download.progress.failures,
             retries=self._max_retries,
+            wait=download.request.limits.retry_wait or 0.0,
             progressed=progressed,
-            is_counted=verdict.is_counted and not has_waited,
+            is_counted=self._is_counted(verdict) and not has_waited,
             pause=verdict.pause,
             time_left=self._time_left(verdict, time_spent, now),
             random=random(),  # noqa: S311 - jitter, not a secret
@@ -165,7 +174,7 @@ class Outcomes:
             row = row.with_progress(attempt=row.progress.attempt - 1)
             return lifecycle.wait_for_source(row, source=error.source, failures=download.progress.failures)
         verdict = await self._origins.report_failure(self._attempt.responding_origin, download.seq, error.failure)
-        is_counted = verdict.is_counted and not has_waited and error.target is None
+        is_counted = self._is_counted(verdict) and not has_waited and error.target is None
         failures = 1 if self._attempt.has_progressed else download.progress.failures + is_counted
         if failures > self._max_retries + len(download.request.mirrors):
             return await self._retry_or_fail(error.failure, verdict, has_waited=has_waited)
@@ -206,7 +215,7 @@ class Outcomes:
             retrying=0.0 if since is None or progress.attempt <= 1 else now - since,
             host_failing=None if failing is None else max(0.0, min(failing, waiting)),
         )
-        return retry.time_left(spent, timeout=self._download.request.timeout, retry_for=self._retry_for)
+        return retry.time_left(spent, timeout=self._download.request.timeout, retry_for=self._config.retry_for)
 
     def _attribute_timeout(self, error: DownloadError) -> DownloadError:
         """Return the error for a timeout; that of a probe without a response is a failure of the host."""
@@ -216,7 +225,7 @@ class Outcomes:
             and not self._attempt.has_response
             and self._origins.is_awaited(origin)
         ):
-            return NetworkError("no response within the timeout", kind=NetworkErrorKind.CONNECT)
+            return NetworkError("no response within the timeout", kind=NetworkErrorKind.TIMEOUT)
         return error
 
     async def _retry_sources_singly(self, error: ChecksumMismatchError) -> Download:

@@ -76,6 +76,7 @@ def decide(
     progressed: bool,
     is_counted: bool = True,
     pause: float = 0.0,
+    wait: float = 0.0,
     time_left: float | None,
     random: float,
 ) -> Retry | Abort:
@@ -88,6 +89,7 @@ def decide(
         progressed: True if the attempt received bytes that are kept; the count starts again.
         is_counted: False if the attempt failed because of its host, or had to wait for the records.
         pause: seconds until its host may be asked again.
+        wait: seconds before another attempt at least.
         time_left: seconds until the download ends by time; None without a limit. A retry must start before.
         random: from [0, 1), for the jitter, which keeps many downloads from retrying at the same moment.
     """
@@ -108,6 +110,7 @@ def decide(
         backoff(max(1, failures) if is_counted else 1, initial=initial, maximum=MAX_DELAY_SECONDS, random=random),
         # Another download of the host probes it first.
         pause + initial * random if pause else 0.0,
+        wait,
         min(error.retry_after or 0.0, MAX_RETRY_AFTER_SECONDS),
     )
     if time_left is not None and delay >= time_left:

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from downloadd.attempt_options import AttemptOptions
 from downloadd.states import State
 
 STALL_MARGIN_SECONDS: Final = 60.0
@@ -43,18 +44,33 @@ def observe(
     return before
 
 
-def is_stalled(activity: Activity, *, size: int, stall_timeout: float, now: float) -> bool:
+def select_wait_limit(state: State, options: AttemptOptions, *, stall_timeout: float) -> float:
+    """Return the seconds that a run may wait for its origin; 0 for no limit.
+
+    Args:
+        state: the state of the run.
+        options: those of its download, which come first.
+        stall_timeout: seconds, as configured; 0 for no limit.
+    """
+    stall = stall_timeout if options.stall_timeout is None else options.stall_timeout
+    connect = options.connect_timeout
+    if connect is None or state is not State.STARTING:
+        return stall
+    return max(stall, connect) if stall and connect else 0.0
+
+
+def is_stalled(activity: Activity, *, size: int, wait_limit: float, now: float) -> bool:
     """Return True if a run is to be aborted.
 
     Args:
         activity: its last activity.
         size: bytes in its part file.
-        stall_timeout: seconds, as configured; 0 for no limit.
+        wait_limit: seconds; see `select_wait_limit`.
         now: of the monotonic clock.
     """
-    if not stall_timeout:
+    if not wait_limit:
         return False
-    limit = stall_timeout + STALL_MARGIN_SECONDS
+    limit = wait_limit + STALL_MARGIN_SECONDS
     if activity.state is State.VERIFYING:
         limit += size / MIN_DISK_BYTES_PER_SECOND
     return now - activity.since > limit

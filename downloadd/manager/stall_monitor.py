@@ -14,7 +14,7 @@ from downloadd.errors import StorageError
 from downloadd.manager import lifecycle
 from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.run_table import ActiveRun, RunTable
-from downloadd.manager.stall_detection import Activity, is_stalled, observe
+from downloadd.manager.stall_detection import Activity, is_stalled, observe, select_wait_limit
 from downloadd.records.protocol import Records
 
 log = structlog.get_logger()
@@ -62,10 +62,13 @@ class StallMonitor:
                     await self._abort(active, seconds=now - activity.since)
 
     def _is_stalled(self, active: ActiveRun, activity: Activity, now: float) -> bool:
+        download = active.run.download
         return is_stalled(
             activity,
-            size=active.run.download.progress.total or active.run.received_bytes,
-            stall_timeout=self._config.stall_timeout,
+            size=download.progress.total or active.run.received_bytes,
+            wait_limit=select_wait_limit(
+                activity.state, download.request.limits, stall_timeout=self._config.stall_timeout
+            ),
             now=now,
         )
 

@@ -25,6 +25,7 @@ from downloadd.origin.receive_head import receive_head
 from downloadd.origin.request_head import encode_request_head
 from downloadd.origin.response_parser import ResponseParser
 from downloadd.origin.stream import Stream
+from downloadd.origin.timeouts import Timeouts
 from downloadd.policy.addresses import AddressRules
 from downloadd.request_fields import Method
 
@@ -44,29 +45,16 @@ class _StaleConnectionError(Exception):
 
 
 class OriginClient:
-    """HTTP/1.1 client that reuses connections; opened with `async with`.
+    """HTTP/1.1 client that reuses connections; opened with `async with`."""
 
-    Attributes:
-        stall_timeout: seconds without progress of a response; None for no limit.
-    """
-
-    def __init__(
-        self,
-        *,
-        rules: Callable[[], AddressRules],
-        resolver: AbstractResolver,
-        stall_timeout: float | None,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, *, rules: Callable[[], AddressRules], resolver: AbstractResolver, clock: Clock) -> None:
         """Make a client.
 
         Args:
             rules: returns the present rules for addresses.
             resolver: looks names up; it is closed with the client.
-            stall_timeout: seconds, None for no limit.
             clock: the time.
         """
-        self.stall_timeout = stall_timeout
         self._addresses = AddressBook(resolver, rules, clock)
         self._dialer = Dialer(self._addresses)
         self._pool = ConnectionPool(clock, may_use=lambda stream: self._addresses.is_allowed(stream.peer))
@@ -81,14 +69,14 @@ class OriginClient:
         await self._dialer.close()
         await self._addresses.close()
 
-    async def request(self, request: OriginRequest, options: ConnectionOptions) -> Response:
+    async def request(self, request: OriginRequest, options: ConnectionOptions, timeouts: Timeouts) -> Response:
         """Send a request and return the final response, up to its content. Redirects are not followed.
 
         Raises:
             DomainBlockedError: the policy forbids the addresses of the host.
             NetworkError: no response, or one that is not valid HTTP.
         """
-        response = await self._send(request, options)
+        response = await self._send(request, options, timeouts)
         # Through a tunnel or SOCKS the origin has answered, and not the proxy.
         proxy = options.proxy if options.sends_absolute_form else None
         if response.head.status == 407 and proxy is not None:
@@ -96,7 +84,7 @@ class OriginClient:
             raise credentials_error(proxy)
         return response
 
-    async def _send(self, request: OriginRequest, options: ConnectionOptions) -> Response:
+    async def _send(self, request: OriginRequest, options: ConnectionOptions, timeouts: Timeouts) -> Response:
         """Send a request on an idle connection, or on a new one, and return its response."""
         encoded = _encode(request, options)
         key = (request.url.origin, options)
@@ -104,11 +92,14 @@ class OriginClient:
         if stream is not None:
             # A request of another method must not be sent twice (RFC 9110, section 9.2.2).
             with suppress(_StaleConnectionError):
-                return await self._exchange(stream, key, encoded, may_repeat=request.method is Method.GET)
-        stream = await self._dialer.connect(request.url, options)
-        return await self._exchange(stream, key, encoded, may_repeat=False)
+                may_repeat = request.method is Method.GET
+                return await self._exchange(stream, key, encoded, timeout=timeouts.stall, may_repeat=may_repeat)
+        stream = await self._dialer.connect(request.url, options, timeout=timeouts.connect)
+        return await self._exchange(stream, key, encoded, timeout=timeouts.stall, may_repeat=False)
 
-    async def _exchange(self, stream: Stream, key: object, request: bytes, *, may_repeat: bool) -> Response:
+    async def _exchange(
+        self, stream: Stream, key: object, request: bytes, *, timeout: float | None, may_repeat: bool
+    ) -> Response:
         """Send a request on a connection and return its response.
 
         Raises:
@@ -116,8 +107,8 @@ class OriginClient:
         """
         parser = ResponseParser()
         try:
-            await stream.send(request, timeout=self.stall_timeout)
-            head = await receive_head(stream, parser, timeout=self.stall_timeout)
+            await stream.send(request, timeout=timeout)
+            head = await receive_head(stream, parser, timeout=timeout)
             if head is None:
                 raise early_end_error(has_head=False)
             if head.version[0] != 1:
@@ -136,7 +127,7 @@ class OriginClient:
                 stream,
                 decoder,
                 parser.rest,
-                stall_timeout=self.stall_timeout,
+                stall_timeout=timeout,
                 keep=(lambda: self._pool.release(key, stream)) if may_reuse(head) else None,
             ),
         )

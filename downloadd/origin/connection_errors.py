@@ -23,7 +23,8 @@ def map_connect_error(error: OSError) -> NetworkError:
     if error.errno is None:
         # Several addresses failed for different reasons.
         return NetworkError("no address of the host could be connected to", kind=NetworkErrorKind.CONNECT)
-    return _map_os_error(error, NetworkErrorKind.CONNECT)
+    is_late = isinstance(error, TimeoutError)
+    return _map_os_error(error, NetworkErrorKind.TIMEOUT if is_late else NetworkErrorKind.CONNECT)
 
 
 def map_handshake_error(error: OSError) -> NetworkError:

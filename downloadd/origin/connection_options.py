@@ -31,8 +31,6 @@ class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Family of addresses to connect to; AF_UNSPEC for any."""
     bind_address: str = ""
     """Local address to connect from; "" for any."""
-    connect_timeout: float | None = None
-    """Seconds for connecting, with proxy and TLS; None for no limit."""
 
     @property
     def is_http_proxy(self) -> bool:
@@ -51,7 +49,6 @@ def make_connection_options(
     tls: SSLContext | None,
     proxy: Proxy | None,
     proxy_tls: SSLContext | None,
-    default_timeout: float | None,
 ) -> ConnectionOptions:
     """Return the properties of a connection to a host with these settings; None for none of its own.
 
@@ -59,13 +56,10 @@ def make_connection_options(
     """
     if proxy is None or proxy.url.scheme != "https":
         proxy_tls = None
-    if host is None:
-        return ConnectionOptions(tls=tls, proxy=proxy, proxy_tls=proxy_tls, connect_timeout=default_timeout)
-    timeout = default_timeout if host.connect_timeout is UNSET else host.connect_timeout
-    if proxy is not None:
-        return ConnectionOptions(tls=tls, proxy=proxy, proxy_tls=proxy_tls, connect_timeout=timeout)
+    if host is None or proxy is not None:
+        return ConnectionOptions(tls=tls, proxy=proxy, proxy_tls=proxy_tls)
     family, address = _FAMILIES[host.address_family], "" if host.bind_address is UNSET else host.bind_address
     if address:
         # A connection from an address goes to one of its family.
         family = family_of(address)
-    return ConnectionOptions(tls=tls, family=family, bind_address=address, connect_timeout=timeout)
+    return ConnectionOptions(tls=tls, family=family, bind_address=address)

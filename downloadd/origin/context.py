@@ -1,7 +1,8 @@
-"""The context of the requests of one download to a source: its request fields and its cookies."""
+"""The context of the requests of one download to a source: its request fields, its cookies and its limits."""
 
 import msgspec
 
+from downloadd.attempt_options import NO_OPTIONS, AttemptOptions
 from downloadd.origin.cookies import CookieJar
 from downloadd.request_fields import RequestFields
 
@@ -13,3 +14,4 @@ class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
     """Those that may be sent to the source."""
     cookies: CookieJar
     """Shared by all sources of the download."""
+    options: AttemptOptions = NO_OPTIONS

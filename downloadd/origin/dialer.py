@@ -36,15 +36,15 @@ class Dialer:
         """End what the connections need in the background."""
         await self._relays.close()
 
-    async def connect(self, url: AllowedUrl, options: ConnectionOptions) -> Stream:
-        """Connect to the origin of a URL.
+    async def connect(self, url: AllowedUrl, options: ConnectionOptions, *, timeout: float | None) -> Stream:
+        """Connect to the origin of a URL, within `timeout` seconds; None for no limit.
 
         Raises:
             DomainBlockedError: the policy forbids all addresses of the host, or of the proxy.
             NetworkError: the connection failed.
         """
         try:
-            async with asyncio.timeout(options.connect_timeout):
+            async with asyncio.timeout(timeout):
                 if options.proxy is None:
                     try:
                         stream = await self._connect(url.host, url.port, options)
@@ -57,7 +57,7 @@ class Dialer:
                 return stream
         except TimeoutError:
             raise NetworkError(
-                f"no connection to the origin within {options.connect_timeout:g} s", kind=NetworkErrorKind.CONNECT
+                f"no connection to the origin within {timeout:g} s", kind=NetworkErrorKind.TIMEOUT
             ) from None
 
     async def _connect_by_proxy(self, url: AllowedUrl, proxy: Proxy, options: ConnectionOptions) -> Stream:

@@ -16,6 +16,7 @@ from typing import Any, Final, get_args, get_type_hints
 import msgspec
 from msgspec.structs import fields
 
+from downloadd.attempt_options import AttemptOptions
 from downloadd.download import (
     Conflict,
     Control,
@@ -188,6 +189,7 @@ COLUMNS: Final = (
     Column("operation", "request.operation", _REQUEST),
     Column("segments", "request.segments", _REQUEST),
     Column("request_fields", "request.fields", _REQUEST, _json(RequestFields)),
+    Column("attempt_options", "request.attempt_options", _REQUEST, _json(AttemptOptions)),
     Column("desired", "control.desired", _USER, _members(Desired)),
     Column("priority", "control.priority", _USER),
     Column("speed_limit", "control.speed_limit", _USER),

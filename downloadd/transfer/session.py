@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 from aiohttp.abc import AbstractResolver
 
+from downloadd.attempt_options import NO_OPTIONS, AttemptOptions
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import CredentialConfig, HostConfig
 from downloadd.errors import NetworkError
@@ -24,6 +25,7 @@ from downloadd.origin.context import RequestContext
 from downloadd.origin.cookies import CookieJar
 from downloadd.origin.exchange import Exchange, OriginRequest
 from downloadd.origin.public_suffixes import PublicSuffixes
+from downloadd.origin.timeouts import Timeouts
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
 from downloadd.policy.resolver import SystemResolver
@@ -69,8 +71,9 @@ class Session:
     ) -> None:
         """Make a client; `stall_timeout` in seconds, for connecting and between two reads; 0 for none.
 
-        `tls` are the authorities, by default those of the system, which are read: blocks. `resolver` resolves names, by
-        default with the system; it is closed with the session. `clock` is by default the machine's.
+        A download may have limits of its own. `tls` are the authorities, by default those of the system, which are
+        read: blocks. `resolver` resolves names, by default with the system; it is closed with the session. `clock` is
+        by default the machine's.
         """
         self._suffixes = suffixes or PublicSuffixes()
         self._clock = clock or SystemClock()
@@ -78,7 +81,6 @@ class Session:
         self._client = OriginClient(
             rules=lambda: self._policy.addresses,
             resolver=resolver or SystemResolver(),
-            stall_timeout=stall_timeout or None,
             clock=self._clock,
         )
         self._spaces = ProtectionSpaces(make_nonce=token_urlsafe)
@@ -107,8 +109,7 @@ class Session:
         self._policy = policy
         self._fields_by_host = {each.host: each.request_fields for each in credentials}
         self._tls = tls
-        self._connect_timeout = stall_timeout or None
-        self._client.stall_timeout = stall_timeout or None
+        self._stall_timeout = stall_timeout
 
     async def __aenter__(self) -> Self:
         await self._client.__aenter__()
@@ -144,7 +145,7 @@ class Session:
             NetworkError: no response.
             Exception: what `enter_origin` raises; no connection to that origin was made.
         """
-        first = self._policy.check_url(url)
+        first, options = self._policy.check_url(url), NO_OPTIONS if context is None else context.options
         exchange = Exchange(
             first,
             policy=self._policy,
@@ -157,7 +158,7 @@ class Session:
         )
         while True:
             async with enter_origin(exchange.target.origin) if exchange.hops else nullcontext():
-                response = await self._request(exchange.next_request())
+                response = await self._request(exchange.next_request(), options)
                 head, content = response.head, response.content
                 try:
                     if exchange.must_continue(head.status, head.fields):
@@ -179,9 +180,12 @@ class Session:
                 finally:
                     content.release_connection()
 
-    async def _request(self, request: OriginRequest) -> Response:
+    async def _request(self, request: OriginRequest, options: AttemptOptions) -> Response:
+        timeouts = Timeouts.select(
+            stall_timeout=self._stall_timeout, host=self._hosts.get(request.url.host), options=options
+        )
         try:
-            return await self._client.request(request, self._connection_options(request))
+            return await self._client.request(request, self._connection_options(request), timeouts)
         except NetworkError as error:
             error.origin = request.url.origin
             raise
@@ -193,7 +197,6 @@ class Session:
             tls=self._tls.context_for(url.host) if url.scheme == "https" else None,
             proxy=proxy,
             proxy_tls=None if proxy is None else self._tls.context_for(proxy.url.host),
-            default_timeout=self._connect_timeout,
         )
 
 

@@ -52,7 +52,7 @@ def order_sources(download: Download, cookies: CookieJar) -> list[Source]:
             index,
             url,
             _origin(download, index),
-            RequestContext(fields=_fields(download, index), cookies=cookies),
+            RequestContext(fields=_fields(download, index), cookies=cookies, options=download.request.limits),
         )
         for index, url in enumerate(urls)
     ]

@@ -19,6 +19,7 @@ class Sample(msgspec.Struct):
     count: Annotated[int, Meta(ge=1, le=3, description="Number.")] | UnsetType = UNSET
     rate: Annotated[int, Meta(ge=0, description="Rate.", extra=BYTES_PER_SECOND)] = 0
     delay: Annotated[int, Meta(ge=0, description="Delay.", extra=SECONDS)] = 0
+    share: Annotated[float, Meta(ge=0, le=1)] | None = None
     action: Conflict | None = None
 
 
@@ -35,10 +36,11 @@ def run(*arguments: str, exclude: tuple[str, ...] = ()) -> tuple[dict[str, Any],
 
 def test_every_field_has_an_option_of_its_type() -> None:
     options, output = run(
-        *("--plain-text", "x"), *("--count", "2"), *("--rate", "1 KiB"), *("--delay", "4"), *("--action", "skip")
-    )
+        *("--plain-text", "x"), *("--count", "2"), *("--rate", "1 KiB"), *("--delay", "4"), *("--action", "skip"),
+        *("--share", "0.5"),
+    )  # fmt: skip
     assert output == ""
-    assert options == {"plain_text": "x", "count": 2, "rate": 1024, "delay": 4, "action": "skip"}
+    assert options == {"plain_text": "x", "count": 2, "rate": 1024, "delay": 4, "share": 0.5, "action": "skip"}
 
 
 def test_an_option_that_is_not_given_has_no_value() -> None:
@@ -50,6 +52,7 @@ def test_an_option_that_is_not_given_has_no_value() -> None:
     ("arguments", "message"),
     [
         (("--count", "4"), "4 is not in the range 1<=x<=3"),
+        (("--share", "2"), "2.0 is not in the range 0<=x<=1"),
         (("--rate", "fast"), "expected a size in bytes"),
         (("--action", "x"), "is not one of 'rename', 'overwrite', 'skip', 'error'"),
     ],

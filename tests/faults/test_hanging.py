@@ -174,7 +174,7 @@ def test_a_run_is_aborted_later_than_by_every_other_limit(
     last = Activity(state=state, received_bytes=0, request_count=0, since=0)
 
     def stalled(now: float) -> bool:
-        return is_stalled(last, size=100 * MIN_DISK_BYTES_PER_SECOND, stall_timeout=stall_timeout, now=now)
+        return is_stalled(last, size=100 * MIN_DISK_BYTES_PER_SECOND, wait_limit=stall_timeout, now=now)
 
     if after is None:
         assert not stalled(1e9)

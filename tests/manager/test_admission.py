@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.pretty import pretty_repr
 
+from downloadd.attempt_options import AttemptOptions
 from downloadd.config import DownloadsConfig
 from downloadd.download import Conflict, Download
 from downloadd.download_request import DownloadRequest
@@ -73,8 +74,10 @@ def test_requested_parameters_are_kept() -> None:
         conflict=Conflict.SKIP,
         priority=-3,
         speed_limit=7,
+        retry_wait=5,
     )
     download = accept(download_request)
+    assert download.request.attempt_options == AttemptOptions(retry_wait=5)
     assert (download.filename, download.request.requested_name) == ("x.csv", "x.csv")
     assert (download.request.timeout, download.request.segments, download.request.conflict) == (0, 2, Conflict.SKIP)
     assert (download.control.priority, download.control.speed_limit) == (-3, 7)

@@ -14,6 +14,7 @@ from support.run_parts import SIZE, RunParts, perform
 from support.stored_downloads import present, sample_download
 from support.waiting import wait_until
 
+from downloadd.attempt_options import AttemptOptions
 from downloadd.download import Mirror, ResumedBy
 from downloadd.errors import ErrorCode, NetworkError, NetworkErrorKind
 from downloadd.manager.origin_monitor import OriginMonitor
@@ -42,6 +43,25 @@ async def test_a_transient_failure_after_the_last_retry_ends_the_download(parts:
     parts.origin.script("/busy", error_response(503))
     row = await perform(parts.make_run(await parts.claim("/busy"), replace(CONFIG, max_retries=0)))
     assert (row.state, row.progress.attempt) == (State.FAILED, 1)
+
+
+async def test_a_download_has_retries_and_a_wait_of_its_own(parts: RunParts) -> None:
+    parts.origin.script("/busy", error_response(500))
+    options = AttemptOptions(max_retries=1, retry_wait=90)
+    row = await perform(parts.make_run(await parts.claim("/busy", attempt_options=options)))
+    assert (row.state, row.progress.failures) == (State.RETRYING, 1)
+    assert row.progress.not_before == parts.clock.now + 90
+    options = AttemptOptions(max_retries=0)
+    row = await perform(parts.make_run(await parts.claim("/busy", attempt_options=options)))
+    assert (row.state, row.progress.attempt) == (State.FAILED, 1)
+
+
+async def test_a_download_without_retries_fails_when_its_host_does(parts: RunParts, unused_tcp_port: int) -> None:
+    unreachable = f"http://127.0.0.1:{unused_tcp_port}"
+    for options, state in ((None, State.RETRYING), (AttemptOptions(max_retries=0), State.FAILED)):
+        row = await parts.claim("/f", url=f"{unreachable}/f", attempt_options=options)
+        row = await perform(parts.make_run(row.with_progress(origin=unreachable)))
+        assert (row.state, row.result.error) == (state, ErrorCode.NETWORK_ERROR)
 
 
 async def test_a_permanent_failure_ends_the_download_and_removes_the_part_file(parts: RunParts) -> None:

@@ -34,6 +34,7 @@ def decided(
     progressed: bool = False,
     is_counted: bool = True,
     pause: float = 0.0,
+    wait: float = 0.0,
     seconds_left: float | None = None,
     random: float = 0.0,
 ) -> Retry | Abort:
@@ -44,6 +45,7 @@ def decided(
         progressed=progressed,
         is_counted=is_counted,
         pause=pause,
+        wait=wait,
         time_left=seconds_left,
         random=random,
     )
@@ -56,6 +58,12 @@ def decided(
 )
 def test_a_transient_failure_is_retried(error: DownloadError) -> None:
     assert isinstance(decided(error), Retry)
+
+
+def test_a_download_may_ask_for_a_longer_wait_than_the_backoff() -> None:
+    assert decided(NetworkError("reset"), wait=90) == Retry(delay=90, failures=1)
+    assert decided(NetworkError("reset"), wait=0.01) == decided(NetworkError("reset"))
+    assert isinstance(decided(NetworkError("reset"), wait=90, seconds_left=80), Abort)
 
 
 @pytest.mark.parametrize(

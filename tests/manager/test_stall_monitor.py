@@ -56,6 +56,27 @@ async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(
         assert (await stack.manager.get(ended.id)).download.state is State.FAILED
 
 
+async def test_a_download_has_a_stall_timeout_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hang = asyncio.Event()
+
+    async def hang_up(*args: object, **options: object) -> bool:
+        await hang.wait()
+        return False
+
+    monkeypatch.setattr(PartFile, "publish", hang_up)
+    async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, stall_timeout=1_000)) as stack:
+        origin.script("/a", ScriptedResponse(size=2 << 20))
+        requests = [
+            DownloadRequest(url=origin.url("/a"), directory=directory, stall_timeout=seconds)
+            for directory, seconds in (("a", None), ("b", 0.5))
+        ]
+        patient, impatient = (await stack.manager.start(requests, user="ann")).downloads
+        ended = await stack.manager.wait(impatient.id, 20)
+        assert (ended.state, ended.result.error) == (State.FAILED, ErrorCode.STORAGE_ERROR)
+        assert (await stack.manager.get(patient.id)).download.state is State.VERIFYING
+        hang.set()
+
+
 async def test_a_run_that_receives_bytes_is_not_aborted(tmp_path: Path) -> None:
     async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, stall_timeout=1)) as stack:
         origin.script("/a", ScriptedResponse(size=300_000, rate=200_000))

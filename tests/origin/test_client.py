@@ -6,20 +6,21 @@ import pytest
 from support.loopback_client import open_client
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
-from support.origin_requests import get_request, post_request
+from support.origin_requests import TIMEOUTS, get_request, post_request
 from support.raw_server import serve_raw
 
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.client import OriginClient
 from downloadd.origin.connection_options import ConnectionOptions
+from downloadd.origin.timeouts import Timeouts
 
 PLAIN = ConnectionOptions(tls=None)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-async def fetch(client: OriginClient, url: str) -> bytes:
+async def fetch(client: OriginClient, url: str, timeouts: Timeouts = TIMEOUTS) -> bytes:
     """Return a short content."""
-    response = await client.request(get_request(url), PLAIN)
+    response = await client.request(get_request(url), PLAIN, timeouts)
     data = b""
     while piece := await response.content.read():
         data += piece
@@ -125,18 +126,30 @@ async def test_silence_is_an_error_after_the_stall_timeout_and_received_bytes_ar
         await asyncio.Event().wait()
 
     loop = asyncio.get_running_loop()
-    async with serve_raw(trickle) as port, open_client(stall_timeout=0.4) as client:
+    async with serve_raw(trickle) as port, open_client() as client:
         begin = loop.time()
         with pytest.raises(NetworkError, match="within the stall timeout"):
-            await fetch(client, f"http://a.example:{port}/f")
+            await fetch(client, f"http://a.example:{port}/f", Timeouts(connect=5, stall=0.4))
         assert loop.time() - begin > 0.8
+
+
+async def test_each_request_has_limits_of_its_own_also_on_a_connection_that_another_has_made(origin: Origin) -> None:
+    answers = [ScriptedResponse(size=100), ScriptedResponse(size=100, delay=0.3), ScriptedResponse(delay=60)]
+    origin.script("/f", answers)
+    async with open_client() as client:
+        for stall in (0.1, None):
+            assert len(await fetch(client, origin.url("/f"), Timeouts(connect=None, stall=stall))) == 100
+        with pytest.raises(NetworkError) as caught:
+            await fetch(client, origin.url("/f"), Timeouts(connect=None, stall=0.1))
+    assert caught.value.kind is NetworkErrorKind.STALLED
+    assert origin.connections == 1
 
 
 async def test_content_that_arrived_with_its_head_does_not_cost_the_connection() -> None:
     server = Server(OK)
     async with serve_raw(server.handle) as port, open_client() as client:
         for _ in range(2):
-            response = await client.request(get_request(f"http://a.example:{port}/f"), PLAIN)
+            response = await client.request(get_request(f"http://a.example:{port}/f"), PLAIN, TIMEOUTS)
             response.content.release_connection()
     assert (server.connections, server.requests) == (1, 2)
 
@@ -151,7 +164,7 @@ async def test_a_body_is_framed_by_its_length(body: bytes | None) -> None:
         writer.write(OK)
 
     async with serve_raw(answer) as port, open_client() as client:
-        response = await client.request(post_request(f"http://a.example:{port}/f", body), PLAIN)
+        response = await client.request(post_request(f"http://a.example:{port}/f", body), PLAIN, TIMEOUTS)
         response.content.close()
     head, _, content = bytes(received).partition(b"\r\n\r\n")
     assert head.startswith(b"POST /f HTTP/1.1\r\n")
@@ -164,5 +177,5 @@ async def test_a_request_with_a_body_is_not_sent_twice() -> None:
     async with serve_raw(server.handle) as port, open_client() as client:
         assert await fetch(client, f"http://a.example:{port}/f") == b"ok"
         with pytest.raises(NetworkError, match="without a response"):
-            await client.request(post_request(f"http://a.example:{port}/f", None), PLAIN)
+            await client.request(post_request(f"http://a.example:{port}/f", None), PLAIN, TIMEOUTS)
     assert server.requests == 2

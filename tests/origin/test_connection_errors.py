@@ -38,6 +38,7 @@ def tls_error(reason: str) -> ssl.SSLError:
             "failed: Connection refused",
         ),
         (map_connect_error(OSError(SECRET)), KIND.CONNECT, "no address of the host"),
+        (map_connect_error(TimeoutError(errno.ETIMEDOUT, SECRET)), KIND.TIMEOUT, "failed: Connection timed out"),
         (map_connect_error(OSError(errno.EMFILE, SECRET)), KIND.PROTOCOL, "Too many open files"),
         (map_handshake_error(ssl.SSLEOFError(8, SECRET)), KIND.TLS, "closed the connection during the TLS handshake"),
         (map_handshake_error(ConnectionResetError(104, SECRET)), KIND.TLS, "closed the connection during the TLS"),

@@ -9,7 +9,7 @@ from ssl import SSLContext
 import pytest
 from support.loopback_client import open_client
 from support.origin.tls import Authority
-from support.origin_requests import get_request
+from support.origin_requests import TIMEOUTS, get_request
 from support.proxy_servers import run_http_proxy, run_socks_proxy
 from support.raw_server import Handler, answer_with, serve_raw
 from support.recording_origin import open_recording_origin
@@ -18,6 +18,7 @@ from downloadd.errors import DomainBlockedError, NetworkError, NetworkErrorKind
 from downloadd.origin.client import OriginClient
 from downloadd.origin.connection_options import ConnectionOptions
 from downloadd.origin.proxy import Target, proxy_authorization
+from downloadd.origin.timeouts import Timeouts
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.origin_proxies import Proxy
 from downloadd.policy.proxy_url import ProxyUrl
@@ -35,12 +36,12 @@ def make_proxy(
 
 
 def options_for(proxy: Proxy, tls: SSLContext | None = None, **options: object) -> ConnectionOptions:
-    return ConnectionOptions(tls=tls, proxy=proxy, connect_timeout=5, **options)  # type: ignore[arg-type]
+    return ConnectionOptions(tls=tls, proxy=proxy, **options)  # type: ignore[arg-type]
 
 
-async def fetch(client: OriginClient, url: str, options: ConnectionOptions) -> int:
+async def fetch(client: OriginClient, url: str, options: ConnectionOptions, timeouts: Timeouts = TIMEOUTS) -> int:
     """Return the status of a response without content."""
-    response = await client.request(get_request(url), options)
+    response = await client.request(get_request(url), options, timeouts)
     assert await response.content.read() == b""
     response.content.release_connection()
     return response.head.status
@@ -239,11 +240,9 @@ async def test_a_proxy_that_hangs_ends_with_the_timeout(scheme: str) -> None:
         await asyncio.Event().wait()
 
     async with serve_raw(hang) as port, open_client() as client:
-        options = ConnectionOptions(
-            tls=Authority().client_context(), proxy=make_proxy(scheme, port), connect_timeout=0.2
-        )
+        options = ConnectionOptions(tls=Authority().client_context(), proxy=make_proxy(scheme, port))
         with pytest.raises(NetworkError, match=r"no connection to the origin within 0\.2 s"):
-            await fetch(client, "https://a.example/f", options)
+            await fetch(client, "https://a.example/f", options, Timeouts(connect=0.2, stall=5))
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])

@@ -14,6 +14,7 @@ from support.origin_requests import get_request
 from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.origin.connection_options import ConnectionOptions
+from downloadd.origin.timeouts import Timeouts
 from downloadd.tls import make_client_context
 
 pytestmark = pytest.mark.system
@@ -45,10 +46,11 @@ async def test_the_content_is_complete_after_a_renegotiation(tmp_path: Path) -> 
             output += data
 
     await wait_for_output(b"ACCEPT")
-    options = ConnectionOptions(tls=make_client_context([str(bundle)]), connect_timeout=CONDITION_TIMEOUT)
+    options = ConnectionOptions(tls=make_client_context([str(bundle)]))
+    timeouts = Timeouts(connect=CONDITION_TIMEOUT, stall=CONDITION_TIMEOUT)
     loop = asyncio.get_running_loop()
-    async with open_client(stall_timeout=CONDITION_TIMEOUT) as client:
-        asking = loop.create_task(client.request(get_request(f"https://a.example:{port}/f"), options))
+    async with open_client() as client:
+        asking = loop.create_task(client.request(get_request(f"https://a.example:{port}/f"), options, timeouts))
         await wait_for_output(b"GET /f")
         commands.write(HEAD + b"0123456789")
         response = await asking

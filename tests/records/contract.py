@@ -25,6 +25,7 @@ from support.stored_downloads import make_response as make_response
 from support.stored_downloads import present as present
 from support.stored_downloads import sample_download as sample_download
 
+from downloadd.attempt_options import AttemptOptions
 from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, StorageError
 from downloadd.records.origins import OriginRecord
@@ -55,6 +56,7 @@ DOWNLOADS = st.builds(
     requested_checksum=st.none() | _TEXT,
     timeout=_INTEGER,
     segments=_INTEGER,
+    attempt_options=st.none() | st.builds(AttemptOptions, max_retries=_INTEGER, stall_timeout=st.just(0.5)),
     start_time=_INTEGER,
     desired=st.sampled_from(Desired),
     priority=_INTEGER,

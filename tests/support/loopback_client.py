@@ -14,12 +14,8 @@ LOOPBACK: Final = AddressRules(["127.0.0.0/8", "::1/128"])
 
 
 @asynccontextmanager
-async def open_client(
-    *answers: list[str], rules: AddressRules = LOOPBACK, stall_timeout: float | None = 5
-) -> AsyncIterator[OriginClient]:
+async def open_client(*answers: list[str], rules: AddressRules = LOOPBACK) -> AsyncIterator[OriginClient]:
     """Open a client; `answers` are the addresses of each lookup in turn, by default that of this machine."""
     resolver = ScriptedResolver(*(answers or (["127.0.0.1"],)))
-    async with OriginClient(
-        rules=lambda: rules, resolver=resolver, stall_timeout=stall_timeout, clock=SystemClock()
-    ) as client:
+    async with OriginClient(rules=lambda: rules, resolver=resolver, clock=SystemClock()) as client:
         yield client

@@ -1,9 +1,15 @@
-"""Requests to origins."""
+"""Requests to origins, and their limits."""
+
+from typing import Final
 
 from support.allowed_urls import allowed_url
 
 from downloadd.origin.exchange import OriginRequest
+from downloadd.origin.timeouts import Timeouts
 from downloadd.request_fields import Method
+
+TIMEOUTS: Final = Timeouts(connect=5, stall=5)
+"""Limits for origins that answer."""
 
 
 def get_request(url: str, *fields: tuple[str, str]) -> OriginRequest:

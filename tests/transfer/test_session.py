@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
+from support.cookie_jars import make_jar
 from support.fake_slots import FakeSlots
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, redirect
 from support.origin.tls import Authority
+from support.raw_server import serve_raw
 
-from downloadd.errors import NetworkError
+from downloadd.attempt_options import AttemptOptions
+from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.content import Content
+from downloadd.origin.context import RequestContext
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.tls_contexts import TlsContexts
@@ -29,6 +33,40 @@ async def read_into(pieces: list[bytes], content: Content, limit: int) -> None:
     """Read to the end."""
     while data := await content.read(limit):
         pieces.append(bytes(data))
+
+
+def limited(**options: float) -> RequestContext:
+    return RequestContext(fields=None, cookies=make_jar(), options=AttemptOptions(**options))  # type: ignore[arg-type]
+
+
+async def test_a_download_has_a_stall_timeout_of_its_own(session: Session, origin: Origin) -> None:
+    origin.script("/f", [ScriptedResponse(size=3), ScriptedResponse(size=3, stall_after=2)])
+    pieces: list[bytes] = []
+    async with session.get(origin.url("/f"), RangeRequest(), limited()) as response:
+        await read_into(pieces, response.content, -1)
+    async with session.get(origin.url("/f"), RangeRequest(), limited(stall_timeout=0.1)) as response:
+        with pytest.raises(NetworkError) as caught:
+            await read_into(pieces, response.content, -1)
+    assert caught.value.kind is NetworkErrorKind.STALLED
+    assert b"".join(pieces) == expected_bytes(0, 0, 3) + expected_bytes(0, 0, 2)
+    assert origin.connections == 1, "the connection of the first download is used again"
+
+
+async def test_a_download_has_a_connect_timeout_of_its_own(session: Session) -> None:
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    async with serve_raw(never_answer) as port:
+        with pytest.raises(NetworkError, match=r"within 0\.1 s") as caught:
+            async with session.get(f"https://127.0.0.1:{port}/f", RangeRequest(), limited(connect_timeout=0.1)):
+                pass
+        assert caught.value.kind is NetworkErrorKind.TIMEOUT
+        with pytest.raises(NetworkError) as caught:
+            async with session.get(
+                f"http://127.0.0.1:{port}/f", RangeRequest(), limited(connect_timeout=0.1, stall_timeout=0.2)
+            ):
+                pass
+        assert caught.value.kind is NetworkErrorKind.STALLED
 
 
 @pytest.mark.parametrize(

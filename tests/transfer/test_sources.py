@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from support.cookie_jars import make_jar
 from support.downloads import make_download, with_fields
 
+from downloadd.attempt_options import AttemptOptions
 from downloadd.download import Download, Mirror
 from downloadd.request_fields import Method, RequestFields
 from downloadd.transfer.sources import Source, distribute_slots, order_sources, select_source
@@ -55,6 +56,12 @@ def fields_of(source: Source) -> RequestFields | None:
 def test_all_sources_share_the_cookies() -> None:
     jar = make_jar()
     assert {id(source.context.cookies) for source in order_sources(download(), jar) if source.context} == {id(jar)}
+
+
+def test_the_limits_of_the_download_hold_for_all_sources() -> None:
+    options = AttemptOptions(connect_timeout=2)
+    row = download().with_request(attempt_options=options)
+    assert [source.context and source.context.options for source in order_sources(row, make_jar())] == [options] * 3
 
 
 def test_only_sources_at_the_origin_of_the_url_get_the_request_fields() -> None:

@@ -23,13 +23,17 @@ _REDACTED_NAME: Final = "a name that is not repeated here"
 
 _UNKNOWN_FIELD: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
+_NUMBER: Final = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,19})?")
+
+_Value = str | int | float | bool
+
 _JSON_PATH: Final = re.compile(r" - at `\$([A-Za-z0-9_.\[\]]*)`\Z")
 """JSON path of the value, at the end of msgspec's message."""
 
 _MESSAGE_REWRITES: Final = (
     (re.compile(r"^Expected `str` of length <= 0$"), "takes no value; leave it empty"),
-    (re.compile(r"^Expected `(?:int|float)` >= (-?\d+)$"), r"must be at least \1"),
-    (re.compile(r"^Expected `(?:int|float)` <= (\d+)$"), r"must be at most \1"),
+    (re.compile(r"^Expected `(?:int|float)` >= (-?\d+)(?:\.0)?$"), r"must be at least \1"),
+    (re.compile(r"^Expected `(?:int|float)` <= (\d+)(?:\.0)?$"), r"must be at most \1"),
     (re.compile(r"^Expected `array` of length >= (\d+)$"), r"must have at least \1 entry"),
     (re.compile(r"^Expected `array` of length <= (\d+)$"), r"must have at most \1 entries"),
 )
@@ -76,6 +80,7 @@ class QueryDecoder(Generic[Q]):
         kinds = {field.name: member_types(field.type) for field in msgspec.structs.fields(type)}
         self._lists = frozenset(name for name, kind in kinds.items() if _accepts(kind, inspect.ListType))
         self._integers = frozenset(name for name, kind in kinds.items() if _accepts(kind, inspect.IntType))
+        self._numbers = frozenset(name for name, kind in kinds.items() if _accepts(kind, inspect.FloatType))
         self._booleans = frozenset(name for name, kind in kinds.items() if _accepts(kind, inspect.BoolType))
         self._choices = {name: choices for name, kind in kinds.items() if (choices := allowed_values(kind))}
 
@@ -85,7 +90,7 @@ class QueryDecoder(Generic[Q]):
         Raises:
             InvalidParameterError: A parameter is unknown, repeated, missing, or has an invalid value.
         """
-        values: dict[str, str | int | bool | list[str | int | bool]] = {}
+        values: dict[str, _Value | list[_Value]] = {}
         for name, text in query.values.items():
             value = self._decode_value(name, text)
             values[name] = [value] if name in self._lists else value
@@ -98,7 +103,7 @@ class QueryDecoder(Generic[Q]):
         except msgspec.ValidationError as error:
             raise describe_validation_error(error) from None
 
-    def _decode_value(self, name: str, text: str) -> str | int | bool:
+    def _decode_value(self, name: str, text: str) -> _Value:
         if name not in self._names:
             raise InvalidParameterError(
                 redact_parameter_name(name),
@@ -111,6 +116,8 @@ class QueryDecoder(Generic[Q]):
             raise InvalidParameterError(name, "not UTF-8; percent-encode its UTF-8 bytes") from None
         if name in self._integers:
             return _parse_integer(name, value)
+        if name in self._numbers:
+            return _parse_number(name, value)
         if name in self._booleans:
             return _parse_boolean(name, value)
         if name in self._choices and value not in self._choices[name]:
@@ -164,3 +171,9 @@ def _parse_integer(name: str, text: str) -> int:
     if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
         raise InvalidParameterError(name, "expected an integer in decimal digits")
     return int(text)
+
+
+def _parse_number(name: str, text: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise InvalidParameterError(name, "expected a number in decimal digits, such as 30 or 0.5")
+    return float(text)

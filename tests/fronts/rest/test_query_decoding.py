@@ -66,6 +66,10 @@ def detail_of(type: type[StartQuery], query: str) -> str:
         ("download=a&segments=0", "segments: must be at least 1"),
         ("download=a&segments=17", "segments: must be at most 16"),
         ("download=a&segments=x", "segments: expected an integer in decimal digits"),
+        ("download=a&stall_timeout=1e3", "stall_timeout: expected a number in decimal digits, such as 30 or 0.5"),
+        ("download=a&stall_timeout=nan", "stall_timeout: expected a number in decimal digits, such as 30 or 0.5"),
+        ("download=a&connect_timeout=-0.5", "connect_timeout: must be at least 0"),
+        ("download=a&connect_timeout=86401", "connect_timeout: must be at most 86400"),
         ("download=a&conflict=x", "conflict: expected one of rename, overwrite, skip, error"),
         ("download=a&filename=%ff", "filename: not UTF-8; percent-encode its UTF-8 bytes"),
         (f"download=a{'&download=a' * 16}", "download: must have at most 16 entries"),
@@ -77,6 +81,11 @@ def detail_of(type: type[StartQuery], query: str) -> str:
 )
 def test_a_query_that_does_not_fit_is_explained(query: str, detail: str) -> None:
     assert detail_of(StartQuery, query) == detail
+
+
+def test_a_number_may_have_decimals() -> None:
+    query = QueryDecoder(StartQuery).decode(parse_query("download=a&stall_timeout=0.5&connect_timeout=30"))
+    assert (query.stall_timeout, query.connect_timeout) == (0.5, 30.0)
 
 
 def test_an_unknown_parameter_is_refused_with_the_known_ones() -> None:
