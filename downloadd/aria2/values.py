@@ -11,8 +11,8 @@ from typing import Final
 MAX_SIZE: Final = 2**62
 """Bytes of the largest size that downloadd has a use for."""
 
-_NUMBER: Final = re.compile(r"[0-9]{1,18}")
-_SIZE: Final = re.compile(r"([0-9]{1,18})([KkMm]?)")
+_NUMBER: Final = re.compile(r"\+?[0-9]{1,18}")
+_SIZE: Final = re.compile(r"\+?([0-9]{1,18}) ?(?:([KkMm])i?[Bb]?)?")
 _UNITS: Final[Mapping[str, int]] = MappingProxyType({"": 1, "K": 1 << 10, "M": 1 << 20})
 _BOOLEANS: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "false": False, "": True})
 _HOME: Final = "${HOME}"
@@ -39,7 +39,7 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ValueError("expected a number of bytes, such as 1048576, 1024K or 1M")
-    return min(int(match[1]) * _UNITS[match[2].upper()], MAX_SIZE)
+    return min(int(match[1]) * _UNITS[(match[2] or "").upper()], MAX_SIZE)
 
 
 def parse_boolean(text: str) -> bool:

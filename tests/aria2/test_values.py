@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from downloadd.aria2.values import MAX_SIZE, expand_home, parse_boolean, parse_number, parse_size
 
 
-@pytest.mark.parametrize(("text", "number"), [("0", 0), ("7", 7), ("007", 7)])
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("7", 7), ("007", 7), ("+7", 7)])
 def test_a_number_has_digits_only(text: str, number: int) -> None:
     assert parse_number(text) == number
 
@@ -24,13 +24,17 @@ def test_a_number_has_a_lower_limit() -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("0", 0), ("20", 20), ("20K", 20 << 10), ("20k", 20 << 10), ("1M", 1 << 20), ("1m", 1 << 20)],
+    [
+        *(("0", 0), ("20", 20), ("20K", 20 << 10), ("20k", 20 << 10), ("1M", 1 << 20), ("1m", 1 << 20)),
+        # aria2 1.36 reads these too.
+        *(("+1K", 1 << 10), ("1 K", 1 << 10), ("1KB", 1 << 10), ("1MiB", 1 << 20)),
+    ],
 )
 def test_a_size_may_be_in_k_or_m(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "1G", "1.5M", "-1", "K", "1 K", "1KiB"])
+@pytest.mark.parametrize("text", ["", "1G", "1.5M", "-1", "K", "1B", "1KX", "1  K"])
 def test_another_text_is_not_a_size(text: str) -> None:
     with pytest.raises(ValueError, match="such as 1048576, 1024K or 1M"):
         parse_size(text)
