@@ -18,15 +18,15 @@ _BOOLEANS: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "false": 
 _HOME: Final = "${HOME}"
 
 
-def parse_number(text: str, low: int = 0) -> int:
+def parse_number(text: str, low: int = 0, high: int | None = None) -> int:
     """Return the number that a text is.
 
     Raises:
-        ValueError: it is not a number from `low` on; says what is expected.
+        ValueError: it is not a number from `low` on, or is greater than `high`; says what is expected.
     """
     number = int(text) if _NUMBER.fullmatch(text) else -1
-    if number < low:
-        raise ValueError(f"expected a number from {low} on")
+    if number < low or (high is not None and number > high):
+        raise ValueError(f"expected a number from {low} {'on' if high is None else f'to {high}'}")
     return number
 
 

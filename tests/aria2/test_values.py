@@ -16,10 +16,12 @@ def test_another_text_is_not_a_number(text: str) -> None:
         parse_number(text)
 
 
-def test_a_number_has_a_lower_limit() -> None:
-    assert parse_number("1", 1) == 1
+def test_a_number_has_limits() -> None:
+    assert parse_number("1", 1, 1) == 1
     with pytest.raises(ValueError, match="expected a number from 1 on"):
         parse_number("0", 1)
+    with pytest.raises(ValueError, match="expected a number from 1 to 5"):
+        parse_number("6", 1, 5)
 
 
 @pytest.mark.parametrize(
