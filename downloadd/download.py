@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from downloadd.attempt_options import NO_OPTIONS, AttemptOptions
-from downloadd.errors import ErrorCode
+from downloadd.errors import DownloadError, ErrorCode, NetworkError, NetworkErrorKind
 from downloadd.request_fields import Method, RequestFields
 from downloadd.states import FINISHED, State
 
@@ -195,6 +195,10 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     """Reason why the last attempt, or the download, ended."""
     detail: str | None = None
     """Sentence about the error."""
+    cause: NetworkErrorKind | None = None
+    """The point at which the connection failed, if the error is that of a connection."""
+    origin_status: int | None = None
+    """Status of the origin's response, if that is the error."""
     warning: str | None = None
     """Sentences about what the user should check though nothing failed: a web page in place of a file, sources that
     were not used."""
@@ -261,6 +265,10 @@ class Download(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Return the download with these fields of `result` changed."""
         return replace(self, result=replace(self.result, **changes))
 
+    def with_error(self, error: DownloadError | None) -> "Download":
+        """Return the download with this reason why the last attempt, or the download, ended; None for none."""
+        return self.with_result(**error_fields(error))
+
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A download at one moment: its row, with the live state of its run."""
@@ -272,6 +280,18 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds until the last byte at this speed; None if unknown."""
     reason: str | None = None
     """For `queued`, `retrying` and `paused`: the reason why it waits."""
+    connections: int = 0
+    """Connections that receive content now."""
+
+
+def error_fields(error: DownloadError | None) -> dict[str, Any]:
+    """Return the fields of `Result` that describe an error; None for none."""
+    return {
+        "error": None if error is None else error.code,
+        "detail": None if error is None else error.detail,
+        "cause": error.kind if isinstance(error, NetworkError) else None,
+        "origin_status": None if error is None else error.origin_status,
+    }
 
 
 def join_path(directory: str, filename: str) -> str:

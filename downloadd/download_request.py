@@ -101,6 +101,7 @@ class StartParameters(msgspec.Struct, frozen=True, kw_only=True):
     stall_timeout: StallTimeout | None = None
     connect_timeout: ConnectTimeout | None = None
     min_speed: MinSpeed | None = None
+    paused: Annotated[bool, Meta(description="Accept it paused, to be resumed later.")] = False
 
 
 class StartOptions(TypedDict, total=False):
@@ -119,6 +120,7 @@ class StartOptions(TypedDict, total=False):
     stall_timeout: float | None
     connect_timeout: float | None
     min_speed: int | None
+    paused: bool | None
 
 
 class RequestFieldParameters(StartParameters, frozen=True, kw_only=True):

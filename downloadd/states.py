@@ -159,6 +159,7 @@ STATES: Final[Mapping[State, StateDescription]] = {
     State.PAUSED: StateDescription(
         group=StateGroup.PAUSED,
         label="paused",
+        message="Download paused",
         transitions={Trigger.RESUME: State.QUEUED, Trigger.CANCEL: State.CANCELLED},
     ),
     State.COMPLETED: StateDescription(

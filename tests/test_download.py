@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from support.sample_downloads import sample_download
 
 from downloadd.download import Desired, is_created_before, join_path, log_fields, new_id
-from downloadd.errors import ErrorCode
+from downloadd.errors import (
+    DownloadError,
+    ErrorCode,
+    NetworkError,
+    NetworkErrorKind,
+    RemoteError,
+    RemoteFileNotFoundError,
+    StorageError,
+)
 
 TIMES = st.floats(0, 2**37)
 
@@ -46,6 +54,27 @@ def test_a_change_of_one_part_leaves_the_others() -> None:
     assert after.progress.received == 3
     assert after.result.error is ErrorCode.NETWORK_ERROR
     assert (after.id, after.request.url, before.request.segments) == (before.id, before.request.url, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "fields"),
+    [
+        (NetworkError("cut", kind=NetworkErrorKind.CUT), (ErrorCode.NETWORK_ERROR, "cut", NetworkErrorKind.CUT, None)),
+        (RemoteError(500), (ErrorCode.REMOTE_ERROR, "the origin answered 500", None, 500)),
+        (
+            RemoteFileNotFoundError(410),
+            (ErrorCode.REMOTE_FILE_NOT_FOUND, "the origin answered 410", None, 410),
+        ),
+        (StorageError("disk"), (ErrorCode.STORAGE_ERROR, "disk", None, None)),
+        (None, (None, None, None, None)),
+    ],
+)
+def test_an_error_replaces_all_of_another_one(
+    error: DownloadError | None, fields: tuple[str | int | None, ...]
+) -> None:
+    for before in (NetworkError("slow", kind=NetworkErrorKind.SLOW), RemoteError(503)):
+        result = sample_download().with_error(before).with_error(error).result
+        assert (result.error, result.detail, result.cause, result.origin_status) == fields
 
 
 def test_log_fields_are_the_known_ids() -> None:

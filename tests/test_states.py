@@ -87,8 +87,9 @@ def test_the_table_has_a_row_for_each_state_with_a_label_of_its_own() -> None:
     assert len({row.label for row in STATES.values()}) == len(State)
 
 
-def test_only_finished_states_report_another_message_than_a_start() -> None:
-    assert {state for state, row in STATES.items() if row.message != "Download started"} == FINISHED
+def test_states_in_which_nothing_is_done_report_another_message_than_a_start() -> None:
+    others = {state for state, row in STATES.items() if row.message != "Download started"}
+    assert others == {*FINISHED, State.PAUSED}
     assert {State.FAILED, State.CANCELLED} == UNSUCCESSFUL
 
 

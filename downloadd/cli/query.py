@@ -193,6 +193,7 @@ def _list_details(entry: ActiveEntry | HistoryEntry) -> list[tuple[str, str]]:
             ("amount", formatting.format_progress(entry)),
             ("speed", "" if entry.speed is None else f"{formatting.format_size(entry.speed)}/s"),
             ("left", "" if entry.eta is None else formatting.format_duration(entry.eta)),
+            ("connections", str(entry.connections) if entry.connections > 1 else ""),
             ("attempt", str(entry.attempt)),
             ("priority", str(entry.priority)),
             ("limit", f"{formatting.format_size(entry.speed_limit)}/s" if entry.speed_limit else "none"),
@@ -216,6 +217,8 @@ def _list_details(entry: ActiveEntry | HistoryEntry) -> list[tuple[str, str]]:
     if entry.error is not None:
         rows += [
             ("error", formatting.format_error(entry.error, entry.detail)),
+            ("cause", entry.cause or ""),
+            ("status of origin", "" if entry.origin_status is None else str(entry.origin_status)),
             ("resolution", formatting.get_resolution(entry.error) or ""),
         ]
     rows.append(("warning", entry.warning or ""))

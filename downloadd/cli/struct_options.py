@@ -47,6 +47,8 @@ def _make_option(name: str, annotation: object) -> Callable[[F], F]:
     flags = FLAGS.get(name, (f"--{name.replace('_', '-')}",))
     help_text = f"{description} Example: '2 MiB'." if unit == BYTES_PER_SECOND else description
     metavar = "SECONDS" if unit == SECONDS else None
+    if isinstance(kind, inspect.BoolType):
+        return click.option(*flags, name, is_flag=True, default=None, help=help_text)
     return click.option(*flags, name, type=_option_type(kind, unit), metavar=metavar, help=help_text)
 
 

@@ -15,7 +15,7 @@ from downloadd import __version__
 from downloadd.tls import make_client_context
 
 T = TypeVar("T")
-Parameter = str | int | Iterable[str] | None
+Parameter = str | float | Iterable[str] | None
 """Value of a query parameter: None is omitted, several values are repeated."""
 
 UNIX_SOCKET_PREFIX: Final = "unix:"
@@ -193,12 +193,16 @@ def parse_error_response(status: int, body: bytes, retry_after: str | None) -> A
     )
 
 
+def _format_value(value: str | float) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def format_query(query: Mapping[str, Parameter]) -> str:
     """Return the query string of these parameters."""
     pairs: list[str] = []
     for name, value in query.items():
-        values = [value] if isinstance(value, str | int) else value or ()
-        pairs.extend(f"{quote(name, safe='')}={quote(str(one), safe='')}" for one in values)
+        values = [value] if isinstance(value, str | int | float) else value or ()
+        pairs.extend(f"{quote(name, safe='')}={quote(_format_value(one), safe='')}" for one in values)
     return "&".join(pairs)
 
 

@@ -53,6 +53,7 @@ class DownloadError(Exception):
         detail: one sentence about this case and, where it helps, what to do. It never holds a secret.
         retry_after: seconds to wait that the other side asks for, or None.
         invalidates_part: no attempt may continue from the received bytes; mostly, they are not those of the file.
+        origin_status: status of the response that is the error, or None.
     """
 
     code: ClassVar["ErrorCode"]
@@ -72,6 +73,7 @@ class DownloadError(Exception):
     """True if the cause lies with one source of a download, so that a mirror may succeed."""
 
     invalidates_part: bool = False
+    origin_status: int | None = None
 
     def __init_subclass__(cls, *, code: str = "") -> None:
         """Declare `code` for a row; a class without it inherits the row of its base."""

@@ -63,6 +63,8 @@ class NetworkErrorKind(StrEnum):
     """The connection ended before the head of a response."""
     STALLED = "stalled"
     """The origin sent nothing for the stall timeout."""
+    SLOW = "slow"
+    """The origin sent fewer bytes a second than `min_speed`."""
     CUT = "cut"
     """The connection ended within the content."""
     PROTOCOL = "protocol"
@@ -136,7 +138,7 @@ class RemoteError(DownloadError, code="REMOTE_ERROR"):
     ) -> None:
         detail = f"the origin answered {origin_status}"
         super().__init__(f"{detail}: {explanation}" if explanation else detail, retry_after=retry_after)
-        self.origin_status = origin_status
+        self.origin_status: int = origin_status
         self._transient = transient
 
     @property

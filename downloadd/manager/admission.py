@@ -10,7 +10,7 @@ import msgspec
 
 from downloadd.attempt_options import select_attempt_options
 from downloadd.config import DownloadsConfig
-from downloadd.download import Control, Download, Mirror, Progress, Request, Result
+from downloadd.download import Control, Desired, Download, Mirror, Progress, Request, Result, error_fields
 from downloadd.download_request import DownloadRequest, RequestFieldParameters
 from downloadd.errors import DownloadError, InvalidParameterError
 from downloadd.media_types import parse_expected_type
@@ -47,7 +47,7 @@ def admit(
     request_id: str | None = None,
     proxies: Collection[str] = (),
 ) -> Download:
-    """Return the download of a request: `queued` when it may be fetched, else `failed` with the error.
+    """Return the download of a request: `queued` or `paused` when it may be fetched, else `failed` with the error.
 
     `proxies` are the names of the configured proxies.
     """
@@ -69,6 +69,7 @@ def admit(
         user=user,
         request_id=request_id,
         start_time=int(now),
+        state=State.PAUSED if request.paused else State.QUEUED,
         filename=requested_name or suggest_name(None, None, filename_from_url(url)),
         request=Request(
             url=request.url,
@@ -86,7 +87,11 @@ def admit(
             attempt_options=select_attempt_options(request),
             **{name: getattr(request, name) for name in _COPIED_FIELDS},
         ),
-        control=Control(priority=request.priority, speed_limit=request.speed_limit),
+        control=Control(
+            desired=Desired.PAUSE if request.paused else Desired.RUN,
+            priority=request.priority,
+            speed_limit=request.speed_limit,
+        ),
         progress=Progress(origin=url.origin),
     )
 
@@ -141,9 +146,8 @@ def expected_name(download: Download) -> SafeName:
 
 def refuse(download: Download, error: DownloadError, *, now: float) -> Download:
     """Return the download as it is refused with `error`; it goes to the history at once."""
-    return msgspec.structs.replace(
-        download, state=State.FAILED, result=Result(error=error.code, detail=error.detail, end_time=int(now))
-    )
+    result = Result(**error_fields(error), end_time=int(now))
+    return msgspec.structs.replace(download, state=State.FAILED, result=result)
 
 
 def _check_mirrors(request: DownloadRequest, policy: Policy) -> tuple[Mirror, ...]:

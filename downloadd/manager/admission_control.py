@@ -29,7 +29,7 @@ from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
 from downloadd.policy.url import AllowedUrl
 from downloadd.records.protocol import Records, WaitingDownload
-from downloadd.states import State
+from downloadd.states import ACTIVE, FINISHED, WAITING
 from downloadd.storage.destination import Destination
 from downloadd.storage.names import MIN_NAME_BYTES, check_length_of_name, parse_filename
 
@@ -145,17 +145,21 @@ class AdmissionControl:
     async def _publish(self, downloads: Sequence[Download], seqs: Sequence[int]) -> None:
         """Enqueue accepted downloads and publish all of them."""
         waiting: list[WaitingDownload] = []
+        paused = 0
         with self._notifier.deferring_publication():
             for number, (download, seq) in enumerate(zip(downloads, seqs, strict=True)):
                 await _yield_to_loop(number)
                 row = replace(download, seq=seq)
-                if row.state is State.QUEUED:
-                    waiting.append(WaitingDownload(seq=seq, origin=row.progress.origin, priority=row.control.priority))
-                    if self._notifier.is_watched:
-                        self._notifier.publish_changed(self._runs.snapshot(row))
-                else:
+                if row.state in FINISHED:
                     self._notifier.publish_finished(row)
-        self._notifier.count_accepted(len(waiting))
+                    continue
+                if row.state in WAITING:
+                    waiting.append(WaitingDownload(seq=seq, origin=row.progress.origin, priority=row.control.priority))
+                else:
+                    paused += 1
+                if self._notifier.is_watched:
+                    self._notifier.publish_changed(self._runs.snapshot(row))
+        self._notifier.count_accepted(len(waiting) + paused)
         self._dispatcher.enqueue(waiting)
 
     async def _admit(self, requests: Sequence[DownloadRequest], user: str, request_id: str | None) -> list[Download]:
@@ -176,7 +180,7 @@ class AdmissionControl:
                 id=request.id or new_id(now, getrandbits(74)),
                 request_id=request_id,
             )
-            if download.state is State.QUEUED:
+            if download.state in ACTIVE:
                 try:
                     await self._check_name(download)
                     if free_slots <= 0:

@@ -8,7 +8,14 @@ import msgspec
 from msgspec.structs import replace
 
 from downloadd.download import Desired, Download, Mirror, Progress, Result
-from downloadd.errors import CancelledByUserError, DownloadError, InvalidStateError, QueueFullError
+from downloadd.errors import (
+    CancelledByUserError,
+    DownloadError,
+    InvalidStateError,
+    NetworkError,
+    NetworkErrorKind,
+    QueueFullError,
+)
 from downloadd.policy.redaction import redact_url
 from downloadd.policy.url import parse_url
 from downloadd.states import ACTIVE, FINISHED, RUNNING, WAITING, State, Trigger, advance, allows
@@ -79,7 +86,7 @@ def resume(download: Download) -> Download:
     if download.state is not State.PAUSED:
         raise InvalidStateError(f"the download is {download.state}; only a paused one can be resumed")
     return replace(
-        download.with_control(desired=Desired.RUN).with_progress(not_before=None).with_result(error=None, detail=None),
+        download.with_control(desired=Desired.RUN).with_progress(not_before=None).with_error(None),
         state=advance(download.state, Trigger.RESUME),
     )
 
@@ -190,7 +197,7 @@ def mark_verifying(download: Download, *, total: int, warning: str | None) -> Do
         # An earlier run may have recorded it before it was interrupted.
         warning = known if warning in known else f"{known}; {warning}"
     return replace(
-        received.with_result(error=None, detail=None, warning=warning or known),
+        received.with_error(None).with_result(warning=warning or known),
         state=advance(download.state, Trigger.RECEIVE),
     )
 
@@ -216,7 +223,7 @@ def mark_skipped(download: Download, *, now: float) -> Download:
 def mark_failed(download: Download, error: DownloadError, *, now: float) -> Download:
     """End a download with `error`; the part file that the row names is kept for a retry."""
     return _mark_finished(
-        download.with_progress(publishing=False).with_result(error=error.code, detail=error.detail),
+        download.with_progress(publishing=False).with_error(error),
         Trigger.FAIL,
         now=now,
     )
@@ -224,8 +231,7 @@ def mark_failed(download: Download, error: DownloadError, *, now: float) -> Down
 
 def mark_cancelled(download: Download, *, now: float) -> Download:
     """End a download that a user has cancelled."""
-    error = CancelledByUserError()
-    ended = reset_part(download).with_result(error=error.code, detail=error.detail)
+    ended = reset_part(download).with_error(CancelledByUserError())
     return remove_secrets(_mark_finished(ended, Trigger.CANCEL, now=now))
 
 
@@ -242,16 +248,17 @@ def mark_deferred(
 ) -> Download:
     """Defer a download after a failed attempt; the next one starts `delay` seconds after `now` (Unix time) or later.
 
-    The next attempt asks another source first, unless this one has `progressed`.
+    The next attempt asks another source first, unless this one has `progressed` and is fast enough.
     """
-    next_source = download if progressed else select_source(download, download.progress.source + 1)
+    is_slow = isinstance(error, NetworkError) and error.kind is NetworkErrorKind.SLOW
+    next_source = download if progressed and not is_slow else select_source(download, download.progress.source + 1)
     is_first = progressed or download.progress.attempt <= 1 or download.progress.retrying_since is None
     return replace(
         next_source.with_progress(
             not_before=now + delay,
             failures=failures,
             retrying_since=now if is_first else download.progress.retrying_since,
-        ).with_result(error=error.code, detail=error.detail),
+        ).with_error(error),
         state=advance(download.state, Trigger.DEFER),
     )
 

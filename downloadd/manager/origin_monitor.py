@@ -63,7 +63,7 @@ class OriginMonitor:
             kind=kind,
             seq=seq,
             detail=error.detail,
-            has_response=hasattr(error, "origin_status"),
+            has_response=error.origin_status is not None,
             retry_after=error.retry_after,
         )
         verdict = self._dispatcher.report_failure(origin, failure)

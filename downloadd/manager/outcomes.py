@@ -191,7 +191,7 @@ class Outcomes:
         else:
             row = await self._attempt.close_part()
         row = row.with_progress(time_spent=self._timer.spent, attempt=row.progress.attempt - 1)
-        return lifecycle.mark_interrupted(row.with_result(error=None, detail=None), now=self._clock.wall())
+        return lifecycle.mark_interrupted(row.with_error(None), now=self._clock.wall())
 
     async def remove_part(self) -> None:
         """Remove the part files of the attempt; log a failure, after which the sweep of the next start tries again."""

@@ -41,6 +41,7 @@ from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
 from downloadd.transfer.source_requests import NoSlotError
+from downloadd.transfer.speed_floor import SpeedPolicy
 
 log = structlog.get_logger()
 
@@ -77,6 +78,7 @@ class Run:
         config: DownloadsConfig,
         keeps_parts: bool,
         small_files: SmallPublications,
+        speed_policy: SpeedPolicy,
         on_change: Callable[["Run"], None],
         on_received: Callable[["Run"], None],
     ) -> None:
@@ -96,6 +98,7 @@ class Run:
             config: the settings of downloads.
             keeps_parts: keep the part file of a failed download for a retry.
             small_files: publishes small files together.
+            speed_policy: times of the measurement of a least speed.
             on_change: called when the state has changed.
             on_received: called when the run needs its origin no longer.
         """
@@ -127,6 +130,7 @@ class Run:
             record_checksum=config.record_checksum or download.request.operation is not None,
             allows_overlap=config.resume == "evidence",
             slots=slots,
+            speed_policy=speed_policy,
         )
         self._outcomes = Outcomes(
             self._attempt,
@@ -174,7 +178,7 @@ class Run:
         if known.state is not State.DOWNLOADING:
             return Snapshot(download=known)
         speed = meter.speed(now)
-        return Snapshot(download=known, speed=speed, eta=meter.eta(speed))
+        return Snapshot(download=known, speed=speed, eta=meter.eta(speed), connections=self._attempt.connections)
 
     def stop(self, reason: StopReason) -> None:
         """Stop the run, unless its file is being published already. A cancel is not replaced by another reason."""

@@ -16,6 +16,7 @@ from downloadd.records.protocol import Records
 from downloadd.storage.destination import Destination
 from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.session import Session
+from downloadd.transfer.speed_floor import SpeedPolicy
 
 MAX_WRITES_PER_SECOND: Final = 500
 """Small writes a second that all runs together may cause."""
@@ -41,6 +42,7 @@ class RunFactory:
         config: DownloadsConfig,
         keeps_parts: bool,
         small_files: SmallPublications,
+        speed_policy: SpeedPolicy | None = None,
     ) -> None:
         """Make a factory; with `keeps_parts`, failed downloads keep their part files."""
         self._records = records
@@ -53,6 +55,7 @@ class RunFactory:
         self._config = config
         self._keeps_parts = keeps_parts
         self._small_files = small_files
+        self._speed_policy = speed_policy or SpeedPolicy()
         self._shared_limit = TokenBucket(config.speed_limit)
         # By id, the download that ran last at the end.
         self._cookies: dict[str, CookieJar] = {}
@@ -85,6 +88,7 @@ class RunFactory:
             slots=self._slots,
             origins=self._origins,
             small_files=self._small_files,
+            speed_policy=self._speed_policy,
             on_change=on_change,
             on_received=on_received,
         )

@@ -30,7 +30,7 @@ from downloadd.download import (
     ResumedBy,
     SupersededPart,
 )
-from downloadd.errors import ErrorCode
+from downloadd.errors import ErrorCode, NetworkErrorKind
 from downloadd.request_fields import RequestFields
 from downloadd.states import State
 
@@ -219,6 +219,8 @@ COLUMNS: Final = (
     Column("checksum", "result.checksum", _RUN),
     Column("error", "result.error", _RUN, _optional(_members(ErrorCode))),
     Column("detail", "result.detail", _RUN),
+    Column("cause", "result.cause", _RUN, _optional(_members(NetworkErrorKind))),
+    Column("origin_status", "result.origin_status", _RUN),
     Column("warning", "result.warning", _RUN),
     Column("file_identity", "result.file_identity", _RUN),
     Column("end_time", "result.end_time", _RUN),

@@ -29,6 +29,7 @@ from downloadd.transfer.resume import CompletePart, Evidence, RangeRequest, Step
 from downloadd.transfer.session import OriginResponse, Session
 from downloadd.transfer.source_requests import SourceRequests
 from downloadd.transfer.sources import Source, select_source
+from downloadd.transfer.speed_floor import SpeedPolicy
 from downloadd.verify import DEFAULT_ALGORITHM, check_size_and_type, checksum_algorithm
 
 
@@ -62,6 +63,7 @@ class Attempt:
         record_checksum: bool,
         allows_overlap: bool,
         slots: ConnectionSlots,
+        speed_policy: SpeedPolicy,
     ) -> None:
         """Make an attempt that has not started.
 
@@ -79,6 +81,7 @@ class Attempt:
             record_checksum: compute the SHA-256 even if no checksum is expected.
             allows_overlap: False for `downloads.resume = "strict"`.
             slots: slots for further connections, and at the targets of redirects.
+            speed_policy: times of the measurement of a least speed.
         """
         self._checkpoints = Checkpoints(
             download,
@@ -100,6 +103,8 @@ class Attempt:
             flush_interval=flush_interval,
             max_size=max_size,
             max_connections=download.request.segments,
+            min_speed=download.request.limits.min_speed or 0,
+            speed_policy=speed_policy,
         )
 
     @property
@@ -125,6 +130,11 @@ class Attempt:
     def received_bytes(self) -> int:
         """Bytes that this attempt received from origins."""
         return self._transfer.received_bytes
+
+    @property
+    def connections(self) -> int:
+        """Number of connections that receive content now."""
+        return self._transfer.connections
 
     @property
     def responding_origin(self) -> str:

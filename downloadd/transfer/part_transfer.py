@@ -15,6 +15,7 @@ from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.checkpoints import Checkpoints
 from downloadd.transfer.classification import UseResponse
 from downloadd.transfer.comparison import compare_end, starts_with_part
+from downloadd.transfer.own_delays import OwnDelays
 from downloadd.transfer.progress_meter import ProgressMeter
 from downloadd.transfer.receiver import RateLimiter, Receiver
 from downloadd.transfer.representation import Representation
@@ -23,6 +24,7 @@ from downloadd.transfer.segmented import OpenResponse, RepresentationChangedErro
 from downloadd.transfer.segments import Segment, divide, plan_segments
 from downloadd.transfer.source_requests import SourceRequests
 from downloadd.transfer.sources import Source
+from downloadd.transfer.speed_floor import SpeedFloor, SpeedPolicy
 from downloadd.verify import check_length
 
 MIN_PROGRESS_BYTES: Final = 64 * 1024
@@ -47,10 +49,13 @@ class PartTransfer:
         flush_interval: Callable[[], float],
         max_size: int,
         max_connections: int,
+        min_speed: int,
+        speed_policy: SpeedPolicy,
     ) -> None:
         """Make a transfer that has not started; see `Attempt` for the parts.
 
-        `max_connections` is the requested number; there is at least one to each source.
+        `max_connections` is the requested number; there is at least one to each source. `min_speed` in bytes a second,
+        0 for none.
         """
         self.meter = ProgressMeter()
         self.received_bytes = 0
@@ -61,7 +66,17 @@ class PartTransfer:
         self._flush_interval = flush_interval
         self._max_size = max_size
         self._requested_connections = max_connections
+        self._delays = OwnDelays(clock, is_needed=min_speed > 0)
+        self._speed_floor = SpeedFloor(
+            min_speed, received=lambda: self.received_bytes, delays=self._delays, clock=clock, policy=speed_policy
+        )
         self._segmented: SegmentedFetch | None = None
+        self._receiver: Receiver | None = None
+
+    @property
+    def connections(self) -> int:
+        """Number of connections that receive content now."""
+        return 0 if self._receiver is None else self._receiver.connections
 
     @property
     def request_count(self) -> int:
@@ -161,7 +176,8 @@ class PartTransfer:
     ) -> None:
         segment = Segment(begin)
         try:
-            await self._receiver(part).receive(content, segment, may_splice=not must_hash)
+            async with self._speed_floor.enforced():
+                await self._make_receiver(part).receive(content, segment, may_splice=not must_hash)
         except NetworkError as error:
             if error.invalidates_part:
                 # It has the announced length, so the next attempt would take it for complete.
@@ -183,14 +199,15 @@ class PartTransfer:
             sources,
             connect=self._requests.connect,
             on_answer=self._requests.note_answer,
-            receiver=self._receiver(part),
+            receiver=self._make_receiver(part),
             kept=kept,
             known=Representation.of(checkpoints.download),
             checkpoint=lambda received: checkpoints.save_ranges(part, received),
             on_source_dropped=self._requests.record_error,
         )
         try:
-            await self._segmented.fetch(segments, first)
+            async with self._speed_floor.enforced():
+                await self._segmented.fetch(segments, first)
         except RepresentationChangedError:
             checkpoints.download = checkpoints.download.with_progress(
                 received_ranges=self._segmented.received().format()
@@ -201,8 +218,8 @@ class PartTransfer:
             return replace(step.next(), is_single=True)
         return None
 
-    def _receiver(self, part: Part) -> Receiver:
-        return Receiver(
+    def _make_receiver(self, part: Part) -> Receiver:
+        self._receiver = Receiver(
             part,
             clock=self._clock,
             limiter=self._limiter,
@@ -211,7 +228,9 @@ class PartTransfer:
                 part, size, is_last, is_segmented=self._segmented is not None
             ),
             on_received=self._add_received,
+            delays=self._delays,
         )
+        return self._receiver
 
     def _add_received(self, nbytes: int) -> None:
         self.received_bytes += nbytes

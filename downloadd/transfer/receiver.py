@@ -16,6 +16,7 @@ from downloadd.origin.content import Content
 from downloadd.origin.detached_content import DetachedContent
 from downloadd.storage.byte_source import MoveResult
 from downloadd.storage.destination import Part
+from downloadd.transfer.own_delays import OwnDelays
 from downloadd.transfer.segments import Segment
 
 T = TypeVar("T")
@@ -25,6 +26,9 @@ WRITE_BUFFER_BYTES: Final = 1 << 20
 
 MAX_MOVE_BYTES: Final = 16 << 20
 """Bytes that are moved by a thread before limits and free space are checked again."""
+
+MAX_DISK_SECONDS: Final = 1.0
+"""Seconds that a move by a thread may take; one that takes longer waits for the disk, and not for the origin."""
 
 
 class RateLimiter(Protocol):
@@ -40,7 +44,11 @@ class RateLimiter(Protocol):
 
 
 class Receiver:
-    """Receiver of content into one part file, from one connection or from several at once."""
+    """Receiver of content into one part file, from one connection or from several at once.
+
+    Attributes:
+        connections: number of connections that receive now.
+    """
 
     def __init__(
         self,
@@ -51,6 +59,7 @@ class Receiver:
         flush_interval: Callable[[], float],
         before_write: Callable[[int, bool], Awaitable[None]],
         on_received: Callable[[int], None],
+        delays: OwnDelays,
     ) -> None:
         """Make the receiver of one attempt.
 
@@ -62,13 +71,16 @@ class Receiver:
             before_write: called before a write with its number of bytes and True for the last one; raises if they must
                 not be written.
             on_received: called with the number of received bytes; raises if they are too many.
+            delays: the delays that the daemon causes itself.
         """
+        self.connections = 0
         self._part = part
         self._clock = clock
         self._limiter = limiter
         self._flush_interval = flush_interval
-        self._before_write = before_write
+        self._wait_before_write = before_write
         self._on_received = on_received
+        self._delays = delays
 
     async def receive(
         self,
@@ -94,12 +106,16 @@ class Receiver:
             detached = content.detach(may_splice=may_splice)
         except OSError as error:
             raise map_transfer_error(error, has_head=True) from error
-        if detached is None:
-            await self._receive_buffered(content, segment, before_end)
-        else:
-            with detached:
-                await self._receive_detached(detached, segment, before_end)
-            content.check_end()
+        self.connections += 1
+        try:
+            if detached is None:
+                await self._receive_buffered(content, segment, before_end)
+            else:
+                with detached:
+                    await self._receive_detached(detached, segment, before_end)
+                content.check_end()
+        finally:
+            self.connections -= 1
 
     async def _receive_buffered(
         self, content: Content, segment: Segment, before_end: Callable[[], Awaitable[object]] | None
@@ -122,7 +138,8 @@ class Receiver:
                 if size < WRITE_BUFFER_BYTES and clock.monotonic() < flush_at:
                     continue
                 if writing is not None:
-                    await finish_then_cancel(writing)
+                    with self._delays.counted():
+                        await finish_then_cancel(writing)
                     writing = None
                 if pending:
                     await self._before_write(size, False)
@@ -150,11 +167,11 @@ class Receiver:
         acquired = 0
         try:
             if timeout is None:
-                acquired = await self._limiter.acquire(limit)
+                acquired = await self._acquire(limit)
                 data = await content.read(acquired)
             else:
                 async with asyncio.timeout(timeout):
-                    acquired = await self._limiter.acquire(limit)
+                    acquired = await self._acquire(limit)
                     data = await content.read(acquired)
         except TimeoutError:
             return None
@@ -181,9 +198,9 @@ class Receiver:
             await self._before_write(size, False)
             await self._write([first], segment)
             while size:
-                size -= await self._limiter.acquire(size)
+                size -= await self._acquire(size)
         while content.remaining and (segment.remaining != 0 or await _is_extended(segment, before_end)):
-            acquired = await self._limiter.acquire(self._max_move_bytes(content, segment))
+            acquired = await self._acquire(self._max_move_bytes(content, segment))
             # The end may have changed meanwhile.
             nbytes = min(acquired, self._max_move_bytes(content, segment))
             self._limiter.release(acquired - nbytes)
@@ -198,7 +215,8 @@ class Receiver:
 
     async def _move(self, content: DetachedContent, segment: Segment, nbytes: int) -> MoveResult:
         try:
-            moved = await self._part.receive(content.source, segment.position, nbytes)
+            with self._delays.counted_after(MAX_DISK_SECONDS):
+                moved = await self._part.receive(content.source, segment.position, nbytes)
         except BaseException:
             self._limiter.release(nbytes)
             raise
@@ -217,6 +235,14 @@ class Receiver:
         # Another connection cannot take over the bytes of a move: leave half of a long rest.
         left = segment.end - segment.position
         return min(nbytes, left if left <= WRITE_BUFFER_BYTES else max(WRITE_BUFFER_BYTES, left // 2))
+
+    async def _acquire(self, max_bytes: int) -> int:
+        with self._delays.counted():
+            return await self._limiter.acquire(max_bytes)
+
+    async def _before_write(self, nbytes: int, is_last: bool) -> None:
+        with self._delays.counted():
+            await self._wait_before_write(nbytes, is_last)
 
     async def _write(self, pieces: Sequence[bytes], segment: Segment, *, is_last: bool = False) -> None:
         await self._part.write(pieces, segment.position, is_last=is_last)

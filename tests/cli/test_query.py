@@ -9,6 +9,7 @@ from support.served_api import ServedApi
 
 from downloadd import __version__
 from downloadd.download import Snapshot
+from downloadd.errors import NetworkErrorKind, RemoteError
 from downloadd.states import ACTIVE, STATES, State
 
 
@@ -53,12 +54,23 @@ async def test_a_part_file_that_was_kept_is_shown(api: ServedApi, command: Comma
 
 
 async def test_all_fields_of_a_download_are_shown(api: ServedApi, command: Command) -> None:
-    id = api.manager.add(sample_download(1, state=State.RETRYING, error="NETWORK_ERROR", detail="cut", priority=4)).id
+    row = sample_download(1, state=State.RETRYING, error="NETWORK_ERROR", detail="cut", priority=4)
+    id = api.manager.add(row.with_result(cause=NetworkErrorKind.NO_RESPONSE)).id
     output = (await command("show", id)).output
+    assert re.search(r"^cause +no_response$", output, re.MULTILINE)
     assert re.search(r"^state +trying again$", output, re.MULTILINE)
     assert re.search(r"^priority +4$", output, re.MULTILINE)
     assert re.search(r"^error +.*: cut$", output, re.MULTILINE)
     assert re.search(r"^resolution +\S", output, re.MULTILINE)
+
+
+async def test_the_connections_and_the_status_of_the_origin_are_shown(api: ServedApi, command: Command) -> None:
+    active = api.manager.add(sample_download(1, state=State.DOWNLOADING))
+    for connections, is_shown in ((3, True), (1, False)):
+        api.manager.snapshots[active.id] = Snapshot(download=active, connections=connections)
+        assert ("connections" in (await command("show", active.id)).output) is is_shown
+    failed = api.manager.add(sample_download(2, state=State.FAILED).with_error(RemoteError(500)))
+    assert re.search(r"^status of origin +500$", (await command("show", failed.id)).output, re.MULTILINE)
 
 
 async def test_a_warning_is_shown_in_list_history_and_details(api: ServedApi, command: Command) -> None:

@@ -20,6 +20,7 @@ class Sample(msgspec.Struct):
     rate: Annotated[int, Meta(ge=0, description="Rate.", extra=BYTES_PER_SECOND)] = 0
     delay: Annotated[int, Meta(ge=0, description="Delay.", extra=SECONDS)] = 0
     share: Annotated[float, Meta(ge=0, le=1)] | None = None
+    quiet: Annotated[bool, Meta(description="Quiet.")] = False
     action: Conflict | None = None
 
 
@@ -37,10 +38,18 @@ def run(*arguments: str, exclude: tuple[str, ...] = ()) -> tuple[dict[str, Any],
 def test_every_field_has_an_option_of_its_type() -> None:
     options, output = run(
         *("--plain-text", "x"), *("--count", "2"), *("--rate", "1 KiB"), *("--delay", "4"), *("--action", "skip"),
-        *("--share", "0.5"),
+        *("--share", "0.5", "--quiet"),
     )  # fmt: skip
     assert output == ""
-    assert options == {"plain_text": "x", "count": 2, "rate": 1024, "delay": 4, "share": 0.5, "action": "skip"}
+    assert options == {
+        "plain_text": "x",
+        "count": 2,
+        "rate": 1024,
+        "delay": 4,
+        "share": 0.5,
+        "quiet": True,
+        "action": "skip",
+    }
 
 
 def test_an_option_that_is_not_given_has_no_value() -> None:

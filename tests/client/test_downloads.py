@@ -34,6 +34,12 @@ VALUES: StartOptions = {
     "conflict": "skip",
     "priority": 3,
     "speed_limit": 4,
+    "max_retries": 5,
+    "retry_wait": 6,
+    "stall_timeout": 7.5,
+    "connect_timeout": 0.25,
+    "min_speed": 8,
+    "paused": True,
 }
 
 

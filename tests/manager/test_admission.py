@@ -9,7 +9,7 @@ from rich.pretty import pretty_repr
 
 from downloadd.attempt_options import AttemptOptions
 from downloadd.config import DownloadsConfig
-from downloadd.download import Conflict, Download
+from downloadd.download import Conflict, Desired, Download
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import DownloadError, ErrorCode, InvalidParameterError, InvalidPathError, QueueFullError
 from downloadd.manager.admission import MAX_REFUSED_TEXT_CHARACTERS, admit, admit_probe, refuse
@@ -50,6 +50,13 @@ def test_a_valid_request_becomes_a_queued_download() -> None:
     )
     assert download.request.url == URL
     assert (download.request.requested_name, download.request.requested_checksum) == (None, None)
+
+
+def test_a_request_may_be_accepted_paused() -> None:
+    download = accept(DownloadRequest(url=URL, directory="", paused=True))
+    assert (download.state, download.control.desired) == (State.PAUSED, Desired.PAUSE)
+    refused = accept(DownloadRequest(url="ftp://a.example/", directory="", paused=True))
+    assert (refused.state, refused.control.desired) == (State.FAILED, Desired.RUN)
 
 
 def test_omitted_parameters_come_from_the_configuration() -> None:

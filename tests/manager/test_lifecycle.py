@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.downloads import make_download, with_fields
 
 from downloadd.download import Desired, Download, Mirror, Progress, Result
-from downloadd.errors import ErrorCode, InvalidStateError, NetworkError
+from downloadd.errors import ErrorCode, InvalidStateError, NetworkError, NetworkErrorKind, RemoteError
 from downloadd.manager import lifecycle
 from downloadd.policy.url import parse_url
 from downloadd.request_fields import Method, RequestFields
@@ -263,6 +263,34 @@ def test_a_completed_download_has_no_error_and_no_part_file() -> None:
         int(NOW),
     )
     assert (after.progress.received, after.progress.total) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "progressed", "source"),
+    [(NetworkErrorKind.CUT, True, 0), (NetworkErrorKind.CUT, False, 1), (NetworkErrorKind.SLOW, True, 1)],
+)
+def test_the_next_attempt_asks_another_source_after_a_failure_without_bytes_or_a_slow_one(
+    kind: NetworkErrorKind, progressed: bool, source: int
+) -> None:
+    row = with_fields(download(State.DOWNLOADING), mirrors=(Mirror(url="https://b.example/f"),))
+    error = NetworkError("x", kind=kind)
+    after = lifecycle.mark_deferred(row, error, now=NOW, delay=1, failures=1, progressed=progressed)
+    assert (after.progress.source, after.result.cause) == (source, kind)
+
+
+def test_a_fresh_start_forgets_the_cause_of_the_failure() -> None:
+    error = NetworkError("x", kind=NetworkErrorKind.STALLED)
+    failed = lifecycle.mark_failed(download(State.DOWNLOADING), error, now=NOW)
+    deferred = lifecycle.mark_deferred(
+        download(State.DOWNLOADING), RemoteError(503), now=NOW, delay=1, failures=1, progressed=True
+    )
+    assert (failed.result.cause, deferred.result.origin_status) == (NetworkErrorKind.STALLED, 503)
+    for after in (
+        lifecycle.retry(failed, now=NOW),
+        lifecycle.resume(lifecycle.pause(deferred)),
+        lifecycle.cancel(deferred, now=NOW),
+    ):
+        assert (after.result.cause, after.result.origin_status) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,44 @@ async def test_a_snapshot_has_the_speed_or_the_reason_of_a_wait(stack: ManagerSt
     assert await stack.manager.active(ActiveFilter(states=frozenset({State.DOWNLOADING}))) == []
 
 
+@pytest.mark.parametrize("segments", [1, 3])
+async def test_a_snapshot_has_the_number_of_connections(
+    stack: ManagerStack, origin: Origin, monkeypatch: pytest.MonkeyPatch, segments: int
+) -> None:
+    monkeypatch.setattr("downloadd.transfer.segments.MIN_SEGMENT_BYTES", 10_000)
+    origin.script("/held", ScriptedResponse(size=SIZE, etag='"v"', stall_after=2_000))
+    request = DownloadRequest(url=origin.url("/held"), directory="d", segments=segments)
+    id = (await stack.manager.start([request], user="ann")).downloads[0].id
+
+    async def has_all() -> bool:
+        return (await stack.manager.get(id)).connections == segments
+
+    await wait_until(has_all)
+    assert (await stack.manager.pause(id)).connections == 0
+
+
+async def test_a_download_that_was_accepted_paused_starts_when_it_is_resumed(tmp_path: Path, origin: Origin) -> None:
+    async with open_stack(tmp_path) as stack:
+        request = DownloadRequest(url=origin.url("/a"), directory="d", paused=True)
+        id = (await stack.manager.start([request], user="ann")).downloads[0].id
+        assert (await stack.manager.wait(id, 0.2)).state is State.PAUSED
+        assert stack.dispatcher.waiting == 0
+    async with open_stack(tmp_path) as stack:
+        after = await stack.manager.get(id)
+        assert (after.download.state, after.reason) == (State.PAUSED, "paused by a user")
+        assert origin.requests("/a") == []
+        await stack.manager.resume(id)
+        assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+    assert len(origin.requests("/a")) == 1
+
+
+async def test_a_paused_download_needs_a_place_in_the_queue(tmp_path: Path, origin: Origin) -> None:
+    async with open_stack(tmp_path, replace(CONFIG, max_queued=1)) as stack:
+        requests = [DownloadRequest(url=origin.url("/a"), directory="d", paused=True) for _ in range(2)]
+        started = await stack.manager.start(requests, user="ann")
+        assert [download.state for download in started.downloads] == [State.PAUSED, State.FAILED]
+
+
 async def test_downloads_that_wait_for_space_are_reported_and_start_when_it_is_free(
     stack: ManagerStack, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,28 @@ async def test_a_download_without_retries_fails_when_its_host_does(parts: RunPar
         assert (row.state, row.result.error) == (state, ErrorCode.NETWORK_ERROR)
 
 
+@pytest.mark.parametrize(
+    ("path", "cause", "status"),
+    [
+        ("/slow", NetworkErrorKind.STALLED, None),
+        ("/cut", NetworkErrorKind.CUT, None),
+        ("/silent", NetworkErrorKind.NO_RESPONSE, None),
+        ("/busy", None, 500),
+        ("/gone", None, 410),
+    ],
+)
+async def test_the_row_says_what_the_origin_did(
+    parts: RunParts, path: str, cause: NetworkErrorKind | None, status: int | None
+) -> None:
+    parts.origin.script("/cut", ScriptedResponse(size=SIZE, cut_after=100))
+    parts.origin.script("/silent", ScriptedResponse(raw=b""))
+    parts.origin.script("/busy", error_response(500))
+    parts.origin.script("/gone", error_response(410))
+    row = await perform(parts.make_run(await parts.claim(path, attempt_options=AttemptOptions(stall_timeout=0.2))))
+    assert (row.result.cause, row.result.origin_status) == (cause, status)
+    assert await present(parts.records, row.id) == row
+
+
 async def test_a_permanent_failure_ends_the_download_and_removes_the_part_file(parts: RunParts) -> None:
     run = parts.make_run(await parts.claim("/f", requested_checksum=f"sha-256={'0' * 64}"))
     row = await perform(run)

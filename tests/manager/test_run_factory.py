@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 from support.manager_stack import CONFIG, open_stack
+from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.waiting import wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
@@ -13,6 +16,7 @@ from downloadd.manager.run_factory import MAX_WRITES_PER_SECOND, MIN_FLUSH_SECON
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.states import State
+from downloadd.transfer.speed_floor import SpeedPolicy
 
 
 async def test_a_new_configuration_holds_for_runs_that_are_made_afterwards(tmp_path: Path) -> None:
@@ -47,6 +51,43 @@ async def test_the_shared_speed_limit_holds_for_a_run_that_is_under_way(tmp_path
         stack.manager.configure(policy=Policy.from_config(CONFIG), directories=DirectoryRules(), config=CONFIG)
         # Under the old limit this would take 50 s.
         assert (await stack.manager.wait(started.downloads[0].id, 20)).state is State.COMPLETED
+
+
+SHORT_WINDOW = SpeedPolicy(window_seconds=0.4, check_seconds=0.05)
+
+
+@pytest.mark.parametrize(("size", "segments"), [(200_000, 1), (4 << 20, 1), (4 << 20, 2)], ids=["read", "moved", "two"])
+async def test_an_attempt_below_the_least_speed_ends_and_the_next_one_continues(
+    tmp_path: Path, size: int, segments: int
+) -> None:
+    async with Origin() as origin, open_stack(tmp_path, speed_policy=SHORT_WINDOW) as stack:
+        slow = ScriptedResponse(size=size, etag='"v"', rate=40_000)
+        origin.script("/a", slow)
+        request = DownloadRequest(url=origin.url("/a"), directory="d", min_speed=400_000, segments=segments)
+        [download] = (await stack.manager.start([request], user="ann")).downloads
+
+        async def has_failed() -> bool:
+            detail = (await stack.manager.get(download.id)).download.result.detail
+            return detail is not None and "less than 400000 bytes a second" in detail
+
+        await wait_until(has_failed)
+        origin.script("/a", ScriptedResponse(size=size, etag='"v"'))
+        ended = await stack.manager.wait(download.id, 20)
+        assert ended.state is State.COMPLETED
+        assert origin.requests("/a")[-1].field("Range") is not None, "the bytes of the slow attempt are kept"
+        assert (stack.root / ended.file_path).read_bytes() == expected_bytes(0, 0, size)
+
+
+async def test_an_attempt_that_the_limits_of_the_daemon_make_slow_goes_on(tmp_path: Path) -> None:
+    async with (
+        Origin() as origin,
+        open_stack(tmp_path, replace(CONFIG, speed_limit=50_000, max_retries=0), speed_policy=SHORT_WINDOW) as stack,
+    ):
+        origin.script("/a", ScriptedResponse(size=100_000))
+        request = DownloadRequest(url=origin.url("/a"), directory="d", min_speed=400_000, max_retries=0)
+        started = await stack.manager.start([request], user="ann")
+        ended = await stack.manager.wait(started.downloads[0].id, 20)
+        assert (ended.state, ended.progress.attempt) == (State.COMPLETED, 1)
 
 
 async def test_many_runs_flush_less_often(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from support.stored_downloads import sample_download as sample_download
 
 from downloadd.attempt_options import AttemptOptions
 from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest
-from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, StorageError
+from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, NetworkErrorKind, StorageError
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, PartOwner, Records, WaitingDownload
 from downloadd.states import ACTIVE, FINISHED, RUNNING, State
@@ -81,6 +81,8 @@ DOWNLOADS = st.builds(
     checksum=st.none() | _TEXT,
     error=st.none() | st.sampled_from(ErrorCode),
     detail=st.none() | _TEXT,
+    cause=st.none() | st.sampled_from(NetworkErrorKind),
+    origin_status=st.none() | _INTEGER,
     warning=st.none() | _TEXT,
     file_identity=st.none() | _TEXT,
     end_time=st.none() | _INTEGER,

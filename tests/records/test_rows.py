@@ -9,7 +9,7 @@ from records.contract import DOWNLOADS, sample_download
 from support.downloads import with_fields
 
 from downloadd.download import Download, OriginDigest, ResumedBy, SupersededPart
-from downloadd.errors import ErrorCode, StorageError
+from downloadd.errors import ErrorCode, NetworkErrorKind, StorageError
 from downloadd.records.columns import INITIAL_COLUMNS, WRITTEN_COLUMNS
 from downloadd.records.rows import Row, decode, decode_struct, encode, encode_initial, to_bindable
 from downloadd.states import State
@@ -51,6 +51,8 @@ STARTED_DOWNLOAD = with_fields(
     checksum="",
     error=ErrorCode.INTERNAL_ERROR,
     detail="",
+    cause=NetworkErrorKind.CUT,
+    origin_status=0,
     warning="",
     file_identity="",
     end_time=0,

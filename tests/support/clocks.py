@@ -1,5 +1,6 @@
 """Clocks that a test sets."""
 
+import asyncio
 import time
 from typing import Final
 
@@ -35,3 +36,15 @@ class JumpingClock:
     def monotonic(self) -> float:
         """Return the monotonic time of the machine in seconds."""
         return time.monotonic()
+
+
+class LoopClock:
+    """Clock of the running event loop, which may be virtual."""
+
+    def wall(self) -> float:
+        """Return the time of the loop, after `NOW`."""
+        return NOW + self.monotonic()
+
+    def monotonic(self) -> float:
+        """Return the time of the loop in seconds."""
+        return asyncio.get_running_loop().time()

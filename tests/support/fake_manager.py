@@ -141,7 +141,7 @@ class FakeManager:
             now=self.clock.wall(),
             id=self.next_id(),
         )
-        if download.state is State.QUEUED:
+        if download.state not in FINISHED:
             if self.queue_capacity <= 0:
                 return refuse(download, QueueFullError(0), now=self.clock.wall())
             self.queue_capacity -= 1

@@ -29,6 +29,7 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.records.writer import LOCK_TIMEOUT_SECONDS
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
+from downloadd.transfer.speed_floor import SpeedPolicy
 
 CONFIG = DownloadsConfig(enabled=True, allowed_networks=("127.0.0.0/8",), max_retries=2)
 
@@ -77,6 +78,7 @@ async def open_stack(
     min_free: int = 0,
     directory_settings: Callable[[str], DirectorySettings] = lambda directory: DirectorySettings(),
     has_commit_process: bool = False,
+    speed_policy: SpeedPolicy | None = None,
 ) -> AsyncIterator[ManagerStack]:
     """Open all parts in order, and close them as the daemon does."""
     clock, bus, policy = SystemClock(), EventBus(), Policy.from_config(config)
@@ -134,6 +136,7 @@ async def open_stack(
                 config=config,
                 keeps_parts=keep_parts > 0,
                 small_files=SmallPublications(records, destination, clock),
+                speed_policy=speed_policy,
             ),
             clock=clock,
         )

@@ -27,6 +27,7 @@ from downloadd.states import State
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.session import Session
+from downloadd.transfer.speed_floor import SpeedPolicy
 
 SIZE = 200_000
 STALL_AFTER = 50_000
@@ -75,6 +76,7 @@ class RunParts:
             config=config,
             keeps_parts=keeps_parts,
             small_files=SmallPublications(self.records, self.destination, self.clock),
+            speed_policy=SpeedPolicy(),
             on_received=lambda run: None,
             on_change=lambda run: self.states.append(run.download.state),
         )

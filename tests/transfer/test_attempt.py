@@ -19,6 +19,7 @@ from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
 from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.resume import OVERLAP_BYTES, RangeRequest
+from downloadd.transfer.speed_floor import SpeedPolicy
 from downloadd.verify import format_checksum
 
 SIZE = 400_000
@@ -74,6 +75,7 @@ class Transfers:
             record_checksum=False,
             allows_overlap=self.allows_overlap,
             slots=FakeSlots(),
+            speed_policy=SpeedPolicy(),
         )
         try:
             result: FetchResult | DownloadError = await attempt.fetch()

@@ -14,6 +14,7 @@ from downloadd.errors import FileTooLargeError, NetworkError
 from downloadd.storage.destination import Part
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
+from downloadd.transfer.own_delays import OwnDelays
 from downloadd.transfer.receiver import Receiver, finish_then_cancel
 from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.segments import Segment
@@ -56,6 +57,7 @@ class Reception:
             flush_interval=lambda: 0.05,
             before_write=self._before_write,
             on_received=self._count,
+            delays=OwnDelays(SystemClock()),
         )
 
     async def _before_write(self, size: int, is_last: bool) -> None:

@@ -19,6 +19,7 @@ from downloadd.storage.names import parse_filename
 from downloadd.transfer import segmented
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.connection_slots import RedirectSlots, RequestPath
+from downloadd.transfer.own_delays import OwnDelays
 from downloadd.transfer.receiver import Receiver
 from downloadd.transfer.representation import Representation
 from downloadd.transfer.resume import RangeRequest
@@ -77,6 +78,7 @@ class Transfer:
                 flush_interval=lambda: 0.05,
                 before_write=self._before_write,
                 on_received=lambda nbytes: None,
+                delays=OwnDelays(SystemClock()),
             ),
             kept=kept,
             known=Representation(validator='"v"', total=SIZE),

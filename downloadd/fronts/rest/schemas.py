@@ -17,7 +17,7 @@ from downloadd.download_request import (
     SpeedLimit,
     StartParameters,
 )
-from downloadd.errors import ErrorCode
+from downloadd.errors import ErrorCode, NetworkErrorKind
 from downloadd.manager.queue_report import OriginState
 from downloadd.request_fields import RequestFields
 from downloadd.states import ACTIVE, FINISHED, State
@@ -52,6 +52,14 @@ ResumeEvidence = Annotated[ResumedBy, Meta(description="Evidence under which it 
 WarningText = Annotated[
     str, Meta(description="What to check though nothing failed: a web page in place of a file, unused mirrors.")
 ]
+ErrorCause = Annotated[
+    NetworkErrorKind,
+    Meta(
+        description="Point at which the connection failed: `name` (lookup), `connect`, `timeout` (connecting), `tls`, "
+        "`no_response`, `stalled`, `slow` (below `min_speed`), `cut` or `protocol`; null for other errors."
+    ),
+]
+OriginStatus = Annotated[int, Meta(description="HTTP status of the origin, if that is the error.")]
 RedactedUrl = Annotated[str, Meta(description="Without credentials.")]
 
 
@@ -229,12 +237,15 @@ class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     start_time: UnixSeconds
     speed: Annotated[int, Meta(ge=0, description="Bytes a second over the last seconds.")] | None
     eta: Annotated[int, Meta(ge=0, description="Seconds left at this speed.")] | None
+    connections: Annotated[int, Meta(ge=0, description="Connections that receive now.")] = 0
     attempt: Annotated[int, Meta(ge=0)]
     priority: Annotated[int, Meta(description="Higher starts first.")]
     speed_limit: Annotated[int, Meta(ge=0, description="Bytes a second; 0 for no limit.")]
     error: Annotated[ErrorCode, Meta(description="Reason why the last attempt ended.")] | None
     reason: Annotated[str, Meta(description="Reason why it waits.")] | None
     detail: str | None
+    cause: ErrorCause | None = None
+    origin_status: OriginStatus | None = None
     warning: WarningText | None = None
     resumed_by: ResumeEvidence | None = None
     operation: ImportOperation | UnsetType = UNSET
@@ -257,6 +268,8 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str | None
     user: str
     detail: str | None
+    cause: ErrorCause | None = None
+    origin_status: OriginStatus | None = None
     warning: WarningText | None = None
     resumed_by: ResumeEvidence | None = None
     kept_bytes: Annotated[int, Meta(ge=0, description="Received bytes that a retry continues from.")] = 0

@@ -97,8 +97,11 @@ async def test_the_listing_of_the_specification_is_answered_field_by_field(api: 
                 "error": None,
                 "reason": None,
                 "detail": None,
+                "cause": None,
+                "origin_status": None,
                 "warning": None,
                 "resumed_by": None,
+                "connections": 0,
                 "priority": 0,
                 "speed_limit": 0,
             }

@@ -31,6 +31,7 @@ async def test_the_history_of_the_specification_is_answered_field_by_field(api: 
             end_time=1700000105,
             error=ErrorCode.REMOTE_FILE_NOT_FOUND,
             detail="the origin answered 404",
+            origin_status=404,
         )
     )
     api.manager.add(
@@ -66,6 +67,8 @@ async def test_the_history_of_the_specification_is_answered_field_by_field(api: 
                 "content_type": "application/zip",
                 "user": "u",
                 "detail": None,
+                "cause": None,
+                "origin_status": None,
                 "warning": None,
                 "resumed_by": None,
                 "kept_bytes": 0,
@@ -85,6 +88,8 @@ async def test_the_history_of_the_specification_is_answered_field_by_field(api: 
                 "content_type": None,
                 "user": "u",
                 "detail": "the origin answered 404",
+                "cause": None,
+                "origin_status": 404,
                 "warning": None,
                 "resumed_by": None,
                 "kept_bytes": 0,

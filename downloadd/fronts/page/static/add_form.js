@@ -195,6 +195,7 @@ export class AddForm {
       if (!field.reportValidity()) return null;
       if (field.value !== "") options[name] = Math.round(Number(field.value) * unit);
     }
+    if (byId("paused").checked) options.paused = true;
     return options;
   }
 

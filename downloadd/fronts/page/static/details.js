@@ -82,6 +82,8 @@ export class Details {
       ["URL", entry.url],
       ["Progress", finished ? null : formatProgress(entry)],
       ["Waiting reason", entry.reason],
+      ["Cause", entry.cause?.replace("_", " ")],
+      ["Status of origin", entry.origin_status && String(entry.origin_status)],
       ["Size", finished && entry.total_bytes !== null ? `${formatSize(entry.total_bytes)} (${entry.total_bytes.toLocaleString()} bytes)` : null],
       ["Part file", entry.kept_bytes ? formatKept(entry.kept_bytes) : null],
       ["Type", entry.content_type],

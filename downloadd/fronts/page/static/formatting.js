@@ -67,6 +67,7 @@ export function formatProgress(entry) {
   else if (entry.current_size) parts.push(formatSize(entry.current_size));
   if (entry.speed !== null && entry.status === "downloading") parts.push(formatSpeed(entry.speed));
   if (entry.eta !== null && entry.status === "downloading") parts.push(`${formatDuration(entry.eta)} left`);
+  if (entry.connections > 1) parts.push(`${entry.connections} connections`);
   if (entry.attempt > 1) parts.push(`attempt ${entry.attempt}`);
   return parts.join(" · ");
 }
