@@ -19,6 +19,7 @@ from downloadd.events import EventBus
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api
 from downloadd.fronts.rest.auth import Accounts
+from downloadd.fronts.rest.connection_limit import ConnectionLimit
 from downloadd.fronts.rest.machine_names import machine_names
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.fronts.rest.server import ApiRunner
@@ -166,7 +167,9 @@ class App:
                 base_path=self._config.server.base_path,
                 storage_problem=manager.storage_problem,
             )
-            self._runner = ApiRunner(api, max_connections=self._max_clients, shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS)
+            self._runner = ApiRunner(
+                api, limit=ConnectionLimit(self._max_clients), shutdown_timeout=SHUTDOWN_TIMEOUT_SECONDS
+            )
             await self._runner.setup()
             stack.push_async_callback(self._runner.cleanup)
             self._reloader = Reloader(

@@ -276,7 +276,15 @@ def test_the_dashboard_has_every_row_and_no_overlap() -> None:
     panels = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     titles = [panel["title"] for panel in panels if panel["type"] == "row"]
-    assert titles == ["Throughput", "Outcomes", "Queue", "Latency", "Resources", "Hooks, events and imports"]
+    assert titles == [
+        "Throughput",
+        "Outcomes",
+        "Queue",
+        "Latency",
+        "Resources",
+        "Hooks, events and imports",
+        "RPC of aria2",
+    ]
     taken: set[tuple[int, int]] = set()
     for panel in panels:
         place = panel["gridPos"]

@@ -121,6 +121,8 @@ PURE: Final = (
     *("fronts.rest.target", "fronts.rest.schemas", "fronts.rest.entries", "fronts.rest.query_decoding"),
     *("fronts.rest.event_types", "fronts.rocketchat.schemas", "fronts.rest.auth"),
     "fronts.rest.request_guards",
+    *("fronts.aria2.errors", "fronts.aria2.envelope", "fronts.aria2.tokens"),
+    *("fronts.aria2.json_rpc", "fronts.aria2.xml_rpc", "fronts.aria2.cross_origin", "fronts.aria2.socket_limits"),
     *("fronts.rocketchat.selection", "fronts.rocketchat.statuses", "fronts.rocketchat.translation"),
     "records.sqlite_errors",
 )

@@ -16,10 +16,11 @@ from downloadd.config.list_settings import (
     ProxyConfig,
     UserConfig,
 )
-from downloadd.config.listen import TcpAddress, UnixAddress, listen_addresses
+from downloadd.config.listen import TcpAddress, UnixAddress, aria2_addresses, listen_addresses
 from downloadd.config.loader import ConfigError, LoadedConfig, default_state_dir, load_config
 from downloadd.config.settings import (
     DEFAULT_PORTS_ALLOWED,
+    Aria2Config,
     Config,
     DownloadsConfig,
     HistoryConfig,
@@ -35,6 +36,7 @@ __all__ = [
     "ENVIRONMENT_PREFIX",
     "HOOK_EVENTS",
     "MAX_SOCKET_PATH_BYTES",
+    "Aria2Config",
     "Config",
     "ConfigError",
     "ConfigIssue",
@@ -57,6 +59,7 @@ __all__ = [
     "TcpAddress",
     "UnixAddress",
     "UserConfig",
+    "aria2_addresses",
     "decode_secret",
     "default_state_dir",
     "format_outcomes",

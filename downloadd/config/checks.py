@@ -24,7 +24,13 @@ from downloadd.config.list_settings import (
     ProxyConfig,
     UserConfig,
 )
-from downloadd.config.listen import UnixAddress, parse_listen_address, parse_listen_host
+from downloadd.config.listen import (
+    TcpAddress,
+    UnixAddress,
+    listen_addresses,
+    parse_listen_address,
+    parse_listen_host,
+)
 from downloadd.config.settings import ServerConfig, StorageConfig
 from downloadd.config.sources import LISTS, ConfigValues, SourcedValue, iter_settings
 from downloadd.request_fields import RequestFields, find_user_problems
@@ -44,6 +50,7 @@ _DAEMON_PATHS: Final = ("state_dir", "unix_socket", "tls_cert", "tls_key")
 """Settings of `[server]` that name files of the daemon itself."""
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 _INVALID_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
+_ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\x00-\x20\x7f/?#@*]+")
 _BASE_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
 
 
@@ -67,6 +74,7 @@ def check_rules(values: ConfigValues) -> None:
     """Check what concerns several values: their combinations, names that are taken, paths inside of the root."""
     _check_listen(values)
     _check_tls(values)
+    _check_aria2_port(values)
     _check_root(values)
     _check_hosts(values)
     _check_proxies(values)
@@ -140,6 +148,12 @@ def _parse_base_path(text: str) -> str:
     return text
 
 
+def _parse_origin(text: str) -> str:
+    if not _ORIGIN.fullmatch(text.lower()):
+        raise ValueError('expected an origin such as "https://ariang.example.com", without a path, or "*"')
+    return text.lower()
+
+
 def _parse_user_id(text: str) -> str:
     if _CONTROL_CHARACTER.search(text) or text != text.strip():
         raise ValueError("may not hold control characters, nor begin or end with a space")
@@ -159,6 +173,7 @@ OWN_PARSERS: Final[Mapping[Format, Parser]] = {
     Format.BASE_PATH: _parse_base_path,
     Format.LISTEN_ADDRESS: _parse_listen_address,
     Format.LISTEN_HOST: parse_listen_host,
+    Format.ORIGIN: _parse_origin,
     Format.PATH: _parse_path,
     Format.SOCKET_PATH: _parse_socket_path,
     Format.USER_ID: _parse_user_id,
@@ -180,6 +195,19 @@ def _check_tls(values: ConfigValues) -> None:
     given = values.find("server", "tls_key")
     if given is not None and given.value and not values.get("server", "tls_cert", ""):
         values.add_issue(given.source, given.key, "needs server.tls_cert")
+
+
+def _check_aria2_port(values: ConfigValues) -> None:
+    """Report a further port that is that of the API: it serves the same paths already."""
+    given = values.find("aria2", "port")
+    if given is None or not given.value:
+        return
+    # A malformed address has been reported before.
+    with suppress(ValueError):
+        addresses = listen_addresses(ServerConfig(**values.table("server")))
+        if any(isinstance(each, TcpAddress) and each.port == given.value for each in addresses):
+            problem = "is the port of the server already, which serves these paths too; remove it"
+            values.add_issue(given.source, given.key, problem)
 
 
 def _check_root(values: ConfigValues) -> None:

@@ -31,6 +31,7 @@ class Format(StrEnum):
     HOST = "host of an origin"
     NETRC = "netrc file"
     NETWORK = "network"
+    ORIGIN = "origin of web pages"
     OWNER = "owner of files"
     PORTS = "ports"
     PROXY = "trusted proxy"

@@ -4,6 +4,7 @@ Pure: no I/O and no clock.
 """
 
 import re
+from collections.abc import Iterable
 from ipaddress import IPv6Address
 from typing import Final
 
@@ -16,6 +17,8 @@ MAX_PORT: Final = 65_535
 
 _INVALID_IN_HOST: Final = re.compile(r"[\x00-\x20\x7f/@?#]")
 _BRACKETS_AND_COLON: Final = frozenset("[]:")
+_ANY_IPV4: Final = "0.0.0.0"  # noqa: S104 - compared, not bound
+_ANY_IPV6: Final = "::"
 _EXPECTED: Final = 'expected an address such as "127.0.0.1:8080", "[::]:8080" or "unix:/run/downloadd/api.sock"'
 
 
@@ -41,6 +44,16 @@ def listen_addresses(config: ServerConfig) -> tuple[TcpAddress | UnixAddress, ..
     given = [parse_listen_address(text, config.port) for text in config.listen]
     unix = [UnixAddress(config.unix_socket)] if config.unix_socket else []
     return (*(given or [TcpAddress(config.host, config.port)]), *unix)
+
+
+def aria2_addresses(server: ServerConfig, port: int) -> tuple[TcpAddress, ...]:
+    """Return the addresses of the further port for the RPC interface of aria2: `port` at each host; none for port 0.
+
+    Raises:
+        ValueError: an entry of `server.listen` is malformed.
+    """
+    hosts = dict.fromkeys(each.host for each in listen_addresses(server) if isinstance(each, TcpAddress))
+    return tuple([TcpAddress(host, port) for host in _without_included(hosts)]) if port else ()
 
 
 def parse_listen_address(text: str, default_port: int) -> TcpAddress | UnixAddress:
@@ -79,6 +92,16 @@ def parse_listen_host(text: str) -> str:
     if _INVALID_IN_HOST.search(text):
         raise ValueError("expected a host name or an IP address alone")
     return text
+
+
+def _without_included(hosts: Iterable[str]) -> list[str]:
+    """Return the hosts without those that a wildcard among them includes: one port cannot be bound for both."""
+    hosts = list(hosts)
+    if _ANY_IPV6 in hosts:
+        return [host for host in hosts if host in {_ANY_IPV6, _ANY_IPV4}]
+    if _ANY_IPV4 in hosts:
+        return [host for host in hosts if host == _ANY_IPV4 or _is_ipv6(host)]
+    return hosts
 
 
 def _is_ipv6(text: str) -> bool:

@@ -281,6 +281,41 @@ class ImportsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 4 << 30
 
 
+class Aria2Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[aria2]`: the RPC interface of aria2.
+
+    It serves JSON-RPC and WebSocket at `/jsonrpc`, XML-RPC at `/rpc`. The secret that a client asks for (`rpc-secret`)
+    is the token of a user.
+    """
+
+    enabled: Annotated[bool, describe("Serve /jsonrpc and /rpc.")] = True
+    notify: Annotated[
+        Literal["authenticated", "all"],
+        describe(
+            'WebSockets that receive notifications: "authenticated" for those that sent the token of a user who may '
+            'see downloads, "all" for clients that only listen and never send one.',
+            expected='"authenticated" or "all"',
+        ),
+    ] = "authenticated"
+    allow_shutdown: Annotated[bool, describe("Let aria2.shutdown and aria2.forceShutdown stop the daemon.")] = False
+    allow_origins: Annotated[
+        tuple[str, ...],
+        describe(
+            'Origins of the web pages and browser extensions that may call; "*" for all. A call needs a token in any '
+            "case. Programs send no origin.",
+            examples=[["https://ariang.example.com"]],
+            format=Format.ORIGIN,
+        ),
+    ] = ("*",)
+    port: Annotated[
+        Port,
+        describe(
+            "Further port to listen on, for these paths alone, at the addresses of the server; 6800 for clients that "
+            "cannot be given a port, 0 for none."
+        ),
+    ] = 0
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole configuration."""
 
@@ -289,6 +324,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     downloads: DownloadsConfig = DownloadsConfig()
     history: HistoryConfig = HistoryConfig()
     imports: ImportsConfig = ImportsConfig()
+    aria2: Aria2Config = Aria2Config()
     hosts: tuple[HostConfig, ...] = ()
     proxies: tuple[ProxyConfig, ...] = ()
     credentials: tuple[CredentialConfig, ...] = ()

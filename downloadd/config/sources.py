@@ -297,4 +297,5 @@ def _read_toml(values: ConfigValues, file: Path) -> dict[str, Any]:
 
 
 def _qualified_names() -> dict[str, str]:
-    return {setting.name: setting.key for setting in iter_settings()}
+    """Return the key of each setting by its name; of a name in several tables, that in the first one."""
+    return {setting.name: setting.key for setting in reversed(tuple(iter_settings()))}

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from downloadd.config import ServerConfig, TcpAddress, UnixAddress, listen_addresses
+from downloadd.config import Config, ServerConfig, TcpAddress, UnixAddress, aria2_addresses, listen_addresses
 from downloadd.errors import StartupError
 from downloadd.policy.url import format_host
 
@@ -61,11 +61,25 @@ def bind_all(config: ServerConfig, stack: ExitStack) -> tuple[socket.socket, ...
     return tuple(sockets)
 
 
-def bind(*addresses: TcpAddress) -> list[socket.socket]:
+def bind_aria2(config: Config, stack: ExitStack) -> tuple[socket.socket, ...]:
+    """Return the sockets of the further port for the RPC interface of aria2; `stack` closes them. Blocks.
+
+    Raises:
+        StartupError: one of them cannot be bound.
+    """
+    if not config.aria2.enabled:
+        return ()
+    sockets = bind(*aria2_addresses(config.server, config.aria2.port), port_setting="aria2.port")
+    for listener in sockets:
+        stack.callback(listener.close)
+    return tuple(sockets)
+
+
+def bind(*addresses: TcpAddress, port_setting: str = "--port") -> list[socket.socket]:
     """Return listening sockets for all addresses that the hosts have. Resolves names: blocks.
 
     Port 0 means a free port, the same one for all of them. `::` accepts IPv4 too, unless an IPv4 address is given
-    beside it with the same port, or the machine does not support that.
+    beside it with the same port, or the machine does not support that. `port_setting` is what messages name.
 
     Raises:
         StartupError: an address does not exist, permission is missing, or a port is in use.
@@ -82,7 +96,9 @@ def bind(*addresses: TcpAddress) -> list[socket.socket]:
                     free_port = listener.getsockname()[1]
         except OSError as error:
             _close_all(bound)
-            raise StartupError(f"cannot listen on {_format_address(address)}: {_reason(error)}") from error
+            raise StartupError(
+                f"cannot listen on {_format_address(address)}: {_reason(error, port_setting)}"
+            ) from error
     return bound
 
 
@@ -218,10 +234,10 @@ def _bind_one(family: socket.AddressFamily, sockaddr: tuple[Any, ...], *, is_dua
     return listener
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError, port_setting: str) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            return "the port is in use; stop the other program or choose another --port"
+            return f"the port is in use; stop the other program or choose another {port_setting}"
         case errno.EADDRNOTAVAIL:
             return "this machine does not have that address; choose another --host"
         case errno.EACCES:

@@ -40,7 +40,7 @@ MAX_EXIT_GRACE_SECONDS: Final = 2.0
 """Seconds for threads that hang, in a name lookup for instance, at most, once everything is stored."""
 FINAL_LOG_SECONDS: Final = 0.2
 """Seconds for the last log lines when the process is ended in any case."""
-RESTART_TABLES: Final = ("server", "storage", "imports")
+RESTART_TABLES: Final = ("server", "storage", "imports", "aria2")
 """Tables whose changes need a restart."""
 
 

@@ -5,6 +5,7 @@ from downloadd.metrics.exposition import Metrics
 from downloadd.metrics.hooks import DeliveryOutcome, HookMetrics
 from downloadd.metrics.imports import ImportMetrics
 from downloadd.metrics.process import ProcessMetrics
+from downloadd.metrics.rpc import RpcMetrics, RpcTransport
 from downloadd.metrics.snapshot import GaugeSnapshot, KeptUsage, OriginUsage, QuotaUsage, StorageUsage
 
 __all__ = (
@@ -18,5 +19,7 @@ __all__ = (
     "OriginUsage",
     "ProcessMetrics",
     "QuotaUsage",
+    "RpcMetrics",
+    "RpcTransport",
     "StorageUsage",
 )

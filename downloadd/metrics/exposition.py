@@ -12,6 +12,7 @@ from downloadd.metrics.gauges import SnapshotGauges
 from downloadd.metrics.hooks import HookMetrics
 from downloadd.metrics.imports import ImportMetrics
 from downloadd.metrics.process import ProcessMetrics
+from downloadd.metrics.rpc import RpcMetrics
 from downloadd.metrics.series import Series
 from downloadd.metrics.snapshot import GaugeSnapshot
 
@@ -32,13 +33,14 @@ class Metrics:
         self.imports = ImportMetrics(series)
         self.hooks = HookMetrics(series)
         self.process = ProcessMetrics(series)
+        self.rpc = RpcMetrics(series)
         self._gauges = SnapshotGauges(series)
         self._requests = series.labelled_counter(
             "downloadd_http_requests", "HTTP requests answered, by method and status.", ("method", "status")
         )
         self._request_duration = series.histogram(
             "downloadd_http_request_duration_seconds",
-            "Seconds until a request was answered; long polls (wait) and event streams are included.",
+            "Seconds until a request was answered; long polls (wait), event streams and WebSockets are included.",
             REQUEST_BUCKETS,
         )
         self._failed_logins = series.counter("downloadd_failed_logins", "Requests with wrong credentials.")

@@ -77,6 +77,28 @@ def test_addresses_to_listen_on_are_checked_and_replace_the_host(tmp_path: Path)
     assert issue == "config.toml: server.host: server.listen is given too and replaces it; remove one of them"
 
 
+@pytest.mark.parametrize(
+    "toml",
+    ["[server]\nport = 6800\n", '[server]\nlisten = ["127.0.0.1:6800"]\n', '[server]\nlisten = ["[::1]:6800"]\n'],
+)
+def test_a_further_port_that_is_that_of_the_server_is_refused(tmp_path: Path, toml: str) -> None:
+    [issue] = load_issues(tmp_path, f"{toml}[aria2]\nport = 6800")
+    assert issue.startswith("config.toml: aria2.port: is the port of the server already")
+    assert load(tmp_path, f"{toml}[aria2]\nport = 6801").aria2.port == 6801
+
+
+def test_origins_are_checked_and_get_their_canonical_spelling(tmp_path: Path) -> None:
+    config = load(
+        tmp_path, '[aria2]\nallow_origins = ["https://A.example:8443", "null", "chrome-extension://abc", "*"]'
+    )
+    assert config.aria2.allow_origins == ("https://a.example:8443", "null", "chrome-extension://abc", "*")
+    issues = load_issues(
+        tmp_path, '[aria2]\nallow_origins = ["a.example", "https://a/", "https://*.a", "", "https://"]'
+    )
+    assert len(issues) == 5
+    assert all("aria2.allow_origins: expected an origin such as" in issue for issue in issues)
+
+
 def test_paths_of_directories_get_their_canonical_spelling(tmp_path: Path) -> None:
     [directory] = load(tmp_path, '[[directories]]\npath = "/team//reports/"\nquota = 1').directories
     assert directory.path == "team/reports"

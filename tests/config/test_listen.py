@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.config import ServerConfig, TcpAddress, UnixAddress, listen_addresses
+from downloadd.config import ServerConfig, TcpAddress, UnixAddress, aria2_addresses, listen_addresses
 from downloadd.config.listen import parse_listen_address
 
 
@@ -51,3 +51,20 @@ def test_the_list_replaces_host_and_the_unix_socket_is_added() -> None:
     assert listen_addresses(ServerConfig(host="::1", port=1)) == (TcpAddress("::1", 1),)
     config = ServerConfig(port=9, listen=("127.0.0.1", "unix:/a"), unix_socket="/b")
     assert listen_addresses(config) == (TcpAddress("127.0.0.1", 9), UnixAddress("/a"), UnixAddress("/b"))
+
+
+@pytest.mark.parametrize(
+    ("listen", "hosts"),
+    [
+        ((), ["127.0.0.1"]),
+        (("127.0.0.1:1", "unix:/a", "127.0.0.1:2", "[::1]:1"), ["127.0.0.1", "::1"]),
+        (("127.0.0.1:1", "0.0.0.0:2", "[::1]:1"), ["0.0.0.0", "::1"]),
+        (("127.0.0.1:1", "[::]:2", "nas.lan"), ["::"]),
+        (("0.0.0.0", "[::]"), ["0.0.0.0", "::"]),
+        (("unix:/a",), []),
+    ],
+)
+def test_the_further_port_is_at_each_host_once(listen: tuple[str, ...], hosts: list[str]) -> None:
+    found = aria2_addresses(ServerConfig(listen=listen), 6800)
+    assert found == tuple(TcpAddress(host, 6800) for host in hosts)
+    assert aria2_addresses(ServerConfig(listen=listen), 0) == ()

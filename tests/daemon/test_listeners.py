@@ -5,8 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from downloadd.config import ServerConfig, TcpAddress
-from downloadd.daemon.listeners import bind, bind_all, bind_unix, listener_address, listener_url, unlink_unix
+from downloadd.config import Aria2Config, Config, ServerConfig, TcpAddress
+from downloadd.daemon.listeners import (
+    bind,
+    bind_all,
+    bind_aria2,
+    bind_unix,
+    listener_address,
+    listener_url,
+    unlink_unix,
+)
 from downloadd.errors import StartupError
 
 
@@ -116,6 +124,22 @@ def test_a_list_whose_last_address_is_taken_leaves_nothing_bound(tmp_path: Path)
         bind_all(ServerConfig(listen=(other, f"unix:{tmp_path}/a", f"unix:{tmp_path}/b")), stack)
     bind(TcpAddress("127.0.0.2", int(port or 0)))[0].close()
     assert [each.name for each in tmp_path.iterdir()] == ["b"]
+
+
+def test_the_further_port_is_bound_at_the_hosts_of_the_server() -> None:
+    (taken,) = bind(TcpAddress("127.0.0.1", 0))
+    port = listener_address(taken)[1] or 0
+    server = ServerConfig(listen=("127.0.0.2:0", "127.0.0.3:0"))
+    with taken, ExitStack() as stack:
+        sockets = bind_aria2(Config(server=server, aria2=Aria2Config(port=port)), stack)
+        assert [listener_address(each) for each in sockets] == [("127.0.0.2", port), ("127.0.0.3", port)]
+        with pytest.raises(
+            StartupError, match=r"the port is in use; stop the other program or choose another aria2\.port"
+        ):
+            bind_aria2(Config(aria2=Aria2Config(port=port)), stack)
+        assert bind_aria2(Config(aria2=Aria2Config(port=port, enabled=False)), stack) == ()
+        assert bind_aria2(Config(), stack) == ()
+    assert all(each.fileno() == -1 for each in sockets)
 
 
 def test_the_wildcard_address_has_the_url_of_loopback() -> None:

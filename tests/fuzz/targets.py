@@ -21,6 +21,9 @@ with atheris.instrument_imports():
     from support.parsed_responses import parse_response
 
     from downloadd.errors import DownloadError
+    from downloadd.fronts.aria2 import json_rpc, tokens, xml_rpc
+    from downloadd.fronts.aria2.calls import Outcome
+    from downloadd.fronts.aria2.errors import RpcError
     from downloadd.fronts.rest.target import parse_target
     from downloadd.imports.checksum_format import parse_checksum_list
     from downloadd.imports.importers import IMPORTERS
@@ -35,6 +38,8 @@ with atheris.instrument_imports():
 
 METALINK = b'<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="a">'
 VERSION_LINE = b'{"type":"version"}\n'
+XML_CALL = b"<methodCall><methodName>aria2.addUri</methodName><params><param><value>"
+XML_END = b"</value></param></params></methodCall>"
 NOW = 1_700_000_000.0
 
 
@@ -113,11 +118,30 @@ def fuzz_urls(data: bytes) -> None:
         assert url.text.isascii()
 
 
+def fuzz_rpc(data: bytes) -> None:
+    """Read a message in JSON and in XML, and answer it; find tokens in what is not parsed."""
+    values = parse_target("/jsonrpc?" + data.decode("utf-8", "surrogateescape")).query.values
+    for message in (json_rpc.parse_message(data), json_rpc.parse_query(values)):
+        outcomes = json_rpc.match_outcomes(message, [Outcome(result="OK") for _ in message.calls])
+        json_rpc.parse_message(json_rpc.encode_answer(message, outcomes))
+        tokens.collect_tokens(message.calls)
+    with suppress(RpcError):
+        json_rpc.parse_callback(values)
+    for document in (data, XML_CALL + data + XML_END):
+        with suppress(RpcError):
+            call = xml_rpc.parse_call(document)
+            xml_rpc.encode_outcome(Outcome(result=[each for each in call.params if not isinstance(each, bytes)]))
+            tokens.collect_tokens([call])
+    tokens.scan_json(data)
+    tokens.scan_xml(data)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "fields": fuzz_fields,
     "imports": fuzz_imports,
     "names": fuzz_names,
     "responses": fuzz_responses,
+    "rpc": fuzz_rpc,
     "urls": fuzz_urls,
 }
 

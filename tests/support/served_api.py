@@ -6,22 +6,28 @@ from typing import Any
 
 from aiohttp.test_utils import BaseTestServer, TestClient
 from aiohttp.web import BaseRequest, BaseRunner
+from prometheus_client import CollectorRegistry
 from support.clocks import ManualClock
 from support.fake_history import FakeHistory
 from support.fake_imports import FakeImports
 from support.fake_manager import FakeManager, FakeMetrics
 from support.fake_prober import FakeProber
+from support.fake_rpc import FakeMethods, fake_notification_of
 from support.fake_storage import FakeStorage
 
-from downloadd.config import DirectoryConfig, UserConfig
+from downloadd.config import Aria2Config, DirectoryConfig, UserConfig
 from downloadd.events import EventBus
+from downloadd.fronts.aria2.front import create_rpc_front
+from downloadd.fronts.aria2.socket_limits import SocketLimits
+from downloadd.fronts.aria2.token_guard import TokenGuard
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api
 from downloadd.fronts.rest.auth import Accounts
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.fronts.rest.server import Api, ApiRunner
-from downloadd.metrics import GaugeSnapshot
+from downloadd.metrics import GaugeSnapshot, RpcMetrics
+from downloadd.metrics.series import Series
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.rights import Rights
@@ -60,6 +66,7 @@ class ServedApi:
         history: the fake that removes from the history of the manager.
         prober: the fake of the probes.
         storage: the fake of the storage root.
+        methods: the fake methods of the RPC interface.
     """
 
     def __init__(
@@ -69,6 +76,9 @@ class ServedApi:
         reader: BodyReader | None = None,
         server: dict[str, Any] | None = None,
         base_path: str = "",
+        aria2: Aria2Config | None = None,
+        token_delay: float = 0,
+        socket_limits: SocketLimits | None = None,
         **settings: Any,
     ) -> None:
         self.clock = ManualClock()
@@ -101,6 +111,31 @@ class ServedApi:
                 user("ivan", "may-import", "run-import", "view-import-operations"),
             ]
         )
+        hosts = AllowedHosts((), ("api",))
+        self.methods = FakeMethods(self.accounts.find_by_token)
+        self.rpc_series = CollectorRegistry()
+        self.rpc = (
+            None
+            if aria2 is None
+            else create_rpc_front(
+                methods=self.methods,
+                notification_of=fake_notification_of,
+                config=aria2,
+                guard=TokenGuard(
+                    find_user=self.accounts.find_by_token,
+                    throttle=LoginThrottle(failed_logins),
+                    metrics=self.metrics,
+                    clock=self.clock,
+                    delay=token_delay,
+                ),
+                hosts=hosts,
+                bus=self.bus,
+                metrics=RpcMetrics(Series(self.rpc_series)),
+                clock=self.clock,
+                reader=reader,
+                limits=socket_limits,
+            )
+        )
         api = create_api(
             service=self.service,
             views=self.views,
@@ -109,12 +144,13 @@ class ServedApi:
             metrics=self.metrics,
             collect_gauges=self.collect_gauges,
             accounts=self.accounts,
-            guards=RequestGuards(hosts=AllowedHosts((), ("api",)), throttle=LoginThrottle(failed_logins)),
+            guards=RequestGuards(hosts=hosts, throttle=LoginThrottle(failed_logins)),
             clock=self.clock,
             page=load_assets(),
             proxies=TrustedProxies(()),
             reader=reader,
             base_path=base_path,
+            rpc=self.rpc,
             storage_problem=lambda: self.storage.problem,
         )
         self.close_long_lived = api.close_long_lived

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from downloadd.clock import Clock
 from downloadd.events import EventBus
+from downloadd.fronts.aria2.front import RpcFront
 from downloadd.fronts.page.assets import Asset
 from downloadd.fronts.page.endpoints import PageEndpoints
 from downloadd.fronts.rest.auth import Accounts
@@ -46,6 +47,7 @@ def create_api(
     page: Mapping[str, Asset],
     proxies: TrustedProxies,
     base_path: str = "",
+    rpc: RpcFront | None = None,
     storage_problem: Callable[[], str | None] = lambda: None,
     reader: BodyReader | None = None,
 ) -> Api:
@@ -64,6 +66,7 @@ def create_api(
         page: the files of the web page, by name.
         proxies: the proxies whose forwarding fields are trusted.
         base_path: the path that all paths begin with.
+        rpc: the RPC interface of aria2, which has paths of its own; None for a server without it.
         storage_problem: returns why the storage suspends the queue, in words; None if it does not.
         reader: the reader of request bodies.
     """
@@ -93,8 +96,24 @@ def create_api(
     def close_long_lived() -> None:
         long_poll.release_all()
         bus.close()
+        if rpc is not None:
+            rpc.close_sockets()
 
     browser_routes = build_browser_routes(page_endpoints, ReferencePage(document.document))
     router = Router((*table, *browser_routes), accounts, guards, metrics, clock)
-    middleware = RequestMiddleware(router.dispatch, metrics=metrics, clock=clock, proxies=proxies, base_path=base_path)
+    dispatch = router.dispatch if rpc is None else rpc.beside(router.dispatch)
+    middleware = RequestMiddleware(dispatch, metrics=metrics, clock=clock, proxies=proxies, base_path=base_path)
     return Api(middleware.handle, close_long_lived)
+
+
+def create_rpc_api(*, rpc: RpcFront, metrics: RequestMetrics, clock: Clock, proxies: TrustedProxies) -> Api:
+    """Return an API of the RPC interface alone, for a port of its own; its paths have no prefix.
+
+    Args:
+        rpc: the RPC interface of aria2.
+        metrics: the counters of requests.
+        clock: the clock.
+        proxies: the proxies whose forwarding fields are trusted.
+    """
+    middleware = RequestMiddleware(rpc.handle_alone, metrics=metrics, clock=clock, proxies=proxies, base_path="")
+    return Api(middleware.handle, rpc.close_sockets)

@@ -50,18 +50,22 @@ class Accounts:
             user = other
         return user
 
-    def _find_by_bearer(self, field: str) -> User | None:
-        # RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, section 11.1).
-        scheme, _, token = field.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+    def find_by_token(self, token: str) -> User | None:
+        """Return the user of a token; None when it is wrong or empty."""
+        if not token:
             return None
-        digest = _hash_token(token.strip())
+        digest = _hash_token(token)
         found: User | None = None
         # Every account is compared, so that the time does not depend on the matching one.
         for account in self._by_id.values():
             if hmac.compare_digest(account.token_digest, digest):
                 found = account.user
         return found
+
+    def _find_by_bearer(self, field: str) -> User | None:
+        # RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, section 11.1).
+        scheme, _, token = field.partition(" ")
+        return self.find_by_token(token.strip()) if scheme.lower() == "bearer" else None
 
     def _find_by_id_and_token(self, id: str, token: str) -> User | None:
         # The digest of an empty string is well known: an empty token is refused, whatever the configuration says.

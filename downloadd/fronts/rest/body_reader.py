@@ -38,14 +38,27 @@ class BodyReader:
         """
         if request.content_type != "application/json":
             raise InvalidParameterError("Content-Type", "expected application/json")
+        body = bytearray()
+        async for chunk in self.read_limited(request):
+            body += chunk
+        return bytes(body)
+
+    async def read_limited(self, request: web.BaseRequest) -> AsyncIterator[bytes]:
+        """Yield the body in chunks as they are received.
+
+        Raises:
+            InvalidParameterError: the framing is malformed.
+            BodyTooLargeError: the body is longer than `MAX_BODY_BYTES`; if its length is announced, before the rest.
+            BodyTooSlowError: the client is too slow.
+        """
         if (request.content_length or 0) > MAX_BODY_BYTES:
             raise BodyTooLargeError(MAX_BODY_BYTES)
-        body = bytearray()
+        received = 0
         async for chunk in self.read_chunks(request):
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
+            received += len(chunk)
+            if received > MAX_BODY_BYTES:
                 raise BodyTooLargeError(MAX_BODY_BYTES)
-        return bytes(body)
+            yield chunk
 
     async def read_chunks(self, request: web.BaseRequest) -> AsyncIterator[bytes]:
         """Yield the body in chunks as they are received; it may have any length.

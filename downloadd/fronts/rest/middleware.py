@@ -63,13 +63,14 @@ class RequestMiddleware:
         status = 499
         try:
             response = await self._handle(context)
-            status = response.status
+            status = context.counted_status or response.status
         finally:
             seconds = self._clock.monotonic() - started
             self._metrics.request(request.method if request.method in COUNTED_METHODS else "other", status, seconds)
             self._write_access_log(context, status, seconds)
         if not response.prepared:
             response.headers["X-Request-Id"] = context.request_id
+            response.headers.update(context.response_fields)
         return response
 
     async def _handle(self, context: RequestContext) -> web.StreamResponse:
@@ -127,4 +128,5 @@ class RequestMiddleware:
             fields["download_id"] = context.download_id
         if context.redacted_url is not None:
             fields["url"] = context.redacted_url
+        fields.update(context.log_fields)
         self._log.info("request", **fields)

@@ -1,5 +1,7 @@
 """State of one request while it is handled: target, user, and fields for the access log."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from aiohttp import HttpVersion, web
@@ -24,9 +26,24 @@ class RequestContext:
         id: the value of the placeholder in the path, "" without one.
         download_id: the id of the download that the response describes, for the access log.
         redacted_url: its URL without credentials, for the access log.
+        log_fields: further fields of the line in the access log.
+        response_fields: further header fields of the response, also of one to an error.
+        counted_status: the status for the access log and the metrics, where a protocol demands a status that says less.
     """
 
-    __slots__ = ("client", "download_id", "id", "redacted_url", "request", "request_id", "target", "user")
+    __slots__ = (
+        "client",
+        "counted_status",
+        "download_id",
+        "id",
+        "log_fields",
+        "redacted_url",
+        "request",
+        "request_id",
+        "response_fields",
+        "target",
+        "user",
+    )
 
     def __init__(self, request: web.BaseRequest, target: Target, client: Client, request_id: str) -> None:
         self.request = request
@@ -37,6 +54,9 @@ class RequestContext:
         self.id = ""
         self.download_id: str | None = None
         self.redacted_url: str | None = None
+        self.log_fields: Mapping[str, object] = MappingProxyType({})
+        self.response_fields: Mapping[str, str] = MappingProxyType({})
+        self.counted_status: int | None = None
 
     @property
     def query(self) -> Query:

@@ -1,26 +1,23 @@
 """Routing: finds the route of a request, checks who asks, and calls the handler."""
 
 import re
-from typing import Final
 
 import msgspec
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from downloadd.clock import Clock
-from downloadd.errors import HttpVersionNotSupportedError, InvalidParameterError, MethodNotAllowedError, NotFoundError
+from downloadd.errors import InvalidParameterError, MethodNotAllowedError, NotFoundError
 from downloadd.fronts.rest.auth import Accounts, read_credentials
 from downloadd.fronts.rest.idempotency import IDEMPOTENCY_FIELD, read_key_field
 from downloadd.fronts.rest.query_decoding import redact_parameter_name
-from downloadd.fronts.rest.request_context import ANONYMOUS, REQUESTED_VERSION, RequestContext
+from downloadd.fronts.rest.request_context import ANONYMOUS, RequestContext
 from downloadd.fronts.rest.request_guards import RequestGuards, reject_cross_site
+from downloadd.fronts.rest.request_head import require_valid_head
 from downloadd.fronts.rest.request_metrics import RequestMetrics
 from downloadd.fronts.rest.responses import unauthorized_response
 from downloadd.fronts.rest.route import Access, Route
 from downloadd.fronts.rest.target import SELECTORS, Target
 from downloadd.users import Permission, User
-
-EXPECTATION: Final = "100-continue"
-"""The only expectation that RFC 9110, section 10.1.1 defines."""
 
 
 class _PathTemplate(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,12 +74,7 @@ class Router:
             HttpVersionNotSupportedError: the request has another major version of HTTP.
         """
         request, target = context.request, context.target
-        version = request.get(REQUESTED_VERSION)
-        if version is not None:
-            raise HttpVersionNotSupportedError(f"{version.major}.{version.minor}")
-        self._require_host(context)
-        if request.headers.get("Expect", EXPECTATION).lower() != EXPECTATION:
-            raise InvalidParameterError("Expect", f"only {EXPECTATION} can be met")
+        require_valid_head(context, self._guards.hosts)
         if not target.is_below_base_path:
             raise NotFoundError(f"all paths of this server begin with {target.base_path}/")
         if target.path == "/api" or target.path.startswith("/api/"):
@@ -107,14 +99,6 @@ class Router:
             # The OpenAPI document has one operation for all routes of a path, so all of them refuse a malformed key.
             read_key_field(request.headers)
         return await route.handler(context)
-
-    def _require_host(self, context: RequestContext) -> None:
-        request = context.request
-        hosts = request.headers.getall("Host", ())
-        # RFC 9112, section 3.2: HTTP/1.1 requires exactly one.
-        if len(hosts) != 1 and not (not hosts and request.version < HttpVersion11):
-            raise InvalidParameterError("Host", "expected one Host field")
-        self._guards.hosts.require_all(request.headers, context.client, context.target.authority)
 
     def _authenticate(self, context: RequestContext) -> User | None:
         """Return the user of the credentials; None when they are missing or wrong.

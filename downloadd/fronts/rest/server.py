@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import structlog
@@ -40,6 +41,15 @@ class ApiConnection(web.RequestHandler):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_SECONDS * 1000)
         super().connection_made(transport)
         self.limit.add(self)
+
+    @contextmanager
+    def counting_as_idle(self) -> Iterator[None]:
+        """Let the limit close this connection during the block, which waits for a client that may be anybody."""
+        self.limit.mark_idle(self)
+        try:
+            yield
+        finally:
+            self.limit.mark_busy(self)
 
     def abort(self) -> None:
         """Close the connection at once; an orderly close would wait until the client has read everything."""
@@ -83,11 +93,11 @@ class ApiConnection(web.RequestHandler):
 class ApiServer(web.Server):
     """Factory of the connections of one API."""
 
-    def __init__(self, api: "Api", *, max_connections: int | None = None, **settings: Any) -> None:
-        """`max_connections` connections at the same time; `settings` are those of aiohttp's request handler."""
+    def __init__(self, api: "Api", *, limit: ConnectionLimit, **settings: Any) -> None:
+        """`limit` counts its connections; `settings` are those of aiohttp's request handler."""
         super().__init__(self._handle, request_factory=_make_request)
         self._api = api
-        self._limit = ConnectionLimit(max_connections)
+        self._limit = limit
         # The API writes the access log itself.
         self._settings = {
             "access_log": None,
@@ -127,14 +137,15 @@ class Api:
 class ApiRunner(web.ServerRunner):
     """Runner that serves an API.
 
-    It accepts `max_connections` at the same time, None for no limit; `shutdown_timeout` is in seconds, `settings` are
-    those of aiohttp's request handler.
+    `limit` counts its connections, and may be that of several runners; None for no limit. `shutdown_timeout` is in
+    seconds, `settings` are those of aiohttp's request handler.
     """
 
     def __init__(
-        self, api: Api, *, max_connections: int | None = None, shutdown_timeout: float = 60.0, **settings: Any
+        self, api: Api, *, limit: ConnectionLimit | None = None, shutdown_timeout: float = 60.0, **settings: Any
     ) -> None:
-        super().__init__(ApiServer(api, max_connections=max_connections, **settings), shutdown_timeout=shutdown_timeout)
+        limit = limit or ConnectionLimit(None)
+        super().__init__(ApiServer(api, limit=limit, **settings), shutdown_timeout=shutdown_timeout)
         self._api = api
 
     async def shutdown(self) -> None:

@@ -7,6 +7,8 @@ import pytest
 import structlog
 from support.served_api import ServedApi
 
+from downloadd.fronts.rest.connection_limit import ConnectionLimit
+
 
 @pytest.fixture
 async def api() -> AsyncIterator[ServedApi]:
@@ -17,7 +19,7 @@ async def api() -> AsyncIterator[ServedApi]:
 
 @pytest.fixture
 async def api_limited_to_three_connections() -> AsyncIterator[ServedApi]:
-    api = ServedApi(server={"max_connections": 3})
+    api = ServedApi(server={"limit": ConnectionLimit(3)})
     async with api.client:
         yield api
 

@@ -197,3 +197,11 @@ async def test_the_user_of_a_download_is_the_one_who_requested_it(api: ServedApi
     await send_request(api, *PAIR, target="/d?download=http%3A%2F%2Fa.example%2F")
     (download,) = api.manager.downloads.values()
     assert download.user == "alice"
+
+
+def test_a_token_alone_finds_its_user() -> None:
+    accounts = Accounts([user("alice", TOKEN, "download"), user("nobody", "", "download")])
+    found = accounts.find_by_token(TOKEN)
+    assert found is not None
+    assert found.id == "alice"
+    assert [accounts.find_by_token(token) for token in ("", "wrong", f" {TOKEN}", TOKEN.upper())] == [None] * 4

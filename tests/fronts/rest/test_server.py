@@ -11,6 +11,7 @@ from support.served_api import ServedApi
 from downloadd.download import Snapshot
 from downloadd.events import DownloadChanged
 from downloadd.fronts.rest import auth, event_stream
+from downloadd.fronts.rest.connection_limit import ConnectionLimit
 from downloadd.fronts.rest.server import IDLE_TIMEOUT_SECONDS, UNREAD_TIMEOUT_SECONDS, ApiConnection
 
 
@@ -61,6 +62,39 @@ async def test_the_connection_idle_longest_is_closed_for_a_new_one(api_limited_t
     assert len(connections(api)) == 3
     for _, writer in quiet:
         writer.close()
+
+
+async def test_several_servers_share_one_limit() -> None:
+    limit = ConnectionLimit(2)
+    first, second = (ServedApi(server={"limit": limit}) for _ in range(2))
+    async with first.client, second.client:
+        quiet = [await asyncio.open_connection(first.server.host, first.server.port) for _ in range(2)]
+        async with second.client.get("/api/v1/health") as answer:
+            assert answer.status == 200
+        reader, _ = quiet[0]
+        async with asyncio.timeout(30):
+            assert await reader.read() == b""
+        for _, writer in quiet:
+            writer.close()
+
+
+def test_a_request_that_waits_for_its_client_may_count_as_idle() -> None:
+    limit = ConnectionLimit(1)
+    waiting = ApiConnection.__new__(ApiConnection)
+    closed: list[str] = []
+    waiting.limit = limit
+    waiting.abort = lambda: closed.append("waiting")  # type: ignore[method-assign]
+    other = ApiConnection.__new__(ApiConnection)
+    other.abort = lambda: closed.append("other")  # type: ignore[method-assign]
+    limit.add(waiting)
+    limit.mark_busy(waiting)
+    with waiting.counting_as_idle():
+        pass
+    limit.add(other)
+    assert closed == ["other"]
+    with waiting.counting_as_idle():
+        limit.add(other)
+    assert closed == ["other", "waiting"]
 
 
 def test_tokens_are_compared_in_constant_time() -> None:

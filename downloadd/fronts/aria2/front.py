@@ -1,0 +1,106 @@
+"""Assembly of the RPC interface from its parts."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from downloadd.clock import Clock
+from downloadd.config import Aria2Config
+from downloadd.errors import NotFoundError
+from downloadd.events import Event, EventBus
+from downloadd.fronts.aria2.calls import RpcMethods
+from downloadd.fronts.aria2.cross_origin import AllowedOrigins
+from downloadd.fronts.aria2.endpoints import PATHS, RpcEndpoints, is_rpc_request
+from downloadd.fronts.aria2.message_handler import MessageHandler
+from downloadd.fronts.aria2.notifier import Notification, Notifier
+from downloadd.fronts.aria2.open_sockets import OpenSockets
+from downloadd.fronts.aria2.socket_limits import SocketLimits
+from downloadd.fronts.aria2.token_guard import TokenGuard
+from downloadd.fronts.aria2.web_socket import SocketParts, WebSocketEndpoint
+from downloadd.fronts.rest.body_reader import BodyReader
+from downloadd.fronts.rest.request_context import RequestContext
+from downloadd.fronts.rest.request_guards import AllowedHosts
+from downloadd.metrics import RpcMetrics
+
+Handler = Callable[[RequestContext], Awaitable[web.StreamResponse]]
+"""Handler of a request."""
+
+
+class RpcFront:
+    """The RPC interface without its sockets."""
+
+    def __init__(self, endpoints: RpcEndpoints, sockets: OpenSockets) -> None:
+        self._endpoints = endpoints
+        self._sockets = sockets
+
+    def beside(self, other: Handler) -> Handler:
+        """Return the handler of a server that has other paths too, which `other` answers."""
+
+        async def handle(context: RequestContext) -> web.StreamResponse:
+            return await (self._endpoints.handle if is_rpc_request(context) else other)(context)
+
+        return handle
+
+    async def handle_alone(self, context: RequestContext) -> web.StreamResponse:
+        """Return the response to a request to a server that has no other paths.
+
+        Raises:
+            NotFoundError: the path is another one.
+        """
+        if context.target.path not in PATHS:
+            raise NotFoundError("this port serves /jsonrpc and /rpc only; the API is at server.port")
+        return await self._endpoints.handle(context)
+
+    def close_sockets(self) -> None:
+        """Close all WebSockets, present and future, because the daemon stops."""
+        self._sockets.stop_all()
+
+
+def create_rpc_front(
+    *,
+    methods: RpcMethods,
+    notification_of: Callable[[Event], Notification | None],
+    config: Aria2Config,
+    guard: TokenGuard,
+    hosts: AllowedHosts,
+    bus: EventBus,
+    metrics: RpcMetrics,
+    clock: Clock,
+    reader: BodyReader | None = None,
+    limits: SocketLimits | None = None,
+) -> RpcFront:
+    """Return the RPC interface.
+
+    Args:
+        methods: the methods.
+        notification_of: returns the notification of an event; None for an event without one.
+        config: the settings.
+        guard: the examination of tokens.
+        hosts: the hosts that requests may name.
+        bus: the events.
+        metrics: the counters of calls and WebSockets.
+        clock: the clock.
+        reader: the reader of request bodies.
+        limits: the limits of WebSockets.
+    """
+    limits = limits or SocketLimits()
+    handler = MessageHandler(methods, guard)
+    sockets = OpenSockets(limits.max_anonymous)
+    parts = SocketParts(
+        handler=handler,
+        notifier=Notifier(bus, notification_of, metrics.notified),
+        sockets=sockets,
+        metrics=metrics,
+        clock=clock,
+        limits=limits,
+        notify_all=config.notify == "all",
+    )
+    endpoints = RpcEndpoints(
+        handler=handler,
+        web_socket=WebSocketEndpoint(parts),
+        origins=AllowedOrigins(config.allow_origins),
+        hosts=hosts,
+        reader=reader or BodyReader(),
+        metrics=metrics,
+    )
+    return RpcFront(endpoints, sockets)
