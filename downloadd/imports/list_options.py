@@ -66,6 +66,7 @@ def make_parameters(values: Mapping[str, Any]) -> FileParameters | None:
         stall_timeout=values.get("timeout"),
         connect_timeout=values.get("connect-timeout"),
         min_speed=values.get("lowest-speed-limit") or None,
+        paused=values.get("pause", False),
         gid=values.get("gid"),
     )
     return None if parameters == FileParameters() else parameters

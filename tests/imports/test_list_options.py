@@ -37,6 +37,8 @@ def parameters(**options: str) -> dict[str, Any]:
         ({"connect_timeout": "7"}, {"connect_timeout": 7}),
         ({"lowest_speed_limit": "1M"}, {"min_speed": 1 << 20}),
         ({"lowest_speed_limit": "0"}, {}),
+        ({"pause": "true"}, {"paused": True}),
+        ({"pause": "false"}, {}),
         ({"gid": "00000000000000AB"}, {"gid": "00000000000000ab"}),
         ({"allow_overwrite": "true"}, {"conflict": Conflict.OVERWRITE}),
         ({"allow_overwrite": ""}, {"conflict": Conflict.OVERWRITE}),

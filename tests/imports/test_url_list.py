@@ -88,6 +88,7 @@ def test_a_session_of_aria2_is_read_with_its_options(compress: Callable[[bytes],
         stall_timeout=20,
         connect_timeout=7,
         min_speed=1 << 20,
+        paused=True,
     )
     assert file.request_fields == RequestFields(
         headers=(("A", "b"),),

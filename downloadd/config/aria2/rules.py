@@ -16,6 +16,7 @@ from downloadd.download import Conflict
 _DEFAULT_SPLIT: Final = 5
 _DEFAULT_CONNECTIONS_PER_SERVER: Final = 1
 _DEFAULT_CONCURRENT: Final = 5
+_DEFAULT_PORT: Final = 6800
 _MAX_SEGMENTS: Final = 16
 _MAX_COUNT: Final = 1_000_000_000
 _MAX_RETRIES: Final = 1000
@@ -35,6 +36,10 @@ def _count(option: str, low: int = 0) -> Callable[[Conf], Derived]:
 
 def _listen_host(conf: Conf) -> Derived:
     return Derived(value="0.0.0.0" if conf.flag("rpc-listen-all") else "127.0.0.1")  # noqa: S104 - the option says so
+
+
+def _allowed_origins(conf: Conf) -> Derived:
+    return Derived(value=["*"] if conf.flag("rpc-allow-origin-all") else [])
 
 
 def _max_retries(conf: Conf) -> Derived:
@@ -87,6 +92,12 @@ def _conflict(conf: Conf) -> Derived | Unused:
     else:
         conflict = Conflict.ERROR
     return Derived(value={"path": "", "conflict": conflict.value})
+
+
+def _rpc_port(conf: Conf) -> Derived | Unused:
+    if not conf.flag("enable-rpc", default=True):
+        return Unused("only the API's own port is open; aria2.enabled = false closes /jsonrpc there")
+    return Derived(value=conf.number("rpc-listen-port", _DEFAULT_PORT, 1))
 
 
 def _rpc_user(conf: Conf) -> Derived:
@@ -189,6 +200,14 @@ RULES: Final = (
     proxy_rule("http", ("http",), "a proxy for `http://`, as above"),
     proxy_rule("https", ("https",), "a proxy for `https://`, as above"),
     Rule(
+        options=("enable-rpc", "rpc-listen-port"),
+        setting="aria2.port",
+        derive=_rpc_port,
+        unless_equal="server.port",
+        meaning="a port for aria2 clients alone, 6800 if only `enable-rpc` is given; none if `enable-rpc` is false. "
+        "`/jsonrpc` is at the port of the API too",
+    ),
+    Rule(
         options=("rpc-secret",),
         setting="users",
         derive=_rpc_user,
@@ -200,6 +219,12 @@ RULES: Final = (
         derive=_listen_host,
         meaning="`0.0.0.0` if it is true, else `127.0.0.1`; for the API too",
         replaced_by=("server.listen",),
+    ),
+    Rule(
+        options=("rpc-allow-origin-all",),
+        setting="aria2.allow_origins",
+        derive=_allowed_origins,
+        meaning='`["*"]` if it is true, else `[]`: no page of another site may call',
     ),
     Rule(
         options=("rpc-certificate", "rpc-secure"),

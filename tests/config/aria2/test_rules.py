@@ -51,8 +51,13 @@ def derive(text: str) -> dict[str, Any]:
             "allow-overwrite=false",
             {"directories": Unused("a file whose name is taken gets another one by default")},
         ),
+        ("enable-rpc=true", {"aria2.port": 6800}),
+        ("rpc-listen-port=16800", {"aria2.port": 16800}),
+        ("enable-rpc", {"aria2.port": 6800}),
         ("rpc-listen-all=true", {"server.host": "0.0.0.0"}),
         ("rpc-listen-all=false", {"server.host": "127.0.0.1"}),
+        ("rpc-allow-origin-all=true", {"aria2.allow_origins": ["*"]}),
+        ("rpc-allow-origin-all=false", {"aria2.allow_origins": []}),
         (
             "rpc-secure=true\nrpc-certificate=/c.pem\nrpc-private-key=/k.pem",
             {"server.tls_cert": "/c.pem", "server.tls_key": "/k.pem"},
@@ -73,6 +78,11 @@ def test_options_become_settings(text: str, expected: dict[str, Any]) -> None:
 def test_a_certificate_in_another_format_is_not_used(name: str) -> None:
     derived = derive(f"rpc-secure=true\nrpc-certificate=/{name}\nrpc-private-key=/k.pem")
     assert [isinstance(each, Unused) and "openssl pkcs12" in each.reason for each in derived.values()] == [True, True]
+
+
+def test_the_rpc_that_is_disabled_has_no_port() -> None:
+    [derived] = derive("enable-rpc=false\nrpc-listen-port=6800").values()
+    assert "aria2.enabled = false" in derived.reason
 
 
 def test_the_secret_becomes_the_token_of_a_user() -> None:
@@ -113,5 +123,4 @@ def test_every_option_of_aria2_is_in_the_table() -> None:
     shown = subprocess.run(["aria2c", "--help=#all"], capture_output=True, text=True, check=True).stdout
     options = set(re.findall(r"^ (?:-\w, )?--([a-z0-9-]+)", shown, re.MULTILINE))
     assert len(options) > 150
-    rpc = {"enable-rpc", "rpc-listen-port", "rpc-allow-origin-all"}
-    assert options - {option for rule in RULES for option in rule.options} - set(REASONS) == rpc
+    assert options - {option for rule in RULES for option in rule.options} - set(REASONS) == set()

@@ -54,6 +54,7 @@ def test_a_fragment_hands_over_links(tmp_path: Path) -> None:
         f"#!/new?url={encode(in_base64)}": URL,
         f"#!/new?url={in_base64}&referer=x": URL,
         f"#!/new?url={in_url}": URL,
+        f"#!/new/task?url={in_url}&pause=true": URL,
         "#!/new?url=***": "",
         "#!/new?dir=/": "",
         "#downloads": None,

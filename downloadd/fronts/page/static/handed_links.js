@@ -5,8 +5,8 @@
 export const LINK_SCHEME = "web+downloadd";
 
 const ADD = "#add=";
-/** Form of AriaNg: the links in base64. */
-const ARIANG_NEW = /^#!\/new\?(.*)$/s;
+/** Forms of AriaNg: the links in base64. The second one starts a download there, and here fills the form only. */
+const ARIANG_NEW = /^#!\/new(?:\/task)?\?(.*)$/s;
 const SCHEME_PREFIX = new RegExp(`^${LINK_SCHEME.replace("+", "\\+")}:(?:\\/\\/)?`, "i");
 
 /**
