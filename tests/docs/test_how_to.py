@@ -23,15 +23,16 @@ from support.origin.scripted_response import ScriptedResponse, error_response
 from support.waiting import wait_until
 
 from downloadd.client import ApiError, Client
-from downloadd.config import ALL_PERMISSIONS, Config
+from downloadd.config import ALL_PERMISSIONS
+from downloadd.config.sources import TABLES
 from downloadd.download_request import DownloadRequest
 from downloadd.fronts.rest.routes import build_routes
 from downloadd.fronts.rest.schemas import StartQuery
 from downloadd.fronts.rocketchat.schemas import RawUploadQuery
 from downloadd.imports.list_options import PARSERS
 
-RPC_METHODS: Final = frozenset({"pause", "remove", "shutdown", "unpause"})
-"""Methods of aria2 whose names have no upper case, which those of settings do not have either."""
+NO_SETTINGS: Final = frozenset({"pause", "remove", "shutdown", "unpause", "conf"})
+"""Methods of aria2 whose names have no upper case, which those of settings do not have either, and a file."""
 
 
 @pytest.fixture
@@ -74,10 +75,9 @@ async def test_the_commands_about_metrics_and_the_log_show_them(tmp_path: Path) 
 
 def test_what_aria2_s_words_are_moved_to_is_there() -> None:
     page = read("docs/how-to/from-aria2.md")
-    tables = {field.name: field.type.__struct_fields__ for field in msgspec.structs.fields(Config)}
     assert len(rows(page)) > 50
     for table, key in re.findall(r"`(aria2|downloads|server|storage)\.(\w+)(?: = [^`]*)?`", page):
-        assert key in tables[table] or key in RPC_METHODS or key != key.lower(), key
+        assert key in TABLES[table].__struct_fields__ or key in NO_SETTINGS or key != key.lower(), key
     forms = (StartQuery, RawUploadQuery, DownloadRequest)
     parameters = {field.name for form in forms for field in msgspec.structs.fields(form)}
     for row in [
