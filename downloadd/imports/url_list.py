@@ -63,11 +63,11 @@ def _read_entries(file: BinaryIO) -> Iterator[ImportItem]:
         stripped = line.strip()
         if stripped.startswith("#"):
             continue
-        if entry is not None and stripped and line[0] in " \t" and _SCHEME.match(stripped) is None:
+        is_option = stripped != "" and line[0] in " \t" and _SCHEME.match(stripped) is None
+        if is_option and entry is not None:
             yield from _read_option(entry, stripped, number)
             continue
-        if is_torrent and stripped and line[0] in " \t":
-            # An option of the torrent.
+        if is_option and is_torrent:
             continue
         if entry is not None:
             has_links = True

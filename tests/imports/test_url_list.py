@@ -119,6 +119,15 @@ def test_an_impossible_value_is_reported_with_its_line_and_the_file_is_read() ->
     ]
 
 
+def test_a_torrent_is_reported_once_with_its_options() -> None:
+    items = read("urls", b"magnet:?xt=urn:btih:0\n gid=1\n dir=d\n https://a.example/1\n out=x\nnonsense\n dir=d\n")
+    assert [(link.url, link.name) for link in links(items)] == [("https://a.example/1", "x")]
+    assert skipped(items) == [
+        "line 1: BitTorrent is not supported",
+        *(f"line {n}: no URL with its scheme, such as https://" for n in (6, 7)),
+    ]
+
+
 def test_a_list_without_options_has_no_parameters() -> None:
     assert [link.parameters for link in links(read("urls", b"https://a.example/1\n out=x\n pause=false\n"))] == [None]
 

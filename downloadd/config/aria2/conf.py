@@ -20,7 +20,6 @@ from downloadd.sizes import format_size
 MAX_CONF_BYTES: Final = 1 << 20
 """Bytes of the longest file that is read."""
 
-_NO_OPTION: Final = "is not an option; write name=value"
 _CUMULATIVE: Final = frozenset({"header", "index-out"})
 """Options that may be given several times."""
 _IDENTITIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -68,7 +67,7 @@ def read_aria2_conf(values: ConfigValues, file: Path, environment: Mapping[str, 
     effects: dict[str, list[_Effect]] = {}
     for rule in RULES:
         given = [name for name in rule.options if conf.line(name)]
-        effect = _apply(values, rule, conf, f"{file}:{conf.line(given[0])}", given[0], environment) if given else None
+        effect = _apply(values, rule, conf, file, given[0], environment) if given else None
         if effect is not None:
             for name in given:
                 effects.setdefault(name, []).append(effect)
@@ -105,10 +104,12 @@ def _read(values: ConfigValues, file: Path) -> str:
 
 
 def _apply(
-    values: ConfigValues, rule: Rule, conf: Conf, source: str, option: str, environment: Mapping[str, str]
+    values: ConfigValues, rule: Rule, conf: Conf, file: Path, option: str, environment: Mapping[str, str]
 ) -> _Effect | None:
-    """Set what a rule derives; return None if the options have no effect on it, or a wrong value."""
-    file = source.rpartition(":")[0]
+    """Set what a rule derives; return None if the options do not concern it, or have a wrong value.
+
+    `option` is the one that messages about the value name.
+    """
     try:
         derived = rule.derive(conf)
     except OptionError as error:
@@ -118,7 +119,7 @@ def _apply(
         return None
     if derived is None or isinstance(derived, Unused):
         return None if derived is None else _Effect(note=derived.reason, is_minor=True)
-    found = len(values.issues)
+    found, source = len(values.issues), f"{file}:{conf.line(option)}"
     if rule.setting in LISTS:
         effect = _add_item(values, rule.setting, derived, source, option, environment)
     else:
@@ -179,7 +180,7 @@ def _reason(name: str) -> str:
     if name in REASONS:
         return REASONS[name]
     if not name:
-        return f"the line {_NO_OPTION}"
+        return "the line is not an option; write name=value"
     known = [*REASONS, *(option for rule in RULES for option in rule.options)]
     similar = difflib.get_close_matches(name.lstrip("-"), known, n=1)
     return "aria2 has no such option" + (f"; did you mean {similar[0]}?" if similar else "")
