@@ -1,13 +1,16 @@
 """Generator of the reference: `python -m downloadd.documentation` at the top of a checkout writes the generated pages.
 
 The page of the API is made from the OpenAPI document, that of the settings and `config.example.toml` from the fields of
-the configuration, that of the errors from their classes, those of events, importers and responses from their tables.
+the configuration, that of the errors from their classes, those of aria2's options, events, importers and responses from
+their tables.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
+from downloadd.config.aria2.reasons import REASON_GROUPS
+from downloadd.config.aria2.rules import RULES
 from downloadd.config.reference import render_example, render_tables
 from downloadd.errors import ERRORS
 from downloadd.fronts.rest.event_types import EVENT_TYPES
@@ -25,6 +28,7 @@ def build_pages(document: Json) -> dict[str, str]:
     """Return the text of each generated page by its file name."""
     return {
         "api.md": "\n".join(_render_api(document)) + "\n",
+        "aria2-conf.md": "\n".join(_render_aria2_conf()) + "\n",
         "configuration.md": "\n".join(_render_configuration()) + "\n",
         "errors.md": "\n".join(_render_errors()) + "\n",
         "events.md": "\n".join(_render_events()) + "\n",
@@ -70,9 +74,27 @@ def _describe_type(schema: Json) -> str:
     return ", ".join(part for part in (str(schema.get("type", "bytes")), " ".join(limits), default) if part)
 
 
+def _render_aria2_conf() -> Iterator[str]:
+    yield f"{_GENERATED_NOTICE}\n# Options of aria2.conf\n\n`downloadd --aria2-conf FILE` reads a configuration file of"
+    yield "aria2. Its options become the settings below, unless the daemon's own file, a variable or a flag gives the"
+    yield "setting. The daemon prints what became of each option, without secrets.\n"
+    yield "| options | setting | value |\n| --- | --- | --- |"
+    for rule in RULES:
+        setting = f"`{rule.setting}`" if "." in rule.setting else f"`[[{rule.setting}]]`" if rule.setting else ""
+        yield f"| {_join_options(rule.options)} | {setting} | {_escape_cell(rule.meaning)} |"
+    yield "\nThese options are ignored:\n\n| options | why |\n| --- | --- |"
+    for reason, options in REASON_GROUPS.items():
+        yield f"| {_join_options(options)} | {_escape_cell(reason)} |"
+
+
+def _join_options(options: Sequence[str]) -> str:
+    return ", ".join(f"`{option}`" for option in options)
+
+
 def _render_configuration() -> Iterator[str]:
     yield f"{_GENERATED_NOTICE}\n# Configuration\n"
-    yield "The last one wins: the defaults, the file of `--config`, the environment, flags."
+    yield "The last one wins: the defaults, an [aria2.conf](aria2-conf.md), the file of `--config`, the environment,"
+    yield "flags."
     yield from render_tables()
 
 

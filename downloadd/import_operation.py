@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from downloadd.download_request import StartParameters
 from downloadd.request_fields import RequestFields
 
 DIRECT_MESSAGES_CHANNEL_ID: Final = "__directMessages__"
@@ -58,6 +59,12 @@ class MessageCount(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
+class FileParameters(StartParameters, frozen=True, kw_only=True, omit_defaults=True):
+    """Parameters of the download of a file, as a list states them."""
+
+    gid: str | None = None
+
+
 class FileLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """File that an import file names."""
 
@@ -89,6 +96,7 @@ class FileLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     line: int | None = None
     """Number of its line in a list."""
     request_fields: RequestFields | None = None
+    parameters: FileParameters | None = None
 
 
 class SkipReason(StrEnum):
@@ -142,7 +150,8 @@ SKIP_REASONS: Final[Mapping[SkipReason, str]] = MappingProxyType(
         SkipReason.TOO_MANY_MIRRORS: "the file has more URLs than can be used; the first or preferred ones are",
         SkipReason.UNSUPPORTED_URL: "the URL is of a kind other than http and https; the file is imported from others",
         SkipReason.UNKNOWN_OPTION: "the option is not supported; the file is imported without it",
-        SkipReason.INVALID_OPTION: "the request fields of the file cannot be sent; the file is imported without them",
+        SkipReason.INVALID_OPTION: "an option cannot be used with its value; the file is imported without it, or "
+        "without all of its request fields",
         SkipReason.UNKNOWN_CHECKSUM: "no hash of the file is of a known algorithm; the file is imported unverified",
         SkipReason.INVALID_NAME: "the directory, name or checksum is invalid",
         SkipReason.UNUSABLE_LIST: "the list of checksums cannot be used; the files beside it are imported unverified",

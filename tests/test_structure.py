@@ -44,6 +44,7 @@ SIBLING_PACKAGES: Final = frozenset({"policy", "storage", "records"})
 """Rooms of one height that know nothing of each other."""
 NOUNS: Final = frozenset(
     {
+        "aria2",
         "download",
         "download_request",
         "gid",
@@ -96,6 +97,8 @@ PURE: Final = (
         "media_types",
     ),
     *("config.fields", "config.conversion", "config.reference"),
+    *("aria2.values", "aria2.unused", "config.aria2.syntax", "config.aria2.rule", "config.aria2.rules"),
+    *("config.aria2.proxies", "config.aria2.reasons"),
     *(
         "imports.refusal",
         "imports.skipping",

@@ -3,6 +3,7 @@
 Sizes are bytes, durations seconds.
 """
 
+from downloadd.config.aria2.conf import OptionOutcome, format_outcomes
 from downloadd.config.checks import MAX_SOCKET_PATH_BYTES, decode_secret
 from downloadd.config.fields import ENVIRONMENT_PREFIX, Format, Setting
 from downloadd.config.list_settings import (
@@ -53,6 +54,7 @@ __all__ = [
     "LoadedConfig",
     "MaxConcurrent",
     "MaxPerHost",
+    "OptionOutcome",
     "ProxyConfig",
     "RenamedSetting",
     "ServerConfig",
@@ -64,6 +66,7 @@ __all__ = [
     "aria2_addresses",
     "decode_secret",
     "default_state_dir",
+    "format_outcomes",
     "listen_addresses",
     "load_config",
 ]

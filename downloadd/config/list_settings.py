@@ -20,6 +20,9 @@ SIGNING_PREFIX: Final = "whsec_"
 SIGNING_KEY_COMMAND: Final = """printf 'whsec_%s\\n' "$(head -c 32 /dev/urandom | base64)\""""
 """Shell command that prints a new secret of a webhook."""
 
+PROXY_SCHEMES: Final = ("http", "https")
+"""Schemes of URLs that a proxy may be for."""
+
 _NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z"
 """Pattern of the names of proxies and hooks."""
 _EXPECTED_NAME: Final = "1 to 64 letters, digits, hyphens and underscores"
@@ -82,10 +85,13 @@ class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class ProxyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[[proxies]]`: proxies that origins are reached through.
 
-    The first table whose hosts include that of a URL applies, unless the download names a proxy.
+    The first table that is for a URL applies, unless the download names a proxy.
     """
 
-    EXAMPLES: ClassVar = (("name", "url", "user", "password", "hosts"), ("name", "url", "hosts"))
+    EXAMPLES: ClassVar = (
+        ("name", "url", "user", "password", "hosts", "excluded_hosts", "schemes"),
+        ("name", "url", "hosts"),
+    )
 
     name: Annotated[
         str,
@@ -110,12 +116,31 @@ class ProxyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     hosts: Annotated[
         tuple[str, ...],
         describe(
-            'Hosts that are reached through it, as in downloads.allowed_domains; "*" for all; empty for downloads that '
-            "name it only.",
+            'Hosts that are reached through it, as in downloads.allowed_domains, or networks; "*" for all; empty for '
+            "downloads that name it only.",
             examples=[["example.com", "*.example.com"], []],
             format=Format.PROXY_HOSTS,
         ),
     ] = ("*",)
+    excluded_hosts: Annotated[
+        tuple[str, ...],
+        describe(
+            "Hosts, and networks of addresses, that are not reached through it unless a download names it.",
+            examples=[["intern.example.com", "10.0.0.0/8"]],
+            format=Format.PROXY_HOSTS,
+        ),
+    ] = ()
+    schemes: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1),
+        describe(
+            "Schemes of the URLs that it is for.",
+            examples=[list(PROXY_SCHEMES)],
+            expected="a list of http and https",
+            choices=PROXY_SCHEMES,
+            choice_name="scheme",
+        ),
+    ] = PROXY_SCHEMES
 
     def __repr__(self) -> str:
         """Return name and hosts; the URL may hold a secret too."""

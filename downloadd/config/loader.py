@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from downloadd.config.aria2.conf import OptionOutcome, read_aria2_conf
 from downloadd.config.checks import DEFAULT_SOURCE, Parser, check_formats, check_rules
 from downloadd.config.fields import Format
 from downloadd.config.list_settings import HookConfig
@@ -45,6 +46,8 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Its state directory is resolved."""
     renamed: tuple[RenamedSetting, ...] = ()
     """Settings that were given by their former name."""
+    aria2_options: tuple[OptionOutcome, ...] = ()
+    """What became of the options of an `aria2.conf`."""
 
 
 def load_config(
@@ -52,17 +55,19 @@ def load_config(
     file: Path | None,
     environment: Mapping[str, str],
     flags: Flags | None = None,
+    aria2_conf: Path | None = None,
     parsers: Mapping[Format, Parser],
 ) -> LoadedConfig:
     """Return the configuration of defaults, file, environment and flags; the last source that gives a value wins.
 
     A list in the environment or in flags replaces that of the file. The systemd credential `downloadd.toml` adds its
-    credentials, users and hooks to all others. Reads files: blocks.
+    credentials, users and hooks to all others. An `aria2.conf` gives what no other source does. Reads files: blocks.
 
     Args:
         file: the TOML file.
         environment: all variables of the process.
         flags: settings from the command line.
+        aria2_conf: a configuration file of aria2.
         parsers: the formats that other packages define.
 
     Raises:
@@ -77,12 +82,13 @@ def load_config(
     directory = environment.get("CREDENTIALS_DIRECTORY")
     if directory:
         read_credential(values, Path(directory) / CREDENTIAL_NAME)
+    outcomes = () if aria2_conf is None else read_aria2_conf(values, aria2_conf, environment)
     check_formats(values, parsers)
     _resolve_state_dir(values, environment)
     check_rules(values)
     if values.issues:
         raise ConfigError(values.issues)
-    return LoadedConfig(config=_build_config(values), renamed=tuple(values.renamed))
+    return LoadedConfig(config=_build_config(values), renamed=tuple(values.renamed), aria2_options=outcomes)
 
 
 def default_state_dir(environment: Mapping[str, str]) -> str:

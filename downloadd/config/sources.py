@@ -169,9 +169,27 @@ def read_flags(values: ConfigValues, flags: Flags) -> None:
         if setting.flag:
             value = getattr(flags, setting.flag.removeprefix("--").replace("-", "_"))
             if value is not None and value is not False and value != ():
-                _set_value(
+                set_value(
                     values, setting, setting.key, list(value) if isinstance(value, tuple) else value, setting.flag
                 )
+
+
+def set_value(values: ConfigValues, setting: Setting, key: str, value: object, source: str) -> None:
+    """Convert a value and set it; report one that the setting does not accept. `key` is its name in the source."""
+    try:
+        converted = conversion.convert(setting, value)
+    except ValueError as error:
+        values.add_issue(source, key, str(error))
+    else:
+        values.set(setting.table, setting.name, SourcedValue(value=converted, source=source, key=key))
+
+
+def add_item(values: ConfigValues, name: str, item: Mapping[str, object], key: str, source: str) -> None:
+    """Convert a table and add it to a list; report what its settings do not accept. `key` is its name in the source."""
+    found = len(values.issues)
+    fields = _convert_item(values, name, item, key, source)
+    if len(values.issues) == found:
+        values.lists[name].append(SourcedValue(value=LISTS[name](**fields), source=source, key=key))
 
 
 def _set_table(values: ConfigValues, table: str, content: object, source: str) -> None:
@@ -187,7 +205,7 @@ def _set_table(values: ConfigValues, table: str, content: object, source: str) -
             names = {each: f"{table}.{each}" for each in settings}
             values.add_issue(source, key, conversion.describe_unknown(name, names, _qualified_names()))
         elif _is_first_name(values, by_any_name[name], key, by_any_name[name].key, source, given):
-            _set_value(values, by_any_name[name], key, value, source)
+            set_value(values, by_any_name[name], key, value, source)
 
 
 def _is_first_name(
@@ -213,16 +231,7 @@ def _set_text(values: ConfigValues, setting: Setting, key: str, text: str, sourc
     except ValueError as error:
         values.add_issue(source, key, str(error))
     else:
-        _set_value(values, setting, key, value, source)
-
-
-def _set_value(values: ConfigValues, setting: Setting, key: str, value: object, source: str) -> None:
-    try:
-        converted = conversion.convert(setting, value)
-    except ValueError as error:
-        values.add_issue(source, key, str(error))
-    else:
-        values.set(setting.table, setting.name, SourcedValue(value=converted, source=source, key=key))
+        set_value(values, setting, key, value, source)
 
 
 def _set_json_list(values: ConfigValues, name: str, text: str, source: str) -> None:
@@ -244,10 +253,7 @@ def _set_list(values: ConfigValues, name: str, content: object, source: str) -> 
         if not isinstance(item, dict):
             values.add_issue(source, key, f"expected a table: write [[{name}]] and its keys below it")
             continue
-        found = len(values.issues)
-        fields = _convert_item(values, name, item, key, source)
-        if len(values.issues) == found:
-            values.lists[name].append(SourcedValue(value=LISTS[name](**fields), source=source, key=key))
+        add_item(values, name, item, key, source)
 
 
 def _convert_item(

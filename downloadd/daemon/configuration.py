@@ -19,13 +19,19 @@ from downloadd.storage.owners import resolve_owner
 from downloadd.tls import check_ca_file
 
 
-def read_config(*, file: Path | None, environment: Mapping[str, str], flags: Flags | None = None) -> LoadedConfig:
-    """Return the configuration of file, environment and flags. Blocks.
+def read_config(
+    *,
+    file: Path | None,
+    environment: Mapping[str, str],
+    flags: Flags | None = None,
+    aria2_conf: Path | None = None,
+) -> LoadedConfig:
+    """Return the configuration of file, environment and flags, and of an `aria2.conf`. Blocks.
 
     Raises:
         ConfigError: the configuration has mistakes; says all of them.
     """
-    return load_config(file=file, environment=environment, flags=flags, parsers=PARSERS)
+    return load_config(file=file, environment=environment, flags=flags, aria2_conf=aria2_conf, parsers=PARSERS)
 
 
 def _accept(rules: Callable[[Iterable[Any]], object]) -> Callable[[Any], Any]:

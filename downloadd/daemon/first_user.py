@@ -16,6 +16,7 @@ from downloadd.config import ALL_PERMISSIONS, UserConfig
 from downloadd.errors import StartupError
 
 TOKEN_FILE_NAME: Final = "token"  # noqa: S105 - the name of the file
+DOWNLOADS_REFUSED: Final = "Downloads are refused: start the daemon with --allow-download to permit them."
 _ID_LENGTH: Final = 17
 _ID_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTWXYZabcdefghijkmnopqrstuvwxyz"
 """Letters and digits without those that look alike."""
@@ -97,7 +98,7 @@ def describe_first_user(first: FirstUser, *, url: str, enabled: bool, show_token
         "",
     ]
     if not enabled:
-        lines += ["Downloads are refused: start the daemon with --allow-download to permit them.", ""]
+        lines += [DOWNLOADS_REFUSED, ""]
     return "\n".join(lines)
 
 

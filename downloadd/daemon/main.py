@@ -33,8 +33,12 @@ Examples:
   As a service, with everything in a file:
     downloadd --config /etc/downloadd/config.toml --log-format json
 
+\b
+  In place of aria2c, with its configuration:
+    downloadd --allow-download --aria2-conf ~/.aria2/aria2.conf
+
 Each key of the file is also a variable, such as DOWNLOADD_SERVER__PORT=9000 or DOWNLOADD_DOWNLOADS__MAX_SIZE='4 GiB'.
-Flags override variables, variables override the file.
+Flags override variables, variables override the file, the file overrides an aria2.conf.
 
 SIGTERM and SIGINT stop the daemon within 10 seconds without loss; SIGHUP reloads users, domains, limits and hooks.
 Exit status: 0 after a signal to stop, 2 for a mistake in the configuration, 1 for other failures.
@@ -43,6 +47,12 @@ Exit status: 0 after a signal to stop, 2 for a mistake in the configuration, 1 f
 
 @click.command(context_settings={"max_content_width": 110}, epilog=_EPILOG)
 @click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="Read this TOML file.")
+@click.option(
+    "--aria2-conf",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Read this aria2.conf too, and print what became of each option.",
+)
 @setting_option("--allow-download")
 @setting_option("--root")
 @setting_option("--host")
@@ -67,6 +77,7 @@ Exit status: 0 after a signal to stop, 2 for a mistake in the configuration, 1 f
 def command(
     *,
     file: Path | None,
+    aria2_conf: Path | None,
     allow_download: bool,
     root: str | None,
     host: str | None,
@@ -90,6 +101,7 @@ def command(
     run(
         ProcessOptions(
             file=file,
+            aria2_conf=aria2_conf,
             flags=flags,
             environment=environment,
             log_format=LogFormat(log_format),

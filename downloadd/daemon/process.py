@@ -18,13 +18,13 @@ import structlog
 from downloadd import __version__
 from downloadd.app import App
 from downloadd.clock import Clock, SystemClock
-from downloadd.config import Config, Flags, LoadedConfig, RenamedSetting
+from downloadd.config import Config, Flags, LoadedConfig, OptionOutcome, RenamedSetting, format_outcomes
 from downloadd.daemon import systemd
 from downloadd.daemon.address_file import remove_address, write_address
 from downloadd.daemon.configuration import read_config
 from downloadd.daemon.deadline import ExitDeadline
 from downloadd.daemon.descriptors import fit_to_descriptors, max_clients, max_runs, raise_descriptor_limit
-from downloadd.daemon.first_user import describe_first_user, ensure_first_user, read_first_user
+from downloadd.daemon.first_user import DOWNLOADS_REFUSED, describe_first_user, ensure_first_user, read_first_user
 from downloadd.daemon.interpreter import event_loop_factory, tune_interpreter
 from downloadd.daemon.listeners import bind_all, bind_aria2, listener_address, listener_url
 from downloadd.daemon.loop_lag import measure_loop_lag
@@ -49,6 +49,7 @@ class ProcessOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options from the command line and the environment, kept for reloads."""
 
     file: Path | None
+    aria2_conf: Path | None = None
     flags: Flags
     environment: dict[str, str]
     log_format: LogFormat
@@ -60,7 +61,7 @@ class ProcessOptions(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigError: it has mistakes; says all of them.
         """
-        return read_config(file=self.file, environment=self.environment, flags=self.flags)
+        return read_config(file=self.file, environment=self.environment, flags=self.flags, aria2_conf=self.aria2_conf)
 
 
 class StartState(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +70,8 @@ class StartState(msgspec.Struct, frozen=True, kw_only=True):
     config: Config
     """Has at least one user."""
     renamed: tuple[RenamedSetting, ...]
+    aria2_options: tuple[OptionOutcome, ...]
+    """What became of the options of an `aria2.conf`."""
     has_configured_users: bool
     """True if the configuration names users, so that there is no first user."""
     greeting: str | None
@@ -129,6 +132,7 @@ def prepare_start(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStac
     return StartState(
         config=config,
         renamed=loaded.renamed,
+        aria2_options=loaded.aria2_options,
         has_configured_users=has_configured_users,
         greeting=greeting,
         sockets=sockets,
@@ -226,6 +230,7 @@ class Daemon:
         sockets = self._start.sockets
         urls = [listener_url(listener, tls=self._start.tls is not None) for listener in sockets]
         self._warn_of_renamed(self._start.renamed)
+        self._report_aria2_options(self._start.aria2_options)
         for listener, url in zip(sockets, urls, strict=True):
             host, port = listener_address(listener)
             self._log.info("listening", host=host, port=port, url=url, version=__version__)
@@ -233,12 +238,30 @@ class Daemon:
             url = f"{listener_url(listener, tls=self._start.tls is not None)}/jsonrpc"
             self._log.info("listening_for_aria2_clients", url=url)
         self._write_address(urls)
-        _print_greeting(self._start.greeting)
+        _print(self._start.greeting)
         self._notifier.ready(f"Listening on {', '.join(urls)}")
 
     def _warn_of_renamed(self, renamed: Sequence[RenamedSetting]) -> None:
         for each in renamed:
             self._log.warning("setting_renamed", source=each.source, detail=str(each))
+
+    def _report_aria2_options(self, outcomes: Sequence[OptionOutcome]) -> None:
+        """Report what became of the options of an `aria2.conf`: for people as a table, for programs as events."""
+        file = self._options.aria2_conf
+        if file is None:
+            return
+        if self._options.log_format is LogFormat.CONSOLE:
+            _print(format_outcomes(file, outcomes))
+            _print(None if self._start.config.downloads.enabled else f"{DOWNLOADS_REFUSED}\n")
+            return
+        for each in outcomes:
+            place = {"file": str(file), "line": each.line, "option": each.option}
+            if each.setting:
+                self._log.info(
+                    "aria2_option_applied", **place, setting=each.setting, value=each.value, detail=each.note
+                )
+            else:
+                self._log.info("aria2_option_ignored", **place, reason=each.note)
 
     def _write_address(self, urls: Sequence[str]) -> None:
         config = self._start.config.server
@@ -268,6 +291,7 @@ class Daemon:
 
     def _report_reload(self, loaded: LoadedConfig) -> None:
         self._warn_of_renamed(loaded.renamed)
+        self._report_aria2_options(loaded.aria2_options)
         started = self._start.config
         changed = [name for name in RESTART_TABLES if getattr(loaded.config, name) != getattr(started, name)]
         if changed:
@@ -304,8 +328,8 @@ class Daemon:
         self._deadline.exit_now(128 + number)
 
 
-def _print_greeting(greeting: str | None) -> None:
-    if greeting is not None:
+def _print(text: str | None) -> None:
+    if text is not None:
         # Without a standard output, the token is still in its file.
         with suppress(OSError):
-            click.echo(greeting)
+            click.echo(text)

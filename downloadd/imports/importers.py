@@ -3,7 +3,7 @@
 Pure but for the file that an importer reads.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import BinaryIO, Final
 
@@ -11,6 +11,7 @@ import msgspec
 
 from downloadd.import_operation import ImportItem
 from downloadd.imports.csv_tables import read_csv
+from downloadd.imports.list_options import PARSERS
 from downloadd.imports.mattermost import read_mattermost
 from downloadd.imports.metalink import read_metalink
 from downloadd.imports.refusal import UnknownImporterError
@@ -51,6 +52,10 @@ class Importer(msgspec.Struct, frozen=True, kw_only=True):
     """True for the importer of texts that no other importer recognizes."""
 
 
+def _join_options(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}=`" for name in names)
+
+
 _TABLE: Final = (
     Importer(
         key="slack",
@@ -76,10 +81,10 @@ _TABLE: Final = (
         key="urls",
         title="URLs",
         upload_hint="Text with links",
-        content="text with one file a line, as `wget -i` and `aria2c -i` read it: tabs separate mirrors, `#` begins a "
-        "comment, and indented lines below a URL may have `out=`, `dir=`, `checksum=`, `header=`, `referer=`, "
-        "`user-agent=`, `http-user=` and `http-passwd=`; `SHA256SUMS` and other "
-        "lists of checksums verify the files beside them",
+        content="text, also compressed by gzip, with one file a line, as `wget -i` and `aria2c -i` read it: tabs "
+        "separate mirrors, `#` begins a comment, and indented lines below a URL are options of aria2: `out=`, `dir=`, "
+        "`checksum=`, request fields (`header=`, `referer=`, `user-agent=`, `http-user=`, `http-passwd=`), and "
+        f"{_join_options(PARSERS)}; `SHA256SUMS` and other lists of checksums verify the files beside them",
         read=read_urls,
         accepts_text=True,
     ),

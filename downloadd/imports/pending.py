@@ -12,10 +12,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
-from downloadd.download_request import DownloadRequest
+from downloadd.download_request import DownloadRequest, make_download_request
 from downloadd.import_operation import (
     PENDING_KINDS,
     FileCounts,
+    FileParameters,
     FileStatus,
     ImportOperation,
     ImportState,
@@ -235,7 +236,8 @@ class PendingDownloads:
         link = file.link
         directory, name = resolve_destination(file, PENDING_KINDS[run.kind])
         top = format_import_directory(self._directory, file.import_started_at, file.import_name)
-        return DownloadRequest(
+        return make_download_request(
+            link.parameters or FileParameters(),
             url=link.url,
             mirrors=link.mirrors,
             directory=f"{top}/{directory}",

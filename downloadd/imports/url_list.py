@@ -1,7 +1,7 @@
 """Lists of URLs, one per line, as `wget -i` and `aria2c -i` read them.
 
 Lines that begin with `#` are comments. As in aria2's input files, a line may contain several URLs of the same file,
-separated by tabs. The indented lines below it are options, of which those in `_OPTIONS` are used:
+separated by tabs. The indented lines below it are options; `list_options.py` has those that become parameters:
 https://aria2.github.io/manual/en/html/aria2c.html#input-file and
 https://www.gnu.org/software/wget/manual/html_node/Logging-and-Input-File-Options.html. An indented URL is a URL.
 """
@@ -10,12 +10,14 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
 from downloadd.errors import InvalidParameterError
 from downloadd.import_operation import FileLink, ImportErrorCode, ImportItem, SkippedEntry, SkipReason
+from downloadd.imports.compressed_list import decompressed
+from downloadd.imports.list_options import PARSERS, describe_unused, make_parameters
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.text import MAX_LINE_CHARACTERS, read_lines
 from downloadd.imports.url_selection import MAX_MIRRORS, UrlSelection
@@ -29,6 +31,7 @@ _FIELD_OPTIONS: Final = frozenset({"header", "referer", "user-agent", "http-user
 """Options that become request fields."""
 _OPTIONS: Final = frozenset({"out", "dir", "checksum", *_FIELD_OPTIONS})
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://")
+_MAGNET: Final = "magnet:?"
 _OPTION_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 
@@ -40,24 +43,36 @@ class _Entry(msgspec.Struct):
     options: dict[str, str] = msgspec.field(default_factory=dict)
     headers: list[str] = msgspec.field(default_factory=list)
     """Values of the option `header`, which may be given several times."""
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Values of the options in `PARSERS`."""
 
 
 def read_urls(file: BinaryIO) -> Iterator[ImportItem]:
-    """Yield the files of a list; see `importers.Reader`."""
+    """Yield the files of a list, which may be compressed by gzip; see `importers.Reader`."""
     check_list_size(file, "list")
+    with decompressed(file, MAX_LIST_BYTES) as text:
+        yield from _read_entries(text)
+
+
+def _read_entries(file: BinaryIO) -> Iterator[ImportItem]:
     entry: _Entry | None = None
+    is_torrent = False
     has_links = False
     for number, line in enumerate(chain(read_lines(file), ("",)), start=1):
         stripped = line.strip()
         if stripped.startswith("#"):
             continue
-        if entry is not None and stripped and line[0] in " \t" and _SCHEME.match(stripped) is None:
+        is_option = stripped != "" and line[0] in " \t" and _SCHEME.match(stripped) is None
+        if is_option and entry is not None:
             yield from _read_option(entry, stripped, number)
+            continue
+        if is_option and is_torrent:
             continue
         if entry is not None:
             has_links = True
             yield from _finish(entry)
             entry = None
+        is_torrent = stripped.startswith(_MAGNET)
         if not stripped:
             continue
         urls = [url for part in stripped.split("\t") if (url := part.strip())]
@@ -66,6 +81,10 @@ def read_urls(file: BinaryIO) -> Iterator[ImportItem]:
                 reason=SkipReason.TOO_LONG,
                 detail=f"the line is longer than {MAX_LINE_CHARACTERS} characters",
                 line=number,
+            )
+        elif is_torrent:
+            yield SkippedEntry(
+                reason=SkipReason.NO_URL, detail=f"line {number}: BitTorrent is not supported", line=number
             )
         elif _SCHEME.match(urls[0]) is None:
             # The line is not quoted: without its scheme, it may be a URL with a password.
@@ -111,10 +130,16 @@ def _read_option(entry: _Entry, text: str, number: int) -> Iterator[ImportItem]:
     if name in _OPTIONS:
         entry.options[name] = value.strip()
         return
+    if name in PARSERS:
+        try:
+            entry.parameters[name] = PARSERS[name](value.strip())
+        except ValueError as error:
+            yield SkippedEntry(reason=SkipReason.INVALID_OPTION, detail=f"line {number}: {name}: {error}", line=number)
+        return
     # A name that has no form of an option may be a part of a URL with a password.
     shown = name if _OPTION_NAME.fullmatch(name) else "the line"
     yield SkippedEntry(
-        reason=SkipReason.UNKNOWN_OPTION, detail=f"line {number}: {shown} is not a supported option", line=number
+        reason=SkipReason.UNKNOWN_OPTION, detail=f"line {number}: {shown} {describe_unused(name)}", line=number
     )
 
 
@@ -154,6 +179,7 @@ def _finish(entry: _Entry) -> Iterator[ImportItem]:
         checksum=options.get("checksum"),
         line=entry.line,
         request_fields=fields,
+        parameters=make_parameters(entry.parameters),
     )
 
 

@@ -1,10 +1,11 @@
 """Selection of the proxy for a request to an origin.
 
-A download may name a proxy; otherwise the first one of the configuration whose hosts include that of the URL is used,
-and then that of the environment, if the configuration allows it. Pure: no I/O; the variables come from the caller.
+A download may name a proxy; otherwise the first one of the configuration that is for the URL is used, and then that of
+the environment, if the configuration allows it. Pure: no I/O; the variables come from the caller.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final, Self
 
 import msgspec
@@ -14,7 +15,7 @@ from downloadd.errors import NetworkError, StartupError
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.environment_proxies import EnvironmentProxies
 from downloadd.policy.proxy_url import ProxyUrl, parse_proxy_url
-from downloadd.policy.url import ParsedUrl
+from downloadd.policy.url import ParsedUrl, is_address
 from downloadd.request_fields import Credentials
 
 ALL_HOSTS: Final = "*"
@@ -32,22 +33,45 @@ class Proxy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProxyHosts:
-    """Hosts that a proxy is for."""
+    """Hosts that a proxy is for, or is not for."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        """Parse the patterns: those of `DomainRules`, and `*` for all hosts.
+        """Parse the patterns: those of `DomainRules`, networks, and `*` for all hosts.
 
         Raises:
             ValueError: one of them is malformed; says which and why.
         """
         given = set(patterns)
         self._includes_all = ALL_HOSTS in given
-        domains = given - {ALL_HOSTS}
+        networks = {pattern for pattern in given if _is_network(pattern)}
+        self._networks = tuple([_parse_network(pattern) for pattern in sorted(networks)])
+        domains = given - networks - {ALL_HOSTS}
         self._rules = DomainRules(domains) if domains else None
 
     def includes(self, host: str) -> bool:
-        """Return True if a host, in the spelling of `parse_host`, is among them."""
-        return self._includes_all or (self._rules is not None and self._rules.allows_host(host))
+        """Return True if a host, in the spelling of `parse_host`, is among them; a network includes addresses only."""
+        if self._includes_all or (self._rules is not None and self._rules.allows_host(host)):
+            return True
+        if not self._networks or not is_address(host):
+            return False
+        address = ip_address(host)
+        return any(address in network for network in self._networks)
+
+
+class _ProxyScope:
+    """URLs that a configured proxy is for."""
+
+    def __init__(self, config: ProxyConfig) -> None:
+        self._schemes = frozenset(config.schemes)
+        self._hosts = ProxyHosts(config.hosts)
+        self._excluded_hosts = ProxyHosts(config.excluded_hosts)
+
+    def includes(self, url: ParsedUrl) -> bool:
+        return (
+            url.scheme in self._schemes
+            and self._hosts.includes(url.host)
+            and not self._excluded_hosts.includes(url.host)
+        )
 
 
 class OriginProxies:
@@ -73,7 +97,7 @@ class OriginProxies:
         self._resolves_at_proxy = resolves_at_proxy
         self._environment = environment
         self._proxies = {each.name: self._make(each.name, _with_user(each)) for each in proxies}
-        self._hosts = [(ProxyHosts(each.hosts), self._proxies[each.name]) for each in proxies]
+        self._scopes = [(_ProxyScope(each), self._proxies[each.name]) for each in proxies]
 
     @classmethod
     def from_config(cls, config: Config, environment: Mapping[str, str]) -> Self:
@@ -108,8 +132,8 @@ class OriginProxies:
             if requested_name not in self._proxies:
                 raise NetworkError("the proxy that the download names is not configured any more", permanent=True)
             return self._proxies[requested_name]
-        for hosts, proxy in self._hosts:
-            if hosts.includes(url.host):
+        for scope, proxy in self._scopes:
+            if scope.includes(url):
                 return proxy
         found = None if self._environment is None else self._environment.select(url)
         return None if found is None else self._make("", found)
@@ -122,3 +146,18 @@ def _with_user(config: ProxyConfig) -> ProxyUrl:
     url = parse_proxy_url(config.url)
     user = Credentials(user=config.user, password=config.password) if config.user else url.user
     return msgspec.structs.replace(url, user=user)
+
+
+def _is_network(pattern: str) -> bool:
+    address, slash, _ = pattern.partition("/")
+    try:
+        return bool(slash) and ip_address(address) is not None
+    except ValueError:
+        return False
+
+
+def _parse_network(pattern: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(pattern)
+    except ValueError as error:
+        raise ValueError(f"{pattern!r} is not a network such as 10.0.0.0/8: {error}") from None

@@ -128,6 +128,26 @@ def test_the_journal_does_not_get_the_first_token(tmp_path: Path) -> None:
         assert token not in (tmp_path / "out").read_text() + (tmp_path / "log").read_text()
 
 
+def test_an_aria2_conf_is_read_and_reported_without_its_secret(tmp_path: Path) -> None:
+    conf = tmp_path / "aria2.conf"
+    conf.write_text(f"max-concurrent-downloads=3\nrpc-secret={TOKEN}\nbt-tracker=udp://x\n")
+    flags = ("--port", "0", "--aria2-conf", str(conf))
+    with running(tmp_path, "", flags=flags) as daemon:
+        assert daemon.get("/api/v1/downloads", TOKEN) == 200
+        applied, ignored = daemon.event("aria2_option_applied"), daemon.event("aria2_option_ignored")
+        assert (applied["line"], applied["setting"], applied["value"]) == (1, "downloads.max_concurrent", "3")
+        assert (ignored["option"], ignored["reason"]) == ("bt-tracker", "BitTorrent is not supported")
+        conf.write_text(f"max-concurrent-downloads=4\nrpc-secret={TOKEN}\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.event("reloaded")
+        assert daemon.event("aria2_option_applied", 3)["value"] == "4"
+        assert TOKEN not in (tmp_path / "log").read_text() + (tmp_path / "out").read_text()
+    with running(tmp_path, "", flags=(*flags, "--log-format", "console")):
+        table = wait_until_true(lambda: re.findall(r"^  1  max-conc.*$", (tmp_path / "out").read_text(), re.MULTILINE))
+        assert table == ["  1  max-concurrent-downloads  downloads.max_concurrent = 4"]
+        wait_until_true(lambda: "--allow-download" in (tmp_path / "out").read_text())
+
+
 def startup_errors(
     folder: Path, flags: Sequence[str], *, status: int, config: str = USER, extra: Mapping[str, str] | None = None
 ) -> list[str]:
@@ -156,6 +176,7 @@ def test_the_help_names_every_flag_and_shows_examples() -> None:
     shown = CliRunner().invoke(command, ["--help"]).output
     for flag in (
         "--config FILE",
+        "--aria2-conf FILE",
         "--allow-download",
         "--root DIR",
         "--host H",
@@ -195,6 +216,7 @@ def test_the_version_is_that_of_the_package() -> None:
         pytest.param(["extra"], USER, {}, ["unexpected extra argument"], id="argument"),
         pytest.param(["--allow-domain", "*"], USER, {}, ["--allow-domain: downloads.allowed_domains"], id="domain"),
         pytest.param([], "[server\n", {}, ["config.toml:1:8: is not TOML"], id="broken TOML"),
+        pytest.param(["--aria2-conf", "/none"], USER, {}, ["/none: cannot be read: No such file"], id="no aria2.conf"),
         pytest.param(
             [],
             "[server]\nprot = 1\n[downloads]\ntimeout = -1\n",

@@ -7,7 +7,9 @@ from typing import Final
 TOP: Final = Path(__file__).parents[2]
 DOCS: Final = TOP / "docs"
 PAGES: Final = [TOP / "README.md", TOP / "SECURITY.md", TOP / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
-GENERATED: Final = {"api.md", "configuration.md", "errors.md", "events.md", "importers.md", "resume.md"}
+GENERATED: Final = {
+    *("api.md", "aria2-conf.md", "configuration.md", "errors.md", "events.md", "importers.md", "resume.md"),
+}
 """Pages of `docs/reference` that `downloadd.documentation` writes."""
 
 

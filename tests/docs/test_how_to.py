@@ -10,21 +10,29 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 from unittest.mock import MagicMock
 
 import msgspec
 import pytest
-from docs.pages import TOP, blocks, read
+from docs.pages import TOP, blocks, read, rows, section
 from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.nginx_origin import NginxOrigin
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
+from support.waiting import wait_until
 
 from downloadd.client import ApiError, Client
-from downloadd.config import ALL_PERMISSIONS, DownloadsConfig, StorageConfig
+from downloadd.config import ALL_PERMISSIONS
+from downloadd.config.sources import TABLES
+from downloadd.download_request import DownloadRequest
 from downloadd.fronts.rest.routes import build_routes
 from downloadd.fronts.rest.schemas import StartQuery
 from downloadd.fronts.rocketchat.schemas import RawUploadQuery
+from downloadd.imports.list_options import PARSERS
+
+NO_SETTINGS: Final = frozenset({"pause", "remove", "shutdown", "unpause", "conf"})
+"""Methods of aria2 whose names have no upper case, which those of settings do not have either, and a file."""
 
 
 @pytest.fixture
@@ -67,18 +75,66 @@ async def test_the_commands_about_metrics_and_the_log_show_them(tmp_path: Path) 
 
 def test_what_aria2_s_words_are_moved_to_is_there() -> None:
     page = read("docs/how-to/from-aria2.md")
-    left, right = zip(*re.findall(r"^\| (`.*) \| (.*) \|$", page, re.MULTILINE), strict=True)
-    assert len(left) > 20
-    parameters = {field.name for form in (StartQuery, RawUploadQuery) for field in msgspec.structs.fields(form)}
-    for words in right:
-        for table, key in re.findall(r"`(storage|downloads)\.(\w+)`", words):
-            fields = {"storage": StorageConfig, "downloads": DownloadsConfig}[table].__struct_fields__
-            assert key in fields, words
-        for name in re.findall(r"`(\w+)=", words):
-            assert name in parameters, words
-        for method, path in re.findall(r"`(GET|POST|PATCH|DELETE) (/api/[^`?]*)", words):
-            paths = {(one.method, one.path) for one in build_routes(MagicMock())}
-            assert (method, path) in paths, words
+    assert len(rows(page)) > 50
+    for table, key in re.findall(r"`(aria2|downloads|server|storage)\.(\w+)(?: = [^`]*)?`", page):
+        assert key in TABLES[table].__struct_fields__ or key in NO_SETTINGS or key != key.lower(), key
+    forms = (StartQuery, RawUploadQuery, DownloadRequest)
+    parameters = {field.name for form in forms for field in msgspec.structs.fields(form)}
+    for row in [
+        *rows(section(page, "Import input files and sessions")),
+        *rows(section(page, "Options of the command")),
+    ]:
+        for name in re.findall(r"`(\w+)=", row[1]):
+            assert name in parameters, row
+    paths = {(one.method, one.path) for one in build_routes(MagicMock())}
+    for method, path in re.findall(r"`(GET|POST|PATCH|DELETE) (/api/[^`?]*)", page):
+        assert (method, path) in paths, path
+
+
+def test_every_option_of_a_list_is_on_the_page_of_aria2() -> None:
+    text = section(read("docs/how-to/from-aria2.md"), "Import input files and sessions")
+    options = {name for row in rows(text) for name in re.findall(r"`([a-z0-9-]+)`", row[0])}
+    fields = {"checksum", "dir", "header", "http-passwd", "http-user", "out", "referer", "user-agent"}
+    assert options == PARSERS.keys() | fields
+
+
+@pytest.mark.system
+async def test_the_daemon_starts_with_the_aria2_conf_of_the_page(tmp_path: Path, origin: Origin) -> None:
+    page = read("docs/how-to/from-aria2.md")
+    [conf] = blocks(page, "ini")
+    [report] = blocks(page, "text")
+    start, import_list = blocks(page, "sh")
+    home = tmp_path / "alice"
+    (home / ".aria2").mkdir(parents=True)
+    (home / ".aria2/aria2.conf").write_text(conf)
+    origin.script("/f", ScriptedResponse(size=10))
+    (home / "session.txt").write_text(f"{origin.url('/f')}\t\n gid=cec159b43114e620\n max-tries=1\n dir=d\n")
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(home),
+        "DOWNLOADD_SERVER__PORT": "0",
+        "DOWNLOADD_ARIA2__PORT": "0",
+        "DOWNLOADD_DOWNLOADS__ALLOWED_NETWORKS": "127.0.0.0/8",
+        "DOWNLOADD_TOKEN": re.findall("rpc-secret=(.*)", conf)[0],
+    }
+    daemon = subprocess.Popen(
+        ["bash", "-ec", f"exec {start}"], cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        address = home / ".local/state/downloadd/address"
+        await wait_until(address.exists)
+        done = await asyncio.to_thread(
+            subprocess.run, ["bash", "-ec", import_list], cwd=home, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        await wait_until(lambda: [*home.joinpath("Downloads/Imports").rglob("d/f")])
+    finally:
+        daemon.terminate()
+        printed, _ = await asyncio.to_thread(daemon.communicate)
+    # The port of the page is taken by the environment here.
+    shown = printed.decode().replace(str(home), "/home/alice")
+    for line in report.splitlines():
+        assert line in shown or "aria2.port" in line, shown
 
 
 @pytest.mark.system

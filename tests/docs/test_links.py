@@ -26,6 +26,8 @@ TRIED: Final = {
     ("docs/how-to/containers.md", "podman"): "test_the_daemon_is_process_1_with_a_read_only_root_and_any_user",
     ("docs/how-to/deployment.md", "sudo python3"): "test_the_commands_that_install_the_service_do_so",
     ("docs/how-to/failed-downloads.md", "curl"): "test_a_failed_download_continues_by_the_commands_of_the_page",
+    ("docs/how-to/from-aria2.md", "downloadd"): "test_the_daemon_starts_with_the_aria2_conf_of_the_page",
+    ("docs/how-to/from-aria2.md", "downloadctl"): "test_the_daemon_starts_with_the_aria2_conf_of_the_page",
     ("docs/how-to/hooks.md", "printf"): "test_the_command_for_a_secret_prints_a_valid_one",
     ("docs/how-to/hooks.md", "import base64"): "test_the_receiver_of_the_docs_accepts_only_signed_messages",
     ("docs/how-to/imports.md", "downloadctl import"): "test_the_commands_of_the_readme_run",

@@ -160,7 +160,7 @@ def test_every_flag_of_the_daemon_is_explained_with_its_setting() -> None:
     assert isinstance(command, click.Command)
     flags = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
     assert set(first_cells(section(COMMANDS, "`downloadd`"))) >= flags | {"--help"}
-    assert set(re.findall(r"`(--[a-z-]+)", section(COMMANDS, "`downloadd`"))) == flags | {"--help"}
+    assert set(re.findall(r"`(--[a-z0-9-]+)", section(COMMANDS, "`downloadd`"))) == flags | {"--help"}
 
 
 def test_every_command_and_option_of_downloadctl_is_explained() -> None:

@@ -659,6 +659,36 @@ async def test_files_of_a_list_are_saved_in_its_directories(daemon: DaemonProces
     assert path.endswith(" list/x/y/z.bin")
 
 
+async def test_a_session_of_aria2_continues_as_it_was_saved(restartable: DaemonProcess, origin: Origin) -> None:
+    origin.script("/slow", ScriptedResponse(size=1_000_000, rate=1000))
+    origin.script("/fails", error_response(503))
+    daemon = restartable
+    await daemon.start()
+    session = (
+        f"{origin.url('/paused')}\t\n pause=true\n max-download-limit=100K\n dir=d\n"
+        f"{origin.url('/slow')}\t\n max-download-limit=1M\n split=1\n"
+        f"{origin.url('/fails')}\t\n max-tries=1\n"
+    )
+    assert (await upload(daemon, "urls", session.encode(), "session.txt"))[0] == 200
+    await file_data(daemon)
+    await select_all(daemon)
+    assert await download_pending(daemon) == 3
+    await wait_until(lambda: origin.requests("/slow"))
+
+    async def has_failed() -> bool:
+        return len(await daemon.history(status="failed")) == 1
+
+    await wait_until(has_failed)
+    assert len(origin.requests("/fails")) == 1
+    await daemon.kill()
+    await daemon.start()
+    entries = {entry["url"].rpartition("/")[2]: entry for entry in await daemon.active()}
+    assert {name: entry["speed_limit"] for name, entry in entries.items()} == {"paused": 102_400, "slow": 1 << 20}
+    assert entries["paused"]["status"] == "paused"
+    assert entries["paused"]["directory"].endswith(" session/d")
+    assert origin.requests("/paused") == []
+
+
 async def test_header_options_of_a_list_are_sent_and_shown_nowhere(daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/a", ScriptedResponse(size=100))
     data = f"{origin.url('/a')}\n  header=Cookie: a=s3cret\n  header=X-Key: s3cret\n  referer=http://a/?s3cret\n"

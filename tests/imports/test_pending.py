@@ -6,6 +6,7 @@ import json
 import pytest
 from support.import_stack import DIRECTORY, ImportStack
 
+from downloadd.download import Conflict
 from downloadd.errors import ErrorCode
 from downloadd.import_operation import (
     PENDING_AVATARS,
@@ -13,6 +14,7 @@ from downloadd.import_operation import (
     Channel,
     FileCounts,
     FileLink,
+    FileParameters,
     ImportOperation,
     ImportState,
     PendingRequest,
@@ -76,6 +78,24 @@ async def select_urls(stack: ImportStack, *names: str) -> ImportOperation:
     await stack.records.contents.add(source.id, [Channel(channel_id="C1", name="l"), *links])
     await stack.records.contents.select(source.id, Selection(users=None, channels=None))
     return source
+
+
+async def test_the_parameters_of_a_file_reach_its_download(stack: ImportStack, downloads: PendingDownloads) -> None:
+    source = stack.operations.new("urls", "ann", ImportState.DONE, name="l.txt")
+    await stack.operations.create(source)
+    stated = FileParameters(speed_limit=5, segments=3, max_retries=0, conflict=Conflict.ERROR, stall_timeout=7)
+    links = [
+        FileLink(file_id="1", url="http://h/1", channel_id="C1", name="a", parameters=stated),
+        FileLink(file_id="2", url="http://h/2", channel_id="C1", name="b"),
+    ]
+    await stack.records.contents.add(source.id, [Channel(channel_id="C1", name="l"), *links])
+    await stack.records.contents.select(source.id, Selection(users=None, channels=None))
+    stack.downloads.auto_complete = True
+    await downloads.download(await downloads.create(FILES, user="ann"))
+    first, second = sorted(stack.downloads.requests, key=lambda request: request.url)
+    assert (first.speed_limit, first.segments, first.max_retries, first.stall_timeout) == (5, 3, 0, 7)
+    assert (first.conflict, first.filename, first.timeout) == (Conflict.ERROR, "1-a", 0)
+    assert (second.speed_limit, second.segments, second.max_retries, second.conflict) == (0, None, None, None)
 
 
 async def test_a_run_without_files_is_done(stack: ImportStack, downloads: PendingDownloads) -> None:

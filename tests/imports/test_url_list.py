@@ -1,5 +1,7 @@
 """Reading of lists of URLs."""
 
+import gzip
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -7,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.import_files import links, packed, read, reasons, skipped
 
+from downloadd.download import Conflict
+from downloadd.import_operation import FileParameters
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.request_fields import Credentials, RequestFields
 
@@ -14,7 +18,7 @@ from downloadd.request_fields import Credentials, RequestFields
 def test_a_list_is_read_as_wget_and_aria2c_read_it() -> None:
     text = (
         "# a comment\n\nhttps://a.example/1\nhttps://a.example/2\thttps://b.example/2\n"
-        "  out=two.bin\n\tdir=some/where\n  checksum=sha-256=00\n  split=5\n # another comment\nhttps://a.example/3\r\n"
+        "  out=two.bin\n\tdir=some/where\n  checksum=sha-256=00\n  slpit=5\n # another comment\nhttps://a.example/3\r\n"
         "nonsense\n  out=lost\n"
     )
     items = read("urls", text.encode())
@@ -24,10 +28,108 @@ def test_a_list_is_read_as_wget_and_aria2c_read_it() -> None:
         ("https://a.example/3", (), "", "", None),
     ]
     assert skipped(items) == [
-        "line 8: split is not a supported option",
+        "line 8: slpit is not a supported option",
         *(f"line {n}: no URL with its scheme, such as https://" for n in (11, 12)),
     ]
     assert reasons(items) == ["unknown_option", "no_url", "no_url"]
+
+
+SESSION = """http://127.0.0.1:13129/gone\t
+ gid=cec159b43114e620
+ max-tries=1
+ dir=d
+http://127.0.0.1:13129/a\thttp://127.0.0.1:13129/b\t
+ gid=44a7ae88b4ae5bcb
+ pause=true
+ timeout=20
+ connect-timeout=7
+ max-tries=0
+ dir=d
+ out=sub/f.bin
+ split=3
+ referer=*
+ lowest-speed-limit=1048576
+ max-download-limit=102400
+ allow-overwrite=true
+ auto-file-renaming=false
+ max-connection-per-server=2
+ min-split-size=1048576
+ retry-wait=3
+ checksum=sha-1=0192ba11326fe2298c8cb4de616f4d4140213838
+ http-user=u
+ http-passwd=p=1
+ user-agent=U/1
+ header=A: b
+ header=Cookie: x=1
+ all-proxy=http://p:1/
+magnet:?xt=urn:btih:0192ba11326fe2298c8cb4de616f4d4140213838
+ gid=8652dd741237be66
+ pause=true
+ dir=d
+"""
+"""What aria2 1.36 saved for three downloads and a torrent."""
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_a_session_of_aria2_is_read_with_its_options(compress: Callable[[bytes], bytes]) -> None:
+    items = read("urls", compress(SESSION.encode()))
+    gone, file = links(items)
+    assert (gone.url, gone.directory) == ("http://127.0.0.1:13129/gone", "d")
+    assert gone.parameters == FileParameters(gid="cec159b43114e620", max_retries=0)
+    assert (file.mirrors, file.directory, file.name) == (("http://127.0.0.1:13129/b",), "d/sub", "f.bin")
+    assert file.checksum == "sha-1=0192ba11326fe2298c8cb4de616f4d4140213838"
+    assert file.parameters == FileParameters(
+        gid="44a7ae88b4ae5bcb",
+        segments=2,
+        conflict=Conflict.OVERWRITE,
+        speed_limit=102_400,
+        max_retries=1000,
+        retry_wait=3,
+        stall_timeout=20,
+        connect_timeout=7,
+        min_speed=1 << 20,
+        paused=True,
+    )
+    assert file.request_fields == RequestFields(
+        headers=(("A", "b"),),
+        cookies=(("x", "1"),),
+        referer="http://127.0.0.1:13129/a",
+        user_agent="U/1",
+        auth=Credentials(user="u", password="p=1"),
+    )
+    split_size, *others = skipped(items)
+    assert split_size.startswith("line 20: min-split-size is left out: downloadd chooses the parts of a file")
+    assert others == [
+        "line 28: all-proxy is left out: proxies are those that the configuration names",
+        "line 29: BitTorrent is not supported",
+    ]
+
+
+def test_an_impossible_value_is_reported_with_its_line_and_the_file_is_read() -> None:
+    text = "https://a.example/1\n max-tries=3x\n pause=yes\n gid=12\n timeout=-1\n max-download-limit=5G\n split=2\n"
+    items = read("urls", text.encode())
+    assert [link.parameters for link in links(items)] == [FileParameters(segments=2)]
+    assert set(reasons(items)) == {"invalid_option"}
+    assert skipped(items) == [
+        "line 2: max-tries: expected a number from 0 on",
+        "line 3: pause: expected true or false",
+        "line 4: gid: expected 16 hexadecimal digits, not all of them 0",
+        "line 5: timeout: expected a number from 0 to 86400",
+        "line 6: max-download-limit: expected a number of bytes, such as 1048576, 1024K or 1M",
+    ]
+
+
+def test_a_torrent_is_reported_once_with_its_options() -> None:
+    items = read("urls", b"magnet:?xt=urn:btih:0\n gid=1\n dir=d\n https://a.example/1\n out=x\nnonsense\n dir=d\n")
+    assert [(link.url, link.name) for link in links(items)] == [("https://a.example/1", "x")]
+    assert skipped(items) == [
+        "line 1: BitTorrent is not supported",
+        *(f"line {n}: no URL with its scheme, such as https://" for n in (6, 7)),
+    ]
+
+
+def test_a_list_without_options_has_no_parameters() -> None:
+    assert [link.parameters for link in links(read("urls", b"https://a.example/1\n out=x\n pause=false\n"))] == [None]
 
 
 def test_options_of_aria2_become_request_fields() -> None:

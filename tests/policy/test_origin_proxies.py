@@ -56,6 +56,34 @@ def test_a_proxy_without_hosts_is_for_all() -> None:
     assert selected.name == "all"
 
 
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://a.example/", "plain"),
+        ("https://a.example/", "rest"),
+        ("http://a.intern.example/", "rest"),
+        ("http://intern.example/", "plain"),
+        ("http://10.9.8.7/", None),
+        ("http://[2001:db8::1]/", None),
+        ("http://192.0.2.1/", "plain"),
+    ],
+)
+def test_a_proxy_is_for_its_schemes_and_not_for_excluded_hosts(url: str, name: str | None) -> None:
+    excluded = ("10.0.0.0/8", "2001:db8::/32")
+    proxies = OriginProxies(
+        (
+            ProxyConfig(
+                name="plain", url="http://p:1", schemes=("http",), excluded_hosts=("*.intern.example", *excluded)
+            ),
+            ProxyConfig(name="rest", url="http://p:2", excluded_hosts=excluded),
+        )
+    )
+    selected = select(url, proxies=proxies)
+    assert (None if selected is None else selected.name) == name
+    # A download that names the proxy uses it for every host.
+    assert select(url, "plain", proxies) is not None
+
+
 def test_credentials_are_those_of_the_table_or_of_the_url() -> None:
     selected = select("http://b.example/")
     assert selected is not None
@@ -106,6 +134,19 @@ def test_the_setting_for_names_applies_to_all_proxies() -> None:
 def test_a_malformed_host_is_refused(patterns: list[str]) -> None:
     with pytest.raises(ValueError, match="is not a domain"):
         ProxyHosts(patterns)
+
+
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "10.0.0.0/33", "::1/x"])
+def test_a_malformed_network_is_refused(network: str) -> None:
+    with pytest.raises(ValueError, match="is not a network such as"):
+        ProxyHosts([network])
+
+
+def test_a_network_includes_addresses_only() -> None:
+    hosts = ProxyHosts(["10.0.0.0/8"])
+    assert hosts.includes("10.1.2.3")
+    assert not hosts.includes("11.1.2.3")
+    assert not hosts.includes("a.example")
 
 
 def test_no_pattern_includes_no_host() -> None:

@@ -36,6 +36,7 @@ export class AddForm {
     this.form = byId("add");
     this.links = byId("links");
     this.found = byId("found");
+    this.handed = byId("handed");
     this.refused = byId("refused");
     this.directory = byId("directory");
     this.check = new LinkCheck({ client, errors, onError });
@@ -45,6 +46,7 @@ export class AddForm {
       this.submit();
     });
     this.links.addEventListener("input", () => this.#updateLinks());
+    this.form.addEventListener("input", () => setVisible(this.handed, false));
     // A changed form is another request.
     this.form.addEventListener("input", () => (this.idempotencyKey = ""));
     this.links.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
@@ -97,6 +99,7 @@ export class AddForm {
       button.disabled = false;
     }
     this.links.value = failures.map((failure) => failure.url).join("\n");
+    setVisible(this.handed, false);
     this.#updateLinks();
     const shown = failures.filter((failure) => failure.code).slice(0, MAX_PROBLEMS);
     this.#showProblems(
@@ -113,6 +116,22 @@ export class AddForm {
       this.notices.announce(`${formatCount(failures.length, "link was", "links were")} refused.`);
     }
     (failures.length ? this.refused : this.links).focus();
+  }
+
+  /** Adds links that another page handed over; only the user starts their downloads. @param {string} text */
+  receive(text) {
+    const { links } = findLinks(text);
+    if (!links.length) {
+      this.#showProblems([
+        { problem: "Another page handed over something that is not a link.", resolution: "A link begins with http:// or https://." },
+      ]);
+      return;
+    }
+    this.#append(links.join("\n"));
+    setText(this.handed, `${formatCount(links.length, "link")} from another page. Check before you start the download.`);
+    setVisible(this.handed, true);
+    // Not the button: a key that is pressed by accident starts nothing.
+    this.links.focus();
   }
 
   /** Adds a dropped or selected file: a list to the form, an export to the imports. @param {File} file */
@@ -137,9 +156,14 @@ export class AddForm {
       this.#showProblems([{ problem: `There is no link in ${file.name}.`, resolution: "A link begins with http:// or https://." }]);
       return;
     }
+    this.#append(text);
+    this.links.focus();
+  }
+
+  /** @param {string} text */
+  #append(text) {
     this.links.value = [this.links.value.trimEnd(), text].filter(Boolean).join("\n");
     this.#updateLinks();
-    this.links.focus();
   }
 
   #updateLinks() {
@@ -213,8 +237,6 @@ export class AddForm {
       return;
     }
     const text = transfer.getData("text/uri-list") || transfer.getData("text/plain");
-    if (!text) return;
-    this.links.value = [this.links.value.trimEnd(), text].filter(Boolean).join("\n");
-    this.#updateLinks();
+    if (text) this.#append(text);
   }
 }

@@ -7,6 +7,7 @@ import { Details } from "./details.js";
 import { DownloadsView, EndAnnouncer } from "./downloads.js";
 import { byId, setAttribute, setText, setVisible } from "./element.js";
 import { ErrorMessages } from "./error_messages.js";
+import { bookmarklet, handlerAddress, LINK_SCHEME, readHandedText } from "./handed_links.js";
 import { HistoryView } from "./history.js";
 import { HostsView } from "./hosts.js";
 import { ImportsView } from "./imports.js";
@@ -32,7 +33,7 @@ const downloads = new DownloadsView({ client, store, errors, chart, onError, onO
 const history_ = new HistoryView({ client, store, errors, notices, onError, onOpen });
 const hosts = new HostsView({ client });
 const imports = new ImportsView({ client, store, notices, onError });
-new AddForm({
+const addForm = new AddForm({
   client,
   store,
   notices,
@@ -89,7 +90,7 @@ function onError(error) {
 function requestSignIn(reason = "") {
   store.stop();
   client.token = null;
-  sessionStorage.removeItem(TOKEN_KEY);
+  for (const storage of [sessionStorage, localStorage]) storage.removeItem(TOKEN_KEY);
   setText(byId("sign-in-problem"), reason);
   setVisible(byId("sign-in-problem"), reason !== "");
   document.body.classList.remove("signed-in");
@@ -120,6 +121,7 @@ async function signIn(token) {
 /** @param {string} token a valid one */
 function completeSignIn(token) {
   sessionStorage.setItem(TOKEN_KEY, token);
+  if (byId("remember").checked) localStorage.setItem(TOKEN_KEY, token);
   byId("token").value = "";
   byId("sign-in").close();
   document.body.classList.add("signed-in");
@@ -191,9 +193,20 @@ addEventListener("keydown", (event) => {
   }
 });
 
+/** Puts links that another page handed over into the form, and removes them from the address. */
+function takeHandedLinks() {
+  const text = readHandedText(location.hash);
+  if (text === null) return;
+  history.replaceState(null, "", `${location.pathname}${location.search}#downloads`);
+  // A hidden form cannot have the focus.
+  showView();
+  addForm.receive(text);
+}
+
 /** Opens the view of the address. The link that the daemon prints has the token in the fragment, which browsers do not send;
  * it is removed from the address. */
 function openLocation() {
+  takeHandedLinks();
   const match = /^#token=(.+)$/.exec(location.hash);
   if (!match) {
     showView();
@@ -204,8 +217,21 @@ function openLocation() {
   showView();
 }
 
+byId("bookmarklet").href = bookmarklet(client.baseUrl);
+byId("bookmarklet").addEventListener("click", (/** @type {Event} */ event) => {
+  event.preventDefault();
+  notices.show("Drag this link to the bookmarks bar.", "It works on other pages.");
+});
+// Browsers offer this on pages with TLS or on localhost only, and some not at all.
+setVisible(byId("link-scheme"), "registerProtocolHandler" in navigator);
+byId("register-scheme").addEventListener("click", () => {
+  navigator.registerProtocolHandler(LINK_SCHEME, handlerAddress(client.baseUrl));
+  notices.show("The browser was asked.", "It may want you to confirm that this page opens such links.");
+});
+
 setTheme(localStorage.getItem(THEME_KEY) ?? "auto");
-const storedToken = sessionStorage.getItem(TOKEN_KEY);
+takeHandedLinks();
+const storedToken = sessionStorage.getItem(TOKEN_KEY) ?? localStorage.getItem(TOKEN_KEY);
 if (location.hash.startsWith("#token=")) openLocation();
 else if (storedToken) {
   signIn(storedToken);

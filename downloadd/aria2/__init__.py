@@ -1,0 +1,1 @@
+"""Options of aria2, as its configuration file and its input files state them: values, and options without a use."""

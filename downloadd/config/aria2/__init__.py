@@ -1,0 +1,1 @@
+"""An `aria2.conf` as a source of the configuration: one table says what becomes of each option."""
