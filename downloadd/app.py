@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from aiohttp import web
 from msgspec.structs import replace
 
 from downloadd.clock import Clock, SystemClock
@@ -67,8 +66,6 @@ from downloadd.views import DownloadViews
 
 SHUTDOWN_TIMEOUT_SECONDS: Final = 1.5
 """Seconds that responses under way get when the daemon stops."""
-LISTEN_BACKLOG: Final = 1024
-"""Connections that the kernel may queue for each socket."""
 
 
 class App:
@@ -186,9 +183,7 @@ class App:
 
     async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
         """Accept requests on bound sockets; with `tls` on all but Unix sockets."""
-        for sock in sockets:
-            context = None if sock.family == socket.AF_UNIX else tls
-            await web.SockSite(self._runner, sock, backlog=LISTEN_BACKLOG, ssl_context=context).start()
+        await self._runner.listen(sockets, tls)
 
     async def reload(self, config: Config) -> None:
         """Apply users, hosts, credentials, policy, directories, limits, what the history keeps, and hooks.

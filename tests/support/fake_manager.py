@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec.structs import replace
 from support.clocks import ManualClock
 from support.downloads import with_fields
+from support.exposition import ReadableSeries
 
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download, Snapshot
@@ -24,7 +25,7 @@ from downloadd.events import DownloadChanged, DownloadEnded, EventBus
 from downloadd.manager.admission import admit, refuse
 from downloadd.manager.protocol import DownloadChange, StartResult
 from downloadd.manager.queue_report import OriginList, OriginStatus
-from downloadd.metrics import GaugeSnapshot
+from downloadd.metrics import GaugeSnapshot, RpcMetrics
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.domains import DomainRules
@@ -34,11 +35,13 @@ from downloadd.states import FINISHED, State
 
 
 class FakeMetrics:
-    """Fake metrics that record the calls."""
+    """Fake metrics that record the calls; those of the RPC interface are real, in `series`."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, int]] = []
         self.failed_logins = 0
+        self.series = ReadableSeries()
+        self.rpc = RpcMetrics(self.series)
 
     def request(self, method: str, status: int, seconds: float) -> None:
         assert seconds >= 0

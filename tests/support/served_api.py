@@ -6,7 +6,6 @@ from typing import Any
 
 from aiohttp.test_utils import BaseTestServer, TestClient
 from aiohttp.web import BaseRequest, BaseRunner
-from prometheus_client import CollectorRegistry
 from support.clocks import ManualClock
 from support.fake_history import FakeHistory
 from support.fake_imports import FakeImports
@@ -19,15 +18,13 @@ from downloadd.config import Aria2Config, DirectoryConfig, UserConfig
 from downloadd.events import EventBus
 from downloadd.fronts.aria2.front import create_rpc_front
 from downloadd.fronts.aria2.socket_limits import SocketLimits
-from downloadd.fronts.aria2.token_guard import TokenGuard
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api
 from downloadd.fronts.rest.auth import Accounts
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.fronts.rest.server import Api, ApiRunner
-from downloadd.metrics import GaugeSnapshot, RpcMetrics
-from downloadd.metrics.series import Series
+from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.rights import Rights
@@ -113,7 +110,6 @@ class ServedApi:
         )
         hosts = AllowedHosts((), ("api",))
         self.methods = FakeMethods(self.accounts.find_by_token)
-        self.rpc_series = CollectorRegistry()
         self.rpc = (
             None
             if aria2 is None
@@ -121,19 +117,15 @@ class ServedApi:
                 methods=self.methods,
                 notification_of=fake_notification_of,
                 config=aria2,
-                guard=TokenGuard(
-                    find_user=self.accounts.find_by_token,
-                    throttle=LoginThrottle(failed_logins),
-                    metrics=self.metrics,
-                    clock=self.clock,
-                    delay=token_delay,
-                ),
+                find_user=self.accounts.find_by_token,
+                max_failed_logins=failed_logins,
                 hosts=hosts,
                 bus=self.bus,
-                metrics=RpcMetrics(Series(self.rpc_series)),
+                metrics=self.metrics,
                 clock=self.clock,
                 reader=reader,
                 limits=socket_limits,
+                token_delay=token_delay,
             )
         )
         api = create_api(

@@ -1,6 +1,7 @@
 """Assembly of the RPC interface from its parts."""
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from aiohttp import web
 
@@ -15,15 +16,25 @@ from downloadd.fronts.aria2.message_handler import MessageHandler
 from downloadd.fronts.aria2.notifier import Notification, Notifier
 from downloadd.fronts.aria2.open_sockets import OpenSockets
 from downloadd.fronts.aria2.socket_limits import SocketLimits
-from downloadd.fronts.aria2.token_guard import TokenGuard
+from downloadd.fronts.aria2.token_guard import DELAY_SECONDS, LoginMetrics, TokenGuard
 from downloadd.fronts.aria2.web_socket import SocketParts, WebSocketEndpoint
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.request_context import RequestContext
-from downloadd.fronts.rest.request_guards import AllowedHosts
+from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle
 from downloadd.metrics import RpcMetrics
+from downloadd.users import User
 
 Handler = Callable[[RequestContext], Awaitable[web.StreamResponse]]
 """Handler of a request."""
+
+
+class FrontMetrics(LoginMetrics, Protocol):
+    """The counters that the interface uses."""
+
+    @property
+    def rpc(self) -> RpcMetrics:
+        """Those of calls and WebSockets."""
+        ...
 
 
 class RpcFront:
@@ -61,13 +72,15 @@ def create_rpc_front(
     methods: RpcMethods,
     notification_of: Callable[[Event], Notification | None],
     config: Aria2Config,
-    guard: TokenGuard,
+    find_user: Callable[[str], User | None],
+    max_failed_logins: int,
     hosts: AllowedHosts,
     bus: EventBus,
-    metrics: RpcMetrics,
+    metrics: FrontMetrics,
     clock: Clock,
     reader: BodyReader | None = None,
     limits: SocketLimits | None = None,
+    token_delay: float = DELAY_SECONDS,
 ) -> RpcFront:
     """Return the RPC interface.
 
@@ -75,22 +88,31 @@ def create_rpc_front(
         methods: the methods.
         notification_of: returns the notification of an event; None for an event without one.
         config: the settings.
-        guard: the examination of tokens.
+        find_user: returns the user of a token; None if it is wrong.
+        max_failed_logins: wrong tokens of an address in a minute after which others of it wait; 0 for no limit.
         hosts: the hosts that requests may name.
         bus: the events.
-        metrics: the counters of calls and WebSockets.
+        metrics: the counters.
         clock: the clock.
         reader: the reader of request bodies.
         limits: the limits of WebSockets.
+        token_delay: seconds by which the answer to a wrong token is delayed.
     """
     limits = limits or SocketLimits()
+    guard = TokenGuard(
+        find_user=find_user,
+        throttle=LoginThrottle(max_failed_logins),
+        metrics=metrics,
+        clock=clock,
+        delay=token_delay,
+    )
     handler = MessageHandler(methods, guard)
     sockets = OpenSockets(limits.max_anonymous)
     parts = SocketParts(
         handler=handler,
-        notifier=Notifier(bus, notification_of, metrics.notified),
+        notifier=Notifier(bus, notification_of, metrics.rpc.notified),
         sockets=sockets,
-        metrics=metrics,
+        metrics=metrics.rpc,
         clock=clock,
         limits=limits,
         notify_all=config.notify == "all",
@@ -101,6 +123,6 @@ def create_rpc_front(
         origins=AllowedOrigins(config.allow_origins),
         hosts=hosts,
         reader=reader or BodyReader(),
-        metrics=metrics,
+        metrics=metrics.rpc,
     )
     return RpcFront(endpoints, sockets)

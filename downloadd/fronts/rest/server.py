@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+import ssl
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -23,6 +24,8 @@ IDLE_TIMEOUT_SECONDS: Final = 75.0
 """Seconds that a connection may be open without a complete request head."""
 UNREAD_TIMEOUT_SECONDS: Final = 60
 """Seconds that a client may leave a response unread before its connection is closed."""
+LISTEN_BACKLOG: Final = 1024
+"""Connections that the kernel may queue for each socket."""
 MAX_REQUEST_LINE_BYTES: Final = 64 * 1024
 """Bytes of a request line; percent-encoding makes a URL of 16 KiB three times as long."""
 
@@ -147,6 +150,12 @@ class ApiRunner(web.ServerRunner):
         limit = limit or ConnectionLimit(None)
         super().__init__(ApiServer(api, limit=limit, **settings), shutdown_timeout=shutdown_timeout)
         self._api = api
+
+    async def listen(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
+        """Accept requests on bound sockets; with `tls` on all but Unix sockets."""
+        for each in sockets:
+            context = None if each.family == socket.AF_UNIX else tls
+            await web.SockSite(self, each, backlog=LISTEN_BACKLOG, ssl_context=context).start()
 
     async def shutdown(self) -> None:
         """End long-lived responses, before the other ones are waited for."""

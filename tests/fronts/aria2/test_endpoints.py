@@ -335,5 +335,5 @@ async def test_wrong_tokens_are_counted_and_never_lock_out_the_address() -> None
 async def test_calls_are_counted_by_transport(api: ServedApi) -> None:
     await post(api, [ECHO, ECHO, {}])
     await post(api, xmlrpc.client.dumps((SECRET,), "aria2.echo").encode(), "/rpc")
-    assert api.rpc_series.get_sample_value("downloadd_rpc_calls_total", {"transport": "http"}) == 3
-    assert api.rpc_series.get_sample_value("downloadd_rpc_calls_total", {"transport": "xml"}) == 1
+    assert api.metrics.series.value("downloadd_rpc_calls_total", transport="http") == 3
+    assert api.metrics.series.value("downloadd_rpc_calls_total", transport="xml") == 1

@@ -71,11 +71,11 @@ def publish(api: ServedApi, number: int = 0, **changes: Any) -> None:
 
 
 def sockets(api: ServedApi) -> float | None:
-    return api.rpc_series.get_sample_value("downloadd_rpc_sockets")
+    return api.metrics.series.value("downloadd_rpc_sockets")
 
 
 def dropped(api: ServedApi) -> float | None:
-    return api.rpc_series.get_sample_value("downloadd_rpc_sockets_dropped_total")
+    return api.metrics.series.value("downloadd_rpc_sockets_dropped_total")
 
 
 # -- calls -------------------------------------------------------------------------------------------------------------
