@@ -133,6 +133,10 @@ PURE: Final = (
     *("fronts.aria2.errors", "fronts.aria2.envelope", "fronts.aria2.tokens"),
     *("fronts.aria2.json_rpc", "fronts.aria2.xml_rpc", "fronts.aria2.cross_origin", "fronts.aria2.socket_limits"),
     *("fronts.rocketchat.selection", "fronts.rocketchat.statuses", "fronts.rocketchat.translation"),
+    *("fronts.aria2.parameters", "fronts.aria2.windows", "fronts.aria2.multicall", "fronts.aria2.locations"),
+    *("fronts.aria2.option_values", "fronts.aria2.option_table", "fronts.aria2.options", "fronts.aria2.header_lines"),
+    *("fronts.aria2.download_options", "fronts.aria2.option_report", "fronts.aria2.status", "fronts.aria2.error_codes"),
+    *("fronts.aria2.notifications", "fronts.aria2.restarts"),
     "records.sqlite_errors",
 )
 """Decisions apart from I/O, which must say so themselves; others may say it too."""

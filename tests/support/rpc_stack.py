@@ -95,11 +95,11 @@ class RpcStack:
         found: dict[str, Any] = await wait_until(read, every=0.005)
         return found
 
-    async def receives(self, gid: str) -> None:
-        """Wait until a download has received bytes."""
+    async def receives(self, gid: str, nbytes: int = 1) -> None:
+        """Wait until a download has received so many bytes."""
 
         async def has_bytes() -> bool:
-            return bool((await self.call("tellStatus", gid, ["completedLength"]))["completedLength"] != "0")
+            return int((await self.call("tellStatus", gid, ["completedLength"]))["completedLength"]) >= nbytes
 
         await wait_until(has_bytes, every=0.005)
 

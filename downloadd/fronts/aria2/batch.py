@@ -12,7 +12,7 @@ from downloadd.errors import DownloadError, InternalError
 from downloadd.fronts.aria2.adding import Addition, make_result
 from downloadd.fronts.aria2.calls import Call, Outcome
 from downloadd.fronts.aria2.context import Context, Services
-from downloadd.fronts.aria2.errors import ErrorText, RpcError, make_error, translate_error
+from downloadd.fronts.aria2.errors import ErrorText, RpcError, make_error, refuse, translate_error
 from downloadd.fronts.aria2.method_table import METHODS, NAME_LISTS, AddingMethod, Method
 from downloadd.fronts.aria2.multicall import take_token
 from downloadd.fronts.aria2.parameters import Parameters
@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 MAX_STARTS: Final = 10_000
 """Downloads of several calls that are started together; a single Metalink may have as many."""
+MAX_LISTED: Final = 50_000
+"""Rows of the lists in one batch, after which further calls are refused; they are in memory together."""
 CALLS_PER_TURN: Final = 50
 """Calls that are performed before the event loop continues with other work."""
 
@@ -56,6 +58,7 @@ class Batch:
         self._users: dict[str, User | None] = {}
         self._outcomes: list[Outcome] = []
         self._additions: list[_Started] = []
+        self._listed = 0
 
     async def perform(self, calls: Sequence[Call | RpcError]) -> list[Outcome]:
         """Perform the calls and return the outcome of each; an error stands for a call that cannot be performed."""
@@ -86,7 +89,11 @@ class Batch:
                 await self._append(_Started(index=index, method=call.method, context=context, addition=addition))
                 return
             await self._start_additions()
-            self._outcomes[index] = Outcome(result=await method.perform(context, parameters), user=user)
+            if self._listed > MAX_LISTED:
+                raise refuse(f"The calls before this one list more than {MAX_LISTED} downloads; send it on its own")
+            result = await method.perform(context, parameters)
+            self._listed += len(result) if isinstance(result, list) else 0
+            self._outcomes[index] = Outcome(result=result, user=user)
         except Exception as error:
             self._outcomes[index] = Outcome(error=self._explain(error, call.method), user=user)
 

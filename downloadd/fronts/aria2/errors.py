@@ -62,7 +62,9 @@ class ErrorText(StrEnum):
 def make_error(text: ErrorText, *, reason: str = "", **values: Any) -> RpcError:
     """Return an error with a text of the table; a `reason` is added as a second sentence."""
     message = text.value.format(**values)
-    return refuse(f"{message} {reason[:1].upper()}{reason[1:]}." if reason else message)
+    if reason:
+        message = f"{message.removesuffix('.')}. {reason[:1].upper()}{reason[1:]}."
+    return refuse(message)
 
 
 def refuse(message: str) -> RpcError:

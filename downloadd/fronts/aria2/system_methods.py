@@ -9,7 +9,7 @@ from downloadd.fronts.aria2.parameters import Parameters
 VERSION: Final = "1.37.0"
 """Version of aria2 whose interface this is; Sonarr requires 1.34.0 at least."""
 
-FEATURES: Final = ("Async DNS", "GZip", "HTTPS", "Message Digest", "Metalink", "XML-RPC")
+FEATURES: Final = ("Async DNS", "HTTPS", "Message Digest", "Metalink", "XML-RPC")
 """Features of aria2 that there are here too."""
 
 

@@ -38,7 +38,7 @@ async def origin() -> AsyncIterator[Origin]:
     async with Origin() as origin:
         origin.script("/a", ScriptedResponse(size=SIZE, etag='"a"'))
         origin.script("/b", ScriptedResponse(size=SIZE, etag='"a"'))
-        origin.script("/slow", ScriptedResponse(size=SIZE, etag='"a"', stall_after=50_000))
+        origin.script("/slow", ScriptedResponse(size=SIZE, etag='"a"', stall_after=100_000))
         origin.script("/missing", error_response(404))
         yield origin
 

@@ -171,6 +171,14 @@ async def test_a_large_batch_is_started_in_parts(
     assert len(set(shown(outcomes))) == 5
 
 
+async def test_a_batch_has_a_limit_of_listed_downloads(rpc: RpcStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "MAX_LISTED", 3)
+    await perform(rpc, add("a"), add("b"))
+    lists = shown(await perform(rpc, *([call("aria2.tellWaiting", 0, 9)] * 3)))
+    assert [len(rows) for rows in lists[:2]] == [2, 2]
+    assert "send it on its own" in lists[2]
+
+
 async def test_an_error_of_the_start_is_that_of_each_call(rpc: RpcStack, starts: Starts) -> None:
     starts.failure = ShuttingDownError()
     outcomes = await perform(rpc, add("a"), add("b"))

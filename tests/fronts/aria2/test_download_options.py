@@ -132,7 +132,7 @@ def test_connections_are_limited_for_each_server_and_in_all(
 
 @pytest.mark.parametrize("gid", ["", "abc", "0" * 16, "g" * 16, "0" * 17, " 23456789abcdef0"])
 def test_a_malformed_gid_is_named(gid: str) -> None:
-    assert message_of(gid=gid) == f"Invalid GID {gid} Expected 16 hex digits that are not all 0."
+    assert message_of(gid=gid) == f"Invalid GID {gid}. Expected 16 hex digits that are not all 0."
 
 
 @pytest.mark.parametrize(("name", "value"), [("dir", "/etc"), ("out", "../f"), ("out", "/f"), ("header", "x")])

@@ -55,6 +55,7 @@ def test_a_text_is_filled_with_its_values(text: ErrorText) -> None:
 def test_a_reason_is_a_second_sentence() -> None:
     error = make_error(ErrorText.BAD_OPTION, name="dir", reason="expected /x")
     assert error.message == "We encountered a problem while processing the option '--dir'. Expected /x."
+    assert make_error(ErrorText.INVALID_GID, gid="x", reason="too short").message == "Invalid GID x. Too short."
 
 
 def test_a_sentence_of_our_own_has_the_code_of_aria2() -> None:

@@ -9,6 +9,8 @@ from support.rpc_stack import RpcStack
 
 from downloadd.fronts.aria2.positions import insert_urls, remove_each
 
+STALLED_BYTES = 100_000
+"""Bytes of `/slow` before it stalls."""
 U = "http://127.0.0.1:1025/"
 
 
@@ -141,7 +143,7 @@ async def test_a_new_uri_that_is_not_allowed_is_refused(rpc: RpcStack) -> None:
 
 async def test_a_paused_download_continues_from_its_new_uri(rpc: RpcStack, origin: Origin) -> None:
     gid = await rpc.call("addUri", [origin.url("/slow")])
-    await rpc.receives(gid)
+    await rpc.receives(gid, STALLED_BYTES)
     await rpc.call("pause", gid)
     assert await rpc.call("changeUri", gid, 1, [origin.url("/slow")], [origin.url("/b")]) == [1, 1]
     await rpc.call("unpause", gid)
