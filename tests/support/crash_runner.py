@@ -245,7 +245,8 @@ async def paused_and_resumed(context: ScenarioContext) -> None:
 
 
 async def renamed_while_running(context: ScenarioContext) -> None:
-    id = await context.start("/held")
+    # A write that is refused is noticed with the next bytes, or when none arrive.
+    id = await context.start("/held", stall_timeout=3.0)
     await context.stores(id, 1_000)
     await context.rename(id, "e/below", "renamed")
     await context.manager.pause(id)
@@ -256,7 +257,8 @@ async def renamed_while_running(context: ScenarioContext) -> None:
 
 
 async def renamed_while_paused(context: ScenarioContext) -> None:
-    id = await context.start("/held")
+    # A write that is refused is noticed with the next bytes, or when none arrive.
+    id = await context.start("/held", stall_timeout=3.0)
     await context.stores(id, 1_000)
     await context.manager.pause(id)
     context.record(f"paused {id}")
