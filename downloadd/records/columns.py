@@ -48,7 +48,7 @@ class ColumnOwner(Enum):
     REQUEST = "request"
     """Written once, with the request."""
     USER = "user"
-    """Users, who may change it while the download is active."""
+    """Users, who may change it: `Control` while the download is active, the rest after its end."""
     RUN = "run"
     """The run that holds the download."""
     STORE = "store"
@@ -224,7 +224,7 @@ COLUMNS: Final = (
     Column("end_time", "result.end_time", _RUN),
     Column("ended_seq", "result.ended_seq", _STORE),
     Column("secrets_removed", "result.secrets_removed", _RUN, _FLAG),
-    Column("cleared", "result.cleared", _RUN, _FLAG),
+    Column("cleared", "result.cleared", _USER, _FLAG),
 )
 """Every column, in the order of a row: the fields of `Download` itself, then those of each part, in its order."""
 
@@ -236,7 +236,8 @@ WRITTEN_COLUMNS: Final = tuple(column for column in COLUMNS if column.name != "s
 
 RUN_COLUMNS: Final = tuple(column for column in COLUMNS if column.owner is _RUN)
 
-USER_COLUMNS: Final = tuple(column for column in COLUMNS if column.owner is _USER)
+USER_COLUMNS: Final = tuple(column for column in COLUMNS if column.group == "control")
+"""The columns that users may change while a run holds the download: those of `Control`."""
 
 ENDING_COLUMNS: Final = (
     *RUN_COLUMNS,

@@ -16,6 +16,7 @@ from downloadd.records.columns import (
     INITIAL_COLUMNS,
     PARTS,
     RUN_COLUMNS,
+    USER_COLUMNS,
     WRITTEN_COLUMNS,
     Column,
     ColumnOwner,
@@ -57,7 +58,10 @@ def test_the_row_begins_with_seq_which_an_insertion_leaves_out() -> None:
 
 
 def test_users_own_the_control_and_runs_the_progress() -> None:
-    assert {column.group for column in COLUMNS if column.owner is ColumnOwner.USER} == {"control"}
+    assert {column.path for column in COLUMNS if column.owner is ColumnOwner.USER and column.group != "control"} == {
+        "result.cleared"
+    }
+    assert {column.owner for column in USER_COLUMNS} == {ColumnOwner.USER}
     assert all(column.owner is ColumnOwner.RUN for column in COLUMNS if column.group == "progress")
     assert {column.group for column in RUN_COLUMNS} == {"", "progress", "result"}
 
