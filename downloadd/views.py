@@ -85,7 +85,7 @@ class DownloadViews:
         """Return the number of downloads in each active state; see `active` for the errors.
 
         Running ones that are being paused count as paused, so that the queued and the paused ones together are as many
-        as the waiting list has. The number of more than 50,000 may be a second old.
+        as the waiting list has. The number of more than 50,000 may be some seconds old.
         """
         self._rights.require(user, Action.VIEW)
         return await self._manager.counts()

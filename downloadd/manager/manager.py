@@ -235,7 +235,7 @@ class Manager:
     async def counts(self) -> Counter[State]:
         """Return the number of downloads in each active state; those that are being paused count as paused.
 
-        Those of very many waiting downloads may be a second old.
+        With very many waiting downloads, the numbers may be some seconds old.
         """
         counts = Counter(await self._records.counts())
         # The state of a run is finer than that of its row.

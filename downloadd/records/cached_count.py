@@ -12,8 +12,8 @@ T = TypeVar("T")
 
 MIN_CACHED_ROWS: Final = 50_000
 """Rows that are counted each time; counting more of them takes several milliseconds."""
-SECONDS_PER_ROW: Final = 1e-6
-"""Seconds, for each row that was counted, in which the result is used again: twenty times as long as it took."""
+SECONDS_PER_ROW: Final = 3e-6
+"""Seconds, for each row that was counted, in which the result is used again: so counting takes a tenth of the time."""
 
 
 class CachedCount(Generic[T]):

@@ -49,7 +49,7 @@ class ColumnOwner(Enum):
     REQUEST = "request"
     """Written with the request; changed by users while no run holds the download."""
     USER = "user"
-    """Users, who may change it while the download is active; its run reads it with each write."""
+    """Users. What they change while the download is active, its run reads with each write."""
     RUN = "run"
     """The run that holds the download."""
     STORE = "store"
@@ -229,7 +229,7 @@ COLUMNS: Final = (
     Column("end_time", "result.end_time", _RUN),
     Column("ended_seq", "result.ended_seq", _STORE),
     Column("secrets_removed", "result.secrets_removed", _RUN, _FLAG),
-    Column("cleared", "result.cleared", _RUN, _FLAG),
+    Column("cleared", "result.cleared", _USER, _FLAG),
 )
 """Every column, in the order of a row: the fields of `Download` itself, then those of each part, in its order."""
 
@@ -244,7 +244,8 @@ WRITTEN_COLUMNS: Final = tuple(column for column in COLUMNS if column.name != "s
 
 RUN_COLUMNS: Final = tuple(column for column in COLUMNS if column.owner is _RUN)
 
-USER_COLUMNS: Final = tuple(column for column in COLUMNS if column.owner is _USER)
+USER_COLUMNS: Final = tuple(column for column in COLUMNS if column.owner is _USER and column.group != "result")
+"""The columns that users may change while a run holds the download."""
 
 ENDING_COLUMNS: Final = (
     *RUN_COLUMNS,

@@ -28,9 +28,11 @@ _WAITING: Final = (
     "SELECT seq, origin, priority, not_before, place FROM downloads INDEXED BY downloads_active "
     f"WHERE ended_seq IS NULL AND seq > ? AND state IN ({', '.join('?' * len(WAITING))}) ORDER BY seq LIMIT ?"
 )
-_COUNTS: Final = (
+# Most downloads of a long list are queued: the others are counted by state, and all of them without reading the state.
+_ACTIVE_COUNT: Final = "SELECT count(*) FROM downloads INDEXED BY downloads_active WHERE ended_seq IS NULL"
+_OTHER_COUNTS: Final = (
     "SELECT state, count(*) FROM downloads INDEXED BY downloads_active "
-    f"WHERE ended_seq IS NULL AND state IN ({', '.join('?' * len(ACTIVE))}) GROUP BY state"
+    "WHERE ended_seq IS NULL AND state <> ? GROUP BY state"
 )
 _ENDED_COUNT: Final = "SELECT count(*) FROM downloads INDEXED BY downloads_ended WHERE ended_seq IS NOT NULL"
 # Values that are not integers are greater than all integers, and only damage stores them.
@@ -100,7 +102,12 @@ class DownloadQueries:
 
 def count_by_state(connection: sqlite3.Connection) -> dict[State, int]:
     """Return the number of downloads in each active state."""
-    return {State(state): count for state, count in connection.execute(_COUNTS, [state.value for state in ACTIVE])}
+    others = dict(connection.execute(_OTHER_COUNTS, (State.QUEUED,)).fetchall())
+    total: int = connection.execute(_ACTIVE_COUNT).fetchone()[0]
+    # The words of damaged rows are left out.
+    counts = {STATES[state]: count for state, count in others.items() if STATES.get(state) in ACTIVE}
+    queued = total - sum(others.values())
+    return counts | {State.QUEUED: queued} if queued else counts
 
 
 def count_ended(connection: sqlite3.Connection) -> int:

@@ -3,10 +3,12 @@
 import sqlite3
 from typing import Final, Protocol
 
+import msgspec
+
 from downloadd.download import Download
 from downloadd.gid import GID_DIGITS, GidFamily, family_of_prefix, is_gid, is_made, make_gid, seq_of_gid
 from downloadd.records.access import DatabaseAccess
-from downloadd.records.download_queries import DownloadQueries
+from downloadd.records.download_queries import DownloadQueries, last_used_seq
 from downloadd.records.results import MAX_RESULTS, SHOWN
 
 # The SQL is composed of constants of this package only.
@@ -19,6 +21,10 @@ _ACTIVE_MADE: Final = (
     "SELECT seq FROM downloads INDEXED BY downloads_active WHERE ended_seq IS NULL AND seq % ? = ? AND gid IS NULL "
     "LIMIT 2"
 )
+_ACTIVE_AMONG: Final = (
+    "SELECT seq FROM downloads WHERE seq IN (SELECT value FROM json_each(?)) AND ended_seq IS NULL AND gid IS NULL "
+    "LIMIT 2"
+)
 _ACTIVE_CHOSEN: Final = (
     "SELECT seq FROM downloads INDEXED BY downloads_gid "
     "WHERE gid IS NOT NULL AND gid >= ? AND gid < ? AND ended_seq IS NULL LIMIT 2"
@@ -26,6 +32,8 @@ _ACTIVE_CHOSEN: Final = (
 _RESULTS: Final = (
     f"SELECT seq, gid FROM downloads INDEXED BY downloads_results WHERE {SHOWN} ORDER BY ended_seq DESC LIMIT ?"
 )
+_MAX_CANDIDATES: Final = 1_000
+"""Numbers of one prefix that are looked up one by one; of a shorter prefix, two are found soon in the index."""
 _AFTER_ALL_DIGITS: Final = "g"
 
 
@@ -80,7 +88,11 @@ def _find_gid(connection: sqlite3.Connection, gid: str) -> set[int]:
 
 
 def _find_prefix(connection: sqlite3.Connection, prefix: str, family: GidFamily) -> set[int]:
-    rows = connection.execute(_ACTIVE_MADE, (family.modulus, family.residue)).fetchall()
+    numbers = range(family.residue, last_used_seq(connection) + 1, family.modulus)
+    if len(numbers) <= _MAX_CANDIDATES:
+        rows = connection.execute(_ACTIVE_AMONG, (msgspec.json.encode(list(numbers)).decode(),)).fetchall()
+    else:
+        rows = connection.execute(_ACTIVE_MADE, (family.modulus, family.residue)).fetchall()
     rows += connection.execute(_ACTIVE_CHOSEN, (prefix, prefix + _AFTER_ALL_DIGITS)).fetchall()
     results = connection.execute(_RESULTS, (MAX_RESULTS,))
     return {seq for (seq,) in rows} | {seq for seq, gid in results if (gid or make_gid(seq)).startswith(prefix)}

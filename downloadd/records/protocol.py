@@ -231,12 +231,12 @@ class Records(Protocol):
     async def counts(self) -> dict[State, int]:
         """Return the number of downloads in each active state; states without downloads may be missing.
 
-        With very many downloads, it may be a second old.
+        Of very many, the number may be some seconds old.
         """
         ...
 
     async def ended_count(self) -> int:
-        """Return the number of downloads in the history; of very many, it may be a second old."""
+        """Return the number of downloads in the history; of very many, it may be some seconds old."""
         ...
 
     async def last_ended_seq(self) -> int:

@@ -29,7 +29,7 @@ IN_ORDER: Final = "ORDER BY -priority, coalesce(place, seq), seq"
 FROM_THE_END: Final = "ORDER BY -priority DESC, coalesce(place, seq) DESC, seq DESC"
 """Clause for the opposite order."""
 _ENTRIES: Final = f"SELECT seq, priority, place {LISTED} AND seq <> ? {IN_ORDER} LIMIT ? OFFSET ?"
-_LAST_ENTRIES: Final = f"SELECT seq, priority, place {LISTED} AND seq <> ? {FROM_THE_END} LIMIT ?"
+_LAST_ENTRIES: Final = f"SELECT seq, priority, place {LISTED} AND seq <> ? {FROM_THE_END} LIMIT ? OFFSET ?"
 _LENGTH: Final = f"SELECT count(*) {LISTED}"
 _INDEX: Final = (
     f"SELECT (SELECT count(*) {LISTED} AND -priority < :rank)"
@@ -52,6 +52,15 @@ class MovedDownload(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of those around the new position."""
 
 
+class _Target(msgspec.Struct, frozen=True, kw_only=True):
+    """The position that a download moves to."""
+
+    index: int
+    """Index in the waiting list without the download; it may be greater than that of the end."""
+    length: int | None = None
+    """Length of the list with the download, for an index that is counted from the end."""
+
+
 class QueueMoves:
     """Moves of downloads in the waiting list. For the writing thread only: each call may be repeated."""
 
@@ -72,65 +81,81 @@ class QueueMoves:
             # Raised in the task of the caller.
             return Rejection(error)
         entry = QueueEntry(before.seq, before.control.priority, before.control.place)
-        changed = self._place(
-            cursor, entry, _target_index(cursor, entry, move), end=last_used_seq(cursor.connection) + 1
-        )
+        target = _target_of(cursor, entry, move)
+        changed, is_end = self._place(cursor, entry, target, end=last_used_seq(cursor.connection) + 1)
         now = changed[0] if changed else entry
         neighbours = [one.seq for one in changed[1:]]
         return MovedDownload(
             before=before,
             after=before.with_control(priority=now.priority, place=now.place),
-            index=_index(cursor, now),
+            # Counting takes some time in a long list.
+            index=_length(cursor) - 1 if is_end and target.length is None else target.index,
             changed=changed,
             neighbours=self._queries.by_seqs(cursor.connection, neighbours) if neighbours else (),
         )
 
     def make_room(self, cursor: sqlite3.Cursor, entry: QueueEntry, position: int) -> list[QueueEntry]:
         """Return a download that is about to be inserted with its place for an index, and others that have changed."""
-        return self._place(cursor, entry, position, end=entry.seq + 1) or [entry]
+        changed, _ = self._place(cursor, entry, _Target(index=position), end=entry.seq + 1)
+        return changed or [entry]
 
-    def _place(self, cursor: sqlite3.Cursor, entry: QueueEntry, index: int, *, end: int) -> list[QueueEntry]:
-        """Write the places with which a download stands at an index, and return the entries that have changed."""
+    def _place(
+        self, cursor: sqlite3.Cursor, entry: QueueEntry, target: _Target, *, end: int
+    ) -> tuple[list[QueueEntry], bool]:
+        """Write the places with which a download stands at an index.
+
+        Return the entries that have changed, and True if the index is the end of the list or beyond.
+        """
         size = 1
         while True:
-            neighbours = self._read_neighbours(cursor, entry.seq, index, size)
+            neighbours = self._read_neighbours(cursor, entry.seq, target, size)
             changed = place_between(entry, neighbours, end=end)
             if changed is not None:
                 break
             size *= 8
         cursor.executemany(_SET_PLACE, [(one.priority, one.place, one.seq) for one in changed])
-        return changed
+        return changed, not neighbours.after
 
-    def _read_neighbours(self, cursor: sqlite3.Cursor, seq: int, index: int, size: int) -> Neighbours:
+    def _read_neighbours(self, cursor: sqlite3.Cursor, seq: int, target: _Target, size: int) -> Neighbours:
         """Return up to `size` downloads before and after an index of the waiting list without `seq`."""
-        first = max(0, index - size)
-        before = index - first
-        rows = self._read(cursor, _ENTRIES, (seq, before + size, first))
-        if len(rows) >= before:
-            return Neighbours(
-                before=rows[:before],
-                after=rows[before:],
-                has_all_before=first == 0,
-                has_all_after=len(rows) < before + size,
-            )
-        # The list is shorter: the index is its end.
-        last = self._read(cursor, _LAST_ENTRIES, (seq, size))
-        return Neighbours(before=last[::-1], after=(), has_all_before=len(last) < size, has_all_after=True)
+        index, first = target.index, max(0, target.index - size)
+        count = index - first + size
+        if target.length is None:
+            rows = self._read(cursor, _ENTRIES, (seq, count, first))
+        else:
+            # The list is read from its nearer end: to skip entries takes time too.
+            others = target.length - 1
+            count = min(count, others - first)
+            rows = self._read(cursor, _LAST_ENTRIES, (seq, count, others - first - count))[::-1]
+        if len(rows) < index - first:
+            # The list is shorter: the index is its end.
+            last = self._read(cursor, _LAST_ENTRIES, (seq, size, 0))[::-1]
+            return Neighbours(before=last, after=(), has_all_before=len(last) < size, has_all_after=True)
+        return Neighbours(
+            before=rows[: index - first],
+            after=rows[index - first :],
+            has_all_before=first == 0,
+            has_all_after=len(rows) < index - first + size,
+        )
 
     def _read(self, cursor: sqlite3.Cursor, sql: str, parameters: tuple[int, ...]) -> list[QueueEntry]:
         return self._row_reader.rows(cursor.connection, sql, parameters, _decode_entry)
 
 
-def _target_index(cursor: sqlite3.Cursor, entry: QueueEntry, move: QueueMove) -> int:
-    """Return the index in the waiting list without `entry`; it may be greater than that of the end."""
+def _target_of(cursor: sqlite3.Cursor, entry: QueueEntry, move: QueueMove) -> _Target:
     match move.origin:
         case QueueOrigin.START:
-            return max(0, move.offset)
+            return _Target(index=max(0, move.offset))
         case QueueOrigin.CURRENT:
-            return max(0, _index(cursor, entry) + move.offset)
+            return _Target(index=max(0, _index(cursor, entry) + move.offset))
         case QueueOrigin.END:
-            last: int = cursor.execute(_LENGTH).fetchone()[0] - 1
-            return max(0, last + min(0, move.offset))
+            length = _length(cursor)
+            return _Target(index=max(0, length - 1 + min(0, move.offset)), length=length)
+
+
+def _length(cursor: sqlite3.Cursor) -> int:
+    length: int = cursor.execute(_LENGTH).fetchone()[0]
+    return length
 
 
 def _index(cursor: sqlite3.Cursor, entry: QueueEntry) -> int:

@@ -1,4 +1,4 @@
-"""Benchmark of the records: durable accepts, claims and saves per second, and a history of a million rows.
+"""Benchmark of the records: durable accepts, claims and saves per second, and a history and a queue of a million rows.
 
 Run it as `python tests/benchmarks/bench_records.py [--rows N] [--dir DIR]`; the directory should lie on a real disk.
 """
@@ -8,13 +8,17 @@ import asyncio
 import random
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from downloadd.clock import SystemClock
 from downloadd.download import Download, Progress, Request, new_id
+from downloadd.gid import make_gid
+from downloadd.queue_move import TO_BOTTOM, TO_TOP, UP
 from downloadd.records.protocol import HistoryFilter
+from downloadd.records.queue import ChunkRequest, QueueChunk
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 
@@ -138,6 +142,63 @@ async def measure_history(state_dir: Path, rows: int) -> None:
         row("resident memory after accepts", f"{resident_bytes():.0f} MiB")
 
 
+async def measure_calls(label: str, call: Callable[[int], Awaitable[object]], count: int) -> None:
+    """Measure repeated calls, which get their number."""
+    times = []
+    for number in range(count):
+        begin = time.perf_counter()
+        await call(number)
+        times.append(time.perf_counter() - begin)
+    times.sort()
+    row(label, f"{times[count // 2] * 1e3:.2f} / {times[-1] * 1e3:.2f} ms")
+
+
+async def measure_chunks(label: str, change: Callable[[ChunkRequest], Awaitable[QueueChunk]]) -> None:
+    """Measure a change of the whole queue."""
+    begin, changed, longest = time.perf_counter(), 0, 0.0
+    after: int | None = 0
+    while after is not None:
+        started = time.perf_counter()
+        chunk = await change(ChunkRequest(after=after, until=2**40, with_rows=False))
+        longest = max(longest, time.perf_counter() - started)
+        changed += len(chunk.changed)
+        after = chunk.last_seq
+    row(f"{label}, rows a second", f"{changed / (time.perf_counter() - begin):,.0f}")
+    row("  longest of its transactions", f"{longest * 1e3:.1f} ms")
+
+
+async def measure_queue(state_dir: Path, rows: int) -> None:
+    """Measure a long waiting list beside as many results."""
+    async with SqliteRecords(state_dir, clock=SystemClock()) as records:
+        for start in range(0, rows, 10_000):
+            await records.accept([download(n) for n in range(start, start + 10_000)])
+        begin = time.perf_counter()
+        count = 0
+        async for chunk in records.waiting():
+            count += len(chunk)
+        row(f"read {count:,} waiting downloads at the start", f"{time.perf_counter() - begin:.1f} s")
+        queue, results, gids = records.queue, records.results, records.gids
+        await measure_calls("first 1,000 of the queue, p50 / longest", lambda _: queue.page(0, 1000), 30)
+        await measure_calls("last 1,000, backwards", lambda _: queue.page(-1, 1000), 30)
+        await measure_calls("10 in the middle", lambda _: queue.page(rows // 2, 10), 30)
+        await measure_calls("newest 1,000 results", lambda _: results.page(0, 1000), 30)
+        await measure_calls("numbers of results and of ended", lambda _: records.ended_count(), 30)
+        await measure_calls("numbers of active downloads by state", lambda _: records.counts(), 30)
+        await measure_calls("by gid", lambda n: gids.find(make_gid(n + 1)), 100)
+        await measure_calls("by six digits of a gid", lambda n: gids.find(make_gid(n + 1)[:6]), 30)
+        ids = [one.id for one in await queue.page(0, 100)]
+        middle = [one.id for one in await queue.page(rows // 2, 100)]
+        last = [one.id for one in await queue.page(-1, 100)]
+        moves = (("the last to the top", last, TO_TOP), ("one in the middle up", middle, UP))
+        for label, moved, to in (*moves, ("the first to the bottom", ids, TO_BOTTOM)):
+            await measure_calls(label, lambda n, m=moved, t=to: queue.move(m[n], t, lambda row: None), 30)  # type: ignore[misc]
+        await measure_calls("accept one at index 0", lambda n: records.accept([download(n)], positions={0: 0}), 30)
+        await measure_chunks("pause all", lambda request: queue.pause_chunk(request, lambda _: True))
+        await measure_chunks("resume all", lambda request: queue.resume_chunk(request, lambda _: True))
+        await measure_calls("clear all results", lambda _: results.clear_all(), 3)
+        row("resident memory", f"{resident_bytes():.0f} MiB")
+
+
 async def main() -> None:
     """Run all measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -153,6 +214,7 @@ async def main() -> None:
             await measure_runs(records, 256)
             row("resident memory", f"{resident_bytes():.0f} MiB")
         await measure_history(Path(directory) / "history", arguments.rows)
+        await measure_queue(Path(directory) / "history", arguments.rows)
 
 
 if __name__ == "__main__":

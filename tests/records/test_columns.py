@@ -16,6 +16,7 @@ from downloadd.records.columns import (
     INITIAL_COLUMNS,
     PARTS,
     RUN_COLUMNS,
+    USER_COLUMNS,
     WRITTEN_COLUMNS,
     Column,
     ColumnOwner,
@@ -57,8 +58,11 @@ def test_the_row_begins_with_seq_which_an_insertion_leaves_out() -> None:
 
 
 def test_users_own_the_control_and_runs_the_progress() -> None:
-    assert {column.group for column in COLUMNS if column.owner is ColumnOwner.USER} == {"request", "control"}
+    owned = [column for column in COLUMNS if column.owner is ColumnOwner.USER]
+    assert {column.group for column in owned} == {"request", "control", "result"}
+    assert [column.path for column in owned if column.group == "result"] == ["result.cleared"]
     assert all(column.owner is ColumnOwner.USER for column in COLUMNS if column.group == "control")
+    assert tuple(column for column in owned if column.group != "result") == USER_COLUMNS
     assert all(column.owner is ColumnOwner.RUN for column in COLUMNS if column.group == "progress")
     assert {column.group for column in RUN_COLUMNS} == {"", "progress", "result"}
 
