@@ -85,13 +85,13 @@ def create_api(
             page=page_endpoints,
         )
     )
-    document.build(table, base_path)
+    document.describe(table, base_path)
 
     def close_long_lived() -> None:
         long_poll.release_all()
         bus.close()
 
-    browser_routes = build_browser_routes(page_endpoints, ReferencePage(document.document))
+    browser_routes = build_browser_routes(page_endpoints, ReferencePage(document))
     router = Router((*table, *browser_routes), accounts, guards, metrics, clock)
     middleware = RequestMiddleware(router.dispatch, metrics=metrics, clock=clock, proxies=proxies, base_path=base_path)
     return Api(middleware.handle, close_long_lived)
