@@ -60,7 +60,7 @@ class Session:
         policy: Policy,
         credentials: Sequence[CredentialConfig],
         stall_timeout: float,
-        tls: TlsContexts | None = None,
+        tls: TlsContexts,
         proxies: OriginProxies | None = None,
         hosts: Mapping[str, HostConfig] | None = None,
         suffixes: PublicSuffixes | None = None,
@@ -69,8 +69,8 @@ class Session:
     ) -> None:
         """Make a client; `stall_timeout` in seconds, for connecting and between two reads; 0 for none.
 
-        `tls` are the authorities, by default those of the system, which are read: blocks. `resolver` resolves names, by
-        default with the system; it is closed with the session. `clock` is by default the machine's.
+        `resolver` resolves names, by default with the system; it is closed with the session. `clock` is by default the
+        machine's.
         """
         self._suffixes = suffixes or PublicSuffixes()
         self._clock = clock or SystemClock()
@@ -86,7 +86,7 @@ class Session:
             policy=policy,
             credentials=credentials,
             stall_timeout=stall_timeout,
-            tls=tls or TlsContexts(),
+            tls=tls,
             proxies=proxies,
             hosts=hosts,
         )

@@ -11,6 +11,7 @@ from support.manager_stack import CONFIG
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.stored_downloads import claimed, sample_download
+from support.tls_contexts import system_tls
 from support.waiting import wait_until
 
 from downloadd.config import DownloadsConfig
@@ -91,7 +92,9 @@ async def open_run_parts(folder: Path) -> AsyncIterator[RunParts]:
         Origin() as origin,
         SqliteRecords(folder / "state", ManualClock()) as records,
         LocalDestination(folder / "files", min_free=0, fsync=False) as destination,
-        Session(policy=Policy.from_config(CONFIG), credentials=(), stall_timeout=CONFIG.stall_timeout) as session,
+        Session(
+            policy=Policy.from_config(CONFIG), credentials=(), stall_timeout=CONFIG.stall_timeout, tls=system_tls()
+        ) as session,
     ):
         origin.script("/f", ScriptedResponse(size=SIZE, etag='"v"'))
         origin.script("/slow", ScriptedResponse(size=SIZE, etag='"v"', stall_after=STALL_AFTER))

@@ -14,12 +14,13 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, redirect
 from support.origin.tls import Authority
+from support.tls_contexts import system_tls
 
 from downloadd.errors import NetworkError
 from downloadd.origin.content import Content
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
-from downloadd.policy.tls_contexts import TlsContexts
+from downloadd.policy.tls_contexts import HostTls, TlsContexts
 from downloadd.transfer.connection_slots import NoTargetSlotError, RedirectSlots, RequestPath
 from downloadd.transfer.resume import Evidence, RangeRequest
 from downloadd.transfer.session import Session
@@ -166,7 +167,7 @@ async def get_all(session: Session, url: str) -> int:
 async def test_an_authority_is_trusted_for_its_host_alone_and_with_connections_of_their_own(
     authority: Authority, tmp_path: Path
 ) -> None:
-    tls = TlsContexts("", {"a.example": str(tmp_path / "ca.pem")})
+    tls = TlsContexts("", {"a.example": HostTls(ca_file=str(tmp_path / "ca.pem"))})
     async with (
         Origin(tls=authority.server_context("a.example", "b.example")) as origin,
         Session(policy=LOOPBACK, credentials=(), stall_timeout=3, tls=tls, resolver=LoopbackResolver()) as session,
@@ -188,7 +189,7 @@ async def test_a_connection_is_not_reused_once_its_authority_is_not_trusted_any_
     ):
         origin.script("/f", ScriptedResponse(size=1000))
         assert await get_all(session, origin.url("/f")) == 1000
-        session.configure(policy=LOOPBACK, credentials=(), stall_timeout=3, tls=TlsContexts())
+        session.configure(policy=LOOPBACK, credentials=(), stall_timeout=3, tls=system_tls())
         with pytest.raises(NetworkError, match="certificate is not trusted") as caught:
             await get_all(session, origin.url("/f"))
         assert not caught.value.transient
