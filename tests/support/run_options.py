@@ -1,13 +1,17 @@
-"""Plugin that keeps the time of a run short: the number of workers and examples, and what is collected, and how."""
+"""Plugin that keeps a run short: the number of workers and examples, the place of files, and what is collected."""
 
 import gc
+import shutil
+import tempfile
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 from support.markers import is_system_folder
+from support.memory_folder import MEMORY, may_hold_all_files
 
 TESTS: Final = Path(__file__).parents[1]
 
@@ -25,12 +29,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 3 if is_fast_run(config) else 4
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Generate fewer examples if only fast tests run."""
+    """Generate fewer examples if only fast tests run, and keep their files in memory."""
     # Other load makes single examples slow; the time limit of a test ends what hangs.
     settings.register_profile("tests", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
     settings.register_profile("fast", settings.get_profile("tests"), max_examples=25)
     settings.load_profile("fast" if is_fast_run(config) else "tests")
+    # A worker has the option already.
+    if is_fast_run(config) and config.option.basetemp is None and may_hold_all_files():
+        config.option.basetemp = tempfile.mkdtemp(prefix="pytest-", dir=MEMORY)
+        config.add_cleanup(partial(shutil.rmtree, config.option.basetemp, ignore_errors=True))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
