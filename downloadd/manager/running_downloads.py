@@ -42,7 +42,7 @@ class RunningDownloads:
     """The running downloads by `seq`.
 
     Attributes:
-        freed: origins of which a slot was freed; whoever lets downloads start there removes them.
+        freed: origins of which a slot was freed; the caller that starts downloads there removes them.
     """
 
     def __init__(self, origins: OriginTable, targets: RedirectTargets) -> None:
@@ -59,11 +59,11 @@ class RunningDownloads:
         return self._running.get(seq)
 
     def begin(self, seq: int, route: Route, expected: str, *, has_target_slot: bool, now: float) -> None:
-        """Take the slots of a run, that of the expected target only if `has_target_slot`."""
+        """Acquire the slots of a run, that of the expected target only if `has_target_slot`."""
         running = self._running[seq] = RunningDownload(route, expected)
         self._origins.begin_run(running.origin, seq, now=now)
         if expected and has_target_slot:
-            self._take_target(seq, running, expected, now=now)
+            self._acquire_target(seq, running, expected, now=now)
 
     def end(self, seq: int) -> None:
         """Free the slots of a run; an unknown one is ignored."""
@@ -75,8 +75,8 @@ class RunningDownloads:
         running = self._running.get(seq)
         if running is not None and running.has_slots:
             running.has_slots = False
-            self._free(running.origin, seq)
-            self._free_target(seq, running)
+            self._release(running.origin, seq)
+            self._release_target(seq, running)
 
     def enter(self, seq: int, source: str, origin: str, *, max_slots: int, now: float) -> bool:
         """Move the slot of a run to an origin that redirects of `source` lead to; return False if it has no free one.
@@ -91,20 +91,20 @@ class RunningDownloads:
         running.source, running.led = source, origin
         if has_entered or origin == running.origin or self._is_probe(seq, origin):
             return True
-        # A slot that was taken in advance is given back first: the origin may have lowered its slots since then.
-        self._free_target(seq, running)
+        # A slot that was acquired in advance is released first: the origin may have lowered its slots since then.
+        self._release_target(seq, running)
         entry = self._origins.get(origin) or OriginEntry()
         if not entry.free_slots(max_slots, now):
             self._targets.record(source, origin, seq, now=now)
             return False
-        self._take_target(seq, running, origin, now=now)
+        self._acquire_target(seq, running, origin, now=now)
         return True
 
     def leave(self, seq: int) -> None:
         """Free the slot of a run at the target of redirects, if it has one."""
         running = self._running.get(seq)
         if running is not None:
-            self._free_target(seq, running)
+            self._release_target(seq, running)
 
     def learn_from_answer(self, seq: int, origin: str, *, now: float) -> bool:
         """Record that a run was led to `origin`, which has answered; return True if it was expected elsewhere.
@@ -127,15 +127,15 @@ class RunningDownloads:
         entry = self._origins.get(origin)
         return entry is not None and entry.probe == seq
 
-    def _take_target(self, seq: int, running: RunningDownload, origin: str, *, now: float) -> None:
+    def _acquire_target(self, seq: int, running: RunningDownload, origin: str, *, now: float) -> None:
         self._origins.begin_run(origin, seq, now=now)
         running.target = origin
 
-    def _free_target(self, seq: int, running: RunningDownload) -> None:
+    def _release_target(self, seq: int, running: RunningDownload) -> None:
         origin, running.target = running.target, ""
         if origin:
-            self._free(origin, seq)
+            self._release(origin, seq)
 
-    def _free(self, origin: str, seq: int) -> None:
+    def _release(self, origin: str, seq: int) -> None:
         self._origins.end_run(origin, seq)
         self.freed.add(origin)

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,7 +169,7 @@ def test_the_lock_of_the_root_lasts_until_the_process_has_ended(folder: Path) ->
     fcntl.flock(root_fd, fcntl.LOCK_EX)
     process = CommitProcess(ManualClock(), is_enabled=True)
     process.start(root_fd, 1)
-    process.discard([])
+    process.discard([1])
     os.close(root_fd)
     other = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -186,7 +187,7 @@ def test_a_process_that_hangs_delays_the_next_request_for_a_limited_time(
     monkeypatch.setattr(commit_process, "MAX_WAIT_SECONDS", 0.05)
     clock = process._clock
     assert isinstance(clock, ManualClock)
-    process.discard([])
+    process.discard([1])
     pid = process.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
@@ -208,6 +209,21 @@ def test_a_process_that_hangs_delays_the_next_request_for_a_limited_time(
         thread.join(20)
     assert results == [[0]]
     assert stored(folder) == {"a": b"x"}
+
+
+def test_a_discard_is_one_exchange_and_none_without_files(
+    process: CommitProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive, answers = commit_process._receive, []
+
+    def record(connection: socket.socket) -> object:
+        answers.append(receive(connection))
+        return answers[-1]
+
+    monkeypatch.setattr(commit_process, "_receive", record)
+    process.discard([1, 2])
+    process.discard([])
+    assert len(answers) == 1
 
 
 def test_what_was_discarded_while_a_request_hung_is_closed_with_the_next_request(
