@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-from aiohttp.abc import AbstractResolver
 
 from downloadd.clock import Clock
 from downloadd.errors import NetworkError
@@ -26,6 +25,7 @@ from downloadd.origin.request_head import encode_request_head
 from downloadd.origin.response_parser import ResponseParser
 from downloadd.origin.stream import Stream
 from downloadd.policy.addresses import AddressRules
+from downloadd.policy.resolver import Resolver
 from downloadd.request_fields import Method
 
 
@@ -54,7 +54,7 @@ class OriginClient:
         self,
         *,
         rules: Callable[[], AddressRules],
-        resolver: AbstractResolver,
+        resolver: Resolver,
         stall_timeout: float | None,
         clock: Clock,
     ) -> None:

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-from aiohttp.abc import AbstractResolver
 
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import CredentialConfig, HostConfig
@@ -26,7 +25,7 @@ from downloadd.origin.exchange import Exchange, OriginRequest
 from downloadd.origin.public_suffixes import PublicSuffixes
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
-from downloadd.policy.resolver import SystemResolver
+from downloadd.policy.resolver import Resolver, SystemResolver
 from downloadd.policy.tls_contexts import TlsContexts
 from downloadd.policy.url import AllowedUrl
 from downloadd.transfer.response_head import ResponseHead, parse_response_head
@@ -64,7 +63,7 @@ class Session:
         proxies: OriginProxies | None = None,
         hosts: Mapping[str, HostConfig] | None = None,
         suffixes: PublicSuffixes | None = None,
-        resolver: AbstractResolver | None = None,
+        resolver: Resolver | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Make a client; `stall_timeout` in seconds, for connecting and between two reads; 0 for none.

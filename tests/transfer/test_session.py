@@ -2,18 +2,17 @@
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 from support.fake_slots import FakeSlots
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, redirect
 from support.origin.tls import Authority
+from support.scripted_resolver import ScriptedResolver
 from support.tls_contexts import system_tls
 
 from downloadd.errors import NetworkError
@@ -134,18 +133,6 @@ async def test_redirects_are_counted(session: Session, origin: Origin) -> None:
 LOOPBACK = Policy(addresses=AddressRules(["127.0.0.0/8"]))
 
 
-class LoopbackResolver(AbstractResolver):
-    """Resolver for which every name is 127.0.0.1."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        return [ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0)]
-
-    async def close(self) -> None:
-        pass
-
-
 @pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
     """An authority with its certificate in `ca.pem`; the system trusts none."""
@@ -170,7 +157,9 @@ async def test_an_authority_is_trusted_for_its_host_alone_and_with_connections_o
     tls = TlsContexts("", {"a.example": HostTls(ca_file=str(tmp_path / "ca.pem"))})
     async with (
         Origin(tls=authority.server_context("a.example", "b.example")) as origin,
-        Session(policy=LOOPBACK, credentials=(), stall_timeout=3, tls=tls, resolver=LoopbackResolver()) as session,
+        Session(
+            policy=LOOPBACK, credentials=(), stall_timeout=3, tls=tls, resolver=ScriptedResolver(["127.0.0.1"])
+        ) as session,
     ):
         origin.script("/f", ScriptedResponse(size=1000))
         for _ in range(2):
