@@ -13,7 +13,9 @@ TARGETS = Path(__file__).with_name("targets.py")
 
 
 @pytest.mark.skipif(not HAS_FUZZER, reason="there is no fuzzer for this platform")
-@pytest.mark.parametrize("target", ["fields", "imports", "names", "responses", "urls"])
+@pytest.mark.parametrize(
+    "target", ["challenges", "cookies", "fields", "imports", "names", "netrc", "responses", "urls"]
+)
 def test_a_fuzzer_finds_no_failure(tmp_path: Path, target: str) -> None:
     ended = subprocess.run(
         [sys.executable, str(TARGETS), target, "-max_total_time=2", "-max_len=300", "-timeout=5", "-seed=1"],
