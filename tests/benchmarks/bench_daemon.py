@@ -19,7 +19,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
-from support.nginx_origin import NginxOrigin, free_port
+from support.nginx_origin import NginxOrigin
+from support.ports import free_port
 from support.waiting import wait_until
 
 MIB = 1 << 20

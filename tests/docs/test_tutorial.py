@@ -16,7 +16,8 @@ from unittest.mock import MagicMock
 import msgspec
 import pytest
 from docs.pages import TOP, blocks, read
-from support.nginx_origin import NginxOrigin, free_port
+from support.nginx_origin import NginxOrigin
+from support.ports import free_port
 from support.shell import ANSWER_TIMEOUT, Shell
 
 from downloadd.fronts.rest.routes import build_routes

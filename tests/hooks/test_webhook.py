@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from records.contract import NOW, ManualClock
 from support.deliveries import make_delivery
-from support.nginx_origin import free_port
 from support.origin.tls import Authority
+from support.ports import free_port
 from support.tls_contexts import system_tls
 from support.webhook_receiver import KEY, WebhookReceiver
 

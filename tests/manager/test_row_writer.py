@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 from records.contract import ManualClock
 from support.sample_downloads import sample_download
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.download import Download
 from downloadd.errors import StorageError, StoreUnavailableError
@@ -96,6 +97,6 @@ async def test_a_cancelled_task_does_not_wait_for_the_records(records: ScriptedR
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             await task
     assert records.saves == 1

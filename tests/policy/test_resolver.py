@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import uvloop
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.policy.resolver import MAX_DNS_THREADS, SystemResolver
 
@@ -34,7 +35,7 @@ def test_lookups_that_hang_do_not_delay_others(monkeypatch: pytest.MonkeyPatch) 
     def look_up(host: str, port: int, **_: object) -> object:
         # No name server that hangs can stand here without a network of our own.
         if host.startswith("hanging"):
-            let_go.wait(30)
+            let_go.wait(2 * CONDITION_TIMEOUT)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
@@ -46,7 +47,7 @@ def test_lookups_that_hang_do_not_delay_others(monkeypatch: pytest.MonkeyPatch) 
                 group.create_task(resolver.look_up(f"hanging-{number}.example"))
             await asyncio.sleep(0)
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(CONDITION_TIMEOUT):
                     found = await resolver.look_up("quick.example")
             finally:
                 let_go.set()
@@ -72,11 +73,11 @@ async def test_addresses_that_need_a_zone_are_left_out(monkeypatch: pytest.Monke
 
 async def test_closing_does_not_wait_for_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: let_go.wait(30) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: let_go.wait(2 * CONDITION_TIMEOUT) and [])
     resolver = SystemResolver()
     asking = asyncio.create_task(resolver.look_up("hanging.example"))
     await asyncio.sleep(0)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         await resolver.close()
     let_go.set()
     assert await asking == []

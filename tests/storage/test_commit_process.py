@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 from support.clocks import ManualClock
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.storage import commit_process, unnamed_files
 from downloadd.storage.commit_process import CommitBusyError, CommitProcess
@@ -206,7 +207,7 @@ def test_a_process_that_hangs_delays_the_next_request_for_a_limited_time(
             process.start(directory_fd, 1)
     finally:
         os.kill(pid, signal.SIGCONT)
-        thread.join(20)
+        thread.join(CONDITION_TIMEOUT)
     assert results == [[0]]
     assert stored(folder) == {"a": b"x"}
 
@@ -249,6 +250,6 @@ def test_what_was_discarded_while_a_request_hung_is_closed_with_the_next_request
         process.discard([1])
     finally:
         os.kill(pid, signal.SIGCONT)
-        thread.join(20)
+        thread.join(CONDITION_TIMEOUT)
     process.link(directory_fd, [], fsync=True)
     assert open_files() == []

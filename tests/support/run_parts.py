@@ -12,7 +12,7 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.stored_downloads import claimed, sample_download
 from support.tls_contexts import system_tls
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download
@@ -103,7 +103,7 @@ async def open_run_parts(folder: Path) -> AsyncIterator[RunParts]:
 
 async def perform(run: Run) -> Download:
     """Return the outcome of a run that is not fenced."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         outcome = await run.perform()
     assert outcome is not None
     return outcome

@@ -12,6 +12,7 @@ from support.fake_imports import FakeImports
 from support.fake_manager import FakeManager, FakeMetrics
 from support.fake_prober import FakeProber
 from support.fake_storage import FakeStorage
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.config import DirectoryConfig, UserConfig
 from downloadd.events import EventBus
@@ -130,7 +131,7 @@ class ServedApi:
         reader, writer = await asyncio.open_connection(self.server.host, self.server.port)
         try:
             writer.write(request)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(CONDITION_TIMEOUT):
                 return await reader.read()
         finally:
             writer.close()
