@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
-from support.daemon_forks import ForkedDaemon, fork_server
+from support.program_forks import ForkedProgram, fork_server
 from support.stopwatch import Stopwatch
 from support.waiting import CONDITION_TIMEOUT, wait_until
 
@@ -73,7 +73,7 @@ class DaemonProcess:
         self.environment = environment or {}
         self.launcher = launcher
         self._may_fork = may_fork
-        self.process: subprocess.Popen[bytes] | ForkedDaemon | None = None
+        self.process: subprocess.Popen[bytes] | ForkedProgram | None = None
         self.url = ""
         self.client: aiohttp.ClientSession | None = None
 
@@ -102,7 +102,9 @@ class DaemonProcess:
         environment = {**os.environ, "SSL_CERT_FILE": os.devnull, **self.environment}
         with self.log.open("ab") as log:
             if self._may_fork and not self.launcher and not self.environment:
-                self.process = fork_server().start(self._arguments(), environment=environment, stderr=log.fileno())
+                self.process = fork_server("downloadd").start(
+                    self._arguments(), environment=environment, stderr=log.fileno()
+                )
             else:
                 self.process = subprocess.Popen(self.command(), stderr=log, stdout=subprocess.DEVNULL, env=environment)
 

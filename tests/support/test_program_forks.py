@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.daemon_forks import ForkServer
 from support.daemon_process import DaemonProcess
+from support.program_forks import ForkServer
 from support.waiting import CONDITION_TIMEOUT
 
 pytestmark = pytest.mark.system
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture
 def server() -> Iterator[ForkServer]:
-    server = ForkServer()
+    server = ForkServer("downloadd")
     yield server
     server.close()
 
