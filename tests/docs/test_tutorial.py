@@ -47,7 +47,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     def repeatable(self) -> bool:
         """True if the command only reads."""
         command = re.sub(r"^sleep \d; ", "", self.command)
-        looks = command.startswith(("curl ", "ls ", "grep ", "downloadctl list", "downloadctl status"))
+        looks = command.startswith(("curl ", "ls ", "grep ", "(cd ", "downloadctl list", "downloadctl status"))
         return looks and not re.search(r"download=| -X | --json ", self.command)
 
     @property
