@@ -77,15 +77,6 @@ class DaemonProcess:
         self.url = ""
         self.client: aiohttp.ClientSession | None = None
 
-    def command(self) -> list[str]:
-        return [
-            *self.launcher,
-            sys.executable,
-            "-Im",
-            "downloadd",
-            *self._arguments(),
-        ]
-
     def _arguments(self) -> list[str]:
         return [
             *("--config", str(self.config)),
@@ -106,7 +97,8 @@ class DaemonProcess:
                     self._arguments(), environment=environment, stderr=log.fileno()
                 )
             else:
-                self.process = subprocess.Popen(self.command(), stderr=log, stdout=subprocess.DEVNULL, env=environment)
+                command = [*self.launcher, sys.executable, "-Im", "downloadd", *self._arguments()]
+                self.process = subprocess.Popen(command, stderr=log, stdout=subprocess.DEVNULL, env=environment)
 
         def listening() -> str:
             assert self.process is not None
