@@ -24,6 +24,8 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 
 HTTP_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token (RFC 9110, section 5.6.2), such as the name of a field."""
+INVALID_IN_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+"""Characters that no field value may hold (RFC 9110, section 5.5). A surrogate is an octet that is not UTF-8."""
 
 _OWN: Final = "downloadd sets it itself"
 _CONNECTION: Final = "it concerns the connection, which downloadd manages"
@@ -54,8 +56,6 @@ REFUSED_NAMES: Final[Mapping[str, str]] = MappingProxyType(
 _PROXY_PREFIX: Final = "proxy-"
 
 _MAX_SHOWN_NAME_CHARACTERS: Final = 64
-_INVALID_IN_VALUE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
-"""Characters that a field value may not hold (RFC 9110, section 5.5)."""
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _INVALID_IN_REFERER: Final = re.compile(r"[\x00-\x20\x7f\ud800-\udfff]")
 _INVALID_IN_COOKIE_NAME: Final = re.compile(r"[\x00-\x20\x7f=;,\"\ud800-\udfff]")
@@ -218,7 +218,7 @@ def _find_problems(fields: RequestFields) -> Iterator[tuple[str, str]]:
     yield from _find_cookie_problems(fields.cookies)
     if fields.referer is not None and _INVALID_IN_REFERER.search(fields.referer):
         yield "referer", "holds a space, a line break or another control character; expected a URL"
-    if fields.user_agent is not None and _INVALID_IN_VALUE.search(fields.user_agent):
+    if fields.user_agent is not None and INVALID_IN_VALUE.search(fields.user_agent):
         yield "user_agent", "holds a line break or another control character"
     yield from _find_auth_problems(fields)
     yield from _find_body_problems(fields)
@@ -242,7 +242,7 @@ def _find_header_problems(headers: Pairs) -> Iterator[tuple[str, str]]:
             yield "headers", f"{name} cannot be set: it is for proxies, which the configuration describes"
         elif folded in seen:
             yield "headers", f"{shown} is given twice"
-        if _INVALID_IN_VALUE.search(value):
+        if INVALID_IN_VALUE.search(value):
             yield "headers", f"the value of header field {shown} holds a line break or another control character"
         seen.add(folded)
     if number > MAX_HEADERS:

@@ -17,9 +17,9 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from support.daemon_process import TOKEN, DaemonProcess, make_config
-from support.nginx_origin import free_port
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.ports import free_port
 from support.waiting import wait_until
 from support.webhook_receiver import KEY, WebhookReceiver, filter_events, webhook_table
 

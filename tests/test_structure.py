@@ -4,7 +4,8 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
@@ -148,8 +149,19 @@ class Module(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     """Dotted, without `downloadd.`; "" for the package itself."""
-    path: Path
-    tree: ast.Module
+    file: SourceFile
+    top_imports: Sequence[ast.AST]
+    """Statements that run when the module is imported."""
+    lazy_imports: Sequence[ast.AST]
+    """Statements inside of functions."""
+
+    @property
+    def path(self) -> Path:
+        return self.file.path
+
+    @property
+    def nodes(self) -> Sequence[ast.AST]:
+        return self.file.nodes
 
     @property
     def full_name(self) -> str:
@@ -157,24 +169,35 @@ class Module(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def docstring(self) -> str:
-        return ast.get_docstring(self.tree) or ""
+        return ast.get_docstring(self.file.tree) or ""
 
 
 def read_module(path: Path) -> Module:
     parts = list(path.relative_to(PACKAGE).with_suffix("").parts)
     if parts[-1] == "__init__":
         parts.pop()
-    return Module(name=".".join(parts), path=path, tree=ast.parse(path.read_bytes()))
+    file = SourceFile(path, PACKAGE)
+    statements = [node for node in file.nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    at_top = {id(node) for node in at_top_level(file.tree)}
+    return Module(
+        name=".".join(parts),
+        file=file,
+        top_imports=[node for node in statements if id(node) in at_top],
+        lazy_imports=[node for node in statements if id(node) not in at_top],
+    )
 
 
-MODULES: Final = {module.name: module for module in map(read_module, sorted(PACKAGE.rglob("*.py")))}
+@cache
+def modules() -> dict[str, Module]:
+    """Return the modules of the package by their names; they are not read by workers that run no test of them."""
+    return {module.name: module for module in map(read_module, sorted(PACKAGE.rglob("*.py")))}
 
 
 def for_each_module(check: Callable[[Module], None]) -> Callable[[], None]:
     """Return a test of all modules. A test of each rule for each module would be a quarter of all fast tests."""
 
     def check_all() -> None:
-        for module in MODULES.values():
+        for module in modules().values():
             try:
                 check(module)
             except AssertionError as error:
@@ -194,15 +217,13 @@ def imported(module: Module, node: ast.AST) -> Iterator[str]:
             assert source is not None
             for alias in names:
                 inner = f"{source}.{alias.name}"
-                yield inner if inner.removeprefix("downloadd.") in MODULES and inner != source else source
+                yield inner if inner.removeprefix("downloadd.") in modules() and inner != source else source
 
 
 def imports(module: Module, *, lazy: bool) -> set[str]:
     """Return the names that a module imports at its top level, or, if `lazy`, inside of functions."""
-    at_top = {id(node) for node in at_top_level(module.tree)}
-    return {
-        name for node in ast.walk(module.tree) if (id(node) not in at_top) is lazy for name in imported(module, node)
-    }
+    statements = module.lazy_imports if lazy else module.top_imports
+    return {name for node in statements for name in imported(module, node)}
 
 
 def at_top_level(node: ast.AST) -> Iterator[ast.AST]:
@@ -233,7 +254,7 @@ def package_of(name: str) -> str:
 
 
 def test_the_source_is_there() -> None:
-    assert {"app", "fronts.rest.routes", "manager.manager", "transfer.attempt", "policy.url"} <= set(MODULES)
+    assert {"app", "fronts.rest.routes", "manager.manager", "transfer.attempt", "policy.url"} <= set(modules())
 
 
 @for_each_module
@@ -249,23 +270,23 @@ def test_imports_point_down_the_layers(module: Module) -> None:
 
 
 def test_no_module_is_imported_in_a_circle() -> None:
-    graph = {name: own_imports(module) & set(MODULES) for name, module in MODULES.items()}
+    graph = {name: own_imports(module) & set(modules()) for name, module in modules().items()}
     assert list(TopologicalSorter(graph).static_order())
 
 
 def test_only_the_composition_root_and_the_daemon_know_the_implementations_behind_the_seams() -> None:
     implementations = {"records.sqlite", "manager.local_dispatcher", "storage.local"}
-    for name, module in MODULES.items():
+    for name, module in modules().items():
         known = own_imports(module) & implementations
         assert name == "app" or known == set(), name
 
 
 @for_each_module
 def test_only_the_policy_makes_allowed_urls(module: Module) -> None:
-    annotations = [id(part) for each in annotations_of(module.tree) for part in ast.walk(each)]
+    annotations = [id(part) for each in annotations_of(module) for part in ast.walk(each)]
     uses = [
         node
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if (isinstance(node, ast.Name) and node.id == "AllowedUrl")
         or (isinstance(node, ast.Attribute) and node.attr == "AllowedUrl")
         if id(node) not in annotations
@@ -273,9 +294,9 @@ def test_only_the_policy_makes_allowed_urls(module: Module) -> None:
     assert bool(uses) == (module.name == "policy.policy")
 
 
-def annotations_of(tree: ast.AST) -> Iterator[ast.AST]:
+def annotations_of(module: Module) -> Iterator[ast.AST]:
     """Yield the annotations of parameters, results and variables."""
-    for node in ast.walk(tree):
+    for node in module.nodes:
         match node:
             case ast.arg(annotation=ast.AST() as annotation) | ast.AnnAssign(annotation=annotation):
                 yield annotation
@@ -291,8 +312,8 @@ CHECKED_NAMES: Final = frozenset({"SafeDirectory", "SafeName", "PartName"})
 def test_only_the_checks_of_names_make_a_checked_name(module: Module) -> None:
     if module.name == "storage.names":
         return
-    assert not CHECKED_NAMES & called(module.tree), module.name
-    for node in ast.walk(module.tree):
+    assert not CHECKED_NAMES & called(module), module.name
+    for node in module.nodes:
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"cast", "typing.cast"}:
             assert not [name for name in CHECKED_NAMES if name in ast.unparse(node)], module.name
 
@@ -301,7 +322,7 @@ def test_only_the_checks_of_names_make_a_checked_name(module: Module) -> None:
 def test_each_file_name_that_storage_takes_is_checked(module: Module) -> None:
     if not module.name.startswith("storage.") or module.name == "storage.names":
         return
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             for argument in (*node.args.args, *node.args.kwonlyargs):
                 if argument.arg in {"filename", "final"}:
@@ -310,7 +331,7 @@ def test_each_file_name_that_storage_takes_is_checked(module: Module) -> None:
 
 
 def test_decisions_say_that_they_are_pure() -> None:
-    assert [name for name in PURE if "Pure:" not in MODULES[name].docstring] == []
+    assert [name for name in PURE if "Pure:" not in modules()[name].docstring] == []
 
 
 @for_each_module
@@ -320,19 +341,18 @@ def test_a_pure_module_has_neither_input_and_output_nor_a_clock(module: Module) 
     for lazy in (False, True):
         for each in imports(module, lazy=lazy):
             assert not {each, each.partition(".")[0]} & IMPURE, each
-    assert not {"open", "print", "input"} & called(module.tree)
-    assert not [node for node in ast.walk(module.tree) if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
+    assert not {"open", "print", "input"} & called(module)
+    assert not [node for node in module.nodes if isinstance(node, ast.AsyncFunctionDef | ast.Await)]
 
 
-def called(tree: ast.AST) -> set[str]:
+def called(module: Module) -> set[str]:
     """Return the names of the functions that are called by their bare name."""
-    return {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    return {node.func.id for node in module.nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
 
 
 @for_each_module
 def test_no_internal_part_of_a_library_is_used(module: Module) -> None:
-    file = SourceFile(module.path, PACKAGE)
-    assert [*file.private_attributes(), *file.internal_modules()] == []
+    assert [*module.file.private_attributes(), *module.file.internal_modules()] == []
 
 
 def test_no_dependency_has_an_upper_bound() -> None:
@@ -358,7 +378,7 @@ def test_every_module_says_what_it_is_for(module: Module) -> None:
 @for_each_module
 def test_no_task_is_made_without_an_owner(module: Module) -> None:
     # ruff sees `asyncio.create_task` only; a task of a loop is somebody's when its result is kept or handed on.
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             function = node.value.func
             if isinstance(function, ast.Attribute) and function.attr == "create_task":

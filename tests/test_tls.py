@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from support.old_authority import OldAuthority
 from support.origin.tls import Authority
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.tls import (
     VERIFY_FLAGS,
@@ -49,7 +50,7 @@ def connect(client: ssl.SSLContext, server: ssl.SSLContext | None, host: str = "
     """Do a handshake and return the chosen protocol; without a server's context, its end speaks HTTP without TLS."""
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
-        end.settimeout(20)
+        end.settimeout(CONDITION_TIMEOUT)
 
     def serve() -> None:
         with suppress(OSError):

@@ -12,7 +12,7 @@ from downloadd.cli.download_ids import shorten_id
 from downloadd.cli.errors import CommandError, ExitStatus
 from downloadd.cli.follow import follow
 from downloadd.cli.links import find_links
-from downloadd.cli.request_options import request_options, take_request_fields
+from downloadd.cli.request_options import pop_request_fields, request_options
 from downloadd.cli.struct_options import given_values, struct_options
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import BatchItem, BatchResponse, Client, HistoryEntry, StartResponse
@@ -73,7 +73,7 @@ async def add(
       xclip -o | downloadctl add -i -
     """
     requested_urls = [*urls, *_read_links(lists)]
-    fields = take_request_fields(parameters, requested_urls)
+    fields = pop_request_fields(parameters, requested_urls)
     items = make_items(requested_urls, parameters | fields)
     results: list[StartResponse] = []
     for first in range(0, len(items), MAX_ITEMS):

@@ -7,7 +7,7 @@ import msgspec
 from rich.table import Table
 
 from downloadd.cli import formatting
-from downloadd.cli.request_options import request_options, take_request_fields
+from downloadd.cli.request_options import pop_request_fields, request_options
 from downloadd.cli.struct_options import given_values, struct_options
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import Client, ProbeBody, ProbeResponse
@@ -32,7 +32,7 @@ async def probe(client: Client, terminal: Terminal, /, *, url: str, **parameters
       downloadctl probe https://www.rfc-editor.org/rfc/rfc9110.txt
       downloadctl probe --user alice https://…/report.pdf && downloadctl add --user alice https://…/report.pdf
     """
-    fields = take_request_fields(parameters, [url])
+    fields = pop_request_fields(parameters, [url])
     found = await client.files.downloads.probe(
         msgspec.convert({"url": url, **given_values(parameters), **fields}, ProbeBody)
     )

@@ -77,7 +77,7 @@ def request_options(function: F) -> F:
     return function
 
 
-def take_request_fields(options: dict[str, Any], urls: Sequence[str]) -> dict[str, Any]:
+def pop_request_fields(options: dict[str, Any], urls: Sequence[str]) -> dict[str, Any]:
     """Remove the values of the options from `options`; return the request fields of a batch item.
 
     Asks for a password, or reads it: blocks.

@@ -42,7 +42,7 @@ class RunningDownloads:
     """The running downloads by `seq`.
 
     Attributes:
-        freed: origins of which a slot was freed; the caller that lets downloads start there removes them.
+        freed: origins of which a slot was freed; the caller that starts downloads there removes them.
     """
 
     def __init__(self, origins: OriginTable, targets: RedirectTargets) -> None:
@@ -59,11 +59,11 @@ class RunningDownloads:
         return self._running.get(seq)
 
     def begin(self, seq: int, route: Route, expected: str, *, has_target_slot: bool, now: float) -> None:
-        """Take the slots of a run, that of the expected target only if `has_target_slot`."""
+        """Acquire the slots of a run, that of the expected target only if `has_target_slot`."""
         running = self._running[seq] = RunningDownload(route, expected)
         self._origins.begin_run(running.origin, seq, now=now)
         if expected and has_target_slot:
-            self._take_target(seq, running, expected, now=now)
+            self._acquire_target(seq, running, expected, now=now)
 
     def end(self, seq: int) -> None:
         """Free the slots of a run; an unknown one is ignored."""
@@ -75,8 +75,8 @@ class RunningDownloads:
         running = self._running.get(seq)
         if running is not None and running.has_slots:
             running.has_slots = False
-            self._free(running.origin, seq)
-            self._free_target(seq, running)
+            self._release(running.origin, seq)
+            self._release_target(seq, running)
         self._forget_unused()
 
     def acquire(self, origin: str, count: int, *, now: float) -> int:
@@ -115,7 +115,7 @@ class RunningDownloads:
         """Free the slot of a run at the target of redirects, if it has one."""
         running = self._running.get(seq)
         if running is not None:
-            self._free_target(seq, running)
+            self._release_target(seq, running)
         self._forget_unused()
 
     def expected_target(self, seq: int) -> str | None:
@@ -146,27 +146,27 @@ class RunningDownloads:
         if has_entered or origin == running.origin or self._is_probe(seq, origin):
             return True
         # A slot that was taken in advance is given back first: the origin may have lowered its slots since then.
-        self._free_target(seq, running)
+        self._release_target(seq, running)
         if not self._origins.free_slots(origin, now=now):
             self._targets.record(source, origin, seq, now=now)
             return False
-        self._take_target(seq, running, origin, now=now)
+        self._acquire_target(seq, running, origin, now=now)
         return True
 
     def _is_probe(self, seq: int, origin: str) -> bool:
         entry = self._origins.get(origin)
         return entry is not None and entry.probe == seq
 
-    def _take_target(self, seq: int, running: RunningDownload, origin: str, *, now: float) -> None:
+    def _acquire_target(self, seq: int, running: RunningDownload, origin: str, *, now: float) -> None:
         self._origins.begin_run(origin, seq, now=now)
         running.target = origin
 
-    def _free_target(self, seq: int, running: RunningDownload) -> None:
+    def _release_target(self, seq: int, running: RunningDownload) -> None:
         origin, running.target = running.target, ""
         if origin:
-            self._free(origin, seq)
+            self._release(origin, seq)
 
-    def _free(self, origin: str, seq: int) -> None:
+    def _release(self, origin: str, seq: int) -> None:
         self._origins.end_run(origin, seq)
         self.freed.add(origin)
 

@@ -105,7 +105,7 @@ class SmallPublications:
     async def _write_batches(self) -> None:
         try:
             while self._queue:
-                batch = self._take_batch()
+                batch = self._dequeue_batch()
                 if await self._settle(batch, self._write(batch)):
                     self._tasks.spawn(self._publish(batch))
         except asyncio.CancelledError:
@@ -157,7 +157,7 @@ class SmallPublications:
             raise
         return task.result()
 
-    def _take_batch(self) -> list[_Publication]:
+    def _dequeue_batch(self) -> list[_Publication]:
         batch: list[_Publication] = []
         size = 0
         while self._queue and len(batch) < MAX_BATCH_FILES and size < MAX_BATCH_BYTES:

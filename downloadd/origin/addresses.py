@@ -10,12 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from aiohttp.abc import AbstractResolver
-
 from downloadd.clock import Clock
 from downloadd.errors import DomainBlockedError
 from downloadd.origin.connection_errors import map_lookup_error
 from downloadd.policy.addresses import AddressRules
+from downloadd.policy.resolver import Address, Resolver
 from downloadd.policy.url import is_address
 
 DNS_TTL_SECONDS: Final = 30
@@ -23,8 +22,6 @@ DNS_TTL_SECONDS: Final = 30
 MAX_CACHED_NAMES: Final = 4_096
 """Names whose addresses are kept."""
 
-Address = tuple[socket.AddressFamily, str]
-"""Family and address."""
 SocketAddress = tuple[int, int, int, str, tuple[Any, ...]]
 """Address in the form of `socket.getaddrinfo`."""
 
@@ -32,7 +29,7 @@ SocketAddress = tuple[int, int, int, str, tuple[Any, ...]]
 class AddressBook:
     """Addresses of host names, from a resolver."""
 
-    def __init__(self, resolver: AbstractResolver, rules: Callable[[], AddressRules], clock: Clock) -> None:
+    def __init__(self, resolver: Resolver, rules: Callable[[], AddressRules], clock: Clock) -> None:
         """Look names up with `resolver`; `rules` returns the present rules."""
         self._resolver = resolver
         self._rules = rules
@@ -100,10 +97,9 @@ class AddressBook:
 
     async def _look_up(self, host: str) -> list[Address]:
         try:
-            found = await self._resolver.resolve(host, 0, socket.AF_UNSPEC)
+            addresses = await self._resolver.look_up(host)
         except OSError as error:
             raise map_lookup_error() from error
-        addresses = [(socket.AddressFamily(each["family"]), each["host"]) for each in found]
         if addresses:
             if len(self._answers) >= MAX_CACHED_NAMES:
                 del self._answers[next(iter(self._answers))]

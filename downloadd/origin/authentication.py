@@ -14,9 +14,9 @@ from urllib.parse import quote
 import msgspec
 from msgspec.structs import replace
 
-from downloadd.origin.challenges import Challenge, parse_challenges, parse_parameters
+from downloadd.origin.challenges import Challenge, parse_parameters
 from downloadd.origin.request_headers import encode_basic
-from downloadd.request_fields import Credentials
+from downloadd.request_fields import INVALID_IN_VALUE, Credentials
 
 MAX_ANSWERS: Final = 10
 """Challenges that one request answers: that of the origin, and those for nonces that have expired meanwhile.
@@ -30,8 +30,6 @@ MAX_SPACES: Final = 1_000
 _SESSION_SUFFIX: Final = "-sess"
 _HASHES: Final = {"sha-512-256": "sha512_256", "sha-256": "sha256", "md5": "md5"}
 """Names in hashlib of the algorithms, the strongest first."""
-_UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
-"""Characters that no field value of ours may hold; a surrogate stands for an octet that is not UTF-8."""
 _NEEDS_EXTENSION: Final = re.compile(r"[^\x20-\x7e]")
 
 
@@ -86,7 +84,7 @@ class ProtectionSpace:
     def note_info(self, text: str) -> None:
         """Use the `nextnonce` of the field Authentication-Info (RFC 7616, section 3.5)."""
         nonce = parse_parameters(text).get("nextnonce", "")
-        if self.challenge is not None and nonce and not _UNSENDABLE.search(nonce):
+        if self.challenge is not None and nonce and not INVALID_IN_VALUE.search(nonce):
             self.accept(replace(self.challenge, nonce=nonce, is_stale=False))
 
     def authorize(self, method: str, target: str) -> str:
@@ -131,18 +129,15 @@ class Authenticator:
         """Use what a response states in Authentication-Info."""
         self._space.note_info(", ".join(lines))
 
-    def answer(self, lines: Iterable[str], method: str, target: str) -> str | None:
+    def answer(self, challenge: DigestChallenge, method: str, target: str) -> str | None:
         """Return the value of Authorization to repeat a request with that was answered 401; None if that is final.
 
         Args:
-            lines: lines of WWW-Authenticate in the response.
+            challenge: challenge of the response that is answered.
             method: method of the request.
             target: request target of the request.
         """
         if self._answers == MAX_ANSWERS:
-            return None
-        challenge = select_digest(parse_challenges(lines))
-        if challenge is None:
             return None
         # The origin has refused an answer to a nonce that it had just sent: user or password is wrong.
         if self._answers and not challenge.is_stale:
@@ -169,17 +164,11 @@ def select_digest(challenges: Iterable[Challenge]) -> DigestChallenge | None:
     )
 
 
-def states_stale(lines: Iterable[str]) -> bool:
-    """Return True if a 401 refuses a nonce that has expired, and not the user and password."""
-    challenge = select_digest(parse_challenges(lines))
-    return challenge is not None and challenge.is_stale
-
-
-def describe_refusal(lines: Iterable[str], *, is_authorized: bool) -> str:
+def describe_refusal(challenges: Iterable[Challenge], *, is_authorized: bool) -> str:
     """Return what to do about a final 401, without anything that the origin has sent but known names of schemes."""
     if is_authorized:
         return "it refused user and password, or what the header field Authorization states"
-    schemes = {each.scheme for each in parse_challenges(lines)}
+    schemes = {each.scheme for each in challenges}
     if not schemes or schemes & {"basic", "digest"}:
         return "it needs a user and password: state auth with the download, or [[credentials]] in the configuration"
     if "bearer" in schemes:
@@ -196,7 +185,7 @@ def _parse_digest(challenge: Challenge) -> DigestChallenge | None:
     if _HASHES.get(name) not in hashlib.algorithms_available:
         return None
     qop = [each.strip().lower() for each in parameters.get("qop", "").split(",") if each.strip()]
-    if (qop and "auth" not in qop) or any(_UNSENDABLE.search(value) for value in parameters.values()):
+    if (qop and "auth" not in qop) or any(INVALID_IN_VALUE.search(value) for value in parameters.values()):
         return None
     return DigestChallenge(
         realm=parameters["realm"],

@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-from aiohttp.abc import AbstractResolver
 
 from downloadd.clock import Clock
 from downloadd.errors import NetworkError
@@ -27,6 +26,7 @@ from downloadd.origin.response_parser import ResponseParser
 from downloadd.origin.stream import Stream
 from downloadd.origin.timeouts import Timeouts
 from downloadd.policy.addresses import AddressRules
+from downloadd.policy.resolver import Resolver
 from downloadd.request_fields import Method
 
 
@@ -47,7 +47,7 @@ class _StaleConnectionError(Exception):
 class OriginClient:
     """HTTP/1.1 client that reuses connections; opened with `async with`."""
 
-    def __init__(self, *, rules: Callable[[], AddressRules], resolver: AbstractResolver, clock: Clock) -> None:
+    def __init__(self, *, rules: Callable[[], AddressRules], resolver: Resolver, clock: Clock) -> None:
         """Make a client.
 
         Args:

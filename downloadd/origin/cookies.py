@@ -13,6 +13,7 @@ import msgspec
 from downloadd.errors import InvalidUrlError
 from downloadd.origin.cookie_dates import parse_cookie_date
 from downloadd.policy.url import ParsedUrl, is_address, parse_host
+from downloadd.request_fields import INVALID_IN_VALUE
 
 MAX_COOKIE_BYTES: Final = 4096
 """Bytes of name and value of one cookie."""
@@ -21,8 +22,6 @@ MAX_COOKIES: Final = 3000
 MAX_SENT_BYTES: Final = 64 * 1024
 """Bytes of all cookies of a request; most servers refuse more than 8 to 64 KiB."""
 
-_INVALID: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
-"""Characters that no cookie may hold; a surrogate stands for an octet that is not UTF-8."""
 _MAX_AGE: Final = re.compile(r"-?[0-9]+")
 _MAX_AGE_DIGITS: Final = 10
 _SECURE_PREFIX: Final = "__secure-"
@@ -134,7 +133,7 @@ def parse_set_cookie(
         now: Unix time.
         is_public_suffix: returns True for a domain below which hosts of different owners lie.
     """
-    if _INVALID.search(line):
+    if INVALID_IN_VALUE.search(line):
         return None
     pair, _, rest = line.partition(";")
     name, equals, value = pair.partition("=")

@@ -10,7 +10,8 @@ import msgspec
 from multidict import MultiMapping
 
 from downloadd.errors import RemoteError
-from downloadd.origin.authentication import Authenticator, ProtectionSpaces, describe_refusal, states_stale
+from downloadd.origin.authentication import Authenticator, ProtectionSpaces, describe_refusal, select_digest
+from downloadd.origin.challenges import parse_challenges
 from downloadd.origin.cookies import CookieJar
 from downloadd.origin.request_headers import build_request_fields, select_user, states_authorization
 from downloadd.policy.origin_proxies import OriginProxies, Proxy
@@ -114,18 +115,19 @@ class Exchange:
             return True
         if status != 401:
             return False
-        lines = fields.getall("WWW-Authenticate", ())
+        challenges = parse_challenges(fields.getall("WWW-Authenticate", ()))
+        digest = select_digest(challenges)
         is_authorized = self._authorization is not None or states_authorization(
             self.target, self._first, given=self._given, by_host=self._by_host
         )
         self._authorization = None
-        if self._authenticator is not None:
-            self._authorization = self._authenticator.answer(lines, self._method, self.target.request_target)
+        if self._authenticator is not None and digest is not None:
+            self._authorization = self._authenticator.answer(digest, self._method, self.target.request_target)
         if self._authorization is None:
-            if self._authenticator is not None and states_stale(lines):
+            if self._authenticator is not None and digest is not None and digest.is_stale:
                 explanation = "the nonces of its Digest authentication expire before they are used"
                 raise RemoteError(401, explanation, transient=True)
-            raise RemoteError(401, describe_refusal(lines, is_authorized=is_authorized))
+            raise RemoteError(401, describe_refusal(challenges, is_authorized=is_authorized))
         return True
 
     def _follow(self, status: int, location: str | None) -> None:

@@ -137,7 +137,7 @@ class ChunkDecoder(ContentDecoder):
             self._check_line((len(data) if end < 0 else end) - position)
             if end < 0:
                 break
-            self._take_line(data[position:end])
+            self._parse_line(data[position:end])
             position = end + 2
         if self.is_complete:
             self.surplus += data[position:]
@@ -153,7 +153,7 @@ class ChunkDecoder(ContentDecoder):
         if self._trailer_bytes + length > MAX_TRAILER_BYTES:
             raise MalformedResponseError("too long a trailer section")
 
-    def _take_line(self, line: bytes) -> None:
+    def _parse_line(self, line: bytes) -> None:
         if self._is_behind_chunk:
             if line:
                 raise MalformedResponseError("a chunk that does not end where its size says")

@@ -40,18 +40,15 @@ class TlsContexts:
     A connection belongs to its context, so the connection pool does not reuse it under other settings.
     """
 
-    def __init__(self, ca_file: str = "", by_host: Mapping[str, HostTls | str] | None = None) -> None:
+    def __init__(self, ca_file: str = "", by_host: Mapping[str, HostTls] | None = None) -> None:
         """Read the authorities: those of the system, of `ca_file` for all hosts, and what further hosts need.
 
-        Hosts have the spelling of `parse_host`; a text in place of settings is a `ca_file`. Blocks.
+        Hosts have the spelling of `parse_host`. Blocks.
 
         Raises:
             StartupError: a file cannot be used; says which and why.
         """
-        settings = {
-            host: _without_common(HostTls(ca_file=given) if isinstance(given, str) else given, ca_file)
-            for host, given in (by_host or {}).items()
-        }
+        settings = {host: _without_common(given, ca_file) for host, given in (by_host or {}).items()}
         contexts = {each: _make_context(ca_file, each) for each in {HostTls(), *settings.values()}}
         self._default = contexts[HostTls()]
         self._by_host = {host: contexts[each] for host, each in settings.items()}

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import Any, Final
@@ -110,11 +110,12 @@ class CommitProcess:
 
     def discard(self, tokens: Sequence[int]) -> None:
         """Close files that will not be linked; with the next request if an earlier one takes too long."""
+        if not tokens:
+            return
         self._local.discard(tokens)
         self._discarded.extend(tokens)
         with suppress(CommitBusyError):
-            if self._request(["discard", False, []], [], None) is None:
-                self._discarded.clear()
+            self._run(lambda connection: None)
 
     def close(self) -> None:
         """End the process; it finishes its request first."""
@@ -122,20 +123,32 @@ class CommitProcess:
             self._is_enabled = False
             self._stop()
 
-    def _request(self, request: Any, contents: Sequence[bytes | memoryview], directory_fd: int | None) -> Any:
+    def _request(self, request: Any, contents: Sequence[bytes | memoryview], directory_fd: int) -> Any:
         """Return the answer; None if the calling thread must do the work."""
+
+        def exchange(connection: socket.socket) -> Any:
+            _send(connection, request, contents, directory_fd)
+            return _receive(connection)
+
+        return self._run(exchange)
+
+    def _run(self, exchange: Callable[[socket.socket], Any]) -> Any:
+        """Send what was discarded, then return the result of an exchange; None if there is no process.
+
+        Both are repeated with a new process if this one ends.
+        """
         with self._locked():
             while self._connection is not None:
                 try:
                     self._send_discarded(self._connection)
-                    _send(self._connection, json.dumps(request).encode(), contents, directory_fd)
-                    answer = _receive(self._connection)
+                    answer = exchange(self._connection)
                 except (OSError, EOFError):
                     self._restart()
                     continue
                 self._failed_starts = 0
-                # A discard has no answer but the end of its work.
-                return answer if answer is not None else []
+                return answer
+            # The files were closed with their process.
+            self._discarded.clear()
             return None
 
     @contextmanager
@@ -157,7 +170,7 @@ class CommitProcess:
     def _send_discarded(self, connection: socket.socket) -> None:
         tokens = list(self._discarded)
         if tokens:
-            _send(connection, json.dumps(["discard", False, tokens]).encode(), [], None)
+            _send(connection, ["discard", False, tokens], [], None)
             _receive(connection)
             for _ in tokens:
                 self._discarded.popleft()
@@ -210,8 +223,9 @@ class CommitProcess:
 
 
 def _send(
-    connection: socket.socket, data: bytes, contents: Sequence[bytes | memoryview], directory_fd: int | None
+    connection: socket.socket, request: Any, contents: Sequence[bytes | memoryview], directory_fd: int | None
 ) -> None:
+    data = json.dumps(request).encode()
     head = HEAD.pack(len(data), sum(map(len, contents)))
     descriptors = () if directory_fd is None else (directory_fd,)
     left = [memoryview(piece) for piece in chain((head, data), contents) if piece]

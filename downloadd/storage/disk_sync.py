@@ -12,7 +12,7 @@ import structlog
 log = structlog.get_logger()
 
 UNSUPPORTED_ERRNOS: Final = frozenset(
-    {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EISDIR, errno.EACCES, errno.EPERM}
+    {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EISDIR, errno.EACCES, errno.EPERM}
 )
 """Errors of file systems that have no sync for files or, more often, for directories (SMB, FUSE).
 

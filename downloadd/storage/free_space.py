@@ -161,7 +161,7 @@ class FreeSpace:
             with self._count_lock:
                 self._reserved -= needed
                 self._written += write.written
-                self._take(claim, min(0, write.written - covered))
+                self._subtract(claim, min(0, write.written - covered))
 
     def _begin_write(self, claim: SpaceClaim, needed: int) -> int | None:
         """Count bytes as being written; return how many of them were announced, or None if they do not fit."""
@@ -170,11 +170,11 @@ class FreeSpace:
             if self._min_free and self._missing(needed):
                 return None
             covered = min(needed, claim.nbytes)
-            self._take(claim, covered)
+            self._subtract(claim, covered)
             self._reserved += needed
             return covered
 
-    def _take(self, claim: SpaceClaim, nbytes: int) -> None:
+    def _subtract(self, claim: SpaceClaim, nbytes: int) -> None:
         """Subtract bytes from an announcement, or add those that were not written; the caller holds the lock."""
         claim.nbytes -= nbytes
         self._announced -= nbytes
@@ -185,7 +185,7 @@ class FreeSpace:
             if more > max(0, self._unannounced):
                 return False
             if not claim.is_withdrawn:
-                self._take(claim, -more)
+                self._subtract(claim, -more)
             return True
 
     def _raise_insufficient(self, needed: int) -> NoReturn:

@@ -7,7 +7,7 @@ from typing import Final
 
 _RENAME_NOREPLACE: Final = 1
 
-UNSUPPORTED_ERRNOS: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP})
+UNSUPPORTED_ERRNOS: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP})
 """Errors of a kernel or a file system that cannot rename without replacing."""
 
 

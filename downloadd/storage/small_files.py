@@ -36,7 +36,7 @@ SUITABLE_FILE_SYSTEMS: Final = frozenset({"ext4", "xfs", "f2fs", "tmpfs"})
 is given later. btrfs does not sync files without names; what lies below an overlay is not known."""
 
 UNSUPPORTED_ERRNOS: Final = frozenset(
-    {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EXDEV, errno.ENOTSUP}
+    {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EXDEV}
 )
 """Errors of a file system without unnamed files, or which does not link them."""
 

@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-from aiohttp.abc import AbstractResolver
 
 from downloadd.attempt_options import NO_OPTIONS, AttemptOptions
 from downloadd.clock import Clock, SystemClock
@@ -28,7 +27,7 @@ from downloadd.origin.public_suffixes import PublicSuffixes
 from downloadd.origin.timeouts import Timeouts
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
-from downloadd.policy.resolver import SystemResolver
+from downloadd.policy.resolver import Resolver, SystemResolver
 from downloadd.policy.tls_contexts import TlsContexts
 from downloadd.policy.url import AllowedUrl
 from downloadd.transfer.response_head import ResponseHead, parse_response_head
@@ -62,18 +61,17 @@ class Session:
         policy: Policy,
         credentials: Sequence[CredentialConfig],
         stall_timeout: float,
-        tls: TlsContexts | None = None,
+        tls: TlsContexts,
         proxies: OriginProxies | None = None,
         hosts: Mapping[str, HostConfig] | None = None,
         suffixes: PublicSuffixes | None = None,
-        resolver: AbstractResolver | None = None,
+        resolver: Resolver | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Make a client; `stall_timeout` in seconds, for connecting and between two reads; 0 for none.
 
-        A download may have limits of its own. `tls` are the authorities, by default those of the system, which are
-        read: blocks. `resolver` resolves names, by default with the system; it is closed with the session. `clock` is
-        by default the machine's.
+        A download may have limits of its own. `resolver` resolves names, by default with the system; it is closed with
+        the session. `clock` is by default the machine's.
         """
         self._suffixes = suffixes or PublicSuffixes()
         self._clock = clock or SystemClock()
@@ -88,7 +86,7 @@ class Session:
             policy=policy,
             credentials=credentials,
             stall_timeout=stall_timeout,
-            tls=tls or TlsContexts(),
+            tls=tls,
             proxies=proxies,
             hosts=hosts,
         )

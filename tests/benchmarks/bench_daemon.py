@@ -19,7 +19,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
-from support.nginx_origin import NginxOrigin, free_port
+from support.nginx_origin import NginxOrigin
+from support.ports import free_port
 from support.waiting import wait_until
 
 MIB = 1 << 20
@@ -83,7 +84,7 @@ async def measure_start(folder: Path) -> None:
     resident = 0
     for _ in range(5):
         begin = time.perf_counter()
-        async with DaemonProcess(folder) as daemon:
+        async with DaemonProcess(folder, may_fork=False) as daemon:
             assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
             times.append(time.perf_counter() - begin)
             await asyncio.sleep(0.5)
@@ -100,7 +101,7 @@ async def measure_accepts(folder: Path, clients: int, seconds: float, rounds: in
 
 
 async def _measure_accepts(folder: Path, config: str, origin: int, clients: int, seconds: float, rounds: int) -> None:
-    async with DaemonProcess(folder, config=config) as daemon:
+    async with DaemonProcess(folder, config=config, may_fork=False) as daemon:
         host, port = daemon.url.removeprefix("http://").split(":")
         rates = []
         times: list[float] = []
@@ -129,7 +130,7 @@ async def measure_trickles(folder: Path, count: int) -> None:
     origin = multiprocessing.Process(target=_run_origin, args=(port,), daemon=True)
     origin.start()
     config = DEFAULT_CONFIG.replace("[downloads]", f"[downloads]\nmax_concurrent = {count}\nmax_per_host = {count}")
-    async with DaemonProcess(folder, config=config) as daemon:
+    async with DaemonProcess(folder, config=config, may_fork=False) as daemon:
         url = f"http://127.0.0.1:{port}/trickle/10000000?rate=2000"
         batch = [{"url": url, "directory": "t", "timeout": 0} for _ in range(count)]
         status, _ = await daemon.request("POST", "/api/v1/downloads", json={"downloads": batch})
@@ -163,7 +164,7 @@ async def measure_queue(folder: Path, lengths: Sequence[int]) -> None:
     config = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_per_host = 16\nmax_queued = 2_000_000")
     with socket.create_server(("127.0.0.1", 0)) as silent, NginxOrigin(folder / "origin") as nginx:
         (nginx.www / "f").write_bytes(b"x" * 16_384)
-        async with DaemonProcess(folder, config=config) as daemon:
+        async with DaemonProcess(folder, config=config, may_fork=False) as daemon:
             await _fill_queue(daemon, silent.getsockname()[1], 16)
             waiting = 0
             for length in lengths:

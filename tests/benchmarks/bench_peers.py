@@ -31,7 +31,8 @@ import aiohttp
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
-from support.nginx_origin import NginxOrigin, free_port
+from support.nginx_origin import NginxOrigin
+from support.ports import free_port
 from support.waiting import wait_until
 
 GIB: Final = 1 << 30

@@ -16,7 +16,7 @@ from support.origin.origin import Origin
 async def main(minutes: float) -> None:
     """Run the soak test and print the resource usage over time."""
     with tempfile.TemporaryDirectory() as folder:
-        async with Origin() as origin, DaemonProcess(Path(folder)) as daemon:
+        async with Origin() as origin, DaemonProcess(Path(folder), may_fork=False) as daemon:
             soak = Soak(daemon, origin, seed=1)
             await soak.run(minutes * 60, samples=max(10, round(minutes * 6)))
             print("MiB   descriptors   threads")

@@ -1,16 +1,19 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import msgspec
 import pytest
 import structlog
 from click.testing import CliRunner, Result
 from support.daemon_process import TOKEN, DaemonProcess
+from support.program_forks import fork_server
 from support.served_api import TOKEN as API_TOKEN
 from support.served_api import ServedApi
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.cli.main import downloadctl
 from downloadd.cli.terminal import Terminal
@@ -56,20 +59,27 @@ def run_without_daemon(environment: dict[str, str]) -> Run:
 
 def make_runner(environment: dict[str, str]) -> Run:
     async def run(*arguments: str, text: str = "", **variables: str) -> CommandResult:
-        process = await asyncio.create_subprocess_exec(
-            *(DOWNLOADCTL, *arguments),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**environment, **variables},
-        )
-        async with asyncio.timeout(40):
-            out, err = await process.communicate(text.encode())
-        assert b"Traceback" not in err, err.decode()
-        assert process.returncode is not None
-        return CommandResult(process.returncode, out.decode(), err.decode())
+        return await asyncio.to_thread(run_command, arguments, text, {**environment, **variables})
 
     return run
+
+
+def run_command(arguments: Sequence[str], text: str, environment: Mapping[str, str]) -> CommandResult:
+    """Run the command with a text as its standard input."""
+    with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
+        given.write(text.encode())
+        given.seek(0)
+        streams = {"stdin": given.fileno(), "stdout": out.fileno(), "stderr": err.fileno()}
+        process = fork_server("downloadctl").start(arguments, environment=environment, **streams)
+        try:
+            status = process.wait(CONDITION_TIMEOUT)
+        finally:
+            process.kill()
+        for file in (out, err):
+            file.seek(0)
+        result = CommandResult(status, out.read().decode(), err.read().decode())
+    assert "Traceback" not in result.err, result.err
+    return result
 
 
 class Command:

@@ -27,7 +27,7 @@ from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.import_files import packed
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response, redirect
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.cli.main import downloadctl
 from downloadd.download import Conflict
@@ -300,10 +300,10 @@ def run_on_pipe(environment: dict[str, str], *arguments: str) -> Iterator[IO[str
     with process.stdout as output:
         try:
             yield output
-            assert process.wait(20) == 0
+            assert process.wait(CONDITION_TIMEOUT) == 0
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(CONDITION_TIMEOUT)
 
 
 async def test_a_lost_connection_is_reported_and_restored(
@@ -598,7 +598,7 @@ class TerminalScreen:
         self._poll = select.poll()
         self._poll.register(terminal, select.POLLIN)
 
-    def wait_for(self, condition: Callable[[str], object], seconds: float = 20) -> None:
+    def wait_for(self, condition: Callable[[str], object], seconds: float = CONDITION_TIMEOUT) -> None:
         """Read until the output meets the condition."""
         end = time.monotonic() + seconds
         while not condition(self.written):
@@ -631,7 +631,7 @@ def run_on_terminal(
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(10)
+        process.wait(CONDITION_TIMEOUT)
         os.close(ours)
 
 

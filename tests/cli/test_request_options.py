@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from downloadd.cli.add import make_items
-from downloadd.cli.request_options import FORM_TYPE, NAMES, request_options, take_request_fields
+from downloadd.cli.request_options import FORM_TYPE, NAMES, pop_request_fields, request_options
 from downloadd.client import BatchItem
 from downloadd.request_fields import Credentials, Method, RequestFields
 
@@ -22,7 +22,7 @@ def take(*arguments: str, urls: tuple[str, ...] = (URL,), text: str = "") -> tup
     @click.command()
     @request_options
     def command(**options: Any) -> None:
-        taken.update(take_request_fields(options, urls))
+        taken.update(pop_request_fields(options, urls))
         assert options == {}
 
     result = CliRunner().invoke(command, arguments, input=text)

@@ -15,7 +15,7 @@ from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.import_files import packed
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.client import (
     ActiveEntry,
@@ -263,7 +263,7 @@ async def test_the_event_stream_survives_a_kill_without_a_gap(restartable: Daemo
         assert isinstance(received[0].data, Connected)
         assert any(isinstance(event.data, Disconnected) for event in received)
         assert received[-1].data.id == id  # type: ignore[union-attr]
-        assert (await asyncio.wait_for(waiting, 20)).status is State.COMPLETED
+        assert (await asyncio.wait_for(waiting, CONDITION_TIMEOUT)).status is State.COMPLETED
 
 
 async def test_a_wrong_token_ends_the_stream(daemon: DaemonProcess) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from support.stopwatch import Stopwatch
-from support.waiting import wait_until_true
+from support.waiting import CONDITION_TIMEOUT, wait_until_true
 
 from downloadd import __version__
 from downloadd.daemon.main import command
@@ -60,7 +60,7 @@ class Running:
 
     def get(self, path: str, token: str | None = None) -> int:
         """Return the status of a response."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=CONDITION_TIMEOUT)
         try:
             connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
             return connection.getresponse().status
@@ -107,7 +107,7 @@ def running(
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(10)
+        process.wait(CONDITION_TIMEOUT)
 
 
 def test_a_signal_to_reload_during_the_imports_does_not_end_the_daemon(tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def silent_origin() -> Iterator[socket.socket]:
 @contextmanager
 def waiting_request(daemon: Running, origin: socket.socket) -> Iterator[None]:
     """Send a request that waits for the end of a download that never ends."""
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=CONDITION_TIMEOUT)
     url = f"http://127.0.0.1:{origin.getsockname()[1]}/file"
     connection.request("GET", f"/?download={url}&wait=60", headers={"Authorization": f"Bearer {TOKEN}"})
     assert select.select([origin], [], [], 20)[0]
@@ -368,7 +368,7 @@ def test_a_standard_error_that_is_not_read_blocks_no_request(tmp_path: Path) -> 
             while b"\n" not in line:
                 line += os.read(reader, 4096)
             port = json.loads(line.splitlines()[0])["port"]
-            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=CONDITION_TIMEOUT)) as connection:
                 for _ in range(1000):
                     connection.request("GET", "/api/v1/downloads", headers={"Authorization": f"Bearer {TOKEN}"})
                     response = connection.getresponse()
@@ -404,7 +404,7 @@ def test_a_malformed_request_leaves_none_of_its_bytes_in_the_log(tmp_path: Path)
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.bind(str(tmp_path / "notify"))
-        end.settimeout(20)
+        end.settimeout(CONDITION_TIMEOUT)
         yield end
 
 
@@ -472,7 +472,7 @@ def test_an_inherited_socket_replaces_host_and_port(tmp_path: Path) -> None:
         finally:
             if process.poll() is None:
                 process.kill()
-            process.wait(10)
+            process.wait(CONDITION_TIMEOUT)
 
 
 def test_a_reload_applies_new_users_and_refuses_a_malformed_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import os
 import signal
 
 import pytest
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.daemon.signals import SignalRequest, Signals
 
@@ -23,8 +24,8 @@ async def test_a_stop_request_stays(number: signal.Signals) -> None:
     recorder = SignalRecorder()
     with recorder.signals() as signals:
         os.kill(os.getpid(), number)
-        assert await asyncio.wait_for(signals.next_request(), 10) is SignalRequest.STOP
-        assert await asyncio.wait_for(signals.next_request(), 10) is SignalRequest.STOP
+        assert await asyncio.wait_for(signals.next_request(), CONDITION_TIMEOUT) is SignalRequest.STOP
+        assert await asyncio.wait_for(signals.next_request(), CONDITION_TIMEOUT) is SignalRequest.STOP
     assert (recorder.stops, recorder.repeated_stops) == ([number], [])
 
 
@@ -32,9 +33,9 @@ async def test_every_later_stop_signal_is_a_repeated_stop() -> None:
     recorder = SignalRecorder()
     with recorder.signals() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(signals.next_request(), 10)
+        await asyncio.wait_for(signals.next_request(), CONDITION_TIMEOUT)
         os.kill(os.getpid(), signal.SIGINT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             while not recorder.repeated_stops:
                 await asyncio.sleep(0)
     assert recorder.stops == [signal.SIGTERM]
@@ -45,12 +46,12 @@ async def test_a_reload_is_requested_once() -> None:
     recorder = SignalRecorder()
     with recorder.signals() as signals:
         os.kill(os.getpid(), signal.SIGHUP)
-        assert await asyncio.wait_for(signals.next_request(), 10) is SignalRequest.RELOAD
+        assert await asyncio.wait_for(signals.next_request(), CONDITION_TIMEOUT) is SignalRequest.RELOAD
         waiting = asyncio.ensure_future(signals.next_request())
         await asyncio.sleep(0.02)
         assert not waiting.done()
         os.kill(os.getpid(), signal.SIGHUP)
-        assert await asyncio.wait_for(waiting, 10) is SignalRequest.RELOAD
+        assert await asyncio.wait_for(waiting, CONDITION_TIMEOUT) is SignalRequest.RELOAD
     assert recorder.stops == []
 
 
@@ -59,7 +60,7 @@ async def test_a_stop_comes_before_a_reload() -> None:
     with recorder.signals() as signals:
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             while not recorder.stops:
                 await asyncio.sleep(0)
         assert await signals.next_request() is SignalRequest.STOP

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.daemon.systemd import VARIABLES, Notifier, clear_environment, inherited_sockets, watchdog_interval
 from downloadd.errors import StartupError
@@ -22,7 +23,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
         else:
             address = f"@downloadd-test-{os.getpid()}"
             end.bind("\0" + address[1:])
-        end.settimeout(10)
+        end.settimeout(CONDITION_TIMEOUT)
         yield end, address
 
 

@@ -1,6 +1,5 @@
 """Each promise of docs/explanation/guarantees.md names an existing test."""
 
-import ast
 import re
 
 import pytest
@@ -19,6 +18,4 @@ def test_there_are_promises() -> None:
 def test_a_promise_is_held_by_a_test(promise: str, cell: str) -> None:
     named = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", cell)
     assert named is not None, promise
-    tree = ast.parse((TOP / named[1]).read_text())
-    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    assert named[2] in functions
+    assert re.search(rf"^(async )?def {named[2]}\(", (TOP / named[1]).read_text(), re.MULTILINE)

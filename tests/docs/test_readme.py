@@ -10,7 +10,8 @@ from typing import Final
 import pytest
 from docs.pages import TOP, blocks, read, section
 from support.machine import MUST_RUN_VARIABLE
-from support.nginx_origin import NginxOrigin, free_port
+from support.nginx_origin import NginxOrigin
+from support.ports import free_port
 from support.shell import Shell
 
 README: Final = read("README.md")

@@ -16,7 +16,8 @@ from unittest.mock import MagicMock
 import msgspec
 import pytest
 from docs.pages import TOP, blocks, read
-from support.nginx_origin import NginxOrigin, free_port
+from support.nginx_origin import NginxOrigin
+from support.ports import free_port
 from support.shell import ANSWER_TIMEOUT, Shell
 
 from downloadd.fronts.rest.routes import build_routes
@@ -46,7 +47,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     def repeatable(self) -> bool:
         """True if the command only reads."""
         command = re.sub(r"^sleep \d; ", "", self.command)
-        looks = command.startswith(("curl ", "ls ", "grep ", "downloadctl list", "downloadctl status"))
+        looks = command.startswith(("curl ", "ls ", "grep ", "(cd ", "downloadctl list", "downloadctl status"))
         return looks and not re.search(r"download=| -X | --json ", self.command)
 
     @property

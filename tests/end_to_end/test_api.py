@@ -22,7 +22,7 @@ from support.event_reader import open_event_stream
 from support.fake_resolver import daemon_with_hosts
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response, redirect
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 from yarl import URL
 
 UNAUTHORIZED = {"success": False, "error": "unauthorized"}
@@ -362,10 +362,10 @@ async def exchange(daemon: DaemonProcess, request: bytes) -> tuple[int, dict[str
 
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(send())
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), CONDITION_TIMEOUT)
             length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
             assert length is not None
-            body = await asyncio.wait_for(reader.readexactly(int(length[1])), 10)
+            body = await asyncio.wait_for(reader.readexactly(int(length[1])), CONDITION_TIMEOUT)
             sending.cancel()
         return int(head.split()[1]), json.loads(body)
     finally:

@@ -15,10 +15,10 @@ import aiohttp
 import pytest
 from support.container_image import Image, build, can_build, container_command, parse
 from support.machine import not_allowed
-from support.nginx_origin import free_port
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
-from support.waiting import wait_until
+from support.ports import free_port
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 TOP = Path(__file__).parents[2]
 CONTAINERFILE = TOP / "docs/container/Containerfile"
@@ -94,7 +94,7 @@ async def running(container: Container, *arguments: str) -> AsyncIterator[aiohtt
     finally:
         # The namespace ends with its process 1.
         container.process.kill()
-        container.process.wait(10)
+        container.process.wait(CONDITION_TIMEOUT)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from typing import Any, Final
 import pytest
 from support.daemon_process import DaemonProcess, make_config
 from support.digest_servers import PASSWORD, USER, Apache, DigestServer, Lighttpd, LoggedRequest, make_server_folder
-from support.nginx_origin import NginxOrigin, free_port
+from support.nginx_origin import NginxOrigin
 from support.origin.tls import Authority
+from support.ports import free_port
 from support.waiting import wait_until
 
 MakeServer = Callable[[Path], DigestServer]

@@ -13,7 +13,7 @@ from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_co
 from support.event_reader import StreamEvent, open_event_stream
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.events import parse_event_id
 
@@ -322,7 +322,7 @@ async def test_the_stream_of_a_removed_user_ends(tmp_path: Path, origin: Origin)
     headers = {"Authorization": f"Bearer {bob}"}
     async with DaemonProcess(tmp_path, config=with_bob) as daemon, open_event_stream(daemon, headers=headers) as reader:
         await daemon.reload(DEFAULT_CONFIG)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             while not reader.is_closed:
                 await asyncio.sleep(0.01)
         status, _ = await daemon.request("GET", "/api/v1/events", headers=headers)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
-from support.nginx_origin import free_port
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.ports import free_port
 from support.waiting import wait_until
 from support.webhook_receiver import KEY, WebhookReceiver, filter_events, hook_table, webhook_table
 

@@ -47,7 +47,7 @@ def _day(name: str) -> str:
 async def test_a_million_messages_and_200000_users_are_imported_in_little_memory(tmp_path: Path) -> None:
     export = tmp_path / "export.zip"
     write_workspace(export)
-    async with DaemonProcess(tmp_path) as daemon:
+    async with DaemonProcess(tmp_path, may_fork=False) as daemon:
         assert (await daemon.request("GET", "/api/v1/health"))[0] == 200
         before = daemon.resident_bytes()
         with export.open("rb") as file:

@@ -13,7 +13,8 @@ import aiohttp
 from blockbuster import blockbuster_ctx
 from support.app_config import config_for
 from support.daemon_process import TOKEN
-from support.nginx_origin import NginxOrigin, free_port
+from support.nginx_origin import NginxOrigin
+from support.ports import free_port
 from support.waiting import wait_until
 
 from downloadd.app import App

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 import trustme
 from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
-from support.nginx_origin import free_port
-from support.waiting import wait_until
+from support.ports import free_port
+from support.waiting import CONDITION_TIMEOUT, wait_until
 from yarl import URL
 
 HOW_TO = Path(__file__).parents[2] / "docs/how-to"
@@ -63,7 +63,7 @@ def nginx(folder: Path, upstream: str) -> Iterator[tuple[str, ssl.SSLContext]]:
         yield f"https://localhost:{port}", context
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(CONDITION_TIMEOUT)
 
 
 async def answered(session: aiohttp.ClientSession, url: str) -> bool:
@@ -174,7 +174,7 @@ def caddy(folder: Path, upstream: str) -> Iterator[tuple[str, ssl.SSLContext]]:
         yield f"https://localhost:{port}", context
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(CONDITION_TIMEOUT)
 
 
 async def test_everything_works_behind_caddy_below_a_prefix_with_tls(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ async def test_a_refusal_behind_a_proxy_says_what_to_change(
                     answer = await response.json()
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(CONDITION_TIMEOUT)
         assert answer["error"] == error
         assert advice.format(port=port) in answer["detail"]
         assert "dl.example.com" in answer["detail"]

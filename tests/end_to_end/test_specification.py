@@ -10,7 +10,7 @@ import pytest
 from support.daemon_process import TOKEN, USER, DaemonProcess
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 from yarl import URL
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -206,7 +206,7 @@ async def test_requests_of_the_published_sdk_are_answered(daemon: DaemonProcess,
 
     async def ask(target: str) -> tuple[int, Any]:
         writer.write(published_sdk(target, port))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             status, *fields = (await reader.readuntil(b"\r\n\r\n")).decode().rstrip().split("\r\n")
             [length] = [field.split(": ")[1] for field in fields if field.lower().startswith("content-length: ")]
             return int(status.split()[1]), json.loads(await reader.readexactly(int(length)))

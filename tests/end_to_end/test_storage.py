@@ -17,7 +17,7 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Framing, ScriptedResponse, redirect
 from support.small_disk import daemon_on_disk, mount_launcher, path_seen_by
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 SIZE = 100_000
 WHOLE = expected_bytes(0, 0, SIZE)
@@ -336,7 +336,7 @@ async def test_no_spelling_of_a_directory_leads_out_of_the_root(daemon: DaemonPr
     before = tree(daemon.folder.parent)
     refused: list[str] = []
     for path in OUTSIDE:
-        status, answer = await ask_raw(daemon, f"{path}?download={url}&wait=20")
+        status, answer = await ask_raw(daemon, f"{path}?download={url}&wait=40")
         assert (status, answer["success"], answer["error"]) == (400, False, "INVALID_PATH"), path
         assert answer["detail"]
         refused.insert(0, answer["download_id"])
@@ -346,7 +346,7 @@ async def test_no_spelling_of_a_directory_leads_out_of_the_root(daemon: DaemonPr
     assert origin.requests("/f") == []
     assert tree(daemon.folder.parent) == before
     for path, directory in INSIDE.items():
-        status, answer = await ask_raw(daemon, f"{path}?download={url}&wait=20")
+        status, answer = await ask_raw(daemon, f"{path}?download={url}&wait=40")
         assert (status, answer["success"]) == (201, True), path
         assert (daemon.root / directory / answer["filename"]).is_file(), path
     items = [
@@ -570,7 +570,7 @@ async def test_a_full_disk_suspends_the_queue_until_space_is_free(tmp_path: Path
             active = await daemon.active()
             return [entry["id"] for entry in active if entry["reason"] == "the disk is full"]
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             while len(waiting := await held()) < 10:
                 await asyncio.sleep(0.02)
         # The downloads that met the full disk wait for their next attempts; no other request was sent.

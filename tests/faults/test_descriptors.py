@@ -3,6 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.daemon_process import DaemonProcess, make_config
@@ -18,6 +19,10 @@ def cpu_seconds(pid: int) -> float:
     """Return user and system time of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def failed_removals(daemon: DaemonProcess) -> list[dict[str, Any]]:
+    return [line for line in daemon.log_lines() if line["event"] == "part_removal_failed"]
 
 
 async def test_accepts_pause_without_descriptors_and_continue_with_them(tmp_path: Path, origin: Origin) -> None:
@@ -91,6 +96,11 @@ async def test_a_download_continues_without_connections_that_get_no_descriptor(t
             entry = await daemon.wait_until_finished(item["download_id"])
             assert entry["status"] == "completed", entry
         assert daemon.files() == {f"{number}/f": expected_bytes(0, 0, size) for number in range(4)}
-        await wait_until(lambda: daemon.part_files() == [])
+        await wait_until(lambda: not daemon.part_files() or failed_removals(daemon))
+        if failed_removals(daemon):
+            # Without a descriptor a superseded part file cannot be removed either; the next start does it.
+            await daemon.stop()
+            await daemon.start()
+            await wait_until(lambda: not daemon.part_files())
         assert origin.max_active("/f") > 16
         assert "Traceback" not in daemon.log.read_text()

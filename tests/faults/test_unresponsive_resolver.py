@@ -36,7 +36,7 @@ async def test_silent_name_servers_delay_no_other_download(tmp_path: Path, origi
         failing.append(await daemon.start_download("d", "http://unknown.test/"))
         status, answer = await daemon.fetch("d", origin.url("/f"))
         assert (status, answer["message"]) == (201, "Download completed")
-        entries = await asyncio.gather(*(daemon.wait_until_finished(one["download_id"], 10) for one in failing))
+        entries = await asyncio.gather(*(daemon.wait_until_finished(one["download_id"]) for one in failing))
         assert {entry["status"] for entry in entries} == {"failed"}
         assert {entry["error"] for entry in entries} <= {"NETWORK_ERROR", "DOWNLOAD_TIMEOUT"}
         assert (await daemon.fetch("d", origin.url("/f")))[0] == 201

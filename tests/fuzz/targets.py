@@ -5,6 +5,7 @@ other than 0 at the first failure: an undocumented exception, or a name that is 
 """
 
 import io
+import os
 import sys
 import tarfile
 import zipfile
@@ -18,6 +19,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 with atheris.instrument_imports():
+    from support.cookie_jars import make_jar
     from support.parsed_responses import parse_response
 
     from downloadd.errors import DownloadError
@@ -29,9 +31,13 @@ with atheris.instrument_imports():
     from downloadd.imports.importers import IMPORTERS
     from downloadd.imports.json_array import InvalidArrayError, read_elements
     from downloadd.imports.refusal import ImportRefusedError
+    from downloadd.origin.authentication import Authenticator, ProtectionSpace, describe_refusal, select_digest
+    from downloadd.origin.challenges import parse_challenges, parse_parameters
     from downloadd.origin.message_head import PROTOCOL_PREFIX
+    from downloadd.origin.netrc_logins import read_netrc
     from downloadd.policy.redaction import redact_url
-    from downloadd.policy.url import parse_url
+    from downloadd.policy.url import format_host, parse_host, parse_url
+    from downloadd.request_fields import INVALID_IN_VALUE, Credentials
     from downloadd.storage.names import MAX_NAME_BYTES, parse_directory, parse_filename, sanitize_name
     from downloadd.transfer import fields
     from downloadd.transfer.content_disposition import parse_content_disposition
@@ -136,10 +142,59 @@ def fuzz_rpc(data: bytes) -> None:
     tokens.scan_xml(data)
 
 
+def fuzz_cookies(data: bytes) -> None:
+    """Store lines of Set-Cookie, and select cookies for later requests."""
+    lines = data.decode("utf-8", "surrogateescape").split("\n")
+    origin = parse_url("https://a.b.example/one/two")
+    jar = make_jar()
+    jar.store(origin, lines)
+    jar.store(parse_url("http://b.example/one"), lines)
+    for name, value in jar.select(origin):
+        assert not INVALID_IN_VALUE.search(name + value)
+        assert not set(name + value) & {";"}
+    assert jar.select(parse_url("https://other.example/one/two")) == []
+
+
+def fuzz_challenges(data: bytes) -> None:
+    """Parse lines of WWW-Authenticate, answer a challenge for Digest, and parse Authentication-Info."""
+    text = data.decode("utf-8", "surrogateescape")
+    lines = [*text.split("\n"), f'Digest realm="r", nonce="n", {text}']
+    challenges = parse_challenges(lines)
+    assert describe_refusal(challenges, is_authorized=False)
+    challenge = select_digest(challenges)
+    space = ProtectionSpace(Credentials(user="user", password="password"), make_nonce=lambda: "nonce")
+    if challenge is not None:
+        answer = Authenticator(space).answer(challenge, "GET", "/f")
+        assert answer is not None
+        assert not INVALID_IN_VALUE.search(answer)
+        parameters = parse_parameters(answer.removeprefix("Digest "))
+        assert parameters["nonce"] == challenge.nonce
+        assert parameters["realm"] == challenge.realm
+    space.note_info(", ".join(lines))
+    assert not INVALID_IN_VALUE.search(space.authorize("GET", "/f"))
+
+
+def fuzz_netrc(data: bytes) -> None:
+    """Read a netrc file."""
+    fd = os.memfd_create("netrc")
+    try:
+        os.fchmod(fd, 0o600)
+        os.write(fd, data)
+        with suppress(ValueError):
+            for host, login in read_netrc(f"/proc/self/fd/{fd}").items():
+                assert parse_host(format_host(host)) == host
+                assert login.user
+    finally:
+        os.close(fd)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
+    "challenges": fuzz_challenges,
+    "cookies": fuzz_cookies,
     "fields": fuzz_fields,
     "imports": fuzz_imports,
     "names": fuzz_names,
+    "netrc": fuzz_netrc,
     "responses": fuzz_responses,
     "rpc": fuzz_rpc,
     "urls": fuzz_urls,

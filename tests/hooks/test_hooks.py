@@ -8,6 +8,7 @@ from pathlib import Path
 from records.contract import ManualClock
 from support.deliveries import finish_downloads, open_records
 from support.exposition import ReadableSeries
+from support.tls_contexts import system_tls
 from support.waiting import wait_until
 
 from downloadd.config import HookConfig
@@ -15,7 +16,6 @@ from downloadd.hooks.hooks import Hooks
 from downloadd.hooks.program import ProgramRunner
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.metrics import HookMetrics
-from downloadd.policy.tls_contexts import TlsContexts
 from downloadd.records.sqlite import SqliteRecords
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
@@ -37,7 +37,7 @@ async def open_hooks(
     records: SqliteRecords, clock: ManualClock, *configured: HookConfig, series: ReadableSeries | None = None
 ) -> AsyncIterator[Hooks]:
     async with (
-        WebhookSender(clock, TlsContexts) as sender,
+        WebhookSender(clock, system_tls) as sender,
         Hooks(
             configured,
             records=records.deliveries,

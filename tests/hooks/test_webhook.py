@@ -6,20 +6,21 @@ from pathlib import Path
 import pytest
 from records.contract import NOW, ManualClock
 from support.deliveries import make_delivery
-from support.nginx_origin import free_port
 from support.origin.tls import Authority
+from support.ports import free_port
+from support.tls_contexts import system_tls
 from support.webhook_receiver import KEY, WebhookReceiver
 
 from downloadd.config import HookConfig, decode_secret
 from downloadd.hooks.outcome import Delivered, DeliveryFailed
 from downloadd.hooks.signature import signed_fields
 from downloadd.hooks.webhook import WebhookSender
-from downloadd.policy.tls_contexts import TlsContexts
+from downloadd.policy.tls_contexts import HostTls, TlsContexts
 
 
 @pytest.fixture
 async def sender() -> AsyncIterator[WebhookSender]:
-    async with WebhookSender(ManualClock(), TlsContexts) as opened:
+    async with WebhookSender(ManualClock(), system_tls) as opened:
         yield opened
 
 
@@ -84,7 +85,7 @@ async def test_a_refused_connection_is_a_failure_without_the_url(sender: Webhook
 async def test_a_receiver_is_verified_by_the_authorities_of_its_host_as_they_are_now(tmp_path: Path) -> None:
     authority = Authority()
     (tmp_path / "ca.pem").write_bytes(authority.certificate)
-    contexts = TlsContexts()
+    contexts, host_tls = system_tls(), HostTls(ca_file=str(tmp_path / "ca.pem"))
     async with (
         WebhookReceiver(tls=authority.server_context()) as receiver,
         WebhookSender(ManualClock(), lambda: contexts) as sender,
@@ -93,7 +94,7 @@ async def test_a_receiver_is_verified_by_the_authorities_of_its_host_as_they_are
         outcome = await sender.post(hook, make_delivery())
         assert isinstance(outcome, DeliveryFailed)
         assert outcome.reason.startswith("cannot connect: the certificate is not trusted (")
-        contexts = TlsContexts("", {"other.example": str(tmp_path / "ca.pem")})
+        contexts = TlsContexts("", {"other.example": host_tls})
         assert isinstance(await sender.post(hook, make_delivery()), DeliveryFailed)
-        contexts = TlsContexts("", {"127.0.0.1": str(tmp_path / "ca.pem")})
+        contexts = TlsContexts("", {"127.0.0.1": host_tls})
         assert await sender.post(hook, make_delivery()) == Delivered(answer="204")

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from support.import_files import EXPORT, packed
 from support.import_stack import DIRECTORY, ImportStack, content
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.events import ImportChanged
 from downloadd.import_operation import FILES_CHANNEL_ID, Channel, ImportOperation, ImportState
@@ -98,7 +99,7 @@ async def test_the_progress_of_reading_has_events(
     with stack.bus.subscribe() as events:
         reading = asyncio.create_task(reader.read(operation))
         seen = None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             while not reading.done() or seen is None:
                 seen = reader.with_progress(operation).reading or seen
                 await asyncio.sleep(0)

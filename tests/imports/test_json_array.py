@@ -5,6 +5,7 @@ import json
 import tracemalloc
 from contextlib import suppress
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -26,31 +27,37 @@ VALUES = st.recursive(
 )
 
 
-@pytest.fixture(params=[1, 2, 3, 7, 256 * 1024])
-def window(request: Any, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Bytes that one search sees; whatever lies across its end."""
-    monkeypatch.setattr(json_array, "_WINDOW_BYTES", request.param)
-    return int(request.param)
-
+WINDOWS = (1, 2, 3, 7, 256 * 1024)
+"""Bytes that one search sees; anything may lie across its end."""
 
 PIECES = (1, 2, 5, 1 << 20)
 """Lengths of the pieces that a text comes in."""
+
+
+@pytest.fixture(params=WINDOWS)
+def window(request: Any, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(json_array, "_WINDOW_BYTES", request.param)
+    return int(request.param)
 
 
 def cut(data: bytes, length: int = 3) -> list[bytes]:
     return [data[at : at + length] for at in range(0, len(data), length)]
 
 
-@pytest.mark.usefixtures("window")
-@pytest.mark.parametrize("length", PIECES)
-def test_the_elements_are_those_that_a_parser_finds(length: int) -> None:
-    @settings(max_examples=60)
-    @given(values=st.lists(VALUES, max_size=5), indent=st.sampled_from([None, 1]), is_ascii=st.booleans())
-    def check(values: list[Any], indent: int | None, is_ascii: bool) -> None:
-        data = json.dumps(values, indent=indent, ensure_ascii=is_ascii).encode()
+@settings(max_examples=200)
+@given(
+    values=st.lists(VALUES, max_size=5),
+    indent=st.sampled_from([None, 1]),
+    is_ascii=st.booleans(),
+    window=st.sampled_from(WINDOWS),
+    length=st.sampled_from(PIECES),
+)
+def test_the_elements_are_those_that_a_parser_finds(
+    values: list[Any], indent: int | None, is_ascii: bool, window: int, length: int
+) -> None:
+    data = json.dumps(values, indent=indent, ensure_ascii=is_ascii).encode()
+    with patch.object(json_array, "_WINDOW_BYTES", window):
         assert [json.loads(raw or b"") for raw in read_elements(cut(b" \n" + data + b"\t", length))] == values
-
-    check()
 
 
 @pytest.mark.usefixtures("window")
@@ -124,18 +131,20 @@ def test_memory_does_not_grow_with_the_array_or_one_element() -> None:
         tracemalloc.stop()
 
 
-@pytest.mark.usefixtures("window")
-@pytest.mark.parametrize("length", PIECES)
-def test_the_elements_of_members_are_those_that_a_parser_finds(length: int) -> None:
-    @settings(max_examples=60)
-    @given(values=st.dictionaries(st.text("ab{[", max_size=4), st.lists(VALUES, max_size=3) | VALUES, max_size=4))
-    def check(values: dict[str, Any]) -> None:
-        data = json.dumps(values, indent=1).encode()
-        expected = [(name, one) for name, value in values.items() if isinstance(value, list) for one in value]
+@settings(max_examples=200)
+@given(
+    values=st.dictionaries(st.text("ab{[", max_size=4), st.lists(VALUES, max_size=3) | VALUES, max_size=4),
+    window=st.sampled_from(WINDOWS),
+    length=st.sampled_from(PIECES),
+)
+def test_the_elements_of_members_are_those_that_a_parser_finds(
+    values: dict[str, Any], window: int, length: int
+) -> None:
+    data = json.dumps(values, indent=1).encode()
+    expected = [(name, one) for name, value in values.items() if isinstance(value, list) for one in value]
+    with patch.object(json_array, "_WINDOW_BYTES", window):
         found = list(read_arrays(cut(b" " + data + b"\n", length)))
-        assert [(name.decode(), json.loads(raw or b"")) for name, raw in found] == expected
-
-    check()
+    assert [(name.decode(), json.loads(raw or b"")) for name, raw in found] == expected
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from support.import_stack import DIRECTORY, ImportStack
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.download import Conflict
 from downloadd.errors import ErrorCode
@@ -137,7 +138,7 @@ async def test_the_number_of_active_downloads_is_limited(
     run = await downloads.create(FILES, user="ann")
     task = asyncio.create_task(downloads.download(run))
     finished = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while finished < 5:
             while len(stack.downloads.requests) == finished:
                 await asyncio.sleep(0)
@@ -168,7 +169,7 @@ async def test_files_of_a_cancelled_run_are_tried_again_on_request_only(
     await select(stack, 2)
     run = await downloads.create(FILES, user="ann")
     task = asyncio.create_task(downloads.download(run))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while len(stack.downloads.requests) < 2:
             await asyncio.sleep(0.001)
     task.cancel()
@@ -187,7 +188,7 @@ async def test_the_manifest_keeps_the_outcomes_of_files_whose_downloads_are_remo
     source = await select(stack, 2)
     run = await downloads.create(FILES, user="ann")
     task = asyncio.create_task(downloads.download(run))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while len(stack.downloads.requests) < 2:
             await asyncio.sleep(0.001)
         good, missing = (request.id for request in stack.downloads.requests)
@@ -210,7 +211,7 @@ async def test_a_file_of_a_run_that_was_ended_is_verified_by_the_list_when_it_is
     await select_urls(stack, "SHA256SUMS", "MD5SUMS", "a.iso")
     run = await downloads.create(FILES, user="ann")
     task = asyncio.create_task(downloads.download(run))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while len(stack.downloads.requests) < 2:
             await asyncio.sleep(0.001)
         (stack.root / "sums").write_text(f"{'ab' * 32}  a.iso\n")

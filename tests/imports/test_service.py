@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from support.import_files import packed
 from support.import_stack import DIRECTORY, USER, ImportStack, content, wait_for_state
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.config import DirectoryConfig
 from downloadd.errors import DownloadForbiddenError, NotFoundError
@@ -155,7 +156,7 @@ async def finished_run(
     count = await service.download_pending(request, user=USER)
     run = await service.current(USER)
     assert run is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while len(stack.downloads.requests) < before + count:
             await asyncio.sleep(0.01)
     for accepted in stack.downloads.requests[before:]:

@@ -13,6 +13,7 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Framing, ScriptedResponse, error_response
 from support.stored_downloads import added, present, sample_download
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Download, Mirror
@@ -53,7 +54,7 @@ async def start(stack: ManagerStack, url: str, **options: object) -> str:
 
 
 async def fails(stack: ManagerStack, url: str, **options: object) -> Download:
-    ended = await stack.manager.wait(await start(stack, url, **options), 20)
+    ended = await stack.manager.wait(await start(stack, url, **options), CONDITION_TIMEOUT)
     assert ended.state is State.FAILED
     return ended
 
@@ -72,7 +73,7 @@ async def patch_then_retry(stack: ManagerStack, id: str, url: str) -> None:
 
 async def retry_then_patch_then_retry(stack: ManagerStack, id: str, url: str) -> None:
     await stack.manager.retry(id)
-    assert (await stack.manager.wait(id, 20)).state is State.FAILED
+    assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.FAILED
     await patch_then_retry(stack, id, url)
 
 
@@ -90,7 +91,7 @@ async def test_a_failed_download_continues_under_a_new_url_without_fetching_agai
         assert await stack.manager.kept_parts() == KeptUsage(parts=1, size=KEPT)
         assert list(stack.files().values()) == [WHOLE[:KEPT]]
         await renew(stack, failed.id, origin.url("/new"))
-        ended = await stack.manager.wait(failed.id, 20)
+        ended = await stack.manager.wait(failed.id, CONDITION_TIMEOUT)
         assert (ended.state, ended.kept_bytes) == (State.COMPLETED, 0)
         assert list(stack.files().values()) == [WHOLE]
         # Only the bytes that are compared were received again.
@@ -105,7 +106,7 @@ async def test_a_failed_download_continues_after_a_restart_of_the_daemon(tmp_pat
     origin.script("/old", FILE)
     async with open_stack(tmp_path) as stack:
         await stack.manager.retry(failed.id)
-        assert (await stack.manager.wait(failed.id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(failed.id, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert ranges(origin, "/old")[-1] == f"bytes={KEPT}-"
         assert list(stack.files().values()) == [WHOLE]
 
@@ -117,7 +118,7 @@ async def test_after_a_timeout_a_retry_continues_and_has_the_whole_time_again(tm
         assert (failed.result.error, failed.kept_bytes) == (ErrorCode.DOWNLOAD_TIMEOUT, KEPT)
         again = (await stack.manager.retry(failed.id)).download
         assert again.progress.time_spent == 0
-        assert (await stack.manager.wait(failed.id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(failed.id, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert ranges(origin, "/slow") == [None, f"bytes={KEPT}-"]
 
 
@@ -132,7 +133,7 @@ async def test_segments_are_kept_with_their_gaps(tmp_path: Path, origin: Origin)
         origin.script("/segments", ScriptedResponse(size=size, etag='"v"'))
         before = origin.bytes_sent("/segments")
         await stack.manager.retry(failed.id)
-        assert (await stack.manager.wait(failed.id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(failed.id, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert list(stack.files().values()) == [expected_bytes(0, 0, size)]
         assert origin.bytes_sent("/segments") - before <= size - failed.kept_bytes + (64 << 10)
 
@@ -143,7 +144,7 @@ async def test_another_file_at_the_new_url_is_not_continued(tmp_path: Path, orig
     async with open_stack(tmp_path) as stack:
         failed = await fails(stack, origin.url("/old"))
         await stack.manager.retry(failed.id, origin.url("/new"))
-        assert (await stack.manager.wait(failed.id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(failed.id, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert list(stack.files().values()) == [expected_bytes(7, 0, SIZE)]
 
 
@@ -301,7 +302,7 @@ async def test_a_kept_part_file_makes_way_for_a_download_that_min_free_would_ref
         async with open_stack(tmp_path, min_free=min_free) as stack:
             failed = await fails(stack, origin.url("/old"))
             assert failed.kept_bytes == KEPT
-            ended = await stack.manager.wait(await start(stack, origin.url("/new")), 20)
+            ended = await stack.manager.wait(await start(stack, origin.url("/new")), CONDITION_TIMEOUT)
             assert ended.state is State.COMPLETED
             assert (await stack.manager.get(failed.id)).download.kept_bytes == 0
             assert list(stack.files().values()) == [WHOLE]
@@ -316,7 +317,7 @@ async def test_a_kept_part_file_makes_way_for_a_download_that_a_quota_would_refu
     settings = DirectorySettings(quotas=(Quota(directory="d", limit=SIZE + KEPT - 1),))
     async with open_stack(tmp_path, directory_settings=lambda directory: settings) as stack:
         failed = await fails(stack, origin.url("/old"))
-        ended = await stack.manager.wait(await start(stack, origin.url("/new")), 20)
+        ended = await stack.manager.wait(await start(stack, origin.url("/new")), CONDITION_TIMEOUT)
         assert ended.state is State.COMPLETED
         assert (await stack.manager.get(failed.id)).download.kept_bytes == 0
         assert list(stack.files().values()) == [WHOLE]
@@ -344,7 +345,7 @@ async def test_a_cancelled_download_with_secrets_is_retried_with_a_new_url_only(
         with pytest.raises(InvalidStateError, match="new url"):
             await stack.manager.retry(id)
         await stack.manager.retry(id, origin.url("/new"))
-        assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
 async def test_secrets_of_finished_downloads_are_in_no_file_of_the_state_directory(
@@ -366,7 +367,7 @@ async def test_secrets_of_finished_downloads_are_in_no_file_of_the_state_directo
         }
         ids = [await start(stack, url, mirrors=(f"{url}&sig=Mirror4",), **fields) for url in urls]
         for id in ids:
-            await stack.manager.wait(id, 20)
+            await stack.manager.wait(id, CONDITION_TIMEOUT)
         stored = read_all(tmp_path / "state")
         assert all(secret in stored for secret in (b"Failed2", b"Header5")), "the test reads what is stored"
         await stack.kept_parts.remove_expired()
@@ -394,7 +395,7 @@ async def test_secrets_that_earlier_versions_kept_are_removed_at_the_start(store
         async def are_removed() -> bool:
             return all([(await present(store.records, row.id)).result.secrets_removed for row in (completed, old)])
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             while not await are_removed():
                 await asyncio.sleep(0.005)
         watching.cancel()

@@ -10,7 +10,7 @@ from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode, InvalidStateError, NotFoundError, ShuttingDownError
@@ -48,13 +48,13 @@ async def start(stack: ManagerStack, url: str, *, directory: str = "d") -> str:
 
 
 async def receives(stack: ManagerStack, id: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while (await stack.manager.get(id)).download.progress.received == 0:
             await asyncio.sleep(0.005)
 
 
 async def test_a_download_is_saved_and_in_the_history(stack: ManagerStack, origin: Origin) -> None:
-    ended = await stack.manager.wait(await start(stack, origin.url("/a")), 20)
+    ended = await stack.manager.wait(await start(stack, origin.url("/a")), CONDITION_TIMEOUT)
     assert (ended.state, ended.progress.total) == (State.COMPLETED, SIZE)
     assert stack.files() == {"d/a": WHOLE}
     assert [row.id for row in await stack.manager.history(HistoryFilter())] == [ended.id]
@@ -155,7 +155,7 @@ async def test_downloads_that_wait_for_space_are_reported_and_start_when_it_is_f
     await asyncio.sleep(0.05)
     assert stack.manager.wait_reasons()[WaitReason.STORAGE_UNAVAILABLE] == 1
     free = SIZE
-    ended = await stack.manager.wait(ids[2], 20)
+    ended = await stack.manager.wait(ids[2], CONDITION_TIMEOUT)
     assert (ended.state, ended.progress.attempt) == (State.COMPLETED, 1)
     # A user's action starts it before the next check; it waits again if it does not fit.
     free = 0
@@ -163,7 +163,7 @@ async def test_downloads_that_wait_for_space_are_reported_and_start_when_it_is_f
     await stack.manager.resume(ids[1])
     await wait_until(lambda: stack.manager.wait_reasons()[WaitReason.STORAGE_UNAVAILABLE] == 1)
     free = SIZE
-    assert (await stack.manager.wait(ids[1], 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(ids[1], CONDITION_TIMEOUT)).state is State.COMPLETED
     assert stack.files() == {"y/a": WHOLE, "z/a": WHOLE}
 
 
@@ -180,7 +180,7 @@ async def test_a_stop_returns_runs_to_the_queue_and_the_next_start_continues_the
     with pytest.raises(ShuttingDownError):
         await manager.start([DownloadRequest(url=origin.url("/a"), directory="d")], user="ann")
     async with open_stack(tmp_path) as stack:
-        ended = await stack.manager.wait(id, 20)
+        ended = await stack.manager.wait(id, CONDITION_TIMEOUT)
         assert ended.state is State.COMPLETED
         assert stack.files() == {"d/cut": WHOLE}
     assert origin.requests("/cut")[1].field("Range") == "bytes=50000-"
@@ -190,7 +190,7 @@ async def test_new_limits_hold_for_the_next_downloads(stack: ManagerStack, origi
     stack.manager.configure(
         policy=Policy.from_config(CONFIG), directories=DirectoryRules(), config=replace(CONFIG, max_size=1000)
     )
-    ended = await stack.manager.wait(await start(stack, origin.url("/a")), 20)
+    ended = await stack.manager.wait(await start(stack, origin.url("/a")), CONDITION_TIMEOUT)
     assert ended.result.error is ErrorCode.FILE_TOO_LARGE
 
 
@@ -210,7 +210,7 @@ async def paused_resumed_and_complete(stack: ManagerStack, id: str) -> None:
     else:
         assert paused.download.state is State.PAUSED
         await stack.manager.resume(id)
-    assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
 @pytest.mark.system
@@ -245,7 +245,7 @@ async def test_unusable_sources_are_not_waited_for_alternately_without_end(
             one.script("/gone", error_response(404))
         request = DownloadRequest(url=origin.url("/gone"), mirrors=(other.url("/gone"),), directory="d")
         started = await stack.manager.start([request], user="ann")
-        ended = await stack.manager.wait(started.downloads[0].id, 20)
+        ended = await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)
         assert (ended.state, ended.result.error, ended.progress.attempt) == (
             State.FAILED,
             ErrorCode.REMOTE_FILE_NOT_FOUND,

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from support.origin.origin import Origin
 from support.origin.scripted_response import FIXED_LAST_MODIFIED, Framing, ScriptedResponse, error_response, redirect
+from support.tls_contexts import system_tls
 from support.virtual_time import in_virtual_time
 
 from downloadd.config import DownloadsConfig
@@ -41,7 +42,7 @@ GIB = 1 << 30
 @pytest.fixture
 async def session() -> AsyncIterator[Session]:
     policy = Policy(addresses=AddressRules(["127.0.0.1/32"]))
-    async with Session(policy=policy, credentials=(), stall_timeout=20) as session:
+    async with Session(policy=policy, credentials=(), stall_timeout=20, tls=system_tls()) as session:
         yield session
 
 

@@ -13,7 +13,7 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, ScriptedResponse
 from support.stopwatch import Stopwatch
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import StoreUnavailableError
@@ -85,7 +85,7 @@ async def test_running_downloads_wait_and_complete_in_one_attempt(
             await wait_until(lambda: all(waits(stack, id) for id in ids))
             assert {one.download.id for one in await stack.manager.active(ActiveFilter())} == set(ids)
             assert await stack.manager.history(HistoryFilter()) == []
-        rows = [await stack.manager.wait(id, 20) for id in ids]
+        rows = [await stack.manager.wait(id, CONDITION_TIMEOUT) for id in ids]
         assert {(row.state, row.progress.attempt, row.progress.failures, row.result.detail) for row in rows} == {
             (State.COMPLETED, 1, 0, None)
         }
@@ -137,7 +137,7 @@ async def test_a_transfer_continues_while_its_checkpoints_wait(
         await wait_until(lambda: run._attempt._checkpoints.is_recorded)
         with locked(tmp_path):
             await wait_until(lambda: run.snapshot().download.progress.received == size)
-        row = await stack.manager.wait(id, 20)
+        row = await stack.manager.wait(id, CONDITION_TIMEOUT)
         assert (row.state, row.progress.attempt) == (State.COMPLETED, 1)
         assert stack.files() == {"d/f": expected_bytes(0, 0, size)}
 
@@ -154,7 +154,7 @@ async def test_the_time_without_records_does_not_count_for_the_timeout(tmp_path:
             release.set()
             await wait_until(lambda: waits(stack, id))
             await wait_until(lambda: loop.time() > begun + 2.5)
-        row = await stack.manager.wait(id, 20)
+        row = await stack.manager.wait(id, CONDITION_TIMEOUT)
         assert (row.state, row.progress.attempt, row.progress.time_spent) == (State.COMPLETED, 1, 0)
 
 
@@ -174,7 +174,7 @@ async def test_an_origin_that_closed_the_connection_meanwhile_costs_no_retry(tmp
         with locked(tmp_path):
             release.set()
             await wait_until(lambda: waits(stack, id))
-        row = await stack.manager.wait(id, 20)
+        row = await stack.manager.wait(id, CONDITION_TIMEOUT)
         assert (row.state, row.progress.attempt, row.progress.failures) == (State.COMPLETED, 2, 0)
 
 
@@ -190,7 +190,7 @@ async def test_stopping_does_not_wait_for_the_records_and_the_next_start_complet
     origin.script("/small", ScriptedResponse(size=SIZE, body_event=release))
     origin.script("/big", ScriptedResponse(size=4 << 20, body_event=release))
     with contextlib.ExitStack() as trouble:
-        async with asyncio.timeout(20), open_stack(tmp_path, lock_patience=PATIENCE) as stack:
+        async with asyncio.timeout(CONDITION_TIMEOUT), open_stack(tmp_path, lock_patience=PATIENCE) as stack:
             # The first waits to be published, the second for its first bytes to be written.
             ids = [await start(stack, origin.url(path)) for path in ("/small", "/big")]
             for path in ("/small", "/big"):
@@ -202,5 +202,5 @@ async def test_stopping_does_not_wait_for_the_records_and_the_next_start_complet
         assert watch.seconds < 3
     async with open_stack(tmp_path) as stack:
         for id in ids:
-            assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+            assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert set(stack.files()) == {"d/small", "d/big"}

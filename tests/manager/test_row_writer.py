@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from records.contract import ManualClock
 from support.sample_downloads import sample_download
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.download import Download
 from downloadd.errors import StorageError, StoreUnavailableError
@@ -104,6 +105,6 @@ async def test_a_cancelled_task_does_not_wait_for_the_records(records: ScriptedR
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             await task
     assert records.saves == 1

@@ -14,6 +14,7 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, redirect
 from support.run_parts import SIZE, STALL_AFTER, RunParts, perform, start_and_stall
 from support.stored_downloads import present
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.download import Download
 from downloadd.errors import ErrorCode, NetworkError, NetworkErrorKind, SpacePendingError
@@ -112,7 +113,7 @@ async def test_a_fenced_run_has_no_outcome_and_changes_no_row(parts: RunParts) -
     row = await parts.claim("/f")
     await parts.records.save(replace(row, state=State.QUEUED))
     [current] = await parts.records.claim([row.seq])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         assert await parts.make_run(row).perform() is None
     assert await present(parts.records, row.id) == current
     assert "f" not in parts.files()

@@ -8,7 +8,7 @@ from support.manager_stack import CONFIG, open_stack
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
@@ -26,7 +26,7 @@ async def test_a_new_configuration_holds_for_runs_that_are_made_afterwards(tmp_p
         async def run() -> tuple[State, ErrorCode | None, str | None]:
             request = DownloadRequest(url=origin.url("/a"), directory="d")
             started = await stack.manager.start([request], user="ann")
-            ended = await stack.manager.wait(started.downloads[0].id, 20)
+            ended = await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)
             return ended.state, ended.result.error, ended.result.checksum
 
         assert await run() == (State.COMPLETED, None, None)
@@ -50,7 +50,7 @@ async def test_the_shared_speed_limit_holds_for_a_run_that_is_under_way(tmp_path
         assert (await stack.manager.wait(started.downloads[0].id, 0.3)).state is not State.COMPLETED
         stack.manager.configure(policy=Policy.from_config(CONFIG), directories=DirectoryRules(), config=CONFIG)
         # Under the old limit this would take 50 s.
-        assert (await stack.manager.wait(started.downloads[0].id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
 SHORT_WINDOW = SpeedPolicy(window_seconds=0.4, check_seconds=0.05)
@@ -105,6 +105,6 @@ async def test_cookies_are_kept_for_the_next_run_of_a_download_until_its_end(tmp
         origin.script("/a", [replace(whole, cut_after=1000), whole])
         for _ in range(2):
             started = await stack.manager.start([DownloadRequest(url=origin.url("/a"), directory="d")], user="ann")
-            assert (await stack.manager.wait(started.downloads[0].id, 20)).state is State.COMPLETED
+            assert (await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)).state is State.COMPLETED
             assert stack.runner._factory._cookies == {}
         assert [request.field("Cookie") for request in origin.requests("/a")] == [None, "visit=1", None]

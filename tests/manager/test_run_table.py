@@ -11,7 +11,7 @@ from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.sample_downloads import sample_download
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.manager.run import StopReason
@@ -39,7 +39,7 @@ async def active(stack: ManagerStack, origin: Origin) -> ActiveRun:
     request = DownloadRequest(url=origin.url("/slow"), directory="d")
     started = await stack.manager.start([request], user="ann")
     id = started.downloads[0].id
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while (active := stack.runs.get(id)) is None or active.run.received_bytes < STALL_AFTER:
             await asyncio.sleep(0.005)
     return active
@@ -98,7 +98,7 @@ async def test_a_download_without_a_run_has_a_reason_while_it_waits(
 async def test_a_stop_reaches_the_run_if_there_is_one(stack: ManagerStack, active: ActiveRun) -> None:
     assert stack.runs.stop(active.run.download.id, StopReason.PAUSE)
     assert not stack.runs.stop("unknown", StopReason.PAUSE)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while len(stack.runs):
             await asyncio.sleep(0.005)
     row = await stack.records.get(active.run.download.id)

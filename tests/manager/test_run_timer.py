@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from records.contract import ManualClock
+from support.virtual_time import LoopClock, in_virtual_time
 
-from downloadd.clock import SystemClock
 from downloadd.manager.run_timer import RunTimer
 
 
@@ -40,40 +40,50 @@ async def test_pauses_do_not_count_and_may_overlap(clock: ManualClock) -> None:
     assert timer.spent == 5
 
 
+@in_virtual_time
 async def test_a_block_is_limited_to_the_time_that_is_left() -> None:
+    timer = RunTimer(LoopClock(), timeout=10, spent_before=9)
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(5), RunTimer(SystemClock(), timeout=10, spent_before=9.99).limited():
+        async with timer.limited():
             await asyncio.sleep(3600)
+    assert timer.spent == pytest.approx(10)
 
 
+@in_virtual_time
 async def test_a_block_with_no_time_left_ends_at_its_first_wait() -> None:
+    timer = RunTimer(LoopClock(), timeout=10, spent_before=20)
     with pytest.raises(TimeoutError):
-        async with RunTimer(SystemClock(), timeout=10, spent_before=20).limited():
+        async with timer.limited():
             await asyncio.sleep(3600)
+    assert timer.spent == pytest.approx(20)
 
 
+@in_virtual_time
 async def test_without_a_timeout_a_block_is_not_limited() -> None:
-    async with RunTimer(SystemClock(), timeout=0, spent_before=0).limited():
-        await asyncio.sleep(0.01)
+    async with RunTimer(LoopClock(), timeout=0, spent_before=0).limited():
+        await asyncio.sleep(1_000_000)
 
 
+@in_virtual_time
 async def test_a_pause_extends_the_limit_of_the_block() -> None:
-    timer = RunTimer(SystemClock(), timeout=1, spent_before=0.95)
+    timer = RunTimer(LoopClock(), timeout=10, spent_before=9)
     async with timer.limited():
         with timer.paused():
-            await asyncio.sleep(0.15)
-    assert timer.spent < 1.1
+            await asyncio.sleep(50)
+        await asyncio.sleep(0.9)
+    assert timer.spent == pytest.approx(9.9)
 
 
+@in_virtual_time
 async def test_the_limit_continues_after_a_pause() -> None:
-    timer = RunTimer(SystemClock(), timeout=1, spent_before=0.95)
+    timer = RunTimer(LoopClock(), timeout=10, spent_before=9)
 
     async def pause_and_go_on() -> None:
         async with timer.limited():
             with timer.paused():
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(50)
             await asyncio.sleep(3600)
 
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(pause_and_go_on(), 5)
-    assert timer.spent < 2
+        await pause_and_go_on()
+    assert timer.spent == pytest.approx(10)

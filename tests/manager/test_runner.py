@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response, redirect
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.clock import SystemClock
 from downloadd.download import Download
@@ -46,7 +46,7 @@ async def start(stack: ManagerStack, url: str) -> str:
 
 async def claimed_row(stack: ManagerStack, id: str) -> Download:
     """Return the row of a download as soon as the records say that it runs."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while True:
             row = await stack.records.get(id)
             assert row is not None
@@ -58,7 +58,7 @@ async def claimed_row(stack: ManagerStack, id: str) -> Download:
 async def test_a_stop_during_the_claim_takes_effect(stack: ManagerStack, origin: Origin) -> None:
     for _ in range(20):
         row = await claimed_row(stack, await start(stack, origin.url("/slow")))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             stopped = await stack.runner.stop(row, StopReason.PAUSE)
         assert stopped.state is State.PAUSED
         await wait_until(lambda: len(stack.runs) == 0)
@@ -66,16 +66,16 @@ async def test_a_stop_during_the_claim_takes_effect(stack: ManagerStack, origin:
 
 async def test_a_stop_of_a_run_that_has_ended_returns_the_row_as_it_is(stack: ManagerStack, origin: Origin) -> None:
     id = await start(stack, origin.url("/a"))
-    ended = await stack.manager.wait(id, 20)
+    ended = await stack.manager.wait(id, CONDITION_TIMEOUT)
     assert ended.state is State.COMPLETED
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         assert (await stack.runner.stop(ended, StopReason.CANCEL)).state is State.COMPLETED
 
 
 async def test_a_stop_that_finds_no_run_waits_for_unavailable_records(
     stack: ManagerStack, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = await stack.manager.wait(await start(stack, origin.url("/a")), 20)
+    ended = await stack.manager.wait(await start(stack, origin.url("/a")), CONDITION_TIMEOUT)
     get, failures = stack.records.get, iter([StoreUnavailableError("locked")])
 
     async def refuse_once(id: str) -> Download | None:
@@ -84,7 +84,7 @@ async def test_a_stop_that_finds_no_run_waits_for_unavailable_records(
         return await get(id)
 
     monkeypatch.setattr(stack.records, "get", refuse_once)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         assert (await stack.runner.stop(ended, StopReason.CANCEL)).state is State.COMPLETED
     assert stack.runner._notifier._waiters == {}
 
@@ -92,7 +92,7 @@ async def test_a_stop_that_finds_no_run_waits_for_unavailable_records(
 async def test_a_failure_of_the_records_leaves_no_waiter(
     stack: ManagerStack, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = await stack.manager.wait(await start(stack, origin.url("/a")), 20)
+    ended = await stack.manager.wait(await start(stack, origin.url("/a")), CONDITION_TIMEOUT)
 
     async def fail(id: str) -> Download | None:
         raise StorageError("disk I/O error")
@@ -110,7 +110,7 @@ async def test_a_stop_does_not_reach_the_next_run(stack: ManagerStack, origin: O
     await stack.manager.pause(id)
     origin.script("/slow", ScriptedResponse(size=SIZE, etag='"a"'))
     await stack.manager.resume(id)
-    assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
 async def test_an_unknown_id_is_not_amended(stack: ManagerStack) -> None:
@@ -169,7 +169,7 @@ async def test_a_download_that_is_redirected_to_a_full_origin_waits_for_it_with_
         assert (len(origin.requests("/r")), len(target.requests("/f"))) == (1, 0)
         release.set()
         for each in (busy, id):
-            assert (await stack.manager.wait(each, 20)).state is State.COMPLETED
+            assert (await stack.manager.wait(each, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert stack.dispatcher.origins(9).total == 0
 
 
@@ -187,7 +187,7 @@ async def test_a_close_interrupts_every_run_and_keeps_what_it_received(tmp_path:
 async def test_a_run_that_starts_while_the_daemon_stops_is_interrupted(stack: ManagerStack, origin: Origin) -> None:
     stack.runner.begin_closing()
     id = await start(stack, origin.url("/a"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while (row := await stack.records.get(id)) is None or row.epoch == 0 or row.state is not State.QUEUED:
             await asyncio.sleep(0.001)
     assert row.progress.attempt == 0

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from support.manager_stack import CONFIG, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
@@ -45,7 +45,7 @@ async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(
         request = DownloadRequest(url=origin.url("/a"), directory="d")
         with capture_logs() as lines, stack.bus.subscribe() as subscription:
             started = await stack.manager.start([request], user="ann")
-            ended = await stack.manager.wait(started.downloads[0].id, 20)
+            ended = await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)
             # An operation that hangs before its first change is in the state of its claim.
             last = (await subscription.receive())[-1].event
         assert isinstance(last, DownloadEnded)
@@ -87,4 +87,4 @@ async def test_a_run_that_receives_bytes_is_not_aborted(tmp_path: Path) -> None:
         origin.script("/a", ScriptedResponse(size=300_000, rate=200_000))
         request = DownloadRequest(url=origin.url("/a"), directory="d")
         started = await stack.manager.start([request], user="ann")
-        assert (await stack.manager.wait(started.downloads[0].id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)).state is State.COMPLETED

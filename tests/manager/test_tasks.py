@@ -3,6 +3,7 @@
 import asyncio
 
 from structlog.testing import capture_logs
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.manager.tasks import TaskSet
 
@@ -32,7 +33,7 @@ async def test_waiting_ends_at_the_time_limit_and_leaves_the_task_running() -> N
 
 
 async def test_waiting_for_no_tasks_returns_at_once() -> None:
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         await TaskSet().wait(3600)
         await TaskSet().cancel()
 

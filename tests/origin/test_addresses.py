@@ -5,13 +5,13 @@ import gc
 import socket
 
 import pytest
-from aiohttp.abc import ResolveResult
 from support.clocks import ManualClock
 from support.scripted_resolver import ScriptedResolver
 
 from downloadd.errors import DomainBlockedError, NetworkError, NetworkErrorKind
 from downloadd.origin.addresses import DNS_TTL_SECONDS, MAX_CACHED_NAMES, AddressBook
 from downloadd.policy.addresses import AddressRules
+from downloadd.policy.resolver import Address
 
 LOOPBACK = AddressRules(["127.0.0.0/8"])
 PUBLIC = AddressRules()
@@ -110,11 +110,9 @@ class SlowResolver(ScriptedResolver):
         super().__init__(["8.8.8.8"] if answer is None else answer)
         self.may_answer = asyncio.Event()
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+    async def look_up(self, host: str) -> list[Address]:
         await self.may_answer.wait()
-        return await super().resolve(host, port, family)
+        return await super().look_up(host)
 
 
 async def test_one_lookup_serves_all_that_wait_for_it_also_if_the_first_is_cancelled() -> None:

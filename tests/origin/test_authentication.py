@@ -13,7 +13,6 @@ from downloadd.origin.authentication import (
     ProtectionSpaces,
     describe_refusal,
     select_digest,
-    states_stale,
 )
 from downloadd.origin.challenges import parse_challenges, parse_parameters
 from downloadd.request_fields import Credentials
@@ -41,9 +40,16 @@ def space(user: Credentials = MUFASA, *nonces: str) -> ProtectionSpace:
     return ProtectionSpace(user, make_nonce=lambda: next(remaining))
 
 
+def select(lines: list[str]) -> DigestChallenge:
+    """Return the challenge of these lines that can be answered."""
+    challenge = select_digest(parse_challenges(lines))
+    assert challenge is not None
+    return challenge
+
+
 def answer(user: Credentials, cnonce: str, lines: list[str], target: str) -> dict[str, str]:
     """Return the parameters of the answer to a first challenge."""
-    authorization = Authenticator(space(user, cnonce)).answer(lines, "GET", target)
+    authorization = Authenticator(space(user, cnonce)).answer(select(lines), "GET", target)
     assert authorization is not None
     assert authorization.startswith("Digest ")
     return parse_parameters(authorization.removeprefix("Digest "))
@@ -169,18 +175,20 @@ def nonce_and_count(authorization: str | None) -> tuple[str, str]:
 def test_basic_is_sent_before_a_challenge_and_answered_by_digest_once() -> None:
     authenticator = Authenticator(space())
     assert authenticator.authorize("GET", "/f") == "Basic TXVmYXNhOkNpcmNsZSBvZiBMaWZl"
-    assert nonce_and_count(authenticator.answer([digest_line("MD5")], "GET", "/f")) == ("n", "00000001")
-    assert authenticator.answer([digest_line("MD5", nonce="m")], "GET", "/f") is None
+    assert nonce_and_count(authenticator.answer(select([digest_line("MD5")]), "GET", "/f")) == ("n", "00000001")
+    assert authenticator.answer(select([digest_line("MD5", nonce="m")]), "GET", "/f") is None
 
 
-@pytest.mark.parametrize("lines", [[], ["Basic realm=r"], ["Negotiate"], ["nonsense="]])
+@pytest.mark.parametrize(
+    "lines", [[], ["Basic realm=r"], ["Negotiate"], ["nonsense="], [digest_line("unknown", stale="true")]]
+)
 def test_other_challenges_are_not_answered(lines: list[str]) -> None:
-    assert Authenticator(space()).answer(lines, "GET", "/f") is None
+    assert select_digest(parse_challenges(lines)) is None
 
 
 def test_later_requests_use_the_nonce_and_count() -> None:
     shared = space(MUFASA, "c1", "c2")
-    assert nonce_and_count(Authenticator(shared).answer([digest_line("MD5")], "GET", "/f")) == ("n", "00000001")
+    assert nonce_and_count(Authenticator(shared).answer(select([digest_line("MD5")]), "GET", "/f")) == ("n", "00000001")
     for count in range(2, 12):
         assert nonce_and_count(Authenticator(shared).authorize("GET", "/f")) == ("n", f"{count:08x}")
 
@@ -188,37 +196,37 @@ def test_later_requests_use_the_nonce_and_count() -> None:
 def test_stale_nonces_are_replaced_up_to_a_limit() -> None:
     count = authentication.MAX_ANSWERS
     shared = space(MUFASA, *(f"c{number}" for number in range(count + 1)))
-    Authenticator(shared).answer([digest_line("MD5")], "GET", "/f")
+    Authenticator(shared).answer(select([digest_line("MD5")]), "GET", "/f")
     later = Authenticator(shared)
     later.authorize("GET", "/f")
     for number in range(count):
         stale = digest_line("MD5", nonce=f"m{number}", stale="TRUE")
-        assert nonce_and_count(later.answer([stale], "GET", "/f")) == (f"m{number}", "00000001")
-    assert later.answer([digest_line("MD5", nonce="p", stale="true")], "GET", "/f") is None
+        assert nonce_and_count(later.answer(select([stale]), "GET", "/f")) == (f"m{number}", "00000001")
+    assert later.answer(select([digest_line("MD5", nonce="p", stale="true")]), "GET", "/f") is None
 
 
-def test_only_a_challenge_that_can_be_answered_states_that_a_nonce_is_stale() -> None:
-    assert states_stale([digest_line("MD5", stale="TRUE")])
-    for lines in ([], ["Basic"], [digest_line("MD5")], [digest_line("MD5", stale="false")]):
-        assert not states_stale(lines)
-    assert not states_stale([digest_line("unknown", stale="true")])
+@pytest.mark.parametrize(
+    ("stale", "is_stale"), [({"stale": "TRUE"}, True), ({"stale": "false"}, False), ({}, False)], ids=str
+)
+def test_a_challenge_states_that_a_nonce_is_stale(stale: dict[str, str], is_stale: bool) -> None:
+    assert select([digest_line("MD5", **stale)]).is_stale is is_stale
 
 
 def test_an_old_nonce_is_replaced_though_the_origin_does_not_call_it_stale() -> None:
     shared = space(MUFASA, "c1", "c2")
-    Authenticator(shared).answer([digest_line("MD5")], "GET", "/f")
+    Authenticator(shared).answer(select([digest_line("MD5")]), "GET", "/f")
     later = Authenticator(shared)
     later.authorize("GET", "/f")
-    assert nonce_and_count(later.answer([digest_line("MD5", nonce="m")], "GET", "/f")) == ("m", "00000001")
-    assert later.answer([digest_line("MD5", nonce="o")], "GET", "/f") is None
+    assert nonce_and_count(later.answer(select([digest_line("MD5", nonce="m")]), "GET", "/f")) == ("m", "00000001")
+    assert later.answer(select([digest_line("MD5", nonce="o")]), "GET", "/f") is None
 
 
 def test_a_refusal_under_the_same_nonce_is_final() -> None:
     shared = space(MUFASA, "c1")
-    Authenticator(shared).answer([digest_line("MD5")], "GET", "/f")
+    Authenticator(shared).answer(select([digest_line("MD5")]), "GET", "/f")
     later = Authenticator(shared)
     later.authorize("GET", "/f")
-    assert later.answer([digest_line("MD5")], "GET", "/f") is None
+    assert later.answer(select([digest_line("MD5")]), "GET", "/f") is None
 
 
 def test_a_next_nonce_is_used() -> None:
@@ -226,7 +234,7 @@ def test_a_next_nonce_is_used() -> None:
     authenticator = Authenticator(shared)
     authenticator.note_info(['nextnonce="early"'])
     assert authenticator.authorize("GET", "/f").startswith("Basic ")
-    authenticator.answer([digest_line("MD5", opaque="o")], "GET", "/f")
+    authenticator.answer(select([digest_line("MD5", opaque="o")]), "GET", "/f")
     for useless in ([], ['rspauth="x"'], ['nextnonce=""'], ['nextnonce="\udcff"'], ["nonsense"]):
         authenticator.note_info(useless)
         assert shared.challenge is not None
@@ -252,7 +260,7 @@ def test_spaces_are_those_of_a_user_at_an_origin_and_bounded(monkeypatch: pytest
 
 
 def test_an_answer_shows_no_password() -> None:
-    authorization = Authenticator(space()).answer([digest_line("MD5")], "GET", "/f")
+    authorization = Authenticator(space()).answer(select([digest_line("MD5")]), "GET", "/f")
     assert not re.search("Circle|Life", authorization or "")
     assert "Circle" not in repr(space().user)
 
@@ -268,7 +276,7 @@ def test_an_answer_shows_no_password() -> None:
     ],
 )
 def test_a_refusal_says_what_to_do(lines: list[str], is_authorized: bool, expected: str) -> None:
-    text = describe_refusal(lines, is_authorized=is_authorized)
+    text = describe_refusal(parse_challenges(lines), is_authorized=is_authorized)
     assert expected in text
     assert "hush4711" not in text
 

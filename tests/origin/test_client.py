@@ -122,15 +122,16 @@ async def test_silence_is_an_error_after_the_stall_timeout_and_received_bytes_ar
         await reader.readuntil(b"\r\n\r\n")
         for octet in b"HTTP/1.1 200 OK\r\n":
             writer.write(bytes([octet]))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.06)
         await asyncio.Event().wait()
 
     loop = asyncio.get_running_loop()
     async with serve_raw(trickle) as port, open_client() as client:
         begin = loop.time()
         with pytest.raises(NetworkError, match="within the stall timeout"):
-            await fetch(client, f"http://a.example:{port}/f", Timeouts(connect=5, stall=0.4))
-        assert loop.time() - begin > 0.8
+            await fetch(client, f"http://a.example:{port}/f", Timeouts(connect=5, stall=0.8))
+        # The line took longer than the stall timeout.
+        assert loop.time() - begin > 1.6
 
 
 async def test_each_request_has_limits_of_its_own_also_on_a_connection_that_another_has_made(origin: Origin) -> None:

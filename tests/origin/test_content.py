@@ -7,6 +7,7 @@ import pytest
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, Framing, ScriptedResponse
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.content import MIN_DETACH_BYTES, Content
@@ -174,6 +175,6 @@ async def test_no_descriptor_is_left(session: Session, origin: Origin) -> None:
             assert detached is not None
             with detached:
                 pass
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while len(os.listdir("/proc/self/fd")) > before:
             await asyncio.sleep(0.01)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.clocks import ManualClock
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.origin import pool as pool_module
 from downloadd.origin.pool import MAX_IDLE_SECONDS, ConnectionPool
@@ -96,12 +97,12 @@ async def test_idle_connections_are_closed_after_a_while(ends: Ends, monkeypatch
     clock.now += 0.04
     pool.release("b", young)
     clock.now += 0.02
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while not is_closed(old):
             await asyncio.sleep(0.01)
     assert not is_closed(young)
     clock.now += 1
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while not is_closed(young):
             await asyncio.sleep(0.01)
     assert len(pool) == 0

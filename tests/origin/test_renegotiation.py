@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from support.loopback_client import open_client
-from support.nginx_origin import free_port
 from support.origin.tls import Authority
 from support.origin_requests import get_request
+from support.ports import free_port
 from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.origin.connection_options import ConnectionOptions

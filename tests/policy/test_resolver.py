@@ -4,11 +4,18 @@ import threading
 
 import pytest
 import uvloop
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.policy.resolver import MAX_DNS_THREADS, SystemResolver
 
 
 async def test_names_become_addresses() -> None:
+    resolver = SystemResolver()
+    assert (socket.AF_INET, "127.0.0.1") in await resolver.look_up("localhost")
+    await resolver.close()
+
+
+async def test_names_become_addresses_in_the_form_of_aiohttp() -> None:
     resolver = SystemResolver()
     found = await resolver.resolve("localhost", 8080, socket.AF_INET)
     assert [(each["hostname"], each["host"], each["port"]) for each in found] == [("localhost", "127.0.0.1", 8080)]
@@ -18,7 +25,7 @@ async def test_names_become_addresses() -> None:
 async def test_an_unknown_name_is_an_error() -> None:
     resolver = SystemResolver()
     with pytest.raises(socket.gaierror):
-        await resolver.resolve("nobody.invalid", 80)
+        await resolver.look_up("nobody.invalid")
     await resolver.close()
 
 
@@ -28,7 +35,7 @@ def test_lookups_that_hang_do_not_delay_others(monkeypatch: pytest.MonkeyPatch) 
     def look_up(host: str, port: int, **_: object) -> object:
         # No name server that hangs can stand here without a network of our own.
         if host.startswith("hanging"):
-            let_go.wait(30)
+            let_go.wait(2 * CONDITION_TIMEOUT)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
@@ -37,14 +44,14 @@ def test_lookups_that_hang_do_not_delay_others(monkeypatch: pytest.MonkeyPatch) 
         resolver = SystemResolver()
         async with asyncio.TaskGroup() as group:
             for number in range(MAX_DNS_THREADS - 1):
-                group.create_task(resolver.resolve(f"hanging-{number}.example", 80))
+                group.create_task(resolver.look_up(f"hanging-{number}.example"))
             await asyncio.sleep(0)
             try:
-                async with asyncio.timeout(10):
-                    (found,) = await resolver.resolve("quick.example", 80)
+                async with asyncio.timeout(CONDITION_TIMEOUT):
+                    found = await resolver.look_up("quick.example")
             finally:
                 let_go.set()
-        assert found["host"] == "192.0.2.1"
+        assert found == [(socket.AF_INET, "192.0.2.1")]
         await resolver.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -60,17 +67,17 @@ async def test_addresses_that_need_a_zone_are_left_out(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     resolver = SystemResolver()
-    assert [each["host"] for each in await resolver.resolve("a.example", 80)] == ["2001:db8::1"]
+    assert await resolver.look_up("a.example") == [(socket.AF_INET6, "2001:db8::1")]
     await resolver.close()
 
 
 async def test_closing_does_not_wait_for_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: let_go.wait(30) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: let_go.wait(2 * CONDITION_TIMEOUT) and [])
     resolver = SystemResolver()
-    asking = asyncio.create_task(resolver.resolve("hanging.example", 80))
+    asking = asyncio.create_task(resolver.look_up("hanging.example"))
     await asyncio.sleep(0)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         await resolver.close()
     let_go.set()
     assert await asking == []

@@ -7,7 +7,7 @@ from support.origin.tls import Authority
 
 from downloadd.config import Config, DownloadsConfig, HostConfig
 from downloadd.errors import StartupError
-from downloadd.policy.tls_contexts import TlsContexts
+from downloadd.policy.tls_contexts import HostTls, TlsContexts
 
 
 @pytest.fixture(autouse=True)
@@ -44,16 +44,18 @@ def test_without_files_the_authorities_of_the_system_are_trusted(
 
 def test_hosts_with_the_same_authorities_share_a_context_and_so_their_pool(tmp_path: Path) -> None:
     common, nas = write_authority(tmp_path, "common.pem"), write_authority(tmp_path, "nas.pem")
-    contexts = TlsContexts(common, {"a.lan": nas, "b.lan": nas, "c.lan": common})
+    contexts = TlsContexts(
+        common, {"a.lan": HostTls(ca_file=nas), "b.lan": HostTls(ca_file=nas), "c.lan": HostTls(ca_file=common)}
+    )
     assert contexts.context_for("a.lan") is contexts.context_for("a.lan") is contexts.context_for("b.lan")
     assert contexts.context_for("c.lan") is contexts.context_for("d.lan") is not contexts.context_for("a.lan")
 
 
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing.pem")
-    for arguments in ((missing,), ("", {"nas.lan": missing})):
+    for common, host in ((missing, HostTls()), ("", HostTls(ca_file=missing))):
         with pytest.raises(StartupError) as caught:
-            TlsContexts(*arguments)
+            TlsContexts(common, {"nas.lan": host})
         assert caught.value.message == f"ca_file: {missing}: cannot be read: No such file or directory"
 
 

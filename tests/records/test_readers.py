@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.errors import ShuttingDownError, StorageError
 from downloadd.records.readers import ReaderPool
@@ -34,8 +35,8 @@ async def test_two_reads_run_at_once_and_the_third_waits(pool: ReaderPool) -> No
     together, release = threading.Barrier(3), threading.Event()
 
     def read(connection: sqlite3.Connection) -> sqlite3.Connection:
-        together.wait(10)
-        release.wait(10)
+        together.wait(CONDITION_TIMEOUT)
+        release.wait(CONDITION_TIMEOUT)
         return connection
 
     reads = [asyncio.create_task(pool.run(read)) for _ in range(2)]

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from support.downloads import with_fields
 from support.machine import not_allowed
 from support.small_disk import mount_launcher
+from support.waiting import CONDITION_TIMEOUT
 
 import downloadd.records.boot
 import downloadd.records.database
@@ -312,7 +313,10 @@ async def test_a_short_lock_is_waited_for(tmp_path: Path, clock: ManualClock) ->
 
 async def test_closing_does_not_wait_for_a_lock(tmp_path: Path, clock: ManualClock) -> None:
     with contextlib.ExitStack() as stack:
-        async with asyncio.timeout(20), SqliteRecords(tmp_path, clock=clock, lock_timeout=3600) as records:
+        async with (
+            asyncio.timeout(CONDITION_TIMEOUT),
+            SqliteRecords(tmp_path, clock=clock, lock_timeout=3600) as records,
+        ):
             stack.enter_context(locked(tmp_path))
             waiting = [asyncio.create_task(records.accept([sample_download() for _ in range(600)])) for _ in range(3)]
             await asyncio.sleep(0)

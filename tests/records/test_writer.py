@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.clock import SystemClock
 from downloadd.errors import ShuttingDownError, StorageError, StoreUnavailableError
@@ -53,7 +54,7 @@ async def blocked(writer: Writer) -> AsyncIterator[None]:
 
     def block(cursor: sqlite3.Cursor) -> None:
         entered.set()
-        release.wait(10)
+        release.wait(CONDITION_TIMEOUT)
 
     blocking = asyncio.create_task(writer.run(block))
     await asyncio.to_thread(entered.wait, 10)

@@ -12,6 +12,7 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.small_disk import mounted_image
+from support.waiting import CONDITION_TIMEOUT
 
 SIZE = 50_000
 DIRECTORY_TABLES = f"""
@@ -98,7 +99,7 @@ async def test_a_download_resumes_after_a_kill(daemon: DaemonProcess, origin: Or
     async def has_come() -> bool:
         return bool((await daemon.get_download(started["download_id"]))["current_size"] >= 3 << 20)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while not await has_come():
             await asyncio.sleep(0.02)
     await daemon.kill()

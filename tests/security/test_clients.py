@@ -23,7 +23,7 @@ from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.origin.tls import Authority
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.daemon.listeners import bind_unix
 from downloadd.errors import StartupError
@@ -96,7 +96,7 @@ async def test_plain_http_on_the_tls_port_gets_nothing(tmp_path: Path) -> None:
         host, port = daemon.url.removeprefix("https://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(f"GET /api/v1/health HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             assert b"HTTP" not in await reader.read()
         writer.close()
 

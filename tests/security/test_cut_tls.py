@@ -11,7 +11,7 @@ import pytest
 from security.malformed_responses import BODY, LONG_BODY
 from support.daemon_process import DaemonProcess, make_config
 from support.origin.tls import Authority
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 HEADS = {"http-1.1": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", "http-1.0": b"HTTP/1.0 200 OK\r\n\r\n"}
 BODIES = {"short": BODY, "long": LONG_BODY}
@@ -23,7 +23,7 @@ def serve_tls_response(context: ssl.SSLContext, raw: bytes, *, with_alert: bool)
 
     def handle() -> None:
         plain, _ = server.accept()
-        plain.settimeout(20)
+        plain.settimeout(CONDITION_TIMEOUT)
         with context.wrap_socket(plain, server_side=True) as connection:
             request = b""
             while b"\r\n\r\n" not in request:
@@ -33,7 +33,7 @@ def serve_tls_response(context: ssl.SSLContext, raw: bytes, *, with_alert: bool)
                 connection.unwrap()
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(20)
+        server.settimeout(CONDITION_TIMEOUT)
         server_thread = threading.Thread(target=handle)
         server_thread.start()
         try:

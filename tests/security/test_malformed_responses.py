@@ -14,7 +14,7 @@ from support.daemon_process import DaemonProcess, make_config
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.raw_server import serve_raw
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 TABLE = (Path(__file__).parents[2] / "docs/explanation/origins.md").read_text()
 ROWS = dict(re.findall(r"^\| `([\w.-]+)` \|.* \| (saved|`\w+`) \| [^|]+ \|$", TABLE, re.MULTILINE))
@@ -47,7 +47,7 @@ async def test_every_behaviour_has_the_outcome_of_the_table(
             given = {key: value for key, value in parameters.items() if value is not None}
             if "checksum" in parameters and isinstance(case.outcome, bytes):
                 given["checksum"] = f"sha-256={digest(case.outcome)}"
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(CONDITION_TIMEOUT):
                 _, result = await daemon.fetch(name, origin.url(f"/{name}"), filename="f", **given)
             saved = daemon.root / name / "f"
             got: object = saved.read_bytes() if result["success"] else result["error"]

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 from support.clocks import ManualClock
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.storage import commit_process, unnamed_files
 from downloadd.storage.commit_process import CommitBusyError, CommitProcess
@@ -168,7 +170,7 @@ def test_the_lock_of_the_root_lasts_until_the_process_has_ended(folder: Path) ->
     fcntl.flock(root_fd, fcntl.LOCK_EX)
     process = CommitProcess(ManualClock(), is_enabled=True)
     process.start(root_fd, 1)
-    process.discard([])
+    process.discard([1])
     os.close(root_fd)
     other = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -186,7 +188,7 @@ def test_a_process_that_hangs_delays_the_next_request_for_a_limited_time(
     monkeypatch.setattr(commit_process, "MAX_WAIT_SECONDS", 0.05)
     clock = process._clock
     assert isinstance(clock, ManualClock)
-    process.discard([])
+    process.discard([1])
     pid = process.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
@@ -205,9 +207,24 @@ def test_a_process_that_hangs_delays_the_next_request_for_a_limited_time(
             process.start(directory_fd, 1)
     finally:
         os.kill(pid, signal.SIGCONT)
-        thread.join(20)
+        thread.join(CONDITION_TIMEOUT)
     assert results == [[0]]
     assert stored(folder) == {"a": b"x"}
+
+
+def test_a_discard_is_one_exchange_and_none_without_files(
+    process: CommitProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive, answers = commit_process._receive, []
+
+    def record(connection: socket.socket) -> object:
+        answers.append(receive(connection))
+        return answers[-1]
+
+    monkeypatch.setattr(commit_process, "_receive", record)
+    process.discard([1, 2])
+    process.discard([])
+    assert len(answers) == 1
 
 
 def test_what_was_discarded_while_a_request_hung_is_closed_with_the_next_request(
@@ -233,6 +250,6 @@ def test_what_was_discarded_while_a_request_hung_is_closed_with_the_next_request
         process.discard([1])
     finally:
         os.kill(pid, signal.SIGCONT)
-        thread.join(20)
+        thread.join(CONDITION_TIMEOUT)
     process.link(directory_fd, [], fsync=True)
     assert open_files() == []

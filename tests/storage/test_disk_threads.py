@@ -4,6 +4,7 @@ import threading
 from typing import NoReturn
 
 import pytest
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.errors import InsufficientStorageError, StorageAwayError, StorageError
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
@@ -80,7 +81,7 @@ async def test_one_pool_does_not_delay_another() -> None:
     async with asyncio.TaskGroup() as tasks:
         for job in hanging:
             tasks.create_task(threads.run(DiskPool.DIGESTS, "", job))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             assert await threads.run(DiskPool.CALLS, "", lambda: 7) == 7
         for job in hanging:
             job.may_finish.set()

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.machine import not_allowed
 from support.stopwatch import Stopwatch
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.errors import (
     FileTooLargeForDiskError,
@@ -265,7 +266,7 @@ async def test_the_loop_runs_while_a_write_hangs(destination: LocalDestination, 
     part, other = await new_part(destination), await new_part(destination, "other")
     writing = asyncio.create_task(part.write([b"abc"], 0))
     await wait_until(blocked_writes.entered)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         assert await other.digest("md5") == hashlib.md5(usedforsecurity=False).hexdigest()
         await other.close()
     blocked_writes.released.set()
@@ -608,7 +609,7 @@ async def test_an_idle_socket_blocks_no_thread_for_long(
 ) -> None:
     part = await new_part(destination)
     sender, source = connection
-    moved = await asyncio.wait_for(part.receive(source, 0, 10), 5)
+    moved = await asyncio.wait_for(part.receive(source, 0, 10), CONDITION_TIMEOUT)
     assert (moved.nbytes, moved.is_eof, part.size) == (0, False, 0)
     sender.close()
     await part.close()

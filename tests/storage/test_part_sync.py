@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.errors import StorageError
 from downloadd.storage.local import LocalDestination
@@ -78,7 +79,7 @@ async def test_an_error_in_the_background_is_raised_by_the_next_sync(
     part.start_sync()
     assert failed.wait(10)
     # The error is set after the call that failed: at worst some syncs succeed before.
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while not (error := await sync_error(part)):
             pass
     assert "Input/output error" in error.detail

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.storage.unnamed_files import Content, Link, UnnamedFiles, WrittenFile, serve
 
@@ -133,5 +134,5 @@ def test_the_program_ends_with_its_connection() -> None:
         thread = threading.Thread(target=serve, args=(other,))
         thread.start()
         own.close()
-        thread.join(20)
+        thread.join(CONDITION_TIMEOUT)
         assert not thread.is_alive()

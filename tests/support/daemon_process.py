@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from support.program_forks import ForkedProgram, fork_server
 from support.stopwatch import Stopwatch
 from support.waiting import CONDITION_TIMEOUT, wait_until
 
@@ -50,8 +51,18 @@ class DaemonProcess:
         flags: Sequence[str] = ("--allow-download",),
         environment: Mapping[str, str] | None = None,
         launcher: Sequence[str] = (),
+        may_fork: bool = True,
     ) -> None:
-        """Create a daemon that does not run yet; `launcher` is a command that executes the command of the daemon."""
+        """Create a daemon that does not run yet.
+
+        Args:
+            folder: its files.
+            config: the configuration.
+            flags: further arguments.
+            environment: further variables.
+            launcher: a command that executes the command of the daemon.
+            may_fork: False for a process that shares no memory with another.
+        """
         self.folder = folder
         self.root = folder / "files"
         self.state = folder / "state"
@@ -61,16 +72,13 @@ class DaemonProcess:
         self.flags = flags
         self.environment = environment or {}
         self.launcher = launcher
-        self.process: subprocess.Popen[bytes] | None = None
+        self._may_fork = may_fork
+        self.process: subprocess.Popen[bytes] | ForkedProgram | None = None
         self.url = ""
         self.client: aiohttp.ClientSession | None = None
 
-    def command(self) -> list[str]:
+    def _arguments(self) -> list[str]:
         return [
-            *self.launcher,
-            sys.executable,
-            "-Im",
-            "downloadd",
             *("--config", str(self.config)),
             *("--root", str(self.root)),
             *("--state-dir", str(self.state)),
@@ -84,7 +92,13 @@ class DaemonProcess:
         # No request goes to the internet, and its certificates take a tenth of the start to load.
         environment = {**os.environ, "SSL_CERT_FILE": os.devnull, **self.environment}
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command(), stderr=log, stdout=subprocess.DEVNULL, env=environment)
+            if self._may_fork and not self.launcher and not self.environment:
+                self.process = fork_server("downloadd").start(
+                    self._arguments(), environment=environment, stderr=log.fileno()
+                )
+            else:
+                command = [*self.launcher, sys.executable, "-Im", "downloadd", *self._arguments()]
+                self.process = subprocess.Popen(command, stderr=log, stdout=subprocess.DEVNULL, env=environment)
 
         def listening() -> str:
             assert self.process is not None

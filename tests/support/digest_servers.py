@@ -14,7 +14,8 @@ from typing import Final, Self
 from urllib.parse import quote
 
 import msgspec
-from support.nginx_origin import free_port
+from support.ports import free_port
+from support.waiting import CONDITION_TIMEOUT
 
 USER: Final = "ann"
 PASSWORD: Final = 'hush 4711:"ü@'
@@ -114,7 +115,7 @@ class DigestServer(ABC):
     def start(self) -> None:
         """Start the server and wait until its port accepts connections."""
         self._process = subprocess.Popen(self.command())
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + CONDITION_TIMEOUT
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
@@ -128,7 +129,7 @@ class DigestServer(ABC):
         """End the server, and the transfers that run."""
         assert self._process is not None
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(CONDITION_TIMEOUT)
         self._process = None
 
     def __enter__(self) -> Self:

@@ -3,14 +3,12 @@
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 from support.daemon_process import DaemonProcess
+from support.memory_folder import MEMORY
 from support.nginx_origin import NginxOrigin
 from support.origin.origin import Origin
-
-MEMORY: Final = Path("/dev/shm")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 from support.clocks import ManualClock
 from support.downloads import make_download, with_fields
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.config import ImportsConfig
 from downloadd.download import Download
@@ -170,7 +171,7 @@ async def content(*pieces: bytes) -> AsyncIterator[bytes]:
 
 async def wait_for_state(stack: ImportStack, id: str, *states: ImportState) -> ImportOperation:
     """Return the operation once it is in one of the states."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while (operation := await stack.records.operations.get(id)) is None or operation.state not in states:
             await asyncio.sleep(0.01)
     return operation

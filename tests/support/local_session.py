@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from support.tls_contexts import system_tls
 
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
@@ -13,5 +14,5 @@ from downloadd.transfer.session import Session
 async def session() -> AsyncIterator[Session]:
     """Open a client for origins on the loopback addresses."""
     policy = Policy(addresses=AddressRules(["127.0.0.0/8"]))
-    async with Session(policy=policy, credentials=(), stall_timeout=3) as session:
+    async with Session(policy=policy, credentials=(), stall_timeout=3, tls=system_tls()) as session:
         yield session

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from support.tls_contexts import system_tls
+
 from downloadd.clock import SystemClock
 from downloadd.config import DownloadsConfig
 from downloadd.directory_settings import DirectorySettings
@@ -91,7 +93,7 @@ async def open_stack(
             reclaim=lambda directory, nbytes: kept_parts.reclaim(directory, nbytes),
             has_commit_process=has_commit_process,
         ) as destination,
-        Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout) as session,
+        Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout, tls=system_tls()) as session,
     ):
         parts = assemble_manager(
             ManagerSettings(

@@ -22,6 +22,11 @@ PLAIN_PROGRAMS: Final = frozenset(
 """Programs that a fast test may start: Python, and those that a minimal Debian has."""
 
 
+def is_system_folder(folder: str) -> bool:
+    """Return True if all tests of a folder below `tests/` are system tests."""
+    return any(folder == each or folder.startswith(f"{each}/") for each in SYSTEM_FOLDERS)
+
+
 def marker_for(folder: str, fixtures: Collection[str], explicit: Collection[str]) -> str:
     """Return the marker of a test.
 
@@ -31,15 +36,18 @@ def marker_for(folder: str, fixtures: Collection[str], explicit: Collection[str]
         explicit: the markers that the test or its module sets.
 
     Raises:
-        ValueError: both markers are set.
+        ValueError: both markers are set, or a test in a folder of system tests is marked as fast.
     """
     chosen = sorted(MARKERS.intersection(explicit))
     if len(chosen) > 1:
         raise ValueError("a test is either fast or a system test")
+    if is_system_folder(folder):
+        if chosen == ["fast"]:
+            raise ValueError(f"{folder}/ has system tests only")
+        return "system"
     if chosen:
         return chosen[0]
-    is_below = any(folder == each or folder.startswith(f"{each}/") for each in SYSTEM_FOLDERS)
-    return "system" if is_below or not SYSTEM_FIXTURES.isdisjoint(fixtures) else "fast"
+    return "fast" if SYSTEM_FIXTURES.isdisjoint(fixtures) else "system"
 
 
 def is_plain_command(executable: str | bytes | os.PathLike[str], arguments: Sequence[Any]) -> bool:

@@ -91,6 +91,7 @@ class SourceFile:
         self.name = path.relative_to(package).as_posix()
         self.text = path.read_text(encoding="utf-8")
         self.tree = ast.parse(self.text)
+        self.nodes = list(ast.walk(self.tree))
 
     @property
     def line_count(self) -> int:
@@ -100,12 +101,12 @@ class SourceFile:
     @property
     def functions(self) -> list[Function]:
         """All functions and methods."""
-        return [node for node in ast.walk(self.tree) if isinstance(node, Function)]
+        return [node for node in self.nodes if isinstance(node, Function)]
 
     @property
     def classes(self) -> list[ast.ClassDef]:
         """All classes."""
-        return [node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef)]
+        return [node for node in self.nodes if isinstance(node, ast.ClassDef)]
 
     @property
     def docstrings(self) -> list[str]:
@@ -139,7 +140,7 @@ class SourceFile:
 
     def private_attributes(self) -> list[str]:
         """List the private attributes that the module uses and does not define: those of libraries or other modules."""
-        attributes = [node for node in ast.walk(self.tree) if isinstance(node, ast.Attribute)]
+        attributes = [node for node in self.nodes if isinstance(node, ast.Attribute)]
         own = {
             node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
         }
@@ -150,7 +151,7 @@ class SourceFile:
     def internal_modules(self) -> list[str]:
         """List the internal modules of libraries that the module imports or names in a string."""
         names: set[str] = set()
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 names.update(alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

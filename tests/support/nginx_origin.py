@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Self
 
 import trustme
+from support.ports import free_port
+from support.waiting import CONDITION_TIMEOUT
 
 CONFIG = """
 daemon off;
@@ -46,12 +48,6 @@ http {{
 """
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 class NginxOrigin:
     """Nginx that serves `www`; `locations` is added to its server block."""
 
@@ -79,7 +75,7 @@ class NginxOrigin:
         self._process = subprocess.Popen(
             [nginx, "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"), "-e", str(self.folder / "error.log")]
         )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + CONDITION_TIMEOUT
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
@@ -93,7 +89,7 @@ class NginxOrigin:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(CONDITION_TIMEOUT)
 
     def requests(self) -> list[str]:
         """Return the lines of the access log."""

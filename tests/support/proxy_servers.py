@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.nginx_origin import free_port
+from support.ports import free_port
 
 TINYPROXY_CONFIG = """
 Port {port}

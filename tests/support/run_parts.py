@@ -11,7 +11,8 @@ from support.manager_stack import CONFIG
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.stored_downloads import claimed, sample_download
-from support.waiting import wait_until
+from support.tls_contexts import system_tls
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download
@@ -93,7 +94,9 @@ async def open_run_parts(folder: Path) -> AsyncIterator[RunParts]:
         Origin() as origin,
         SqliteRecords(folder / "state", ManualClock()) as records,
         LocalDestination(folder / "files", min_free=0, fsync=False) as destination,
-        Session(policy=Policy.from_config(CONFIG), credentials=(), stall_timeout=CONFIG.stall_timeout) as session,
+        Session(
+            policy=Policy.from_config(CONFIG), credentials=(), stall_timeout=CONFIG.stall_timeout, tls=system_tls()
+        ) as session,
     ):
         origin.script("/f", ScriptedResponse(size=SIZE, etag='"v"'))
         origin.script("/slow", ScriptedResponse(size=SIZE, etag='"v"', stall_after=STALL_AFTER))
@@ -102,7 +105,7 @@ async def open_run_parts(folder: Path) -> AsyncIterator[RunParts]:
 
 async def perform(run: Run) -> Download:
     """Return the outcome of a run that is not fenced."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         outcome = await run.perform()
     assert outcome is not None
     return outcome

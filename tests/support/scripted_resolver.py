@@ -1,15 +1,13 @@
 """Resolver whose answers a test gives."""
 
-import socket
 from collections.abc import Iterator
 from itertools import chain, repeat
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-
 from downloadd.origin.addresses import family_of
+from downloadd.policy.resolver import Address
 
 
-class ScriptedResolver(AbstractResolver):
+class ScriptedResolver:
     """Answers the first lookup with the first list of addresses, and so on; the last one for good.
 
     Attributes:
@@ -22,24 +20,12 @@ class ScriptedResolver(AbstractResolver):
         self.lookups = 0
         self.closed = False
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+    async def look_up(self, host: str) -> list[Address]:
         self.lookups += 1
         answer = next(self._answers)
         if isinstance(answer, OSError):
             raise answer
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=family_of(address),
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in answer
-        ]
+        return [(family_of(address), address) for address in answer]
 
     async def close(self) -> None:
         self.closed = True

@@ -14,6 +14,7 @@ from support.fake_prober import FakeProber
 from support.fake_queue import FakeQueue, FakeResults
 from support.fake_rpc import FakeMethods, fake_notification_of
 from support.fake_storage import FakeStorage
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.config import Aria2Config, DirectoryConfig, UserConfig
 from downloadd.events import EventBus
@@ -186,7 +187,7 @@ class ServedApi:
         reader, writer = await asyncio.open_connection(self.server.host, self.server.port)
         try:
             writer.write(request)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(CONDITION_TIMEOUT):
                 return await reader.read()
         finally:
             writer.close()

@@ -23,7 +23,7 @@ def test_each_collected_test_has_one_of_the_two_markers(request: pytest.FixtureR
         pytest.param("fronts/pages", [], [], "fast", id="other folder with the same beginning"),
         pytest.param("policy", ["tmp_path", "daemon"], [], "system", id="fixture"),
         pytest.param("policy", [], ["system"], "system", id="explicitly a system test"),
-        pytest.param("faults", ["daemon"], ["fast"], "fast", id="explicitly fast"),
+        pytest.param("policy", ["daemon"], ["fast"], "fast", id="explicitly fast"),
     ],
 )
 def test_the_marker_follows_from_folder_fixtures_and_marks(
@@ -35,6 +35,11 @@ def test_the_marker_follows_from_folder_fixtures_and_marks(
 def test_a_test_with_both_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="either fast or a system test"):
         marker_for("policy", [], ["fast", "system"])
+
+
+def test_a_fast_test_in_a_folder_of_system_tests_is_refused() -> None:
+    with pytest.raises(ValueError, match="faults/ has system tests only"):
+        marker_for("faults", [], ["fast"])
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,18 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._jumping_selector.now
 
 
+class LoopClock:
+    """Clock with the time of the running event loop, wall time too."""
+
+    def wall(self) -> float:
+        """Return the seconds of the loop."""
+        return self.monotonic()
+
+    def monotonic(self) -> float:
+        """Return the seconds of the loop."""
+        return asyncio.get_running_loop().time()
+
+
 def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     """Run an async test in a loop with a virtual clock."""
 

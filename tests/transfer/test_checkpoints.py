@@ -9,6 +9,7 @@ import pytest
 from support.clocks import ManualClock
 from support.downloads import with_fields
 from support.sample_downloads import sample_download
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.download import Download, OriginDigest, ResumedBy, SupersededPart
 from downloadd.errors import InsufficientStorageError, StorageError
@@ -115,7 +116,7 @@ async def test_a_transfer_does_not_wait_for_a_slow_checkpoint(setup: Setup, monk
     setup.clock.now += CHECKPOINT_SECONDS
     setup.fake.synced = 7
     setup.can_save.clear()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         await setup.before_write()
     assert setup.calls == [0, "start_sync"]
 

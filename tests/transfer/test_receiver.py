@@ -8,6 +8,7 @@ import pytest
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.clock import SystemClock
 from downloadd.errors import FileTooLargeError, NetworkError
@@ -144,7 +145,7 @@ async def test_few_bytes_are_written_after_the_flush_interval(
         receiving = asyncio.create_task(
             Reception(part).receiver.receive(response.content, Segment(0), may_splice=False)
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             while part.size < 100:
                 await asyncio.sleep(0.01)
         assert not receiving.done()

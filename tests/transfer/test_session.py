@@ -2,13 +2,11 @@
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 from support.cookie_jars import make_jar
 from support.fake_slots import FakeSlots
 from support.origin.content import expected_bytes
@@ -16,6 +14,8 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, redirect
 from support.origin.tls import Authority
 from support.raw_server import serve_raw
+from support.scripted_resolver import ScriptedResolver
+from support.tls_contexts import system_tls
 
 from downloadd.attempt_options import AttemptOptions
 from downloadd.errors import NetworkError, NetworkErrorKind
@@ -23,7 +23,7 @@ from downloadd.origin.content import Content
 from downloadd.origin.context import RequestContext
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
-from downloadd.policy.tls_contexts import TlsContexts
+from downloadd.policy.tls_contexts import HostTls, TlsContexts
 from downloadd.transfer.connection_slots import NoTargetSlotError, RedirectSlots, RequestPath
 from downloadd.transfer.resume import Evidence, RangeRequest
 from downloadd.transfer.session import Session
@@ -171,18 +171,6 @@ async def test_redirects_are_counted(session: Session, origin: Origin) -> None:
 LOOPBACK = Policy(addresses=AddressRules(["127.0.0.0/8"]))
 
 
-class LoopbackResolver(AbstractResolver):
-    """Resolver for which every name is 127.0.0.1."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        return [ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0)]
-
-    async def close(self) -> None:
-        pass
-
-
 @pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
     """An authority with its certificate in `ca.pem`; the system trusts none."""
@@ -204,10 +192,12 @@ async def get_all(session: Session, url: str) -> int:
 async def test_an_authority_is_trusted_for_its_host_alone_and_with_connections_of_their_own(
     authority: Authority, tmp_path: Path
 ) -> None:
-    tls = TlsContexts("", {"a.example": str(tmp_path / "ca.pem")})
+    tls = TlsContexts("", {"a.example": HostTls(ca_file=str(tmp_path / "ca.pem"))})
     async with (
         Origin(tls=authority.server_context("a.example", "b.example")) as origin,
-        Session(policy=LOOPBACK, credentials=(), stall_timeout=3, tls=tls, resolver=LoopbackResolver()) as session,
+        Session(
+            policy=LOOPBACK, credentials=(), stall_timeout=3, tls=tls, resolver=ScriptedResolver(["127.0.0.1"])
+        ) as session,
     ):
         origin.script("/f", ScriptedResponse(size=1000))
         for _ in range(2):
@@ -226,7 +216,7 @@ async def test_a_connection_is_not_reused_once_its_authority_is_not_trusted_any_
     ):
         origin.script("/f", ScriptedResponse(size=1000))
         assert await get_all(session, origin.url("/f")) == 1000
-        session.configure(policy=LOOPBACK, credentials=(), stall_timeout=3, tls=TlsContexts())
+        session.configure(policy=LOOPBACK, credentials=(), stall_timeout=3, tls=system_tls())
         with pytest.raises(NetworkError, match="certificate is not trusted") as caught:
             await get_all(session, origin.url("/f"))
         assert not caught.value.transient

@@ -98,7 +98,7 @@ def create_api(
             page=page_endpoints,
         )
     )
-    document.build(table, base_path)
+    document.describe(table, base_path)
 
     def close_long_lived() -> None:
         long_poll.release_all()
@@ -106,7 +106,7 @@ def create_api(
         if rpc is not None:
             rpc.close_sockets()
 
-    browser_routes = build_browser_routes(page_endpoints, ReferencePage(document.document))
+    browser_routes = build_browser_routes(page_endpoints, ReferencePage(document))
     router = Router((*table, *browser_routes), accounts, guards, metrics, clock)
     dispatch = router.dispatch if rpc is None else rpc.beside(router.dispatch)
     middleware = RequestMiddleware(dispatch, metrics=metrics, clock=clock, proxies=proxies, base_path=base_path)

@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, made from the routes, the structs and the error table."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -53,14 +54,21 @@ _REQUEST_FIELDS: Final[Json] = {
 
 
 class DocumentEndpoint:
-    """Endpoint of the document, which `build` encodes once."""
+    """Endpoint of the document, which is made for the first request and kept."""
 
     def __init__(self) -> None:
-        self.document = b"{}"
+        self._table: Sequence[Route] = ()
+        self._base_path = ""
 
-    def build(self, table: Sequence[Route], base_path: str) -> None:
-        """Build the document of a table of routes."""
-        self.document = msgspec.json.encode(build_document(table, base_path))
+    def describe(self, table: Sequence[Route], base_path: str) -> None:
+        """Set the routes that the document describes; they include that of the endpoint itself."""
+        self._table = table
+        self._base_path = base_path
+
+    @cached_property
+    def document(self) -> bytes:
+        """The document in JSON."""
+        return msgspec.json.encode(build_document(self._table, self._base_path))
 
     async def show(self, context: RequestContext) -> web.Response:
         """Answer `GET /api/v1/openapi.json`."""

@@ -12,6 +12,7 @@ from typing import Final
 from aiohttp import web
 from multidict import CIMultiDict
 
+from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import COMMON_FIELDS
 
@@ -61,10 +62,10 @@ _INIT_SCRIPT: Final = b"""SwaggerUIBundle({
 
 
 class ReferencePage:
-    """Handlers of the page and its files; `document` is the OpenAPI document in JSON."""
+    """Handlers of the page and its files."""
 
-    def __init__(self, document: bytes) -> None:
-        self._document = document
+    def __init__(self, endpoint: DocumentEndpoint) -> None:
+        self._endpoint = endpoint
 
     async def page(self, context: RequestContext) -> web.Response:
         """Return the page, for `GET /api/v1/docs`."""
@@ -75,7 +76,7 @@ class ReferencePage:
 
         async def show(context: RequestContext) -> web.StreamResponse:
             if name == "initialiser.js":
-                return _make_response(_INIT_SCRIPT % self._document, ASSET_TYPES[name])
+                return _make_response(_INIT_SCRIPT % self._endpoint.document, ASSET_TYPES[name])
             response = web.FileResponse(_static_folder() / name, headers=_fields(ASSET_TYPES[name]))
             # Browsers may store it and have to revalidate it: the file has a validator.
             response.headers["Cache-Control"] = "no-cache"

@@ -16,6 +16,7 @@ from support.daemon_process import TOKEN, DaemonProcess
 from support.import_files import packed
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.errors import ERRORS
 
@@ -120,7 +121,7 @@ async def test_the_event_stream_reconnects_after_a_kill(restartable: DaemonProce
     restartable.flags = ("--allow-download", "--port", port)
     await restartable.start()
     after = await restartable.fetch("d", origin.url("/f"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         output, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
     lines = [json.loads(line) for line in output.decode().splitlines()]

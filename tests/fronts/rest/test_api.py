@@ -6,6 +6,7 @@ from typing import Any
 
 from support.sample_downloads import sample_download
 from support.served_api import ServedApi
+from support.waiting import CONDITION_TIMEOUT
 
 ID = sample_download().id
 
@@ -52,7 +53,7 @@ async def test_every_response_is_counted_with_the_given_metrics(api: ServedApi) 
 
 async def test_the_end_of_long_lived_responses_releases_waits_and_event_streams(api: ServedApi) -> None:
     starting = asyncio.create_task(api.raw("GET", "/d?download=https%3A%2F%2Fa.example%2Ff&wait=60"))
-    async with asyncio.timeout(10), api.client.get("/api/v1/events") as events:
+    async with asyncio.timeout(CONDITION_TIMEOUT), api.client.get("/api/v1/events") as events:
         while not api.manager.downloads:
             await asyncio.sleep(0)
         api.close_long_lived()

@@ -12,6 +12,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 from support.served_api import TOKEN, ServedApi
 from support.virtual_time import in_virtual_time
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.errors import ErrorCode
 from downloadd.fronts.rest.body_reader import BodyReader
@@ -48,7 +49,7 @@ async def send(
     lines = (f"POST {target} HTTP/1.1", "Host: api", f"Authorization: Bearer {token}", *fields, "", "")
     writer.write("\r\n".join(lines).encode())
     began = asyncio.get_running_loop().time()
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(CONDITION_TIMEOUT), asyncio.TaskGroup() as tasks:
         answer = tasks.create_task(_read_final_head(reader))
         for piece in pieces:
             if answer.done():

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.served_api import ServedApi
+from support.waiting import CONDITION_TIMEOUT
 from yarl import URL
 
 from downloadd.download import Conflict, Snapshot
@@ -338,7 +339,7 @@ async def test_a_waiting_response_ends_when_the_daemon_stops(api: ServedApi) -> 
     await started(api)
     await asyncio.sleep(0)
     api.close_long_lived()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         status, body, _ = await asking
     assert (status, body["message"]) == (201, "Download started")
 

@@ -13,6 +13,7 @@ from aiohttp import ClientResponse
 from support.fake_imports import make_operation
 from support.sample_downloads import sample_change, sample_download
 from support.served_api import ServedApi
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.download import Snapshot
 from downloadd.events import DownloadChanged, ImportChanged, parse_event_id
@@ -38,7 +39,7 @@ class EventReader:
     async def read_block(self) -> dict[str, str]:
         """Return the fields of the next block; the name of a comment is empty."""
         fields: dict[str, str] = {}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(CONDITION_TIMEOUT):
             while (line := await self.response.content.readline()) not in {b"\n", b""}:
                 name, _, value = line.decode().rstrip("\n").partition(":")
                 fields[name] = value.lstrip(" ")

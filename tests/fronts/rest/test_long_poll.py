@@ -8,6 +8,7 @@ from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
 from support.fake_queue import FakeQueue, FakeResults
 from support.sample_downloads import sample_download
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.events import EventBus
 from downloadd.fronts.rest.long_poll import LongPoll
@@ -64,6 +65,6 @@ async def test_a_release_ends_every_wait_with_the_newest_row_and_allows_no_new_o
     await asyncio.sleep(0)
     manager.downloads[download.id] = sample_download(0, state=State.DOWNLOADING)
     long_poll.release_all()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         assert {one.state for one in await asyncio.gather(*waits)} == {State.DOWNLOADING}
         assert await long_poll.wait(USER, download, 3600) is download

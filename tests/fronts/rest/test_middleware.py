@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.served_api import ServedApi
+from support.waiting import CONDITION_TIMEOUT
 
 Lines = list[MutableMapping[str, Any]]
 START = "/Downloads/a%20b?download=https%3A%2F%2Fann%3Apa55%40files.example.com%2Fa%3Fsig%3Ds3cret"
@@ -213,7 +214,7 @@ async def test_a_body_that_would_be_refused_is_not_requested(api: ServedApi, fie
     content_type = b"" if b"Content-Type" in fields else b"Content-Type: application/json\r\n"
     reader, writer = await asyncio.open_connection(api.server.host, api.server.port)
     writer.write(head + content_type + fields + b"\r\n\r\n")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         assert (await reader.readline()).startswith(b"HTTP/1.1 %d" % status)
     writer.close()
 

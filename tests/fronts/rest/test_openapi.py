@@ -1,5 +1,6 @@
 """The OpenAPI document: valid, complete, and consistent with the responses."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -26,20 +27,24 @@ FACTS = ("metrics", "health", "openapi.json", "errors", "directories", "hosts", 
 ID = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
 
 
-async def read_document(api: ServedApi) -> Any:
-    async with api.client.get("/api/v1/openapi.json") as response:
-        assert response.status == 200
-        return await response.json()
+@pytest.fixture(scope="module")
+def document() -> Any:
+    """The document as the API sends it."""
+
+    async def read_document() -> Any:
+        async with ServedApi().client as client, client.get("/api/v1/openapi.json") as response:
+            assert response.status == 200
+            return await response.json()
+
+    return asyncio.run(read_document())
 
 
-async def test_the_document_is_valid_openapi(api: ServedApi) -> None:
-    document = await read_document(api)
+def test_the_document_is_valid_openapi(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
     OpenAPIV31SpecValidator(document).validate()
 
 
-async def test_every_path_and_method_is_described(api: ServedApi) -> None:
-    document = await read_document(api)
+def test_every_path_and_method_is_described(document: Any) -> None:
     one = "/api/v1/downloads/{id}"
     assert {(path, method) for path, item in document["paths"].items() for method in item} == {
         ("/{directory}", "get"), ("/{directory}", "head"), ("/", "get"), ("/", "head"), ("/", "delete"),
@@ -60,14 +65,12 @@ async def test_every_path_and_method_is_described(api: ServedApi) -> None:
     }  # fmt: skip
 
 
-async def test_operation_ids_are_unique(api: ServedApi) -> None:
-    document = await read_document(api)
+def test_operation_ids_are_unique(document: Any) -> None:
     ids = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
     assert len(ids) == len(set(ids))
 
 
-async def test_every_parameter_of_a_start_is_described(api: ServedApi) -> None:
-    document = await read_document(api)
+def test_every_parameter_of_a_start_is_described(document: Any) -> None:
     parameters = document["paths"]["/{directory}"]["get"]["parameters"]
     by_name = {parameter["name"]: parameter for parameter in parameters}
     assert set(by_name) >= {
@@ -78,21 +81,19 @@ async def test_every_parameter_of_a_start_is_described(api: ServedApi) -> None:
     assert by_name["timeout"]["description"]
 
 
-async def test_both_security_schemes_are_described_and_health_needs_none(api: ServedApi) -> None:
-    document = await read_document(api)
+def test_both_security_schemes_are_described_and_health_needs_none(document: Any) -> None:
     assert document["security"] == [{"bearer": []}, {"userId": [], "authToken": []}]
     assert set(document["components"]["securitySchemes"]) == {"bearer", "userId", "authToken"}
     assert document["paths"]["/api/v1/health"]["get"]["security"] == []
 
 
-async def test_every_error_of_the_table_is_in_the_document(api: ServedApi) -> None:
-    text = json.dumps(await read_document(api))
+def test_every_error_of_the_table_is_in_the_document(document: Any) -> None:
+    text = json.dumps(document)
     for code in ERRORS:
         assert code in text
 
 
-async def test_a_head_response_has_no_content(api: ServedApi) -> None:
-    document = await read_document(api)
+def test_a_head_response_has_no_content(document: Any) -> None:
     heads = [item["head"] for item in document["paths"].values() if "head" in item]
     responses = [response for head in heads for response in head["responses"].values()]
     assert len(responses) > len(heads) > 5
@@ -149,12 +150,11 @@ ANSWERS = [
 @pytest.mark.parametrize("token", ["open-sesame", "may-import", "wrong"])
 @pytest.mark.parametrize("allowed", [True, False], ids=["allowed", "forbidden"])
 async def test_responses_conform_to_the_document(
-    api: ServedApi, method: str, target: str, path: str, body: Any, token: str, allowed: bool
+    api: ServedApi, document: Any, method: str, target: str, path: str, body: Any, token: str, allowed: bool
 ) -> None:
     api.allow_downloads(allowed)
     api.manager.add(sample_download(1, received=1, total=3))
     api.manager.add(sample_download(2, state=State.FAILED))
-    document = await read_document(api)
     operation = document["paths"][path][method.lower()]
     headers = {"Authorization": f"Bearer {token}"}
     async with api.client.request(method, target, json=body, headers=headers) as response:

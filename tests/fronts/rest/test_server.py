@@ -7,6 +7,7 @@ import socket
 import pytest
 from support.sample_downloads import sample_download
 from support.served_api import ServedApi
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.download import Snapshot
 from downloadd.events import DownloadChanged
@@ -24,7 +25,7 @@ def connections(api: ServedApi) -> list[ApiConnection]:
 
 async def test_a_connection_has_timeouts_for_idle_time_and_for_unread_data(api: ServedApi) -> None:
     _, writer = await asyncio.open_connection(api.server.host, api.server.port)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while not connections(api):
             await asyncio.sleep(0.01)
     [connection] = connections(api)
@@ -41,7 +42,7 @@ async def test_a_stream_whose_client_does_not_read_is_reset(api: ServedApi, monk
     stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     stalled.connect((api.server.host, api.server.port))
     stalled.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer open-sesame\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         while not api.bus.is_watched:
             await asyncio.sleep(0.01)
         while connections(api):
@@ -59,7 +60,7 @@ async def test_the_connection_idle_longest_is_closed_for_a_new_one(api_limited_t
     async with api.client.get("/api/v1/health") as answer:
         assert answer.status == 200
     reader, _ = quiet[0]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(CONDITION_TIMEOUT):
         assert await reader.read() == b""
     assert len(connections(api)) == 3
     for _, writer in quiet:

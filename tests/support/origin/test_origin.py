@@ -13,6 +13,7 @@ from support.origin.content import expected_bytes, expected_sha256
 from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, Framing, ScriptedResponse, error_response, redirect
 from support.origin.tls import Authority
+from support.waiting import CONDITION_TIMEOUT
 
 
 @pytest_asyncio.fixture
@@ -238,7 +239,7 @@ async def test_waits_for_requests_and_bytes(origin: Origin, client: aiohttp.Clie
             async with client.get(origin.url("/file")) as response:
                 await response.read()
 
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(CONDITION_TIMEOUT), asyncio.TaskGroup() as tasks:
         tasks.create_task(fetch_twice())
         await origin.wait_requested("/file", times=2)
         assert origin.bytes_sent("/file") == 10
@@ -256,7 +257,7 @@ async def test_counts_how_many_requests_run_at_once(origin: Origin, client: aioh
         async with client.get(origin.url("/file")) as response:
             await response.read()
 
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(CONDITION_TIMEOUT), asyncio.TaskGroup() as tasks:
         for _ in range(5):
             tasks.create_task(fetch())
         await origin.wait_requested("/file", times=5)
