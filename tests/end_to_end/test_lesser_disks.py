@@ -51,11 +51,8 @@ def lesser_disk(*, refused: dict[str, int] | None = None, name_max: int = 0) -> 
     return [sys.executable, "-Ic", LESSER_DISK, json.dumps(limits)]
 
 
-class LimitedFiles(DaemonProcess):
-    """Daemon that may write files of 8 MiB."""
-
-    def command(self) -> list[str]:
-        return ["sh", "-c", 'ulimit -f 16384 && exec "$@"', "sh", *super().command()]
+LIMITED_FILES = ("sh", "-c", 'ulimit -f 16384 && exec "$@"', "sh")
+"""Launcher of a daemon that may write files of 8 MiB."""
 
 
 async def statuses(daemon: DaemonProcess, ids: Sequence[str]) -> list[str]:
@@ -144,7 +141,7 @@ async def test_a_file_too_large_for_the_file_system_fails_once_and_holds_no_othe
     options: dict[str, Any] = {} if announced else {"framing": Framing.CHUNKED}
     origin.script("/large", ScriptedResponse(size=20 << 20, etag='"v"', **options))
     origin.script("/small", ScriptedResponse(size=SIZE))
-    async with LimitedFiles(tmp_path) as daemon:
+    async with DaemonProcess(tmp_path, launcher=LIMITED_FILES) as daemon:
         status, answer = await daemon.fetch("d", origin.url("/large"))
         assert (status, answer["error"]) == (413, "FILE_TOO_LARGE")
         assert "too large" in answer["detail"]

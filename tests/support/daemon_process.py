@@ -78,13 +78,8 @@ class DaemonProcess:
         self.client: aiohttp.ClientSession | None = None
 
     def command(self) -> list[str]:
-        return [
-            *self.launcher,
-            sys.executable,
-            "-Im",
-            "downloadd",
-            *self._arguments(),
-        ]
+        """Return the command of a daemon that is not forked."""
+        return [*self.launcher, sys.executable, "-Im", "downloadd", *self._arguments()]
 
     def _arguments(self) -> list[str]:
         return [

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
 from support.machine import not_allowed
+from support.waiting import CONDITION_TIMEOUT
 
 MOUNT_SCRIPT = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
 
@@ -47,7 +48,7 @@ def mounted_image(folder: Path, size: int, make: Sequence[str], mount: Sequence[
         not_allowed(f"mount the disk of {make[0]}")
     yield place
     # The helper process of a daemon that was killed ends a moment later.
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + CONDITION_TIMEOUT
     while subprocess.run(["umount", place], capture_output=True, check=False).returncode:
         assert time.monotonic() < deadline, f"{place} is still in use"
         time.sleep(0.05)
