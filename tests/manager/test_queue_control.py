@@ -19,7 +19,7 @@ from downloadd.errors import InvalidStateError, NotFoundError, StoreUnavailableE
 from downloadd.events import DownloadChanged
 from downloadd.manager.protocol import DownloadChange
 from downloadd.queue_move import DOWN, TO_BOTTOM, TO_TOP, UP, QueueMove
-from downloadd.records import queue as queue_records
+from downloadd.records import waiting_list as queue_records
 from downloadd.records.protocol import ActiveFilter
 from downloadd.records.queue_places import QueueEntry
 from downloadd.states import RUNNING, State

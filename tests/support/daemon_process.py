@@ -77,6 +77,10 @@ class DaemonProcess:
         self.url = ""
         self.client: aiohttp.ClientSession | None = None
 
+    def command(self) -> list[str]:
+        """Return the command of a daemon that is not forked."""
+        return [*self.launcher, sys.executable, "-Im", "downloadd", *self._arguments()]
+
     def _arguments(self) -> list[str]:
         return [
             *("--config", str(self.config)),
@@ -97,8 +101,7 @@ class DaemonProcess:
                     self._arguments(), environment=environment, stderr=log.fileno()
                 )
             else:
-                command = [*self.launcher, sys.executable, "-Im", "downloadd", *self._arguments()]
-                self.process = subprocess.Popen(command, stderr=log, stdout=subprocess.DEVNULL, env=environment)
+                self.process = subprocess.Popen(self.command(), stderr=log, stdout=subprocess.DEVNULL, env=environment)
 
         def listening() -> str:
             assert self.process is not None

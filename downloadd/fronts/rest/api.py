@@ -20,7 +20,7 @@ from downloadd.fronts.rest.long_poll import LongPoll
 from downloadd.fronts.rest.middleware import RequestMiddleware
 from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.probe import ProbeEndpoint
-from downloadd.fronts.rest.queue import QueueEndpoints
+from downloadd.fronts.rest.queue_actions import QueueEndpoints
 from downloadd.fronts.rest.reference import ReferencePage
 from downloadd.fronts.rest.request_guards import RequestGuards
 from downloadd.fronts.rest.request_metrics import RequestMetrics

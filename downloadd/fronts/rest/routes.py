@@ -15,7 +15,7 @@ from downloadd.fronts.rest.history import HistoryEndpoints
 from downloadd.fronts.rest.hosts import HostsEndpoint
 from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.probe import ProbeEndpoint
-from downloadd.fronts.rest.queue import QueueEndpoints
+from downloadd.fronts.rest.queue_actions import QueueEndpoints
 from downloadd.fronts.rest.reference import ASSET_TYPES, ReferencePage
 from downloadd.fronts.rest.route import Access, Route
 from downloadd.fronts.rest.settings import SettingsEndpoints
