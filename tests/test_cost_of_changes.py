@@ -47,7 +47,7 @@ EDITS: Final[dict[str, dict[str, list[tuple[str, str]]]]] = {
         ],
         "downloadd/download.py": [("    segments: int = 1\n", STRUCT_FIELD)],
         "downloadd/records/columns.py": [
-            ('"request.segments", _REQUEST),', 'Column("note", "request.note", _REQUEST),')
+            ('"request.segments", _USER),', 'Column("note", "request.note", _REQUEST),')
         ],
         "downloadd/records/migrations/<new>.sql": [("", MIGRATION)],
         "docs/reference/http.md": [("bytes per second; `0` for no limit |\n", "| `note` |  | remark |\n")],

@@ -24,6 +24,7 @@ LAYERS: Final = (
     "client",
     "daemon",
     "app",
+    "servers",
     "reloader",
     "gauges",
     "hooks",
@@ -278,7 +279,7 @@ def test_only_the_composition_root_and_the_daemon_know_the_implementations_behin
     implementations = {"records.sqlite", "manager.local_dispatcher", "storage.local"}
     for name, module in modules().items():
         known = own_imports(module) & implementations
-        assert name == "app" or known == set(), name
+        assert name in {"app", "manager.assembly"} or known == set(), name
 
 
 @for_each_module

@@ -149,6 +149,11 @@ async def test_the_download_of_a_failed_file_that_is_retried_by_its_run_counts_o
 
 
 OLDER_SCHEMA = """
+DROP INDEX downloads_gid; DROP INDEX downloads_queue; DROP INDEX downloads_results; DROP TABLE cleared_results;
+ALTER TABLE downloads DROP COLUMN gid; ALTER TABLE downloads DROP COLUMN place;
+ALTER TABLE downloads DROP COLUMN cleared; ALTER TABLE downloads DROP COLUMN attempt_options;
+ALTER TABLE downloads DROP COLUMN cause; ALTER TABLE downloads DROP COLUMN origin_status;
+ALTER TABLE downloads DROP COLUMN part_directory;
 DROP INDEX import_files_retried; DROP INDEX import_channels_directory;
 ALTER TABLE import_channels DROP COLUMN directory; PRAGMA user_version = 19;
 """
