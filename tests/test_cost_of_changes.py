@@ -46,9 +46,7 @@ EDITS: Final[dict[str, dict[str, list[tuple[str, str]]]]] = {
             ("    speed_limit: int | None\n", "    note: str | None\n"),
         ],
         "downloadd/download.py": [("    segments: int = 1\n", STRUCT_FIELD)],
-        "downloadd/records/columns.py": [
-            ('"request.segments", _USER),', 'Column("note", "request.note", _REQUEST),')
-        ],
+        "downloadd/records/columns.py": [('"request.segments", _USER),', 'Column("note", "request.note", _REQUEST),')],
         "downloadd/records/migrations/<new>.sql": [("", MIGRATION)],
         "docs/reference/http.md": [("bytes per second; `0` for no limit |\n", "| `note` |  | remark |\n")],
     },
