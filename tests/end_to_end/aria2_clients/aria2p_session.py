@@ -17,9 +17,6 @@ def wait_for(condition: Callable[[], Any]) -> Any:
     while not (result := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(seen, [(one.gid, one.status, one.error_message) for one in api.get_downloads()])
-                json.dumps(seen),
-                [(one.gid, one.status, one.error_code, one.error_message) for one in api.get_downloads()],
-            )
         time.sleep(0.05)
     return result
 
