@@ -13,6 +13,7 @@ from downloadd.errors import (
     DownloadTimeoutError,
     ErrorCode,
     FileChangedError,
+    FileExistsAlreadyError,
     FileTooLargeError,
     InvalidPathError,
     InvalidUrlError,
@@ -29,10 +30,10 @@ from downloadd.errors import (
     codes_at,
 )
 from downloadd.fronts.rest.event_types import describe_event_types
+from downloadd.fronts.rest.item_bodies import AmendBody, ProbeBody
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
-    AmendBody,
     BatchBody,
     BatchResponse,
     CancelQuery,
@@ -50,7 +51,6 @@ from downloadd.fronts.rest.schemas import (
     HostsQuery,
     Listing,
     ListingQuery,
-    ProbeBody,
     ProbeResponse,
     RemovalResponse,
     RetryBody,
@@ -203,7 +203,9 @@ AMEND: Final = Contract(
         *_BODY_ERRORS,
         DownloadForbiddenError.code,
         InvalidUrlError.code,
+        InvalidPathError.code,
         DomainBlockedError.code,
+        FileExistsAlreadyError.code,
     ),
 )
 PAUSE: Final = Contract(
