@@ -46,11 +46,9 @@ EDITS: Final[dict[str, dict[str, list[tuple[str, str]]]]] = {
             ("    paused: bool | None\n", "    note: str | None\n"),
         ],
         "downloadd/download.py": [("    segments: int = 1\n", STRUCT_FIELD)],
-        "downloadd/records/columns.py": [
-            ('"request.segments", _USER),', 'Column("note", "request.note", _REQUEST),')
-        ],
+        "downloadd/records/columns.py": [('"request.segments", _USER),', 'Column("note", "request.note", _REQUEST),')],
         "downloadd/records/migrations/<new>.sql": [("", MIGRATION)],
-        "docs/reference/http.md": [("bytes per second; `0` for no limit |\n", "| `note` |  | remark |\n")],
+        "docs/reference/http.md": [("it is [resumed](#endpoints) |\n", "| `note` |  | remark |\n")],
     },
     "column": {
         "downloadd/download.py": [('in the order of ends; the store assigns it."""\n', STRUCT_FIELD)],
