@@ -4,7 +4,7 @@ Each field has its type, limits, default and description here; the query and bod
 options of `downloadctl add` and the conversion to a `DownloadRequest` are made from them. Pure: no I/O and no clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, TypedDict
 
 import msgspec
@@ -121,6 +121,33 @@ class StartOptions(TypedDict, total=False):
     connect_timeout: float | None
     min_speed: int | None
     paused: bool | None
+
+
+class ChangeOptions(TypedDict, total=False):
+    """The parameters that can be changed later, as keyword arguments."""
+
+    priority: int | None
+    speed_limit: int | None
+    url: str | None
+    mirrors: Sequence[str] | None
+    filename: str | None
+    directory: str | None
+    conflict: str | None
+    checksum: str | None
+    segments: int | None
+    max_retries: int | None
+    retry_wait: int | None
+    stall_timeout: float | None
+    connect_timeout: float | None
+    min_speed: int | None
+    headers: Mapping[str, str] | None
+    cookies: Mapping[str, str] | None
+    referer: str | None
+    user_agent: str | None
+    auth: Credentials | Mapping[str, str] | None
+    proxy: str | None
+    method: str | None
+    body: str | None
 
 
 class RequestFieldParameters(StartParameters, frozen=True, kw_only=True):

@@ -183,18 +183,22 @@ class DownloadService:
         return await self._manager.retry(id, url)
 
     async def amend(self, user: User, id: str, changes: DownloadChange) -> Snapshot:
-        """Change priority, speed limit or URL; a finished download that can be retried may get a URL too.
+        """Change a download; a finished one that can be retried may get a URL too.
 
         See `cancel` for the errors.
 
         Raises:
-            DownloadForbiddenError: the URL is to be changed, and the daemon may not fetch.
-            InvalidUrlError, DomainBlockedError: the new URL may not be fetched.
+            PermissionMissingError: the user does not have the permission, or may not use the directory, the present one
+                or the new one.
+            DownloadForbiddenError: the URL or the mirrors are to be changed, and the daemon may not fetch.
+            DownloadError: a value cannot be used.
         """
-        if changes.url is not None:
+        if changes.url is not None or changes.mirrors is not None:
             self.authorize(user, Action.AMEND)
             self._rights.require_enabled()
         await self._authorize_change(user, Action.AMEND, id)
+        if changes.directory is not None:
+            self._rights.require(user, Action.AMEND, directory=changes.directory)
         return await self._manager.amend(id, changes)
 
     async def move(self, user: User, id: str, move: QueueMove) -> int:

@@ -42,13 +42,13 @@ IMPORTER_ROW: Final = (
 EDITS: Final[dict[str, dict[str, list[tuple[str, str]]]]] = {
     "start parameter": {
         "downloadd/download_request.py": [
-            ("    speed_limit: SpeedLimit = 0\n", STRUCT_FIELD),
-            ("    speed_limit: int | None\n", "    note: str | None\n"),
+            ('to be resumed later.")] = False\n', STRUCT_FIELD),
+            ("    paused: bool | None\n", "    note: str | None\n"),
         ],
         "downloadd/download.py": [("    segments: int = 1\n", STRUCT_FIELD)],
         "downloadd/records/columns.py": [('"request.segments", _USER),', 'Column("note", "request.note", _REQUEST),')],
         "downloadd/records/migrations/<new>.sql": [("", MIGRATION)],
-        "docs/reference/http.md": [("bytes per second; `0` for no limit |\n", "| `note` |  | remark |\n")],
+        "docs/reference/http.md": [("it is [resumed](#endpoints) |\n", "| `note` |  | remark |\n")],
     },
     "column": {
         "downloadd/download.py": [('in the order of ends; the store assigns it."""\n', STRUCT_FIELD)],

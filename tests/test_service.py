@@ -179,14 +179,26 @@ async def test_the_results_of_all_users_are_cleared(service: DownloadService, ma
     assert manager.downloads[row.id].result.cleared
 
 
+async def test_a_change_of_the_directory_needs_the_right_for_both(
+    service: DownloadService, manager: FakeManager
+) -> None:
+    of_bob, of_all = (manager.add(sample_download(n, directory=name)).id for n, name in enumerate(("bobs", "d")))
+    for id, directory in ((of_bob, "d"), (of_all, "bobs"), (of_all, "/bobs//below/")):
+        with pytest.raises(PermissionMissingError):
+            await service.amend(ANN, id, DownloadChange(directory=directory))
+        await service.amend(BOB, id, DownloadChange(directory=directory))
+    assert len(manager.applied_changes) == 3
+
+
 async def test_without_the_launch_flag_downloads_are_stopped_and_not_started(
     service: DownloadService, rights: Rights, manager: FakeManager
 ) -> None:
     forbid(rights)
     id = manager.add(sample_download()).id
     await service.amend(ANN, id, DownloadChange(priority=3))
-    with pytest.raises(DownloadForbiddenError):
-        await service.amend(ANN, id, DownloadChange(url="https://a.example/2"))
+    for change in (DownloadChange(url="https://a.example/2"), DownloadChange(mirrors=["https://a.example/2"])):
+        with pytest.raises(DownloadForbiddenError):
+            await service.amend(ANN, id, change)
     await service.pause(ANN, id)
     with pytest.raises(DownloadForbiddenError):
         await service.resume(ANN, id)

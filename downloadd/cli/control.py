@@ -12,12 +12,15 @@ from downloadd.cli.download_ids import resolve_ids, shorten_id
 from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus
 from downloadd.cli.follow import MAX_ACTIVE
 from downloadd.cli.parameters import Place
+from downloadd.cli.request_options import request_options, take_request_fields
 from downloadd.cli.struct_options import given_values, struct_options
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import ActiveEntry, ActiveEntryResponse, ApiError, Client, HistoryEntry, HistoryEntryResponse
 from downloadd.client.downloads import Downloads
+from downloadd.fronts.rest.item_bodies import AmendBody
 from downloadd.fronts.rest.queue_schemas import MoveTo
-from downloadd.fronts.rest.schemas import AmendBody, RetryBody
+from downloadd.fronts.rest.schemas import RetryBody
+from downloadd.request_fields import RequestFields
 from downloadd.states import ACTIVE, Trigger, allowing
 
 ControlResponse = ActiveEntryResponse | HistoryEntryResponse
@@ -159,18 +162,26 @@ async def move(client: Client, terminal: Terminal, /, *, download: str, place: s
 
 @click.command("set")
 @click.argument("download", shell_complete=completion.active_downloads)
-@struct_options(AmendBody)
+@struct_options(AmendBody, exclude=("mirrors", *RequestFields.__struct_fields__))
+@click.option("-m", "--mirror", "mirrors", multiple=True, metavar="URL", help="Another URL of the same file.")
+@request_options
 @daemon_command
-async def set_(client: Client, terminal: Terminal, /, *, download: str, **changes: Any) -> None:
-    """Change an active download.
+async def set_(client: Client, terminal: Terminal, /, *, download: str, **parameters: Any) -> None:
+    """Change an active download, also while it runs.
+
+    Its URL, mirrors and request fields (--header, --cookie and others, which replace all former ones) can be changed
+    while it does not run; pause it before.
 
     \b
     Examples:
       downloadctl set debian.iso --limit '500 KiB'
-      downloadctl set debian.iso --priority 10
+      downloadctl set debian.iso --dir iso/2026 --name debian-13.iso
+      downloadctl set debian.iso --max-retries 0
     """
-    if not given_values(changes):
-        raise click.UsageError("name a change: --priority, --limit or --from")
+    fields = take_request_fields(parameters, ())
+    changes = given_values(parameters | fields | {"mirrors": parameters["mirrors"] or None})
+    if not changes:
+        raise click.UsageError("name a change, such as --priority, --limit, --dir or --from; --help lists them")
     [id] = await resolve_ids(client, (download,))
     response = await client.files.downloads.change(id, **changes)
     terminal.write_result(response, f"{response.message}: {formatting.format_name(response)}")

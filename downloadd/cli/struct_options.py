@@ -14,6 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "filename": ("-n", "--name"),
+    "directory": ("-d", "--dir"),
     "timeout": ("-t", "--timeout"),
     "segments": ("-s", "--segments"),
     "checksum": ("-c", "--checksum"),

@@ -17,9 +17,10 @@ from downloadd.client.connection import ApiError, ClientError, ConnectionLostErr
 from downloadd.client.downloads import Downloads, HistoryPage
 from downloadd.client.events import Connected, Disconnected, Event
 from downloadd.client.imports import Imports
-from downloadd.download_request import StartOptions
+from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.errors import ErrorCode
 from downloadd.fronts.rest.event_types import Removed, Reset
+from downloadd.fronts.rest.item_bodies import ProbeBody
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
@@ -30,7 +31,6 @@ from downloadd.fronts.rest.schemas import (
     HistoryEntry,
     HistoryEntryResponse,
     Listing,
-    ProbeBody,
     ProbeResponse,
     RemovalResponse,
     StartResponse,
@@ -47,6 +47,7 @@ __all__ = [
     "ApiError",
     "BatchItem",
     "BatchResponse",
+    "ChangeOptions",
     "Client",
     "ClientError",
     "Connected",

@@ -6,17 +6,16 @@ from typing import Final, Unpack
 from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
-from msgspec import UNSET
 
 from downloadd.client.connection import ApiError, Connection, ConnectionLostError, decode, format_directory
 from downloadd.client.events import Connected, Event
-from downloadd.download_request import StartOptions
+from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.fronts.rest.event_types import Reset
+from downloadd.fronts.rest.item_bodies import AmendBody, ProbeBody
 from downloadd.fronts.rest.queue_schemas import ChangeCountResponse, MoveBody, MoveResponse, MoveTo
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
-    AmendBody,
     BatchBody,
     BatchItem,
     BatchResponse,
@@ -24,7 +23,6 @@ from downloadd.fronts.rest.schemas import (
     HistoryEntry,
     HistoryEntryResponse,
     Listing,
-    ProbeBody,
     ProbeResponse,
     RemovalResponse,
     RetryBody,
@@ -275,22 +273,19 @@ class Downloads:
         body = None if url is None else RetryBody(url=url)
         return await self._connection.call(ActiveEntryResponse, "POST", f"{_download_path(id)}/retry", json=body)
 
-    async def change(
-        self, id: str, *, priority: int | None = None, speed_limit: int | None = None, url: str | None = None
-    ) -> ActiveEntryResponse | HistoryEntryResponse:
-        """Change the given values: priority, bytes a second (0 for no limit), or the URL to continue from.
+    async def change(self, id: str, **changes: Unpack[ChangeOptions]) -> ActiveEntryResponse | HistoryEntryResponse:
+        """Change the given parameters of a download, as `downloadd.download_request.DownloadItem` describes them.
 
-        A finished download that can be retried takes a URL too, and waits for `retry` then.
+        `url` is one to continue from. A finished download that can be retried takes a URL too, and waits for `retry`
+        then. One request field, such as `headers`, replaces all of them.
 
         Raises:
             ApiError, ConnectionLostError: Its state does not allow it, or there was no answer.
         """
-        changes = AmendBody(
-            priority=UNSET if priority is None else priority,
-            speed_limit=UNSET if speed_limit is None else speed_limit,
-            url=UNSET if url is None else url,
-        )
-        async with self._connection.send("PATCH", _download_path(id), json=changes) as response:
+        given = {name: value for name, value in changes.items() if value is not None}
+        async with self._connection.send(
+            "PATCH", _download_path(id), json=msgspec.convert(given, AmendBody)
+        ) as response:
             body = await response.read()
         is_finished = decode(body, _StatusOnly).status in FINISHED
         return decode(body, HistoryEntryResponse) if is_finished else decode(body, ActiveEntryResponse)

@@ -8,6 +8,8 @@ from support.sample_downloads import sample_download
 from support.served_api import ServedApi
 
 from downloadd.cli.errors import CommandError
+from downloadd.download_request import RequestFieldParameters
+from downloadd.manager.protocol import DownloadChange
 from downloadd.states import State
 
 
@@ -59,6 +61,21 @@ async def test_a_refused_download_does_not_stop_the_others(api: ServedApi, comma
 
 async def test_a_control_command_without_a_matching_download_reports_it(command: Command) -> None:
     assert (await command("pause", "--all")).output == "No download to change.\n"
+
+
+async def test_a_download_is_moved_and_gets_other_request_fields(api: ServedApi, command: Command) -> None:
+    id = api.manager.add(sample_download(1)).id
+    await command(
+        "set", id, "--dir", "e", "--name", "n", "-m", "https://m/", "--header", "X-Key: k", "--max-retries", "0"
+    )
+    [change] = api.manager.applied_changes
+    assert change == DownloadChange(
+        directory="e",
+        filename="n",
+        mirrors=["https://m/"],
+        fields=RequestFieldParameters(headers={"X-Key": "k"}),
+        max_retries=0,
+    )
 
 
 async def test_only_given_values_are_changed(api: ServedApi, command: Command) -> None:

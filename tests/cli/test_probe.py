@@ -9,8 +9,8 @@ from support.served_api import ServedApi
 
 from downloadd.cli.add import add
 from downloadd.cli.probe import list_facts, probe
+from downloadd.fronts.rest.item_bodies import PROBE_PARAMETERS
 from downloadd.fronts.rest.probe import make_probe_response
-from downloadd.fronts.rest.schemas import PROBE_PARAMETERS
 
 FACTS = make_probe_response(FOUND)
 

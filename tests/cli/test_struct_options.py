@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from downloadd.cli.struct_options import FLAGS, given_values, struct_options
 from downloadd.download import Conflict
 from downloadd.download_request import BYTES_PER_SECOND, SECONDS, StartParameters
-from downloadd.fronts.rest.schemas import AmendBody
+from downloadd.fronts.rest.item_bodies import AmendBody
 
 
 class Sample(msgspec.Struct):

@@ -19,10 +19,10 @@ from downloadd.config import ALL_PERMISSIONS, Config
 from downloadd.daemon.main import command
 from downloadd.errors import ERRORS, ErrorCode
 from downloadd.fronts.rest.event_types import EVENT_TYPES
+from downloadd.fronts.rest.item_bodies import PROBE_PARAMETERS
 from downloadd.fronts.rest.query_decoding import parameter_names
 from downloadd.fronts.rest.routes import build_routes
 from downloadd.fronts.rest.schemas import (
-    PROBE_PARAMETERS,
     DirectoryListingQuery,
     HistoryQuery,
     ProbeResponse,

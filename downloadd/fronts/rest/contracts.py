@@ -13,6 +13,7 @@ from downloadd.errors import (
     DownloadTimeoutError,
     ErrorCode,
     FileChangedError,
+    FileExistsAlreadyError,
     FileTooLargeError,
     InvalidPathError,
     InvalidUrlError,
@@ -29,11 +30,11 @@ from downloadd.errors import (
     codes_at,
 )
 from downloadd.fronts.rest.event_types import describe_event_types
+from downloadd.fronts.rest.item_bodies import AmendBody, ProbeBody
 from downloadd.fronts.rest.queue_schemas import ChangeCountResponse, MoveBody, MoveResponse
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
-    AmendBody,
     BatchBody,
     BatchResponse,
     CancelQuery,
@@ -51,7 +52,6 @@ from downloadd.fronts.rest.schemas import (
     HostsQuery,
     Listing,
     ListingQuery,
-    ProbeBody,
     ProbeResponse,
     RemovalResponse,
     RetryBody,
@@ -207,7 +207,9 @@ AMEND: Final = Contract(
         *_BODY_ERRORS,
         DownloadForbiddenError.code,
         InvalidUrlError.code,
+        InvalidPathError.code,
         DomainBlockedError.code,
+        FileExistsAlreadyError.code,
     ),
 )
 PAUSE: Final = Contract(

@@ -21,13 +21,13 @@ from downloadd.fronts.rest.entries import (
     make_start_response,
 )
 from downloadd.fronts.rest.idempotency import read_idempotency_key
+from downloadd.fronts.rest.item_bodies import CHANGE_PARAMETERS, AmendBody, given_changes, make_download_change
 from downloadd.fronts.rest.json_body import decode_body
 from downloadd.fronts.rest.listing import list_active_page
 from downloadd.fronts.rest.query_decoding import QueryDecoder, describe_validation_error
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import encode, json_response
 from downloadd.fronts.rest.schemas import (
-    AmendBody,
     BatchBody,
     BatchItem,
     BatchResponse,
@@ -36,7 +36,6 @@ from downloadd.fronts.rest.schemas import (
     RetryBody,
     UncheckedBatchBody,
 )
-from downloadd.manager.protocol import DownloadChange
 from downloadd.rights import Action
 from downloadd.service import DownloadService, RenderedResponse, is_refused_for_full_queue
 from downloadd.states import FINISHED
@@ -113,20 +112,12 @@ class DownloadEndpoints:
         return json_response(make_history_response(row, message))
 
     async def amend(self, context: RequestContext) -> web.Response:
-        """Change priority, speed limit or URL, for `PATCH /api/v1/downloads/{id}`."""
+        """Change a download, for `PATCH /api/v1/downloads/{id}`."""
         id = download_id(context)
-        changes = decode_body(await self._reader.read_json(context.request), AmendBody)
-        if changes == AmendBody():
-            raise InvalidParameterError("body", "expected at least one of priority, speed_limit, url")
-        snapshot = await self._service.amend(
-            context.user,
-            id,
-            DownloadChange(
-                priority=None if changes.priority is UNSET else changes.priority,
-                speed_limit=None if changes.speed_limit is UNSET else changes.speed_limit,
-                url=None if changes.url is UNSET else changes.url,
-            ),
-        )
+        given = given_changes(decode_body(await self._reader.read_json(context.request), AmendBody))
+        if not given:
+            raise InvalidParameterError("body", f"expected at least one of {', '.join(CHANGE_PARAMETERS)}")
+        snapshot = await self._service.amend(context.user, id, make_download_change(given))
         return make_action_response(snapshot, "Download changed")
 
     async def pause(self, context: RequestContext) -> web.Response:

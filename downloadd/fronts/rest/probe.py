@@ -5,10 +5,11 @@ from aiohttp import web
 from downloadd.download_request import make_download_request
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.disconnection import run_while_connected
+from downloadd.fronts.rest.item_bodies import ProbeBody
 from downloadd.fronts.rest.json_body import decode_body
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import json_response
-from downloadd.fronts.rest.schemas import ProbeBody, ProbeResponse
+from downloadd.fronts.rest.schemas import ProbeResponse
 from downloadd.policy.redaction import redact_url
 from downloadd.rights import Action
 from downloadd.service import DownloadService

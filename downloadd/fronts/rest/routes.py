@@ -109,7 +109,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             _AMEND,
             endpoints.downloads.amend,
             c.AMEND,
-            "Change priority, speed limit or URL",
+            "Change a download",
         ),
         Route("POST", f"{_DOWNLOAD_PATH}/pause", _PAUSE, endpoints.downloads.pause, c.PAUSE, "Pause a download"),
         Route(

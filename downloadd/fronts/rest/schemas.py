@@ -12,14 +12,10 @@ from downloadd.download import ResumedBy
 from downloadd.download_request import (
     MAX_SOURCES,
     DownloadItem,
-    Priority,
-    RequestFieldParameters,
-    SpeedLimit,
     StartParameters,
 )
 from downloadd.errors import ErrorCode, NetworkErrorKind
 from downloadd.manager.queue_report import OriginState
-from downloadd.request_fields import RequestFields
 from downloadd.states import ACTIVE, FINISHED, State
 
 MAX_ITEMS: Final = 10_000
@@ -40,6 +36,7 @@ HistoryStatus = Annotated[FinishedStatus, Meta(description="Only downloads that 
 HistoryDirectory = Annotated[str, Meta(description="Only downloads to this directory; empty for the root itself.")]
 HistorySearch = Annotated[str, Meta(description="Only downloads whose URL or file name contains this.")]
 WaitSeconds = Annotated[int, Meta(ge=0, le=3600, description="Seconds to hold the answer until the download ends.")]
+NewUrl = Annotated[str, Meta(description="Continue from this URL; the file must be the same.")]
 ImportOperation = Annotated[str, Meta(description="Id of the import that it belongs to.")]
 Cursor = Annotated[str, Meta(pattern="^[0-9]{1,18}$", description="Start of the page; taken from a Link header.")]
 EndedBefore = Annotated[
@@ -149,57 +146,16 @@ class BatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     downloads: Annotated[list[BatchItem], Meta(min_length=1, max_length=MAX_ITEMS)]
 
 
-PROBE_PARAMETERS: Final = ("filename", "type", *RequestFields.__struct_fields__)
-"""Parameters of a download on which the answer to a probe depends."""
-
-if TYPE_CHECKING:
-
-    class ProbeBody(RequestFieldParameters, frozen=True, kw_only=True):
-        """`POST /api/v1/probe`; of the parameters, it takes `PROBE_PARAMETERS` only."""
-
-        url: str
-else:
-    # A struct has one base, and request fields are in no base without the other parameters of a start.
-    ProbeBody = msgspec.defstruct(
-        "ProbeBody",
-        [
-            (field.name, field.type)
-            if field.required
-            else (field.name, field.type, msgspec.field(default=field.default, default_factory=field.default_factory))
-            for field in msgspec.structs.fields(DownloadItem)
-            if field.name in {"url", *PROBE_PARAMETERS}
-        ],
-        module=__name__,
-        namespace={
-            "__doc__": "`POST /api/v1/probe`.",
-            "__repr__": DownloadItem.__repr__,
-            "__rich_repr__": DownloadItem.__rich_repr__,
-        },
-        frozen=True,
-        kw_only=True,
-        forbid_unknown_fields=True,
-        omit_defaults=True,
-    )
-
-
 class UncheckedBatchBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Batch with unchecked items, to check them one by one after one has failed."""
 
     downloads: Annotated[list[Any], Meta(min_length=1, max_length=MAX_ITEMS)]
 
 
-class AmendBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`PATCH /api/v1/downloads/{id}`: an omitted field stays as it is."""
-
-    priority: Priority | UnsetType = UNSET
-    speed_limit: SpeedLimit | UnsetType = UNSET
-    url: Annotated[str, Meta(description="Continue from this URL; the file must be the same.")] | UnsetType = UNSET
-
-
 class RetryBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`POST /api/v1/downloads/{id}/retry`; a request without a body is one with no field."""
 
-    url: Annotated[str, Meta(description="Continue from this URL; the file must be the same.")] | UnsetType = UNSET
+    url: NewUrl | UnsetType = UNSET
 
 
 class StartResponse(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ import pytest
 from support.sample_downloads import sample_download
 from support.served_api import ServedApi
 
+from downloadd.download_request import RequestFieldParameters
 from downloadd.errors import ErrorCode
 from downloadd.manager.protocol import DownloadChange
 from downloadd.states import State
@@ -345,11 +346,21 @@ async def test_patch_changes_only_the_given_fields(api: ServedApi) -> None:
         {"speed_limit": 0},
         {"url": "https://b.example/x"},
         {"priority": 1, "speed_limit": 2, "url": "https://b.example/y"},
+        {"filename": "n", "directory": "e", "conflict": "skip", "segments": 3, "mirrors": ["https://c.example/"]},
+        {"max_retries": 0, "retry_wait": 1, "stall_timeout": 0.5, "connect_timeout": 0.0, "min_speed": 9},
     )
     for change in changes:
         status, body = await send_json(api, "PATCH", f"{ALL}/{id}", json=change)
         assert (status, body["success"], body["id"]) == (200, True, id)
         assert api.manager.applied_changes[-1] == DownloadChange(**change)
+
+
+async def test_a_patch_replaces_all_request_fields(api: ServedApi) -> None:
+    id = api.manager.add(sample_download(1)).id
+    status, _ = await send_json(api, "PATCH", f"{ALL}/{id}", json={"headers": {"X-Key": "k"}, "referer": "https://r/"})
+    [change] = api.manager.applied_changes
+    expected = RequestFieldParameters(headers={"X-Key": "k"}, referer="https://r/")
+    assert (status, change) == (200, DownloadChange(fields=expected))
 
 
 @pytest.mark.parametrize(
@@ -360,7 +371,11 @@ async def test_patch_changes_only_the_given_fields(api: ServedApi) -> None:
         ({"priority": "1"}, "INVALID_PARAMETER", "priority: "),
         ({"priority": 1_000_001}, "INVALID_PARAMETER", "priority: "),
         ({"speed_limit": -1}, "INVALID_PARAMETER", "speed_limit: "),
-        ({"filename": "x"}, "INVALID_PARAMETER", "body: object contains unknown field filename"),
+        ({"filename": 1}, "INVALID_PARAMETER", "filename: "),
+        ({"directory": None}, "INVALID_PARAMETER", "directory: "),
+        ({"conflict": "x"}, "INVALID_PARAMETER", "conflict: expected one of rename, "),
+        ({"headers": ["s3cret"]}, "INVALID_PARAMETER", "headers: expected object, got array"),
+        ({"colour": "x"}, "INVALID_PARAMETER", "body: object contains unknown field colour"),
         ([], "INVALID_PARAMETER", "body: "),
         ({"url": "nonsense"}, "INVALID_URL", ""),
     ],

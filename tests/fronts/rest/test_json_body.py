@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from downloadd.errors import InvalidParameterError
+from downloadd.fronts.rest.item_bodies import AmendBody
 from downloadd.fronts.rest.json_body import decode_body
-from downloadd.fronts.rest.schemas import AmendBody
 
 
 def test_a_body_becomes_a_struct() -> None:

@@ -356,9 +356,9 @@ class Downloads {
   }
 
   /**
-   * Changes the given fields.
+   * Changes the given parameters; one request field, such as `headers`, replaces all of them.
    * @param {string} id
-   * @param {{priority?: number, speed_limit?: number, url?: string}} changes
+   * @param {Record<string, any>} changes any field of `AmendBody` in the OpenAPI document
    */
   change(id, changes) {
     return this.#client.call("PATCH", downloadPath(id), { json: changes });
