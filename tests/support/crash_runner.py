@@ -21,6 +21,7 @@ from unittest.mock import patch
 import msgspec
 from support.fault_points import FaultPoints, kill_self
 from support.manager_stack import CONFIG, ManagerStack, open_stack
+from support.tls_contexts import system_tls
 
 from downloadd.download import Conflict, Download, join_path
 from downloadd.download_request import DownloadRequest
@@ -425,6 +426,8 @@ def run_child(run: CrashRun) -> None:
 
 
 def serve_forks() -> None:
+    # Each run has a client of origins, and reading the certificates would take a third of its time.
+    system_tls()
     for line in sys.stdin.buffer:
         run = msgspec.json.decode(line, type=CrashRun)
         child = os.fork()
