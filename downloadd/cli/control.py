@@ -12,7 +12,7 @@ from downloadd.cli.download_ids import resolve_ids, shorten_id
 from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus
 from downloadd.cli.follow import MAX_ACTIVE
 from downloadd.cli.parameters import Place
-from downloadd.cli.request_options import request_options, take_request_fields
+from downloadd.cli.request_options import pop_request_fields, request_options
 from downloadd.cli.struct_options import given_values, struct_options
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import ActiveEntry, ActiveEntryResponse, ApiError, Client, HistoryEntry, HistoryEntryResponse
@@ -178,7 +178,7 @@ async def set_(client: Client, terminal: Terminal, /, *, download: str, **parame
       downloadctl set debian.iso --dir iso/2026 --name debian-13.iso
       downloadctl set debian.iso --max-retries 0
     """
-    fields = take_request_fields(parameters, ())
+    fields = pop_request_fields(parameters, ())
     changes = given_values(parameters | fields | {"mirrors": parameters["mirrors"] or None})
     if not changes:
         raise click.UsageError("name a change, such as --priority, --limit, --dir or --from; --help lists them")
