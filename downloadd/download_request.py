@@ -206,6 +206,8 @@ class DownloadRequest(DownloadItem, frozen=True, kw_only=True):
     """Id of the download; None for a new one."""
     gid: str | None = None
     """Gid of the download; None for the one that is made of its number."""
+    requires_gid: bool = True
+    """False to start with the one that is made of its number if another download has `gid`."""
     problem: DownloadError | None = None
     """Error in the request itself; the download is refused with it."""
 

@@ -248,6 +248,8 @@ class PendingDownloads:
             timeout=0,
             operation=run.id,
             id=file.download_id,
+            # The earlier download of a file that is tried again has its gid, and so has that of another import.
+            requires_gid=False,
             **({} if link.request_fields is None else link.request_fields.to_parameters()),
         )
 

@@ -50,19 +50,24 @@ class AdmissionChecks:
         finally:
             self._reserved_gids -= reserved
 
-    async def reserve_gid(self, download: Download, reserved: set[str]) -> None:
-        """Reserve the gid that a request chose, if it chose one, and add it to `reserved`.
+    async def reserve_gid(self, download: Download, reserved: set[str], *, is_required: bool = True) -> Download:
+        """Reserve the gid that a request chose, if it chose one, and add it to `reserved`; return the download.
+
+        Without `is_required`, a download whose gid is taken is returned without it.
 
         Raises:
             InvalidParameterError: another download has it, or will have it.
         """
         gid = download.request.gid
         if gid is None:
-            return
+            return download
         is_free = gid not in self._reserved_gids
         if is_free:
             self._reserved_gids.add(gid)
             reserved.add(gid)
         # Only after the reservation, so that no other request can record it in between.
-        if not is_free or await self._gids.is_taken(gid):
+        if is_free and not await self._gids.is_taken(gid):
+            return download
+        if is_required:
             raise InvalidParameterError("gid", "another download has it; choose another one, or none")
+        return download.with_request(gid=None)

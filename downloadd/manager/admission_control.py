@@ -188,7 +188,7 @@ class AdmissionControl:
                     await self._checks.check_name(download)
                     if free_slots <= 0:
                         raise self._queue_full_error()
-                    await self._checks.reserve_gid(download, gids)
+                    download = await self._checks.reserve_gid(download, gids, is_required=request.requires_gid)
                     free_slots -= 1
                 except DownloadError as error:
                     download = refuse(download, error, now=now)

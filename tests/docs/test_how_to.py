@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 from unittest.mock import MagicMock
 
 import msgspec
@@ -26,13 +25,11 @@ from downloadd.client import ApiError, Client
 from downloadd.config import ALL_PERMISSIONS
 from downloadd.config.sources import TABLES
 from downloadd.download_request import DownloadRequest
+from downloadd.fronts.aria2.method_table import METHODS, NAME_LISTS
 from downloadd.fronts.rest.routes import build_routes
 from downloadd.fronts.rest.schemas import StartQuery
 from downloadd.fronts.rocketchat.schemas import RawUploadQuery
 from downloadd.imports.list_options import PARSERS
-
-NO_SETTINGS: Final = frozenset({"pause", "remove", "shutdown", "unpause", "conf"})
-"""Methods of aria2 whose names have no upper case, which those of settings do not have either, and a file."""
 
 
 @pytest.fixture
@@ -77,7 +74,8 @@ def test_what_aria2_s_words_are_moved_to_is_there() -> None:
     page = read("docs/how-to/from-aria2.md")
     assert len(rows(page)) > 50
     for table, key in re.findall(r"`(aria2|downloads|server|storage)\.(\w+)(?: = [^`]*)?`", page):
-        assert key in TABLES[table].__struct_fields__ or key in NO_SETTINGS or key != key.lower(), key
+        is_setting = key in TABLES[table].__struct_fields__
+        assert is_setting or f"{table}.{key}" in {*METHODS, "aria2.conf"}, key
     forms = (StartQuery, RawUploadQuery, DownloadRequest)
     parameters = {field.name for form in forms for field in msgspec.structs.fields(form)}
     for row in [
@@ -89,6 +87,12 @@ def test_what_aria2_s_words_are_moved_to_is_there() -> None:
     paths = {(one.method, one.path) for one in build_routes(MagicMock())}
     for method, path in re.findall(r"`(GET|POST|PATCH|DELETE) (/api/[^`?]*)", page):
         assert (method, path) in paths, path
+
+
+def test_every_method_of_aria2_is_on_the_page_with_its_counterpart() -> None:
+    table = rows(section(read("docs/how-to/from-aria2.md"), "Methods"))
+    names = [name for row in table for name in re.findall(r"`((?:aria2|system)\.\w+)`", row[0])]
+    assert sorted(names) == sorted(NAME_LISTS["system.listMethods"])
 
 
 def test_every_option_of_a_list_is_on_the_page_of_aria2() -> None:

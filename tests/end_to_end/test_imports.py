@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, USER, DaemonProcess
 from support.event_reader import open_event_stream
 from support.import_files import EXPORT, packed, slack_file
 from support.nginx_origin import NginxOrigin
@@ -659,6 +659,15 @@ async def test_files_of_a_list_are_saved_in_its_directories(daemon: DaemonProces
     assert path.endswith(" list/x/y/z.bin")
 
 
+async def rpc(daemon: DaemonProcess, method: str, *params: Any) -> dict[str, Any]:
+    """Return the answer to a call of aria2's RPC."""
+    assert daemon.client is not None
+    call = {"id": "1", "method": f"aria2.{method}", "params": [f"token:{TOKEN}", *params]}
+    async with daemon.client.post(f"{daemon.url}/jsonrpc", json=call) as response:
+        answer: dict[str, Any] = await response.json(content_type=None)
+        return answer
+
+
 async def test_a_session_of_aria2_continues_as_it_was_saved(restartable: DaemonProcess, origin: Origin) -> None:
     origin.script("/slow", ScriptedResponse(size=1_000_000, rate=1000))
     origin.script("/fails", error_response(503))
@@ -667,7 +676,7 @@ async def test_a_session_of_aria2_continues_as_it_was_saved(restartable: DaemonP
     session = (
         f"{origin.url('/paused')}\t\n pause=true\n max-download-limit=100K\n dir=d\n"
         f"{origin.url('/slow')}\t\n max-download-limit=1M\n split=1\n"
-        f"{origin.url('/fails')}\t\n max-tries=1\n"
+        f"{origin.url('/fails')}\t\n max-tries=1\n gid=cec159b43114e620\n"
     )
     assert (await upload(daemon, "urls", session.encode(), "session.txt"))[0] == 200
     await file_data(daemon)
@@ -687,6 +696,15 @@ async def test_a_session_of_aria2_continues_as_it_was_saved(restartable: DaemonP
     assert entries["paused"]["status"] == "paused"
     assert entries["paused"]["directory"].endswith(" session/d")
     assert origin.requests("/paused") == []
+    assert (await rpc(daemon, "tellStatus", "cec159b43114e620", ["status"]))["result"] == {"status": "error"}
+    # The earlier download keeps its gid when the file is tried again.
+    assert await download_pending(daemon, retry="true") == 1
+
+    async def have_failed() -> bool:
+        return len(await daemon.history(status="failed")) == 2
+
+    await wait_until(have_failed)
+    assert (await rpc(daemon, "tellStatus", "cec159b43114e620", ["status"]))["result"] == {"status": "error"}
 
 
 async def test_header_options_of_a_list_are_sent_and_shown_nowhere(daemon: DaemonProcess, origin: Origin) -> None:

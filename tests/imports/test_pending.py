@@ -84,7 +84,9 @@ async def select_urls(stack: ImportStack, *names: str) -> ImportOperation:
 async def test_the_parameters_of_a_file_reach_its_download(stack: ImportStack, downloads: PendingDownloads) -> None:
     source = stack.operations.new("urls", "ann", ImportState.DONE, name="l.txt")
     await stack.operations.create(source)
-    stated = FileParameters(speed_limit=5, segments=3, max_retries=0, conflict=Conflict.ERROR, stall_timeout=7)
+    stated = FileParameters(
+        speed_limit=5, segments=3, max_retries=0, conflict=Conflict.ERROR, stall_timeout=7, gid="ab" * 8
+    )
     links = [
         FileLink(file_id="1", url="http://h/1", channel_id="C1", name="a", parameters=stated),
         FileLink(file_id="2", url="http://h/2", channel_id="C1", name="b"),
@@ -95,6 +97,7 @@ async def test_the_parameters_of_a_file_reach_its_download(stack: ImportStack, d
     await downloads.download(await downloads.create(FILES, user="ann"))
     first, second = sorted(stack.downloads.requests, key=lambda request: request.url)
     assert (first.speed_limit, first.segments, first.max_retries, first.stall_timeout) == (5, 3, 0, 7)
+    assert (first.gid, first.requires_gid, second.gid) == ("ab" * 8, False, None)
     assert (first.conflict, first.filename, first.timeout) == (Conflict.ERROR, "1-a", 0)
     assert (second.speed_limit, second.segments, second.max_retries, second.conflict) == (0, None, None, None)
 

@@ -58,6 +58,18 @@ async def test_a_gid_of_a_number_may_not_be_chosen(checks: AdmissionChecks) -> N
     assert await is_refused(checks, make_gid(1))
 
 
+async def test_a_gid_that_is_not_required_is_left_out_if_it_is_taken(
+    checks: AdmissionChecks, records: SqliteRecords
+) -> None:
+    with checks.reserving_gids() as gids:
+        assert await checks.reserve_gid(chosen(), gids, is_required=False) == chosen()
+        assert await checks.reserve_gid(chosen(), gids, is_required=False) == chosen(None)
+    await added(records, chosen())
+    with checks.reserving_gids() as gids:
+        assert await checks.reserve_gid(chosen(), gids, is_required=False) == chosen(None)
+        assert await checks.reserve_gid(chosen(make_gid(1)), gids, is_required=False) == chosen(None)
+
+
 async def test_one_of_the_requests_at_the_same_time_gets_the_gid(checks: AdmissionChecks) -> None:
     with checks.reserving_gids() as gids:
         await checks.reserve_gid(chosen(), gids)

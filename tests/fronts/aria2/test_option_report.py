@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from downloadd.attempt_options import AttemptOptions
 from hypothesis import given
 from hypothesis import strategies as st
 from support.downloads import with_fields
 from support.sample_downloads import sample_download
 
+from downloadd.attempt_options import AttemptOptions
 from downloadd.clock import SystemClock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Conflict, Download
