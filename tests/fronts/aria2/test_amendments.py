@@ -4,7 +4,10 @@ import asyncio
 
 import pytest
 from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
 from support.rpc_stack import RpcStack
+
+SIZE = 200_000
 
 
 async def start(rpc: RpcStack, origin: Origin, **options: str) -> str:
@@ -25,6 +28,10 @@ async def test_request_fields_of_an_active_download_restart_its_transfer(rpc: Rp
 
 async def test_a_restart_is_not_told(rpc: RpcStack, origin: Origin) -> None:
     told: list[tuple[str, str]] = []
+    # The rest that the second request asks for stalls too.
+    origin.script(
+        "/slow", [ScriptedResponse(size=SIZE, etag='"a"', stall_after=nbytes) for nbytes in (50_000, 150_000)]
+    )
     with rpc.stack.bus.subscribe() as events:
         gid = await start(rpc, origin)
         await rpc.call("changeOption", gid, {"header": "X-A: b"})
