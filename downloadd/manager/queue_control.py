@@ -13,7 +13,7 @@ from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.queue_move import QueueMove
-from downloadd.records.queue import ChangedDownload, ChunkRequest, QueueChunk, QueueRecords
+from downloadd.records.waiting_list import ChangedDownload, ChunkRequest, QueueChunk, QueueRecords
 from downloadd.states import RUNNING
 
 CanUse = Callable[[str], bool]

@@ -42,11 +42,11 @@ from downloadd.records.protocol import (
     StoredResponse,
     WaitingDownload,
 )
-from downloadd.records.queue import QueueRecords, SqliteQueue
 from downloadd.records.readers import ReaderPool
 from downloadd.records.results import ResultRecords, SqliteResults
 from downloadd.records.schema import Migration, shipped_migrations
 from downloadd.records.storage_roots import SqliteStorageRoot, StorageRootRecords
+from downloadd.records.waiting_list import QueueRecords, SqliteQueue
 from downloadd.records.writer import LOCK_TIMEOUT_SECONDS, Rejection, Writer
 from downloadd.states import RUNNING, State
 

@@ -18,8 +18,8 @@ from downloadd.download import Download, Progress, Request, new_id
 from downloadd.gid import make_gid
 from downloadd.queue_move import TO_BOTTOM, TO_TOP, UP
 from downloadd.records.protocol import HistoryFilter
-from downloadd.records.queue import ChunkRequest, QueueChunk
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.records.waiting_list import ChunkRequest, QueueChunk
 from downloadd.states import State
 
 

@@ -40,7 +40,7 @@ SHORT_DELAYS: Final = {
     "downloadd.transfer.segmented.CHECKPOINT_SECONDS": 0.01,
     "downloadd.manager.run_factory.MIN_FLUSH_SECONDS": 0.01,
     "downloadd.transfer.segments.MIN_SEGMENT_BYTES": 150_000,
-    "downloadd.records.queue.CHUNK_ROWS": 2,
+    "downloadd.records.waiting_list.CHUNK_ROWS": 2,
 }
 """Constants for short waits, frequent checkpoints, small segments and small chunks."""
 

@@ -19,13 +19,13 @@ from downloadd.fronts.rest.long_poll import LongPoll
 from downloadd.fronts.rest.middleware import RequestMiddleware
 from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.probe import ProbeEndpoint
-from downloadd.fronts.rest.queue import QueueEndpoints
 from downloadd.fronts.rest.reference import ReferencePage
 from downloadd.fronts.rest.request_guards import RequestGuards
 from downloadd.fronts.rest.request_metrics import RequestMetrics
 from downloadd.fronts.rest.router import Router
 from downloadd.fronts.rest.routes import Endpoints, build_browser_routes, build_routes
 from downloadd.fronts.rest.server import Api
+from downloadd.fronts.rest.waiting_list import QueueEndpoints
 from downloadd.fronts.rocketchat.endpoints import ImportEndpoints, ImportService
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.proxies import TrustedProxies

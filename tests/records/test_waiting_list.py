@@ -14,10 +14,10 @@ from downloadd.download import Desired, Download
 from downloadd.errors import ErrorCode, InvalidStateError
 from downloadd.manager import lifecycle
 from downloadd.queue_move import TO_BOTTOM, TO_TOP
-from downloadd.records import queue
+from downloadd.records import waiting_list
 from downloadd.records.protocol import WaitingDownload
-from downloadd.records.queue import ChangedDownload, ChunkRequest, QueueChunk
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.records.waiting_list import ChangedDownload, ChunkRequest, QueueChunk
 from downloadd.states import RUNNING, WAITING, State
 
 
@@ -126,7 +126,7 @@ async def test_a_chunk_is_resumed_as_one_download_is(records: SqliteRecords, sta
 async def test_chunks_follow_each_other_and_leave_out_directories_and_later_downloads(
     records: SqliteRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(waiting_list, "CHUNK_ROWS", 2)
     rows = await added(
         records,
         sample_download(),
