@@ -10,12 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import MagicMock
 
 import msgspec
 import pytest
 from docs.pages import TOP, blocks, read, rows, section
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config
 from support.nginx_origin import NginxOrigin
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
@@ -214,6 +215,44 @@ async def test_the_commands_about_limits_change_them(tmp_path: Path) -> None:
             await asyncio.to_thread(subprocess.run, ["sh", "-ec", real], env=environment, check=True)
             settings = (await daemon.request("GET", "/api/v1/settings"))[1]
             assert (settings["max_concurrent"], settings["speed_limit"]) == expected
+
+
+async def test_the_commands_about_the_queue_change_it(tmp_path: Path, origin: Origin) -> None:
+    move, place, pause = blocks(read("docs/how-to/queue.md"), "sh")
+    for path in ("/held", "/first.bin"):
+        origin.script(path, ScriptedResponse(size=10, stall_after=1))
+    async with DaemonProcess(tmp_path, config=make_config(max_concurrent=1)) as daemon:
+        ids = [(await daemon.start_download("d", origin.url("/held")))["download_id"] for _ in range(6)]
+        await daemon.wait_for_state(ids[0], "downloading")
+
+        async def run(commands: str) -> None:
+            environment = {
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "TOKEN": TOKEN,
+                "URL": daemon.url.rstrip("/"),
+                "ID": ids[5],
+                "DOWNLOADD_URL": daemon.url,
+                "DOWNLOADD_TOKEN": TOKEN,
+            }
+            real = commands.replace("https://files.example.com", origin.url(""))
+            await asyncio.to_thread(subprocess.run, ["sh", "-ec", real], env=environment, check=True)
+
+        async def waiting() -> list[dict[str, Any]]:
+            entries = [entry for entry in await daemon.active() if entry["status"] == "queued"]
+            return sorted(entries, key=lambda entry: entry["place"])
+
+        first, rest = move.split("\n", 1)
+        await run(first)
+        assert [entry["id"] for entry in await waiting()] == [ids[5], *ids[1:5]]
+        await run(rest)
+        assert [entry["id"] for entry in await waiting()] == [*ids[1:4], ids[5], ids[4]]
+        await run(place)
+        assert (await waiting())[0]["filename"] == "first.bin"
+        stop, go_on = pause.splitlines()
+        await run(stop)
+        assert {entry["status"] for entry in await daemon.active()} == {"paused"}
+        await run(go_on)
+        assert len(await waiting()) >= 6
 
 
 @pytest.mark.system

@@ -19,7 +19,7 @@ from downloadd.errors import InvalidStateError, NotFoundError, StoreUnavailableE
 from downloadd.events import DownloadChanged
 from downloadd.manager.protocol import DownloadChange
 from downloadd.queue_move import DOWN, TO_BOTTOM, TO_TOP, UP, QueueMove
-from downloadd.records import waiting_list as queue_records
+from downloadd.records import waiting_list
 from downloadd.records.protocol import ActiveFilter
 from downloadd.records.queue_places import QueueEntry
 from downloadd.states import RUNNING, State
@@ -136,7 +136,7 @@ async def test_neighbours_whose_places_are_spaced_again_start_in_order_and_are_p
 async def test_all_active_downloads_are_paused_and_resumed(
     stack: ManagerStack, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue_records, "CHUNK_ROWS", 3)
+    monkeypatch.setattr(waiting_list, "CHUNK_ROWS", 3)
     running = await start(stack, origin.url("/slow"), 2)
     await wait_until(lambda: len(stack.runs) == 2)
     waiting = await start(stack, origin.url("/slow"), 7)

@@ -20,7 +20,6 @@ from downloadd.fronts.rest.long_poll import LongPoll
 from downloadd.fronts.rest.middleware import RequestMiddleware
 from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.probe import ProbeEndpoint
-from downloadd.fronts.rest.queue_actions import QueueEndpoints
 from downloadd.fronts.rest.reference import ReferencePage
 from downloadd.fronts.rest.request_guards import RequestGuards
 from downloadd.fronts.rest.request_metrics import RequestMetrics
@@ -28,6 +27,7 @@ from downloadd.fronts.rest.router import Router
 from downloadd.fronts.rest.routes import Endpoints, build_browser_routes, build_routes
 from downloadd.fronts.rest.server import Api
 from downloadd.fronts.rest.settings import SettingsEndpoints
+from downloadd.fronts.rest.waiting_list import QueueEndpoints
 from downloadd.fronts.rocketchat.endpoints import ImportEndpoints, ImportService
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.proxies import TrustedProxies

@@ -15,10 +15,10 @@ from downloadd.fronts.rest.history import HistoryEndpoints
 from downloadd.fronts.rest.hosts import HostsEndpoint
 from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.probe import ProbeEndpoint
-from downloadd.fronts.rest.queue_actions import QueueEndpoints
 from downloadd.fronts.rest.reference import ASSET_TYPES, ReferencePage
 from downloadd.fronts.rest.route import Access, Route
 from downloadd.fronts.rest.settings import SettingsEndpoints
+from downloadd.fronts.rest.waiting_list import QueueEndpoints
 from downloadd.fronts.rocketchat.endpoints import ImportEndpoints
 from downloadd.rights import REQUIRED_PERMISSIONS, Action
 

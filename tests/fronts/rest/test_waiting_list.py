@@ -9,8 +9,8 @@ from support.sample_downloads import sample_download
 from support.served_api import ServedApi
 
 from downloadd.download import Download
-from downloadd.fronts.rest.queue_actions import NAMED_MOVES
 from downloadd.fronts.rest.queue_schemas import MoveTo
+from downloadd.fronts.rest.waiting_list import NAMED_MOVES
 from downloadd.states import State
 
 ALL = "/api/v1/downloads"
