@@ -10,6 +10,8 @@ from support.crash_runner import SCENARIOS, ForkServer, recovery
 from support.crash_trial import CrashTrial
 from support.origin.origin import Origin
 
+pytestmark = pytest.mark.timeout(300)
+
 REACHED = {
     "one_file": {"migrate", "mkdir", "pwrite", "commit", "fsync", "link"},
     "small_files_at_once": {"pwrite", "commit", "fsync", "link"},
