@@ -63,7 +63,7 @@ def test_the_picture_is_a_small_png() -> None:
 
 
 @pytest.mark.system
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     """Run the commands and recipes in order; only port, origin and the path of the hook's file differ."""
     home, port = tmp_path / "home", free_port()

@@ -86,7 +86,7 @@ download = "http://origin.test/f"
 """
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("with_known_values", [False, True], ids=["generated values", "known download"])
 async def test_every_response_to_schemathesis_conforms_to_the_document(tmp_path: Path, with_known_values: bool) -> None:
     async with daemon_with_hosts(tmp_path, ISOLATED) as daemon:
@@ -401,7 +401,7 @@ async def test_a_body_of_exactly_16_mib_is_read(daemon: DaemonProcess) -> None:
 # -- durability --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_a_batch_of_10_000_answered_before_a_kill_is_stored_exactly_once(
     restartable: DaemonProcess, origin: Origin
 ) -> None:

@@ -61,7 +61,7 @@ def assert_no_file_is_truncated(daemon: DaemonProcess, sizes: dict[int, int]) ->
         assert content == expected_bytes(number, 0, sizes[number]), path
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_a_download_answered_before_a_kill_is_stored(restartable: DaemonProcess, origin: Origin) -> None:
     """Accept in parallel while the daemon is killed; each download that was answered with 201 must be stored."""
     release = asyncio.Event()

@@ -150,7 +150,7 @@ async def test_a_client_that_reconnects_receives_every_event_once(daemon: Daemon
         assert (own[0], own[-1]) == ("queued", "completed")
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_no_end_is_lost_across_reconnects_and_kills(restartable: DaemonProcess, origin: Origin) -> None:
     restartable.config.write_text(make_config(max_retries=2, max_concurrent=20, max_per_host=20))
     for number in range(100):

@@ -33,7 +33,7 @@ PLAY_SECONDS: Final = 45.0
 
 NAMES_SCRIPT: Final = 'mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/nsswitch.conf && shift 2 && exec "$@"'
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from support.crash_runner import DOWNLOAD_SCENARIOS, CrashResult, ForkServer, Qu
 from support.crash_trial import CrashTrial
 from support.origin.origin import Origin
 
+pytestmark = pytest.mark.timeout(300)
+
 REACHED = {
     "one_file": {"migrate", "mkdir", "pwrite", "commit", "fsync", "link"},
     "small_files_at_once": {"pwrite", "commit", "fsync", "link"},

@@ -16,6 +16,8 @@ from support.origin.scripted_response import ScriptedResponse
 from support.small_disk import daemon_on_disk, path_seen_by
 from support.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(300)
+
 FAULTS = [("ENOSPC", 1), ("EIO", 1), ("EROFS", 3), ("ENOSPC", 3), ("EIO", 3)]
 """Errors, with the number of consecutive calls that fail."""
 

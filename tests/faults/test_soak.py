@@ -11,7 +11,7 @@ AT_LEAST = 500
 """Number of downloads, enough for each kind to occur."""
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_memory_descriptors_and_threads_stay_flat(restartable: DaemonProcess, origin: Origin) -> None:
     await restartable.start()
     soak = Soak(restartable, origin, seed=1)

@@ -13,7 +13,7 @@ TARGETS = Path(__file__).with_name("targets.py")
 
 
 @pytest.mark.skipif(not HAS_FUZZER, reason="there is no fuzzer for this platform")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     "target", ["challenges", "cookies", "fields", "imports", "names", "netrc", "responses", "rpc", "urls"]
 )
