@@ -30,7 +30,7 @@ async def test_a_restart_is_not_told(rpc: RpcStack, origin: Origin) -> None:
     told: list[tuple[str, str]] = []
     # The rest that the second request asks for stalls too.
     origin.script(
-        "/slow", [ScriptedResponse(size=SIZE, etag='"a"', stall_after=nbytes) for nbytes in (50_000, 150_000)]
+        "/slow", [ScriptedResponse(size=SIZE, etag='"a"', stall_after=nbytes) for nbytes in (50_000, 100_000)]
     )
     with rpc.stack.bus.subscribe() as events:
         gid = await start(rpc, origin)
