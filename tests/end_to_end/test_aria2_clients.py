@@ -1,6 +1,7 @@
 """Published clients of aria2 drive the daemon unchanged; what they see is what they see of aria2c 1.36."""
 
 import asyncio
+import itertools
 import json
 import os
 import subprocess
@@ -14,6 +15,12 @@ from support.daemon_process import TOKEN, DaemonProcess
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
 from support.waiting import wait_until
+
+ARIA_NG_KEYS = (
+    *("gid", "totalLength", "completedLength", "uploadSpeed", "downloadSpeed", "connections", "numSeeders", "seeder"),
+    *("status", "errorCode", "verifiedLength", "verifyIntegrityPending", "files", "bittorrent", "infoHash"),
+)
+"""Keys that the lists of AriaNg 1.3.14 ask for."""
 
 SCRIPTS = Path(__file__).with_name("aria2_clients")
 SMALL = 100_000
@@ -173,3 +180,58 @@ async def test_maria2_calls_and_moves(daemon: DaemonProcess, folder: str, module
         "multicall": 2,
         "unknown": "GID 0123456789abcdef is not found",
     }
+
+
+async def test_the_requests_of_aria_ng_over_a_web_socket_have_the_answers_that_it_needs(
+    daemon: DaemonProcess, folder: str
+) -> None:
+    """Replay what the page, which no package registry has, sends for its lists, actions, settings and status."""
+    assert daemon.client is not None
+    token = f"token:{TOKEN}"
+    async with daemon.client.ws_connect(f"{daemon.url}/jsonrpc", origin="null") as socket:
+        numbers = itertools.count()
+
+        async def call(method: str, *params: Any) -> Any:
+            id = f"AriaNg_{next(numbers)}"
+            await socket.send_json({"jsonrpc": "2.0", "method": method, "id": id, "params": [token, *params]})
+            while True:
+                message = await socket.receive_json(timeout=30)
+                if message.get("id") == id:
+                    # AriaNg takes no falsy result for an answer.
+                    assert message["result"] or message["result"] == []
+                    return message["result"]
+
+        async def list_until(method: str, *window: int) -> dict[str, Any]:
+            while not (rows := await call(method, *window, list(ARIA_NG_KEYS))):
+                await asyncio.sleep(0.05)
+            row: dict[str, Any] = rows[0]
+            return row
+
+        assert int((await call("aria2.getGlobalStat"))["numActive"]) == 0
+        gid = await call("aria2.addUri", [f"{folder}slow.bin"], {})
+        active = await list_until("aria2.tellActive")
+        assert (active["gid"], active["status"]) == (gid, "active")
+        assert await call("aria2.forcePause", gid) == gid
+        waiting = await list_until("aria2.tellWaiting", 0, 1000)
+        assert (waiting["gid"], waiting["status"], waiting["totalLength"]) == (gid, "paused", str(SLOW))
+        assert waiting["files"][0]["path"] == str(daemon.root / "slow.bin")
+        options = await call("aria2.getOption", gid)
+        assert await call("aria2.changeOption", gid, {"max-download-limit": "1M"}) == "OK"
+        assert await call("aria2.unpause", gid) == gid
+        # Its "Retry" adds the URIs again, with all options of the first.
+        uris = [each["uri"] for each in (await call("aria2.tellStatus", gid))["files"][0]["uris"]]
+        assert uris == [f"{folder}slow.bin"]
+        again = await call("aria2.addUri", uris, {**options, "pause": "true"})
+        multicall = [{"methodName": "aria2.forceRemove", "params": [token, each]} for each in (gid, again)]
+        await socket.send_json({"jsonrpc": "2.0", "method": "system.multicall", "id": "m", "params": [multicall]})
+        while (message := await socket.receive_json(timeout=30)).get("id") != "m":
+            pass
+        assert message["result"] == [[gid], [again]]
+        stopped = await list_until("aria2.tellStopped", -1, 1000)
+        assert (stopped["status"], stopped["errorCode"]) == ("removed", "31")
+        settings = await call("aria2.getGlobalOption")
+        assert await call("aria2.changeGlobalOption", settings) == "OK"
+        assert await call("aria2.purgeDownloadResult") == "OK"
+        assert await call("aria2.tellStopped", -1, 1000, list(ARIA_NG_KEYS)) == []
+        assert "Metalink" in (await call("aria2.getVersion"))["enabledFeatures"]
+        assert await call("aria2.saveSession") == "OK"
