@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from downloadd.events import DownloadChanged, DownloadEnded, Event
+from downloadd.fronts.aria2.access.tokens import MULTICALL, read_token
 from downloadd.fronts.aria2.calls import Call, Outcome
 from downloadd.fronts.aria2.errors import METHOD_FAILED, RpcError
-from downloadd.fronts.aria2.tokens import MULTICALL, read_token
 from downloadd.states import State
 from downloadd.users import User
 
