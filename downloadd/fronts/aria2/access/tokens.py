@@ -4,7 +4,7 @@ Pure: no I/O and no clock.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import unescape
 from itertools import islice
 from typing import Any, Final
@@ -23,15 +23,16 @@ _IN_JSON: Final = re.compile(rb'"token:((?:[^"\\]|\\.){1,1000})"')
 _IN_XML: Final = re.compile(rb">\s*token:([^<]{1,1000})<")
 
 
-def read_token(params: Iterable[Any]) -> str | None:
-    """Return the token in front of parameters, "" for an empty one; None if there is none."""
-    first = next(iter(params), None)
-    return first.removeprefix(TOKEN_PREFIX) if isinstance(first, str) and first.startswith(TOKEN_PREFIX) else None
+def take_token(params: Sequence[Any]) -> tuple[str | None, Sequence[Any]]:
+    """Return the token, "" for an empty one and None without one, and the parameters behind it."""
+    if params and isinstance(params[0], str) and params[0].startswith(TOKEN_PREFIX):
+        return params[0].removeprefix(TOKEN_PREFIX), params[1:]
+    return None, params
 
 
 def collect_tokens(calls: Iterable[Call]) -> frozenset[str]:
     """Return the tokens of calls, and of the calls within `system.multicall`, without empty ones."""
-    return frozenset(token for call in calls for params in _iter_params(call) if (token := read_token(params)))
+    return frozenset(token for call in calls for params in _iter_params(call) if (token := take_token(params)[0]))
 
 
 def scan_json(head: bytes) -> frozenset[str]:

@@ -9,12 +9,12 @@ import structlog
 
 from downloadd.download import Download
 from downloadd.errors import DownloadError, InternalError
+from downloadd.fronts.aria2.access.tokens import take_token
 from downloadd.fronts.aria2.calls import Call, Outcome
 from downloadd.fronts.aria2.errors import ErrorText, RpcError, make_error, refuse, translate_error
 from downloadd.fronts.aria2.methods.adding import Addition, make_result
 from downloadd.fronts.aria2.methods.context import Context, Services
 from downloadd.fronts.aria2.methods.method_table import METHODS, NAME_LISTS, AddingMethod, Method
-from downloadd.fronts.aria2.methods.multicall import take_token
 from downloadd.fronts.aria2.methods.parameters import Parameters
 from downloadd.states import State
 from downloadd.users import PermissionMissingError, User

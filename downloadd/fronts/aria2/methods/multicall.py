@@ -4,16 +4,14 @@ Each inner call has a token of its own. Pure: no I/O and no clock.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
+from downloadd.fronts.aria2.access.tokens import MULTICALL, take_token
 from downloadd.fronts.aria2.calls import Call, Outcome
 from downloadd.fronts.aria2.errors import ErrorText, RpcError, make_error
 from downloadd.fronts.aria2.methods.parameters import Parameters
-
-MULTICALL: Final = "system.multicall"
-TOKEN_PREFIX: Final = "token:"  # noqa: S105 - what a token is marked with
 
 
 class Expansion(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,13 +19,6 @@ class Expansion(msgspec.Struct, frozen=True, kw_only=True):
 
     calls: Sequence[Call | RpcError]
     is_multicall: bool
-
-
-def take_token(params: Sequence[Any]) -> tuple[str | None, Sequence[Any]]:
-    """Return the token, None without one, and the parameters behind it."""
-    if params and isinstance(params[0], str) and params[0].startswith(TOKEN_PREFIX):
-        return params[0].removeprefix(TOKEN_PREFIX), params[1:]
-    return None, params
 
 
 def expand(call: Call) -> Expansion:

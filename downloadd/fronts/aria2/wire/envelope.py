@@ -5,7 +5,7 @@ Pure: no I/O and no clock.
 
 from typing import Final
 
-from downloadd.fronts.aria2.errors import METHOD_FAILED, RpcError
+from downloadd.fronts.aria2.errors import METHOD_FAILED, ErrorText, RpcError, make_error
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
@@ -35,7 +35,7 @@ def invalid_params() -> RpcError:
 
 def unauthorized() -> RpcError:
     """Return the error of a message that is not read, because it is long and has no right token."""
-    return RpcError(METHOD_FAILED, "Unauthorized")
+    return make_error(ErrorText.UNAUTHORIZED)
 
 
 def message_too_large(limit: int) -> RpcError:

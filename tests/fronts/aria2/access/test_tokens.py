@@ -4,25 +4,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.fronts.aria2.access.tokens import MAX_SCANNED_TOKENS, collect_tokens, read_token, scan_json, scan_xml
+from downloadd.fronts.aria2.access.tokens import MAX_SCANNED_TOKENS, collect_tokens, scan_json, scan_xml, take_token
 from downloadd.fronts.aria2.calls import Call
 
 
 @pytest.mark.parametrize(
-    ("params", "token"),
+    ("params", "token", "rest"),
     [
-        ([], None),
-        (["token:x", 1], "x"),
-        (["token:"], ""),
-        (["token:token:x"], "token:x"),
-        ([["token:x"]], None),
-        ([1, "token:x"], None),
-        (["Token:x"], None),
-        (["gid"], None),
+        ([], None, []),
+        (["token:"], "", []),
+        (["token:x", 1], "x", [1]),
+        (["token:a:b"], "a:b", []),
+        (["token:token:x"], "token:x", []),
+        (["Token:x"], None, ["Token:x"]),
+        ([1, "token:x"], None, [1, "token:x"]),
+        ([["token:x"]], None, [["token:x"]]),
     ],
 )
-def test_only_a_first_parameter_with_the_prefix_is_a_token(params: list[Any], token: str | None) -> None:
-    assert read_token(params) == token
+def test_only_a_first_text_with_the_prefix_is_a_token(params: list[Any], token: str | None, rest: list[Any]) -> None:
+    assert take_token(params) == (token, rest)
 
 
 def test_tokens_of_calls_and_of_calls_within_a_multicall_are_collected() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from downloadd.fronts.aria2.calls import Call, Outcome
 from downloadd.fronts.aria2.errors import RpcError
-from downloadd.fronts.aria2.methods.multicall import collect, expand, take_token
+from downloadd.fronts.aria2.methods.multicall import collect, expand
 from downloadd.users import User
 
 ANN = User(id="ann", permissions=frozenset({"download"}))
@@ -18,22 +18,6 @@ def multicall(*params: Any) -> Call:
 
 def messages(call: Call) -> list[str]:
     return [each.message for each in expand(call).calls if isinstance(each, RpcError)]
-
-
-@pytest.mark.parametrize(
-    ("params", "token", "rest"),
-    [
-        ([], None, []),
-        (["token:"], "", []),
-        (["token:x", 1], "x", [1]),
-        (["token:a:b"], "a:b", []),
-        (["Token:x"], None, ["Token:x"]),
-        ([1, "token:x"], None, [1, "token:x"]),
-        ([["token:x"]], None, [["token:x"]]),
-    ],
-)
-def test_only_a_first_text_with_the_prefix_is_a_token(params: list[Any], token: str | None, rest: list[Any]) -> None:
-    assert take_token(params) == (token, rest)
 
 
 def test_another_call_stands_for_itself() -> None:
