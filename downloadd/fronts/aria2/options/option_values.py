@@ -3,10 +3,10 @@
 The functions raise `ValueError` for an impossible value. Pure: no I/O and no clock.
 """
 
-import re
 from collections.abc import Callable
 from typing import Final
 
+from downloadd.aria2.values import MAX_SIZE, parse_boolean, parse_number, parse_size
 from downloadd.errors import InvalidParameterError
 from downloadd.verify import parse_checksum
 
@@ -16,19 +16,10 @@ Normalize = Callable[[str], str]
 TRUE: Final = "true"
 FALSE: Final = "false"
 
-MAX_SPEED: Final = 2**62
-"""Highest speed in bytes a second."""
-
-_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,19}")
-_SIZE: Final = re.compile(r"\+?([0-9]{1,19})(?:([KkMm])[Bb]?)?")
-_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20}
-
 
 def boolean(text: str) -> str:
     """Return `true` or `false`; an option without a value is true."""
-    if text not in {TRUE, FALSE, ""}:
-        raise ValueError("expected true or false")
-    return text or TRUE
+    return format_boolean(parse_boolean(text))
 
 
 def format_boolean(value: bool) -> str:
@@ -36,27 +27,20 @@ def format_boolean(value: bool) -> str:
     return TRUE if value else FALSE
 
 
-def number(minimum: int, maximum: int = MAX_SPEED) -> Normalize:
+def number(minimum: int, maximum: int | None = None) -> Normalize:
     """Return the check of an integer."""
 
     def normalize(text: str) -> str:
-        stripped = text.strip()
-        if not _NUMBER.fullmatch(stripped) or not minimum <= int(stripped) <= maximum:
-            raise ValueError(f"expected an integer from {minimum} to {maximum}")
-        return str(int(stripped))
+        return str(parse_number(text.strip(), minimum, maximum))
 
     return normalize
 
 
-def size(minimum: int = 0, maximum: int = MAX_SPEED) -> Normalize:
+def size(minimum: int = 0, maximum: int = MAX_SIZE) -> Normalize:
     """Return the check of a number of bytes, which may end with K (1024) or M (1024 K)."""
 
     def normalize(text: str) -> str:
-        found = _SIZE.fullmatch(text.strip())
-        value = -1 if found is None else int(found[1]) * _UNITS[(found[2] or "").lower()]
-        if not minimum <= value <= maximum:
-            raise ValueError(f"expected a size in bytes from {minimum} to {maximum}, such as 512K or 4M")
-        return str(value)
+        return str(parse_size(text.strip(), minimum, maximum))
 
     return normalize
 
