@@ -16,7 +16,7 @@ from downloadd.clock import Clock, SystemClock
 from downloadd.config import Config
 from downloadd.events import EventBus
 from downloadd.fronts.aria2.front import RpcFront, create_rpc_front
-from downloadd.fronts.aria2.methods import Methods
+from downloadd.fronts.aria2.methods.methods import Methods
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api, create_rpc_api
 from downloadd.fronts.rest.auth import Accounts

@@ -9,10 +9,10 @@ from types import MappingProxyType
 from typing import Final
 
 MAX_SIZE: Final = 2**62
-"""Bytes of the largest size that downloadd has a use for."""
+"""Bytes of the largest size; it fits into a column."""
 
 _NUMBER: Final = re.compile(r"\+?[0-9]{1,18}")
-_SIZE: Final = re.compile(r"\+?([0-9]{1,18}) ?(?:([KkMm])i?[Bb]?)?")
+_SIZE: Final = re.compile(r"\+?([0-9]{1,19}) ?(?:([KkMm])i?[Bb]?)?")
 _UNITS: Final[Mapping[str, int]] = MappingProxyType({"": 1, "K": 1 << 10, "M": 1 << 20})
 _BOOLEANS: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "false": False, "": True})
 _HOME: Final = "${HOME}"
@@ -30,16 +30,19 @@ def parse_number(text: str, low: int = 0, high: int | None = None) -> int:
     return number
 
 
-def parse_size(text: str) -> int:
+def parse_size(text: str, low: int = 0, high: int = MAX_SIZE) -> int:
     """Return the bytes of a size such as `100`, `20K` or `1M`.
 
     Raises:
-        ValueError: it is not a size; says what is expected.
+        ValueError: it is not a size from `low` to `high`; says what is expected.
     """
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ValueError("expected a number of bytes, such as 1048576, 1024K or 1M")
-    return min(int(match[1]) * _UNITS[(match[2] or "").upper()], MAX_SIZE)
+    size = int(match[1]) * _UNITS[(match[2] or "").upper()]
+    if not low <= size <= high:
+        raise ValueError(f"expected from {low} to {high} bytes")
+    return size
 
 
 def parse_boolean(text: str) -> bool:

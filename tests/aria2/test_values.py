@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,9 +44,17 @@ def test_another_text_is_not_a_size(text: str) -> None:
         parse_size(text)
 
 
-@given(st.from_regex(r"[0-9]{1,18}[KkMm]?", fullmatch=True))
+@pytest.mark.parametrize("text", ["1K", "5K", str(MAX_SIZE + 1)])
+def test_a_size_has_limits(text: str) -> None:
+    assert parse_size("2K", 2 << 10, 4 << 10) == 2 << 10
+    with pytest.raises(ValueError, match="expected from 2048 to 4096 bytes"):
+        parse_size(text, 2 << 10, 4 << 10)
+
+
+@given(st.from_regex(r"[0-9]{1,19}[KkMm]?", fullmatch=True))
 def test_a_size_fits_into_a_column(text: str) -> None:
-    assert 0 <= parse_size(text) <= MAX_SIZE
+    with suppress(ValueError):
+        assert 0 <= parse_size(text) <= MAX_SIZE
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("false", False), ("", True)])

@@ -4,11 +4,11 @@ import re
 
 from docs.pages import read, rows, section
 
-from downloadd.fronts.aria2.error_codes import BY_CAUSE, BY_ORIGIN_STATUS, EXIT_STATUSES, ExitStatus
-from downloadd.fronts.aria2.method_table import METHODS, NAME_LISTS
-from downloadd.fronts.aria2.notifications import NotificationMethod
-from downloadd.fronts.aria2.option_table import EFFECTIVE
-from downloadd.fronts.aria2.status import STATUS_OF_STATE
+from downloadd.fronts.aria2.methods.method_table import METHODS, NAME_LISTS
+from downloadd.fronts.aria2.options.option_table import EFFECTIVE
+from downloadd.fronts.aria2.status.error_codes import BY_CAUSE, BY_ORIGIN_STATUS, EXIT_STATUSES, ExitStatus
+from downloadd.fronts.aria2.status.notifications import NotificationMethod
+from downloadd.fronts.aria2.status.status import STATUS_OF_STATE
 
 PAGE = read("docs/reference/aria2-methods.md")
 

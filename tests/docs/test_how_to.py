@@ -26,7 +26,7 @@ from downloadd.client import ApiError, Client
 from downloadd.config import ALL_PERMISSIONS
 from downloadd.config.sources import TABLES
 from downloadd.download_request import DownloadRequest
-from downloadd.fronts.aria2.method_table import METHODS, NAME_LISTS
+from downloadd.fronts.aria2.methods.method_table import METHODS, NAME_LISTS
 from downloadd.fronts.rest.routes import build_routes
 from downloadd.fronts.rest.schemas import StartQuery
 from downloadd.fronts.rocketchat.schemas import RawUploadQuery

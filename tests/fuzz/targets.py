@@ -162,9 +162,10 @@ def fuzz_urls() -> Target:
 def fuzz_rpc() -> Target:
     """Read a message in JSON and in XML, and answer it; find tokens in what is not parsed."""
     with atheris.instrument_imports():
-        from downloadd.fronts.aria2 import json_rpc, tokens, xml_rpc
+        from downloadd.fronts.aria2.access import tokens
         from downloadd.fronts.aria2.calls import Outcome
         from downloadd.fronts.aria2.errors import RpcError
+        from downloadd.fronts.aria2.wire import json_rpc, xml_rpc
         from downloadd.fronts.rest.target import parse_target
 
     def check(data: bytes) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from downloadd.events import DownloadChanged, DownloadEnded, Event
+from downloadd.fronts.aria2.access.tokens import MULTICALL, take_token
 from downloadd.fronts.aria2.calls import Call, Outcome
 from downloadd.fronts.aria2.errors import METHOD_FAILED, RpcError
-from downloadd.fronts.aria2.tokens import MULTICALL, read_token
 from downloadd.states import State
 from downloadd.users import User
 
@@ -42,15 +42,14 @@ class FakeMethods:
         return [await self._call(call) for call in calls]
 
     async def _call(self, call: Call) -> Outcome:
-        token = read_token(call.params)
+        token, params = take_token(call.params)
         user = self._find_user(token) if token else None
-        params = call.params if token is None else call.params[1:]
         try:
             return Outcome(result=await self._perform(call.method, params, user), user=user)
         except RpcError as error:
             return Outcome(error=error, user=user)
 
-    async def _perform(self, method: str, params: list[Any], user: User | None) -> Any:
+    async def _perform(self, method: str, params: Sequence[Any], user: User | None) -> Any:
         if method == "system.listNotifications":
             return NOTIFICATIONS
         if method == MULTICALL:

@@ -15,7 +15,7 @@ from downloadd.config import DirectoryConfig, DownloadsConfig
 from downloadd.download import Snapshot
 from downloadd.fronts.aria2.calls import Call
 from downloadd.fronts.aria2.errors import RpcError
-from downloadd.fronts.aria2.methods import Methods
+from downloadd.fronts.aria2.methods.methods import Methods
 from downloadd.manager.gid_lookup import GidLookup
 from downloadd.manager.history_removal import HistoryRemoval
 from downloadd.manager.result_list import ResultList

@@ -19,7 +19,7 @@ from support.waiting import CONDITION_TIMEOUT
 from downloadd.config import Aria2Config, DirectoryConfig, UserConfig
 from downloadd.events import EventBus
 from downloadd.fronts.aria2.front import create_rpc_front
-from downloadd.fronts.aria2.socket_limits import SocketLimits
+from downloadd.fronts.aria2.sockets.socket_limits import SocketLimits
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api
 from downloadd.fronts.rest.auth import Accounts

@@ -5,9 +5,7 @@ from typing import Final, cast
 from aiohttp import web
 
 from downloadd.errors import BodyTooLargeError, InvalidParameterError, MethodNotAllowedError
-from downloadd.fronts.aria2.content_coding import accepts_gzip, compress
-from downloadd.fronts.aria2.cross_origin import AllowedOrigins, preflight_fields
-from downloadd.fronts.aria2.envelope import message_too_large, parse_error
+from downloadd.fronts.aria2.access.cross_origin import AllowedOrigins, preflight_fields
 from downloadd.fronts.aria2.message_handler import (
     JSON_TYPE,
     MAX_ANONYMOUS_BYTES,
@@ -17,7 +15,9 @@ from downloadd.fronts.aria2.message_handler import (
     MessageHandler,
     make_refusal,
 )
-from downloadd.fronts.aria2.web_socket import WebSocketEndpoint
+from downloadd.fronts.aria2.sockets.web_socket import WebSocketEndpoint
+from downloadd.fronts.aria2.wire.content_coding import accepts_gzip, compress
+from downloadd.fronts.aria2.wire.envelope import message_too_large, parse_error
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.request_guards import AllowedHosts

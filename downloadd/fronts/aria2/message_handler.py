@@ -8,13 +8,13 @@ from typing import Final
 import msgspec
 import structlog
 
-from downloadd.fronts.aria2 import json_rpc, xml_rpc
+from downloadd.fronts.aria2.access.token_guard import MAX_TOKENS, Admission, TokenGuard
+from downloadd.fronts.aria2.access.tokens import collect_tokens, scan_json, scan_xml
 from downloadd.fronts.aria2.calls import Call, Outcome, RpcMethods
-from downloadd.fronts.aria2.envelope import counted_status, http_status, internal_error, unauthorized
 from downloadd.fronts.aria2.errors import RpcError
-from downloadd.fronts.aria2.json_rpc import Message
-from downloadd.fronts.aria2.token_guard import MAX_TOKENS, Admission, TokenGuard
-from downloadd.fronts.aria2.tokens import collect_tokens, scan_json, scan_xml
+from downloadd.fronts.aria2.wire import json_rpc, xml_rpc
+from downloadd.fronts.aria2.wire.envelope import counted_status, http_status, internal_error, unauthorized
+from downloadd.fronts.aria2.wire.json_rpc import Message
 from downloadd.users import User
 
 MAX_ANONYMOUS_BYTES: Final = 1024 * 1024

@@ -11,6 +11,7 @@ from support.fake_manager import FakeMetrics
 from support.fake_rpc import NOTIFICATIONS, FakeMethods
 from support.virtual_time import in_virtual_time
 
+from downloadd.fronts.aria2.access.token_guard import DELAY_SECONDS, MAX_TOKENS, TokenGuard
 from downloadd.fronts.aria2.message_handler import (
     JSON_TYPE,
     MAX_ANONYMOUS_BYTES,
@@ -20,7 +21,6 @@ from downloadd.fronts.aria2.message_handler import (
     Caller,
     MessageHandler,
 )
-from downloadd.fronts.aria2.token_guard import DELAY_SECONDS, MAX_TOKENS, TokenGuard
 from downloadd.fronts.rest.request_guards import LoginThrottle
 from downloadd.users import User
 

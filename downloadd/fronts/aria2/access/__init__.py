@@ -1,0 +1,1 @@
+"""Access to the RPC: tokens, and pages of other origins; guesses are delayed, a right token is never locked out."""
