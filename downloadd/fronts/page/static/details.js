@@ -26,9 +26,7 @@ export class Details {
     const changes = byId("changes");
     changes.addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
-      const limit = Math.round(Number(byId("new-limit").value) * MIB);
-      const change = { priority: Number(byId("new-priority").value), speed_limit: limit };
-      this.#apply(() => this.client.files.downloads.change(this.entry.id, change), "Changed.");
+      this.#apply(() => this.client.files.downloads.change(this.entry.id, this.#changes()), "Changed.");
     });
     byId("retry").addEventListener("click", () =>
       this.#apply(() => this.client.files.downloads.retry(this.entry.id), "The download starts again."),
@@ -45,9 +43,26 @@ export class Details {
   open(entry) {
     this.entry = entry;
     byId("new-priority").value = entry.priority ?? 0;
+    for (const [id, value] of [["new-name", entry.filename], ["new-directory", entry.directory]]) {
+      byId(id).defaultValue = byId(id).value = value;
+    }
     byId("new-limit").value = entry.speed_limit ? String(Number((entry.speed_limit / MIB).toFixed(3))) : "0";
     this.#draw();
     this.dialog.showModal();
+  }
+
+  /** Returns the values of the form; name and directory only if they were edited, since the name may change meanwhile. */
+  #changes() {
+    /** @type {Record<string, any>} */
+    const changes = {
+      priority: Number(byId("new-priority").value),
+      speed_limit: Math.round(Number(byId("new-limit").value) * MIB),
+    };
+    for (const [id, name] of [["new-name", "filename"], ["new-directory", "directory"]]) {
+      const field = byId(id);
+      if (field.value !== field.defaultValue) changes[name] = field.value;
+    }
+    return changes;
   }
 
   #refresh() {
