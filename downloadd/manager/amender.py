@@ -49,7 +49,6 @@ class Amender:
         if change.publication:
             await self._check_publication(id, change)
         before, after = await self._runner.amend(id, partial(amend, change=change))
-        self._runner.set_speed_limit(after)
         if after.state in WAITING:
             self._runner.enqueue(after, before=before.state)
         elif after.state not in FINISHED:

@@ -66,15 +66,6 @@ class Outcomes:
     def _download(self) -> Download:
         return self._attempt.download
 
-    @property
-    def _max_retries(self) -> int:
-        own = self._download.request.limits.max_retries
-        return self._config.max_retries if own is None else own
-
-    def _is_counted(self, verdict: Verdict) -> bool:
-        """Return True if a failure counts for `max_retries`; for those of the request, each one does."""
-        return verdict.is_counted or self._download.request.limits.max_retries is not None
-
     def check_time_left(self) -> None:
         """Check that the download has not waited too long for its host, or for the target of its redirects, already.
 
@@ -132,10 +123,10 @@ class Outcomes:
         decision = retry.decide(
             error,
             failures=download.progress.failures,
-            retries=self._max_retries,
+            retries=max_retries_of(download, self._config),
             wait=download.request.limits.retry_wait or 0.0,
             progressed=progressed,
-            is_counted=self._is_counted(verdict) and not has_waited,
+            is_counted=is_counted(download, verdict) and not has_waited,
             pause=verdict.pause,
             time_left=self._time_left(verdict, time_spent, now),
             random=random(),  # noqa: S311 - jitter, not a secret
@@ -174,9 +165,9 @@ class Outcomes:
             row = row.with_progress(attempt=row.progress.attempt - 1)
             return lifecycle.wait_for_source(row, source=error.source, failures=download.progress.failures)
         verdict = await self._origins.report_failure(self._attempt.responding_origin, download.seq, error.failure)
-        is_counted = self._is_counted(verdict) and not has_waited and error.target is None
-        failures = 1 if self._attempt.has_progressed else download.progress.failures + is_counted
-        if failures > self._max_retries + len(download.request.mirrors):
+        counted = is_counted(download, verdict) and not has_waited and error.target is None
+        failures = 1 if self._attempt.has_progressed else download.progress.failures + counted
+        if failures > max_retries_of(download, self._config) + len(download.request.mirrors):
             return await self._retry_or_fail(error.failure, verdict, has_waited=has_waited)
         row = (await self._attempt.close_part()).with_progress(time_spent=self._timer.spent)
         return lifecycle.wait_for_source(row, source=error.source, failures=failures)
@@ -268,6 +259,17 @@ class Outcomes:
                 return row
         await self.remove_part()
         return lifecycle.reset_part(self._download)
+
+
+def max_retries_of(download: Download, config: DownloadsConfig) -> int:
+    """Return the failed attempts in a row that are followed by another one."""
+    own = download.request.limits.max_retries
+    return config.max_retries if own is None else own
+
+
+def is_counted(download: Download, verdict: Verdict) -> bool:
+    """Return True if a failure counts for `max_retries`; if the request states the number, each one does."""
+    return verdict.is_counted or download.request.limits.max_retries is not None
 
 
 def must_start_over(download: Download) -> bool:

@@ -37,6 +37,11 @@ class ActiveRun:
         before, self.reported_state = self.reported_state, self.run.download.state
         return before
 
+    def apply_amended(self, row: Download) -> None:
+        """Apply what a user has changed in the row."""
+        self.run.apply_amended(row)
+        self.limiter.set_rate(row.control.speed_limit)
+
     def pop_received_bytes(self) -> int:
         """Return the bytes that origins have sent since the last call."""
         before, self._reported_bytes = self._reported_bytes, self.run.received_bytes

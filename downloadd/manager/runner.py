@@ -61,6 +61,8 @@ class Runner:
         self._stuck_tasks: set[asyncio.Task[None]] = set()
         # Stops for downloads that are being claimed: they have no run yet.
         self._pending_stops: dict[str, StopReason] = {}
+        # Rows of such downloads that users have changed.
+        self._pending_rows: dict[str, Download] = {}
         self._closing = False
 
     def configure(self, config: DownloadsConfig) -> None:
@@ -106,16 +108,13 @@ class Runner:
         changed = await self._records.amend(id, change)
         if changed is None:
             raise NotFoundError("no download has this id")
+        row = changed[1]
         active = self._runs.get(id)
         if active is not None:
-            active.run.apply_amended(changed[1])
+            active.apply_amended(row)
+        elif row.state in RUNNING:
+            self._pending_rows[id] = row
         return changed
-
-    def set_speed_limit(self, row: Download) -> None:
-        """Apply the speed limit of a row to its run, if it has one."""
-        active = self._runs.get(row.id)
-        if active is not None:
-            active.limiter.set_rate(row.control.speed_limit)
 
     def enqueue(self, row: Download, *, before: State, target: str | None = None) -> None:
         """Add a waiting download to the queue, and publish it.
@@ -187,6 +186,9 @@ class Runner:
             self._notifier.count_attempt(download, now=now)
             active = self._factory.make(download, on_change=self._publish_change, on_received=self._free_slots)
             self._runs.add(active)
+            amended = self._pending_rows.pop(download.id, None)
+            if amended is not None:
+                active.apply_amended(amended)
             pending = self._pending_stops.pop(download.id, None) or (StopReason.INTERRUPT if self._closing else None)
             if pending is not None:
                 active.run.stop(pending)

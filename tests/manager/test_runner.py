@@ -1,7 +1,7 @@
 """Runner: stops, limits and ends in states that only it observes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -126,6 +126,26 @@ async def test_a_changed_speed_limit_holds_for_the_run(stack: ManagerStack, orig
     await stack.manager.amend(id, DownloadChange(speed_limit=1000))
     assert active.limiter._own.rate == 1000
     assert active.run.download.control.speed_limit == 1000
+
+
+async def test_a_change_of_a_download_that_is_being_claimed_reaches_its_run(
+    stack: ManagerStack, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = stack.records.claim
+
+    async def claim_and_change(seqs: Sequence[int]) -> list[Download]:
+        [row] = await claim(seqs)
+        await stack.manager.amend(row.id, DownloadChange(filename="new", speed_limit=1000))
+        return [row]
+
+    monkeypatch.setattr(stack.records, "claim", claim_and_change)
+    id = await start(stack, origin.url("/slow"))
+    await wait_until(lambda: stack.runs.get(id) is not None)
+    active = stack.runs.get(id)
+    assert active is not None
+    assert active.limiter._own.rate == 1000
+    assert active.run.download.filename == "new"
+    assert stack.runner._pending_rows == {}
 
 
 async def test_a_failed_attempt_is_queued_again_and_retry_after_blocks_the_host(

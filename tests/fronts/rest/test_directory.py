@@ -111,6 +111,12 @@ async def test_the_listing_of_the_specification_is_answered_field_by_field(api: 
     }
 
 
+async def test_a_paused_start_is_answered_as_it_is_after_the_time(api: ServedApi) -> None:
+    status, body, _ = await get(api, f"/Downloads?download={ENCODED_A}&paused=true&wait=1")
+    assert (status, body["success"], body["message"], body["error"]) == (201, True, "Download paused", None)
+    assert api.manager.downloads[body["download_id"]].state is State.PAUSED
+
+
 # -- reading the request -----------------------------------------------------------------------------------------------
 
 

@@ -27,9 +27,7 @@ export class Details {
     const changes = byId("changes");
     changes.addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
-      const limit = Math.round(Number(byId("new-limit").value) * MIB);
-      const change = { priority: Number(byId("new-priority").value), speed_limit: limit };
-      this.#apply(() => this.client.files.downloads.change(this.entry.id, change), "Changed.");
+      this.#apply(() => this.client.files.downloads.change(this.entry.id, this.#changes()), "Changed.");
     });
     byId("moves").addEventListener("click", (/** @type {any} */ event) => {
       const button = event.target.closest("button");
@@ -51,9 +49,26 @@ export class Details {
     this.entry = entry;
     setText(byId("moved"), "");
     byId("new-priority").value = entry.priority ?? 0;
+    for (const [id, value] of [["new-name", entry.filename], ["new-directory", entry.directory]]) {
+      byId(id).defaultValue = byId(id).value = value;
+    }
     byId("new-limit").value = entry.speed_limit ? String(Number((entry.speed_limit / MIB).toFixed(3))) : "0";
     this.#draw();
     this.dialog.showModal();
+  }
+
+  /** Returns the values of the form; name and directory only if they were edited, since the name may change meanwhile. */
+  #changes() {
+    /** @type {Record<string, any>} */
+    const changes = {
+      priority: Number(byId("new-priority").value),
+      speed_limit: Math.round(Number(byId("new-limit").value) * MIB),
+    };
+    for (const [id, name] of [["new-name", "filename"], ["new-directory", "directory"]]) {
+      const field = byId(id);
+      if (field.value !== field.defaultValue) changes[name] = field.value;
+    }
+    return changes;
   }
 
   #refresh() {
