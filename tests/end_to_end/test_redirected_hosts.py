@@ -116,6 +116,10 @@ async def test_an_outage_behind_a_redirect_holds_the_downloads_and_only_probes_a
             async def has_been_probed() -> bool:
                 return await failures() >= 5
 
+            async def all_but_the_probe_wait() -> list[dict[str, Any]]:
+                waiting = [one for one in await daemon.active() if one["status"] in {"queued", "retrying"}]
+                return waiting if len(waiting) >= 19 else []
+
             await wait_until(has_opened)
             # A probe may be under way, and a request that got no response at all is repeated once.
             failed, sent = await failures(), requested(target)
@@ -124,8 +128,7 @@ async def test_an_outage_behind_a_redirect_holds_the_downloads_and_only_probes_a
             active = await daemon.active()
             assert {one["id"] for one in active} == set(ids)
             reason = f"127.0.0.1:{front.port} redirects to 127.0.0.1:{port}: 127.0.0.1:{port} could not be reached; "
-            waiting = [one for one in active if one["status"] in {"queued", "retrying"}]
-            assert len(waiting) >= 19
+            waiting = await wait_until(all_but_the_probe_wait)
             assert [one["reason"] for one in waiting if not one["reason"].startswith(reason)] == []
             assert (await host(daemon, front)).get("state") in {None, "healthy"}
             # Each download asks where it is led to once, and as a probe.
