@@ -30,7 +30,12 @@ def test_a_compressed_file_that_is_too_long_is_refused() -> None:
     assert caught.value.code is ImportErrorCode.FILE_TOO_LARGE
 
 
-@pytest.mark.parametrize("data", [gzip.compress(b"x" * 999)[:-9], b"\x1f\x8bx", gzip.compress(b"x")[:-8] + bytes(8)])
+@pytest.mark.parametrize(
+    "data",
+    [gzip.compress(b"x" * 999)[:-9], b"\x1f\x8bx", gzip.compress(b"x")[:-8] + bytes(8)],
+    # The compressed bytes have the time in them.
+    ids=["cut", "no head", "wrong sum"],
+)
 def test_a_damaged_file_is_refused(data: bytes) -> None:
     with pytest.raises(ImportRefusedError, match="damaged or incomplete"):
         decompressed(io.BytesIO(data), 999).__enter__()

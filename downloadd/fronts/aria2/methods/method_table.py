@@ -7,17 +7,9 @@ from typing import Final
 import msgspec
 
 from downloadd.fronts.aria2.access.tokens import MULTICALL
+from downloadd.fronts.aria2.methods import adding, control, option_methods, positions, reading, results, system_methods
 from downloadd.fronts.aria2.methods.adding import Addition
 from downloadd.fronts.aria2.methods.context import Context, Handler
-from downloadd.fronts.aria2.methods.methods import (
-    adding,
-    control,
-    option_methods,
-    positions,
-    reading,
-    results,
-    system_methods,
-)
 from downloadd.fronts.aria2.methods.parameters import Parameters
 from downloadd.fronts.aria2.status.notifications import NotificationMethod
 from downloadd.users import Permission

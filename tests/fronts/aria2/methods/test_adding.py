@@ -10,7 +10,7 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.rpc_stack import RpcStack
 
-from downloadd.fronts.aria2.methods.methods import adding
+from downloadd.fronts.aria2.methods import adding
 from downloadd.states import State
 
 URL = "http://127.0.0.1:1025/a"

@@ -9,7 +9,7 @@ from support.rpc_stack import DIRECTORIES, USERS, RpcStack
 
 from downloadd.errors import ShuttingDownError
 from downloadd.fronts.aria2.calls import Call, Outcome
-from downloadd.fronts.aria2.methods.methods import batch
+from downloadd.fronts.aria2.methods import batch
 from downloadd.users import User
 
 URL = "http://127.0.0.1:1025/a"

@@ -7,7 +7,7 @@ from fronts.aria2.conftest import SIZE
 from support.origin.origin import Origin
 from support.rpc_stack import RpcStack
 
-from downloadd.fronts.aria2.methods.methods import reading
+from downloadd.fronts.aria2.methods import reading
 
 URL = "http://127.0.0.1:1025/a"
 

@@ -4,8 +4,8 @@ import pytest
 from support.downloads import with_fields
 from support.sample_downloads import sample_download
 
+from downloadd.fronts.aria2.status import restarts
 from downloadd.fronts.aria2.status.restarts import Restarts
-from downloadd.fronts.aria2.status.status import restarts
 
 DOWNLOAD = sample_download(1, epoch=3)
 
