@@ -153,7 +153,8 @@ class App:
             accounts = Accounts(self._config.users)
             settings = SettingsService(parts.limits, rights=self._rights, bus=bus, max_runs=self._max_runs)
             guards, proxies = self._make_guards(), TrustedProxies(self._config.server.trusted_proxies)
-            rpc = self._make_rpc(service, views, settings, accounts, bus=bus, hosts=guards.hosts)
+            root = await asyncio.to_thread(os.path.abspath, self._config.storage.root)
+            rpc = self._make_rpc(service, views, settings, accounts, bus=bus, hosts=guards.hosts, root=root)
             api = create_api(
                 service=service,
                 views=views,
@@ -322,6 +323,7 @@ class App:
         *,
         bus: EventBus,
         hosts: AllowedHosts,
+        root: str,
     ) -> RpcFront | None:
         """Return the RPC interface of aria2; None if it is switched off."""
         config = self._config.aria2
@@ -333,7 +335,7 @@ class App:
             settings=settings,
             authenticate=accounts.find_by_token,
             read_config=lambda: self._config.downloads,
-            root=os.path.abspath(self._config.storage.root),
+            root=root,
             shutdown=self._request_stop if config.allow_shutdown else None,
         )
         return create_rpc_front(
