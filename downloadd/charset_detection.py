@@ -168,7 +168,7 @@ class _Candidate(msgspec.Struct, frozen=True):
     codec: str
     judge: Callable[[str], float]
     weight: float
-    """How common it is among names: of two equally plausible charsets the more common one is chosen."""
+    """Frequency among names: of two equally plausible charsets the more common one is chosen."""
 
 
 _CANDIDATES: Final = (

@@ -137,7 +137,7 @@ class Control(msgspec.Struct, frozen=True, gc=False):
     speed_limit: int = 0
     """Bytes a second; 0 for none."""
     place: float | None = None
-    """Where a move has put it among the downloads of its priority; see `Download.place`."""
+    """Position that a move has given it among the downloads of its priority; see `Download.place`."""
 
 
 class Progress(msgspec.Struct, frozen=True, gc=False):

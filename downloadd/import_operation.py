@@ -157,7 +157,7 @@ SKIP_REASONS: Final[Mapping[SkipReason, str]] = MappingProxyType(
         SkipReason.UNUSABLE_LIST: "the list of checksums cannot be used; the files beside it are imported unverified",
     }
 )
-"""What each reason means, for people."""
+"""Meaning of each reason, for people."""
 
 
 class SkippedEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

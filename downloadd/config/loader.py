@@ -47,7 +47,7 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     renamed: tuple[RenamedSetting, ...] = ()
     """Settings that were given by their former name."""
     aria2_options: tuple[OptionOutcome, ...] = ()
-    """What became of the options of an `aria2.conf`."""
+    """Outcomes of the options of an `aria2.conf`."""
 
 
 def load_config(

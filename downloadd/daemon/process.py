@@ -71,7 +71,7 @@ class StartState(msgspec.Struct, frozen=True, kw_only=True):
     """Has at least one user."""
     renamed: tuple[RenamedSetting, ...]
     aria2_options: tuple[OptionOutcome, ...]
-    """What became of the options of an `aria2.conf`."""
+    """Outcomes of the options of an `aria2.conf`."""
     has_configured_users: bool
     """True if the configuration names users, so that there is no first user."""
     greeting: str | None

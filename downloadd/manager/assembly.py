@@ -46,7 +46,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_parts: float
     """Seconds for which a failed download keeps its part file."""
     speed_policy: SpeedPolicy | None = None
-    """How the speed of downloads with a least speed is measured; None for the default."""
+    """Measurement of the speed of downloads with a least speed; None for the default."""
 
 
 class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):

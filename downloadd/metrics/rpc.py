@@ -6,7 +6,7 @@ from downloadd.metrics.series import Series
 
 
 class RpcTransport(StrEnum):
-    """How a message arrived."""
+    """Transport of a message."""
 
     HTTP = "http"
     """JSON in a POST or GET request."""

@@ -8,7 +8,7 @@ from downloadd.request_fields import RequestFields
 
 
 class RequestContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What the requests of one attempt to a source share."""
+    """State that the requests of one attempt to a source share."""
 
     fields: RequestFields | None
     """Those that may be sent to the source."""

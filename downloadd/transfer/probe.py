@@ -55,7 +55,7 @@ class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
     is_resumable: bool
     """True if a download that breaks off could continue, see `list_evidence`."""
     warning: str | None
-    """What to check before a download."""
+    """Remark on what to check before a download."""
 
 
 def must_ask_for_everything(head: ResponseHead) -> bool:

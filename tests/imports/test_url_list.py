@@ -67,7 +67,7 @@ magnet:?xt=urn:btih:0192ba11326fe2298c8cb4de616f4d4140213838
  pause=true
  dir=d
 """
-"""What aria2 1.36 saved for three downloads and a torrent."""
+"""Session that aria2 1.36 saved for three downloads and a torrent."""
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])

@@ -29,7 +29,7 @@ _IDENTITIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 
 class OptionOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an option; holds no secret. One that becomes several settings has several."""
+    """Outcome of an option; holds no secret. One that becomes several settings has several."""
 
     line: int
     option: str
@@ -39,11 +39,11 @@ class OptionOutcome(msgspec.Struct, frozen=True, kw_only=True):
     value: str = ""
     """Value of the setting, as TOML writes it."""
     note: str = ""
-    """Why it is ignored, or a remark on the value."""
+    """Reason why it is ignored, or a remark on the value."""
 
 
 class _Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the options of a rule."""
+    """Outcomes of the options of a rule."""
 
     setting: str = ""
     value: str = ""

@@ -105,7 +105,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     derive: Callable[[Conf], Derived | Unused | None]
     """Returns None if the options do not concern the setting."""
     meaning: str
-    """How the value follows from the options, for the reference (Markdown)."""
+    """Derivation of the value from the options, for the reference (Markdown)."""
     replaced_by: tuple[str, ...] = ()
     """Further settings that replace this one if another source gives them."""
     unless_equal: str = ""

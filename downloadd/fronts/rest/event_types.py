@@ -47,7 +47,7 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     """Its data, for the API's description."""
     occasion: str
-    """When it is sent, for the reference."""
+    """Occasion on which it is sent, for the reference."""
 
 
 EVENT_TYPES: Final = (

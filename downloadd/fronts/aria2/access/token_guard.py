@@ -33,7 +33,7 @@ class LoginMetrics(Protocol):
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
-    """What the tokens of a message turned out to be."""
+    """Result of the check of the tokens of a message."""
 
     address: str = ""
     """The address that sent them."""

@@ -1,4 +1,4 @@
-"""What a method works with: the services of the daemon, and the user who calls it."""
+"""Context of a call: the services of the daemon, and the user who calls."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -12,7 +12,7 @@ from downloadd.policy.redaction import redact_url
 from downloadd.request_fields import Credentials, RequestFields, collect_request_fields, join_cookies
 
 DEFAULT_USER_AGENT: Final = f"downloadd/{__version__}"
-"""What requests send as User-Agent unless a download has one of its own."""
+"""User-Agent of requests unless a download has one of its own."""
 
 FIELD_OPTIONS: Final = frozenset({HEADER, "referer", "user-agent", "http-user", "http-passwd"})
 """Options that become request fields."""

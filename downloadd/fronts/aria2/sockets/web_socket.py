@@ -28,7 +28,7 @@ _log: Final = structlog.get_logger()
 
 
 class SocketParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What all WebSockets share."""
+    """Components that all WebSockets share."""
 
     handler: MessageHandler
     notifier: Notifier

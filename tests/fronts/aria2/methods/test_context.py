@@ -1,4 +1,4 @@
-"""What a method works with."""
+"""Context of a call."""
 
 from typing import Any
 
