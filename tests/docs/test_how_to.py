@@ -217,6 +217,7 @@ async def test_the_commands_about_limits_change_them(tmp_path: Path) -> None:
             assert (settings["max_concurrent"], settings["speed_limit"]) == expected
 
 
+@pytest.mark.system
 async def test_the_commands_about_the_queue_change_it(tmp_path: Path, origin: Origin) -> None:
     move, place, pause = blocks(read("docs/how-to/queue.md"), "sh")
     for path in ("/held", "/first.bin"):

@@ -15,7 +15,7 @@ from support.served_api import ServedApi
 
 from downloadd.config import Aria2Config
 
-SIZE = 200_000
+SIZE = 400_000
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def lines() -> Iterator[list[MutableMapping[str, Any]]]:
 
 @pytest.fixture
 async def origin() -> AsyncIterator[Origin]:
-    """Start an origin with a file, one that stalls, and errors."""
+    """Start an origin with a file, one of which a response sends a quarter at most, and errors."""
     async with Origin() as origin:
         origin.script("/a", ScriptedResponse(size=SIZE, etag='"a"'))
         origin.script("/b", ScriptedResponse(size=SIZE, etag='"a"'))
