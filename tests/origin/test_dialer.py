@@ -4,12 +4,13 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 from support.allowed_urls import allowed_url
 from support.clocks import ManualClock
 from support.origin.tls import Authority
+from support.ports import free_port
 from support.raw_server import answer_with, serve_raw
 from support.recording_origin import RecordingOrigin, open_recording_origin
 from support.scripted_resolver import ScriptedResolver
@@ -80,34 +81,26 @@ async def test_an_address_that_refuses_does_not_keep_the_others_from_being_tried
 
 
 async def test_an_address_that_does_not_answer_delays_the_next_one_by_a_quarter_of_a_second() -> None:
-    async def end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-
-    # A full backlog answers no further connection.
-    with socket.socket() as full, socket.socket() as first:
-        full.bind(("127.0.0.2", 0))
-        full.listen(0)
-        port = full.getsockname()[1]
-        fillers = []
-        for _ in range(3):
-            filler = socket.socket()
-            filler.setblocking(False)
-            filler.connect_ex(("127.0.0.2", port))
-            fillers.append(filler)
+    port = free_port()
+    with ExitStack() as sockets:
+        full, first, *clients = [sockets.enter_context(socket.socket()) for _ in range(5)]
+        full.bind(("127.0.0.2", port))
         first.bind(("127.0.0.1", port))
+        full.listen(0)
         first.listen(1)
+        # A full backlog answers no further connection.
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.2", port))
         watch = Stopwatch()
         address = await connected_address(make_dialer(["127.0.0.2", "127.0.0.1"]), f"http://a.example:{port}/")
         assert address == "127.0.0.1"
         assert watch.elapsed > 0.2
         assert watch.seconds < 5
-        for filler in fillers:
-            filler.close()
 
 
 async def test_a_refused_connection_is_an_error_of_the_connection() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
+    port = free_port()
     for answer in (["127.0.0.1"], ["127.0.0.1", "::1"]):
         with pytest.raises(NetworkError, match="connection failed: Connection refused") as caught:
             await connected_address(make_dialer(answer), f"http://a.example:{port}/")
