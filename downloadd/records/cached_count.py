@@ -1,12 +1,10 @@
 """Counts of many rows, which clients ask for every second."""
 
 import asyncio
-import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
 from downloadd.clock import Clock
-from downloadd.records.access import DatabaseAccess
 
 T = TypeVar("T")
 
@@ -21,20 +19,17 @@ class CachedCount(Generic[T]):
 
     def __init__(
         self,
-        access: DatabaseAccess,
         clock: Clock,
-        count: Callable[[sqlite3.Connection], T],
+        count: Callable[[], Awaitable[T]],
         rows_of: Callable[[T], int],
     ) -> None:
         """Make a count that is not known yet.
 
         Args:
-            access: the database.
             clock: the clock.
-            count: counts; called in a reading thread.
+            count: counts.
             rows_of: returns the number of rows of a result.
         """
-        self._access = access
         self._clock = clock
         self._count = count
         self._rows_of = rows_of
@@ -57,7 +52,7 @@ class CachedCount(Generic[T]):
         return self._known[0]
 
     async def _measure(self) -> T:
-        result = await self._access.read(self._count)
+        result = await self._count()
         rows = self._rows_of(result)
         self._known = None
         if rows >= MIN_CACHED_ROWS:

@@ -52,7 +52,7 @@ class MovedDownload(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of those around the new position."""
 
 
-class _Target(msgspec.Struct, frozen=True, kw_only=True):
+class MoveTarget(msgspec.Struct, frozen=True, kw_only=True):
     """The position that a download moves to."""
 
     index: int
@@ -96,11 +96,11 @@ class QueueMoves:
 
     def make_room(self, cursor: sqlite3.Cursor, entry: QueueEntry, position: int) -> list[QueueEntry]:
         """Return a download that is about to be inserted with its place for an index, and others that have changed."""
-        changed, _ = self._place(cursor, entry, _Target(index=position), end=entry.seq + 1)
+        changed, _ = self._place(cursor, entry, MoveTarget(index=position), end=entry.seq + 1)
         return changed or [entry]
 
     def _place(
-        self, cursor: sqlite3.Cursor, entry: QueueEntry, target: _Target, *, end: int
+        self, cursor: sqlite3.Cursor, entry: QueueEntry, target: MoveTarget, *, end: int
     ) -> tuple[list[QueueEntry], bool]:
         """Write the places with which a download stands at an index.
 
@@ -116,7 +116,7 @@ class QueueMoves:
         cursor.executemany(_SET_PLACE, [(one.priority, one.place, one.seq) for one in changed])
         return changed, not neighbours.after
 
-    def _read_neighbours(self, cursor: sqlite3.Cursor, seq: int, target: _Target, size: int) -> Neighbours:
+    def _read_neighbours(self, cursor: sqlite3.Cursor, seq: int, target: MoveTarget, size: int) -> Neighbours:
         """Return up to `size` downloads before and after an index of the waiting list without `seq`."""
         index, first = target.index, max(0, target.index - size)
         count = index - first + size
@@ -142,15 +142,15 @@ class QueueMoves:
         return self._row_reader.rows(cursor.connection, sql, parameters, _decode_entry)
 
 
-def _target_of(cursor: sqlite3.Cursor, entry: QueueEntry, move: QueueMove) -> _Target:
+def _target_of(cursor: sqlite3.Cursor, entry: QueueEntry, move: QueueMove) -> MoveTarget:
     match move.origin:
         case QueueOrigin.START:
-            return _Target(index=max(0, move.offset))
+            return MoveTarget(index=max(0, move.offset))
         case QueueOrigin.CURRENT:
-            return _Target(index=max(0, _index(cursor, entry) + move.offset))
+            return MoveTarget(index=max(0, _index(cursor, entry) + move.offset))
         case QueueOrigin.END:
             length = _length(cursor)
-            return _Target(index=max(0, length - 1 + min(0, move.offset)), length=length)
+            return MoveTarget(index=max(0, length - 1 + min(0, move.offset)), length=length)
 
 
 def _length(cursor: sqlite3.Cursor) -> int:

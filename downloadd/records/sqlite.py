@@ -115,8 +115,8 @@ class SqliteRecords:
         self.queue: QueueRecords = SqliteQueue(self, self._queries)
         self.results: ResultRecords = SqliteResults(self, self._queries)
         self.gids: GidRecords = SqliteGids(self, self._queries)
-        self._state_counts = CachedCount(self, clock, count_by_state, lambda counts: sum(counts.values()))
-        self._ended_count = CachedCount(self, clock, count_ended, int)
+        self._state_counts = CachedCount(clock, lambda: self.read(count_by_state), lambda counts: sum(counts.values()))
+        self._ended_count = CachedCount(clock, lambda: self.read(count_ended), int)
 
     async def write(self, run: Callable[[sqlite3.Cursor], T | Rejection], *, rows: int = 1) -> T:
         """Run an operation in a transaction; see `DatabaseAccess.write`."""

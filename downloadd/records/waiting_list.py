@@ -184,7 +184,7 @@ class SqliteQueue:
         )
 
     def _pause(self, cursor: sqlite3.Cursor, chosen: str) -> list[ChangedDownload]:
-        rows = self._row_reader.rows(cursor.connection, _CHOSEN, (chosen,), _decode_chosen)
+        rows = self._row_reader.rows(cursor.connection, _CHOSEN, (chosen,), decode_chosen)
         waiting = [one for one, desired in rows if one.before in WAITING and desired is not Desired.CANCEL]
         running = [one for one, desired in rows if one.before in RUNNING and desired is Desired.RUN]
         cursor.execute(_PAUSE_WAITING, (_seqs_of(waiting),))
@@ -192,7 +192,7 @@ class SqliteQueue:
         return [*waiting, *running]
 
     def _resume(self, cursor: sqlite3.Cursor, chosen: str) -> list[ChangedDownload]:
-        rows = self._row_reader.rows(cursor.connection, _CHOSEN, (chosen,), _decode_chosen)
+        rows = self._row_reader.rows(cursor.connection, _CHOSEN, (chosen,), decode_chosen)
         paused = [one for one, _ in rows if one.before is State.PAUSED]
         cursor.execute(_RESUME, (_seqs_of(paused),))
         return [replace(one, waiting=replace(one.waiting, not_before=None)) for one in paused]
@@ -207,7 +207,14 @@ def _decode_candidate(row: Row) -> tuple[int, str]:
     return seq, directory
 
 
-def _decode_chosen(row: Row) -> tuple[ChangedDownload, Desired]:
+def decode_chosen(row: Row) -> tuple[ChangedDownload, Desired]:
+    """Return a download that may be paused or resumed, and its desired state.
+
+    The row has the columns of `decode_waiting`, the state and the desired state.
+
+    Raises:
+        StorageError: the row is damaged.
+    """
     *fields, state, desired = decode_texts(row, 0, "waiting download no.")
     if state not in STATES or desired not in _DESIRED:
         raise corrupt_row_error("waiting download no.", row[0], "its state is unknown")

@@ -1,33 +1,24 @@
 """Counts that are used again for a while."""
 
 import asyncio
-import sqlite3
-from collections.abc import Callable
-from typing import TypeVar
 
 import pytest
 from support.clocks import ManualClock
 
 from downloadd.records.cached_count import MIN_CACHED_ROWS, SECONDS_PER_ROW, CachedCount
-from downloadd.records.writer import Rejection
-
-T = TypeVar("T")
 
 
 class Rows:
-    """A database with a number of rows, which counts how often they are counted."""
+    """A number of rows, which counts how often they are counted."""
 
     def __init__(self) -> None:
         self.number = 0
         self.reads = 0
 
-    async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
+    async def count(self) -> int:
         self.reads += 1
         await asyncio.sleep(0)
-        return run(sqlite3.connect(":memory:"))
-
-    async def write(self, run: Callable[[sqlite3.Cursor], T | Rejection], *, rows: int = 1) -> T:
-        raise NotImplementedError
+        return self.number
 
 
 @pytest.fixture
@@ -42,7 +33,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def count(rows: Rows, clock: ManualClock) -> CachedCount[int]:
-    return CachedCount(rows, clock, lambda connection: rows.number, int)
+    return CachedCount(clock, rows.count, int)
 
 
 async def test_few_rows_are_counted_each_time(rows: Rows, count: CachedCount[int]) -> None:

@@ -9,6 +9,7 @@ from support.daemon_process import DaemonProcess
 from support.memory_folder import MEMORY
 from support.nginx_origin import NginxOrigin
 from support.origin.origin import Origin
+from support.postgres_server import PostgresServer
 
 
 @pytest.fixture
@@ -56,3 +57,26 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NginxOrigin]:
     """Start nginx as origin, over HTTP and TLS."""
     with NginxOrigin(tmp_path_factory.mktemp("nginx")) as origin:
         yield origin
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """Start a PostgreSQL server; tests that stop it start it again."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def reused_databases() -> list[str]:
+    """Return the names of the databases that tests empty and use again."""
+    return []
+
+
+@pytest.fixture
+async def database(postgres_server: PostgresServer, reused_databases: list[str]) -> str:
+    """Return the URL of a database without rows, and without tables for the first test."""
+    if not reused_databases:
+        reused_databases.append(await postgres_server.create_database())
+    (name,) = reused_databases
+    await postgres_server.empty_database(name)
+    return postgres_server.socket_url(name)

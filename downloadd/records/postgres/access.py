@@ -1,0 +1,30 @@
+"""Access of the stores to the database that they share."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+import asyncpg
+
+from downloadd.records.writer import Rejection
+
+T = TypeVar("T")
+
+
+class PostgresAccess(Protocol):
+    """The writer and the readers of a database."""
+
+    async def write(self, run: Callable[[asyncpg.Connection], Awaitable[T | Rejection]], *, rows: int = 1) -> T:
+        """Run an operation in a transaction of its own and return its result once the transaction is durable.
+
+        `run` may be called again after a rollback. `rows` is the approximate number of rows written. The error of a
+        `Rejection` is raised here.
+        """
+        ...
+
+    async def execute(self, sql: str, *parameters: Any) -> None:
+        """Execute a statement that changes no download, durable on return."""
+        ...
+
+    async def read(self, run: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """Run a lookup, which may be called again, and return its result."""
+        ...

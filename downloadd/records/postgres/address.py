@@ -1,0 +1,160 @@
+"""Address of the database: the URL, its text without the password, and connections to it."""
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+
+from downloadd.errors import StartupError
+from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS, reason, sqlstate
+from downloadd.records.postgres.texts import decode_text, encode_text
+
+CONNECT_SECONDS: Final = 5.0
+"""Seconds that one attempt to connect may take."""
+_SETTINGS: Final = {
+    # The server ends the session of a node that the network has cut off, and with it its locks.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "30s",
+    "default_transaction_isolation": "read committed",
+    "search_path": "public",
+}
+_MIN_VERSION: Final = 15
+
+
+class DatabaseAddress:
+    """The URL of a database.
+
+    Attributes:
+        label: the server and the name of the database, for messages.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.label = _label(url)
+
+    def __repr__(self) -> str:
+        return f"DatabaseAddress({self.label})"
+
+    async def connect(self, settings: Mapping[str, str] | None = None) -> asyncpg.Connection:
+        """Return a new connection, whose texts are escaped.
+
+        Raises:
+            asyncpg.PostgresError, asyncpg.InterfaceError, OSError: the connection failed.
+        """
+        connection = await asyncpg.connect(
+            self._url,
+            timeout=CONNECT_SECONDS,
+            server_settings={"application_name": f"downloadd {socket.gethostname()} {os.getpid()}"},
+        )
+        try:
+            # Not as settings of the connection itself: poolers refuse these.
+            chosen = _SETTINGS | dict(settings or {})
+            values = [item for pair in chosen.items() for item in pair]
+            calls = ", ".join(f"set_config(${number}, ${number + 1}, false)" for number in range(1, len(values), 2))
+            await connection.execute(f"SELECT {calls}", *values)
+            await connection.set_type_codec(
+                "text", schema="pg_catalog", encoder=encode_text, decoder=decode_text, format="binary"
+            )
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def connect_first(self) -> asyncpg.Connection:
+        """Return a new connection to a server that is found usable.
+
+        Raises:
+            StartupError: it is not; the message says why and what to do.
+        """
+        try:
+            connection = await self.connect()
+        except (*DRIVER_ERRORS, ValueError) as error:
+            raise self.startup_error(error) from None
+        try:
+            await self._require_usable(connection)
+        except DRIVER_ERRORS as error:
+            connection.terminate()
+            raise self.startup_error(error) from None
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    def startup_error(self, error: BaseException) -> StartupError:
+        """Return the error to raise in place of an error of the driver at the start."""
+        code = sqlstate(error)
+        if code.startswith("28"):
+            return self._error("the server refuses the user or the password; correct them in cluster.database")
+        if code == "3D000":
+            return self._error("there is no such database; create it with `createdb`, or correct cluster.database")
+        if code == "42501":
+            return self._error(
+                f"the user lacks a right ({reason(error)}); make it the owner of the database, with "
+                "`ALTER DATABASE ... OWNER TO ...`"
+            )
+        if code == "25006":
+            return self._error("the server is read-only; name the primary server in cluster.database")
+        if isinstance(error, ValueError | asyncpg.InterfaceError):
+            return self._error("cluster.database is malformed or the server is no PostgreSQL server; correct it")
+        return self._error(f"{reason(error)}; start the server, or correct cluster.database")
+
+    async def _require_usable(self, connection: asyncpg.Connection) -> None:
+        version = connection.get_server_version().major
+        if version < _MIN_VERSION:
+            raise self._error(f"the server has PostgreSQL {version}; upgrade it to {_MIN_VERSION} or newer")
+        encoding = connection.get_settings().server_encoding
+        if encoding != "UTF8":
+            raise self._error(f"the encoding of the database is {encoding}; create one with the encoding UTF8")
+        if await self._is_pooled_by_transaction(connection):
+            raise self._error(
+                "a pooler such as pgbouncer in transaction mode is in between, which loses locks and notifications; "
+                "connect to the server itself, or use the session mode"
+            )
+
+    async def _is_pooled_by_transaction(self, connection: asyncpg.Connection) -> bool:
+        """Return True if a pooler lends the backend of this connection to another one between transactions."""
+        backend = await _backend(connection)
+        # A pooler tells its clients numbers of its own.
+        if backend == connection.get_server_pid():
+            return False
+        other = await self.connect()
+        try:
+            async with other.transaction():
+                return await _backend(other) == backend
+        finally:
+            other.terminate()
+
+    def _error(self, problem: str) -> StartupError:
+        return StartupError(f"the database {self.label} cannot be used: {problem}")
+
+
+def is_database_url(text: str) -> bool:
+    """Return True if a text is the URL of a PostgreSQL database."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"postgresql", "postgres"} and bool(parts.path.strip("/")) and parts.port != 0
+    except ValueError:
+        return False
+
+
+async def _backend(connection: asyncpg.Connection) -> int:
+    """Return the number of the server process behind a connection, in a transaction of its own."""
+    number: int = await connection.fetchval("SELECT pg_backend_pid()")
+    return number
+
+
+def _label(url: str) -> str:
+    """Return the host, the port and the name of the database of a URL."""
+    try:
+        parts = urlsplit(url)
+        query: Mapping[str, Any] = parse_qs(parts.query)
+        host = parts.netloc.rpartition("@")[2] or "".join(query.get("host", ("",))[0])
+    except ValueError:
+        return "of cluster.database"
+    return f"{parts.path.strip('/')} on {host or 'this machine'}"

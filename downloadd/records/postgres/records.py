@@ -1,0 +1,326 @@
+"""Records in a PostgreSQL database: one writing connection with group commit, and reading connections."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import asyncpg
+
+from downloadd.clock import Clock
+from downloadd.download import Download
+from downloadd.records.boot import boot_id
+from downloadd.records.cached_count import CachedCount
+from downloadd.records.gids import GidRecords
+from downloadd.records.kept_parts import KeptPartRecords
+from downloadd.records.origins import OriginRecords
+from downloadd.records.postgres.address import DatabaseAddress
+from downloadd.records.postgres.boot import record_boot
+from downloadd.records.postgres.download_changes import AcceptItem, DownloadChanges
+from downloadd.records.postgres.download_queries import (
+    DownloadQueries,
+    count_by_state,
+    count_ended,
+    created_at,
+    ended_seq_of_newest,
+    last_ended_seq,
+    last_removal,
+)
+from downloadd.records.postgres.gids import PostgresGids
+from downloadd.records.postgres.history import active_query, history_query
+from downloadd.records.postgres.kept_parts import PostgresKeptParts
+from downloadd.records.postgres.origins import PostgresOrigins
+from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS
+from downloadd.records.postgres.readers import ReaderPool
+from downloadd.records.postgres.results import PostgresResults
+from downloadd.records.postgres.schema import Migration, migrate, shipped_migrations
+from downloadd.records.postgres.session import WriterSession
+from downloadd.records.postgres.storage_roots import PostgresStorageRoot
+from downloadd.records.postgres.waiting_list import PostgresQueue
+from downloadd.records.postgres.writer import PATIENCE_SECONDS, Writer
+from downloadd.records.protocol import (
+    NO_DOWNLOADS,
+    NO_POSITIONS,
+    AcceptResult,
+    ActiveFilter,
+    EndedRow,
+    HistoryFilter,
+    PartOwner,
+    StoredResponse,
+    WaitingDownload,
+)
+from downloadd.records.results import ResultRecords
+from downloadd.records.storage_roots import StorageRootRecords
+from downloadd.records.waiting_list import QueueRecords
+from downloadd.records.writer import Rejection
+from downloadd.states import RUNNING, State
+
+T = TypeVar("T")
+
+_LOOKUP_CONNECTIONS: Final = 3
+_LOOKUP_SECONDS: Final = 30.0
+"""Seconds that a lookup may take."""
+_WAITING_CHUNK_ROWS: Final = 5_000
+_RUNNING_CHUNK_ROWS: Final = 500
+_PART_OWNERS_CHUNK_ROWS: Final = 5_000
+_CREATE_BIRTH: Final = "INSERT INTO birth SELECT $1 WHERE NOT EXISTS (SELECT FROM birth)"
+_CREATE_COUNTER: Final = "INSERT INTO counter SELECT 0, 0 WHERE NOT EXISTS (SELECT FROM counter)"
+
+
+class PostgresRecords:
+    """`Records` in a PostgreSQL database of version 15 or newer.
+
+    Opens and closes with `async with`, once. A read sees all that was durable before it began.
+
+    Raises:
+        StartupError: on entering, the database cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        migrations: Sequence[Migration] | None = None,
+        on_commit: Callable[[int, float], None] | None = None,
+        is_owner: bool = True,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        """Create records that are not open yet.
+
+        Args:
+            url: the URL of the database.
+            clock: the clock.
+            migrations: in place of those of the package.
+            on_commit: called after each commit; see `Writer`.
+            is_owner: False if other owners may write at the same time.
+            patience: seconds for which a change is tried again before it is refused.
+        """
+        self._address = DatabaseAddress(url)
+        self._clock = clock
+        self._migrations = migrations
+        self._queries = DownloadQueries()
+        self._changes = DownloadChanges(
+            self._queries,
+            record_new_end=self._record_new_end,
+            record_end=self._record_end,
+            settle_removed=self._settle_removed,
+        )
+        session = WriterSession(self._address, clock, is_owner=is_owner)
+        self._writer = Writer(session, clock, on_commit, patience=patience)
+        self._lookups = ReaderPool(self._address, _LOOKUP_CONNECTIONS, timeout=_LOOKUP_SECONDS)
+        # A search reads the whole history: it has a connection of its own, so that it does not delay lookups.
+        self._searches = ReaderPool(self._address, 1, timeout=None)
+        self.origins: OriginRecords = PostgresOrigins(self)
+        self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
+        self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
+        self.queue: QueueRecords = PostgresQueue(self, self._queries)
+        self.results: ResultRecords = PostgresResults(self, self._queries)
+        self.gids: GidRecords = PostgresGids(self, self._queries)
+        self._state_counts = CachedCount(clock, lambda: self.read(count_by_state), lambda counts: sum(counts.values()))
+        self._ended_count = CachedCount(clock, lambda: self.read(count_ended), int)
+
+    async def write(self, run: Callable[[asyncpg.Connection], Awaitable[T | Rejection]], *, rows: int = 1) -> T:
+        """Run an operation in a transaction of its own; see `PostgresAccess.write`."""
+        return await self._writer.run(run, rows=rows)
+
+    async def execute(self, sql: str, *parameters: Any) -> None:
+        """Execute a statement that changes no download; see `PostgresAccess.execute`."""
+
+        async def run(connection: asyncpg.Connection, items: Sequence[None]) -> Sequence[None]:
+            await connection.execute(sql, *parameters)
+            return items
+
+        await self._writer.submit(run, None)
+
+    async def read(self, run: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """Run a lookup; see `PostgresAccess.read`."""
+        return await self._lookups.run(run)
+
+    async def __aenter__(self) -> Self:
+        connection = await self._address.connect_first()
+        try:
+            await self._prepare(connection)
+            await self._lookups.open()
+            await self._searches.open()
+        except DRIVER_ERRORS as error:
+            connection.terminate()
+            await self._close()
+            raise self._address.startup_error(error) from None
+        except BaseException:
+            connection.terminate()
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    async def accept(
+        self,
+        downloads: Sequence[Download],
+        response: StoredResponse | None = None,
+        *,
+        positions: Mapping[int, int] = NO_POSITIONS,
+    ) -> AcceptResult:
+        """Insert new downloads, all or none; see `Records.accept`."""
+        result: AcceptResult
+        if response is None and not positions:
+            result = await self._writer.submit(self._changes.accept_all, downloads, rows=len(downloads))
+        else:
+            item = AcceptItem(downloads=downloads, response=response, positions=positions, now=self._clock.wall())
+            # Positions change the places of others.
+            result = await self._writer.submit(
+                self._changes.accept, item, rows=len(downloads), is_alone=bool(positions)
+            )
+        return result
+
+    async def claim(self, seqs: Sequence[int]) -> list[Download]:
+        """Assign waiting downloads to runs; see `Records.claim`."""
+        if not seqs:
+            return []
+        claimed: list[Download] = await self._writer.submit(
+            self._changes.claim, seqs, rows=len(seqs), seqs=seqs, must_know=True
+        )
+        return claimed
+
+    async def save(self, download: Download) -> Download | None:
+        """Write the fields of a run, if it still holds the download; see `Records.save`."""
+        (saved,) = await self.save_all([download])
+        return saved
+
+    async def save_all(self, downloads: Sequence[Download]) -> list[Download | None]:
+        """Write the fields of several runs in one transaction; see `Records.save_all`."""
+        ids = frozenset(download.id for download in downloads)
+        saved: list[Download | None] = await self._writer.submit(
+            self._changes.save, downloads, rows=len(downloads), ids=ids, must_know=True
+        )
+        return saved
+
+    async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:
+        """Apply a pure `change` to a row; see `Records.amend`. `change` may be called twice."""
+        amended: tuple[Download, Download] | None = await self._writer.submit(
+            self._changes.amend, (id, change), ids=frozenset({id})
+        )
+        return amended
+
+    async def get(self, id: str) -> Download | None:
+        """Return a download, active or finished."""
+        return await self.read(lambda connection: self._queries.by_id(connection, id))
+
+    async def active(self, criteria: ActiveFilter, known: Mapping[int, Download] = NO_DOWNLOADS) -> list[Download]:
+        """Return a listing of active downloads; see `Records.active`."""
+        query = active_query(criteria)
+        return await self.read(lambda connection: self._queries.page(connection, query, known))
+
+    async def history(self, criteria: HistoryFilter) -> list[Download]:
+        """Return a page of finished downloads; see `Records.history`.
+
+        Cancelling the caller ends a search.
+        """
+        query = history_query(criteria)
+        return await self._read_history(
+            criteria, lambda connection: self._queries.page(connection, query, NO_DOWNLOADS)
+        )
+
+    async def ended_rows(self, criteria: HistoryFilter) -> list[EndedRow]:
+        """Return what a removal needs of a page of finished downloads; see `Records.ended_rows`."""
+        query = history_query(criteria)
+        return await self._read_history(criteria, lambda connection: self._queries.ended_rows(connection, query))
+
+    async def ended_seq_of_newest(self, number: int) -> int | None:
+        """Return where the newest `number` finished downloads end; see `Records.ended_seq_of_newest`."""
+        return await self._searches.run(lambda connection: ended_seq_of_newest(connection, number))
+
+    async def remove_ended(self, rows: Sequence[EndedRow]) -> list[EndedRow]:
+        """Remove finished downloads; see `Records.remove_ended`."""
+        if not rows:
+            return []
+        return await self.write(lambda connection: self._changes.remove_ended(connection, rows), rows=len(rows))
+
+    async def last_removal(self) -> int:
+        """Return the newest `ended_seq` before the last removal; see `Records.last_removal`."""
+        return await self.read(last_removal)
+
+    async def counts(self) -> dict[State, int]:
+        """Return the number of downloads in each active state."""
+        return await self._state_counts.get()
+
+    async def ended_count(self) -> int:
+        """Return the number of downloads in the history; see `Records.ended_count`."""
+        return await self._ended_count.get()
+
+    async def last_ended_seq(self) -> int:
+        """Return the newest `ended_seq`; 0 if the history is empty."""
+        return await self.read(last_ended_seq)
+
+    async def created_at(self) -> float | None:
+        """Return the Unix time at which these records were created; see `Records.created_at`."""
+        return await self.read(created_at)
+
+    async def running_rows(self) -> AsyncIterator[Download]:
+        """Return the rows in a running state, oldest first."""
+        after = 0
+        while True:
+            chunk = await self.active(ActiveFilter(states=RUNNING, after_seq=after, limit=_RUNNING_CHUNK_ROWS))
+            for download in chunk:
+                yield download
+            if len(chunk) < _RUNNING_CHUNK_ROWS:
+                return
+            after = chunk[-1].seq
+
+    async def waiting(self) -> AsyncIterator[Sequence[WaitingDownload]]:
+        """Return all waiting downloads in chunks, oldest first, whatever their desired state."""
+        after = 0
+        while True:
+
+            async def read(connection: asyncpg.Connection, after: int = after) -> list[WaitingDownload]:
+                return await self._queries.waiting(connection, after_seq=after, limit=_WAITING_CHUNK_ROWS)
+
+            chunk = await self.read(read)
+            if chunk:
+                yield chunk
+            if len(chunk) < _WAITING_CHUNK_ROWS:
+                return
+            after = chunk[-1].seq
+
+    async def part_owners(self, ids: Sequence[str]) -> dict[str, PartOwner]:
+        """Return the part files that the active downloads among `ids` may own; see `Records.part_owners`."""
+        part_owners: dict[str, PartOwner] = {}
+        for start in range(0, len(ids), _PART_OWNERS_CHUNK_ROWS):
+            chunk = ids[start : start + _PART_OWNERS_CHUNK_ROWS]
+
+            async def read(connection: asyncpg.Connection, chunk: Sequence[str] = chunk) -> dict[str, PartOwner]:
+                return await self._queries.part_owners(connection, chunk)
+
+            part_owners.update(await self.read(read))
+        return part_owners
+
+    async def _read_history(self, criteria: HistoryFilter, read: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        # Both conditions can make a query read the whole history.
+        is_search = criteria.contains or criteria.ended_before is not None
+        return await (self._searches if is_search else self._lookups).run(read)
+
+    async def _prepare(self, connection: asyncpg.Connection) -> None:
+        """Bring the schema up to date, and let the writer begin with the connection."""
+        migrations = shipped_migrations() if self._migrations is None else self._migrations
+        await migrate(connection, migrations, self._address.label)
+        await self._writer.open(connection)
+        await connection.execute(_CREATE_BIRTH, self._clock.wall())
+        await connection.execute(_CREATE_COUNTER)
+        await record_boot(connection, boot_id())
+
+    async def _record_new_end(self, connection: asyncpg.Connection, download: Download) -> None:
+        pass
+
+    async def _record_end(self, connection: asyncpg.Connection, download: Download) -> None:
+        pass
+
+    async def _settle_removed(self, connection: asyncpg.Connection, seqs: Sequence[int]) -> None:
+        pass
+
+    async def _close(self) -> None:
+        await self._searches.close()
+        await self._lookups.close()
+        await self._writer.close()
