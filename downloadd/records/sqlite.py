@@ -108,7 +108,7 @@ class SqliteRecords:
         self.imports = ImportRecords(
             operations=SqliteImportOperations(self), contents=SqliteImportContents(self), files=SqliteImportFiles(self)
         )
-        self.deliveries: DeliveryRecords = SqliteDeliveries(self)
+        self.deliveries: DeliveryRecords = SqliteDeliveries(self, clock)
         self.origins: OriginRecords = SqliteOrigins(self)
         self.kept_parts: KeptPartRecords = SqliteKeptParts(self)
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)

@@ -194,7 +194,7 @@ async def test_a_damaged_delivery_does_not_block_others(tmp_path: Path, change: 
     async with SqliteRecords(tmp_path, ManualClock(), make_deliveries=make_deliveries) as records:
         rows = await added(records, *(sample_download(state=State.FAILED) for _ in range(3)))
         corrupt(tmp_path, f"UPDATE deliveries SET {change} WHERE download_id = ?", rows[1].id)
-        due = await records.deliveries.due("h", now=2.0, latest=9.0, limit=2)
+        due = await records.deliveries.take("h", now=2.0, latest=9.0, limit=2, lease=1.0)
         assert [one.download_id for one in due] == [rows[0].id, rows[2].id]
 
 

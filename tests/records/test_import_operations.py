@@ -1,36 +1,18 @@
 """Records of import operations."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
-from records.contract import ManualClock
-from support.fake_imports import make_operation
+from records.contracts.import_operations import ImportOperationContract
 
 from downloadd.errors import StorageError
-from downloadd.import_operation import (
-    FINISHED_STATES,
-    PENDING_FILES,
-    Channel,
-    FileCounts,
-    FileLink,
-    ImportErrorCode,
-    ImportOperation,
-    ImportState,
-    PendingRequest,
-    Selection,
-)
+from downloadd.import_operation import FileCounts, ImportErrorCode, ImportOperation, ImportState
 from downloadd.records.import_operations import (
     STORED_ERROR_CODES,
     STORED_STATES,
     decode_operation,
     encode_operation,
 )
-from downloadd.records.import_protocol import ImportRecords
-from downloadd.records.sqlite import SqliteRecords
 
 _TEXT = st.text(max_size=20)
 _COUNT = st.integers(0, 2**63 - 1)
@@ -55,10 +37,8 @@ OPERATIONS = st.builds(
 )
 
 
-@pytest.fixture
-async def records(tmp_path: Path) -> AsyncIterator[ImportRecords]:
-    async with SqliteRecords(tmp_path, ManualClock()) as opened:
-        yield opened.imports
+class TestSqliteImportOperations(ImportOperationContract):
+    """The contract, kept by SQLite."""
 
 
 @given(operation=OPERATIONS)
@@ -99,54 +79,3 @@ def test_a_malformed_value_is_reported(index: int, value: object) -> None:
     row = (*OLD_ROW[:index], value, *OLD_ROW[index + 1 :])
     with pytest.raises(StorageError, match="import operation MJxTRZsYdho8Ww2qq"):
         decode_operation(row)
-
-
-async def test_a_new_operation_makes_the_users_earlier_ones_invalid(records: ImportRecords) -> None:
-    first, second, other = (make_operation(id=id, user=user) for id, user in (("a", "u"), ("b", "u"), ("c", "v")))
-    for operation in (first, other, second):
-        await records.operations.create(operation)
-    assert await records.operations.get("a") == replace(first, valid=False)
-    assert await records.operations.get("c") == other
-    assert await records.operations.current("u") == second
-    assert await records.operations.current("nobody") is None
-
-
-async def test_an_invalid_operation_stays_invalid(records: ImportRecords) -> None:
-    operation = make_operation(id="a")
-    await records.operations.create(operation)
-    await records.operations.create(make_operation(id="b"))
-    await records.operations.save(replace(operation, state=ImportState.DONE))
-    assert await records.operations.get("a") == replace(operation, state=ImportState.DONE, valid=False)
-
-
-async def test_the_latest_operations_are_those_updated_last(records: ImportRecords) -> None:
-    for number in range(5):
-        await records.operations.create(make_operation(id=str(number), user=str(number), started_at=number))
-    oldest = await records.operations.get("0")
-    assert oldest is not None
-    await records.operations.save(replace(oldest, updated_at=99))
-    assert [one.id for one in await records.operations.latest(3)] == ["0", "4", "3"]
-
-
-async def test_operations_to_continue_are_valid_and_unfinished_or_download_files(records: ImportRecords) -> None:
-    for state in ImportState:
-        await records.operations.create(make_operation(id=f"valid {state}", user=state, state=state))
-        await records.operations.create(make_operation(id=f"invalid {state}", user=f"2 {state}", state=state))
-        await records.operations.create(make_operation(id=f"newer {state}", user=f"2 {state}", state=ImportState.DONE))
-    expected = {f"valid {state}" for state in set(ImportState) - FINISHED_STATES}
-    assert {one.id for one in await records.operations.unfinished()} == {
-        *expected,
-        f"invalid {ImportState.DOWNLOADING}",
-    }
-
-
-async def test_the_sources_of_a_run_are_the_imports_of_its_files(records: ImportRecords) -> None:
-    for id in ("a", "b"):
-        await records.operations.create(make_operation(id=id))
-        link = FileLink(file_id=id, url="http://h/", channel_id="c")
-        await records.contents.add(id, [Channel(channel_id="c", name="c"), link])
-    await records.contents.select("b", Selection(users=None, channels=None))
-    await records.files.reserve("run", "u", PendingRequest(kind=PENDING_FILES))
-    assert [one.id for one in await records.operations.sources("run")] == ["b"]
-    await records.operations.create(replace(make_operation(id="run", kind=PENDING_FILES), sources=("a",)))
-    assert [one.id for one in await records.operations.sources("run")] == ["a", "b"]

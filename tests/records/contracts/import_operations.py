@@ -1,0 +1,79 @@
+"""Contract of `ImportOperationRecords`."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from msgspec.structs import replace
+from support.fake_imports import make_operation
+from support.stores import OpenStore
+
+from downloadd.import_operation import (
+    FINISHED_STATES,
+    PENDING_FILES,
+    Channel,
+    FileLink,
+    ImportState,
+    PendingRequest,
+    Selection,
+)
+from downloadd.records.import_protocol import ImportRecords
+
+
+class ImportOperationContract:
+    """Promises of every implementation of `ImportOperationRecords`."""
+
+    @pytest.fixture
+    async def records(self, open_store: OpenStore) -> AsyncIterator[ImportRecords]:
+        """Return records without operations."""
+        async with open_store() as opened:
+            yield opened.imports
+
+    async def test_a_new_operation_makes_the_users_earlier_ones_invalid(self, records: ImportRecords) -> None:
+        first, second, other = (make_operation(id=id, user=user) for id, user in (("a", "u"), ("b", "u"), ("c", "v")))
+        for operation in (first, other, second):
+            await records.operations.create(operation)
+        assert await records.operations.get("a") == replace(first, valid=False)
+        assert await records.operations.get("c") == other
+        assert await records.operations.current("u") == second
+        assert await records.operations.current("nobody") is None
+
+    async def test_an_invalid_operation_stays_invalid(self, records: ImportRecords) -> None:
+        operation = make_operation(id="a")
+        await records.operations.create(operation)
+        await records.operations.create(make_operation(id="b"))
+        await records.operations.save(replace(operation, state=ImportState.DONE))
+        assert await records.operations.get("a") == replace(operation, state=ImportState.DONE, valid=False)
+
+    async def test_the_latest_operations_are_those_updated_last(self, records: ImportRecords) -> None:
+        for number in range(5):
+            await records.operations.create(make_operation(id=str(number), user=str(number), started_at=number))
+        oldest = await records.operations.get("0")
+        assert oldest is not None
+        await records.operations.save(replace(oldest, updated_at=99))
+        assert [one.id for one in await records.operations.latest(3)] == ["0", "4", "3"]
+
+    async def test_operations_to_continue_are_valid_and_unfinished_or_download_files(
+        self, records: ImportRecords
+    ) -> None:
+        for state in ImportState:
+            await records.operations.create(make_operation(id=f"valid {state}", user=state, state=state))
+            await records.operations.create(make_operation(id=f"invalid {state}", user=f"2 {state}", state=state))
+            await records.operations.create(
+                make_operation(id=f"newer {state}", user=f"2 {state}", state=ImportState.DONE)
+            )
+        expected = {f"valid {state}" for state in set(ImportState) - FINISHED_STATES}
+        assert {one.id for one in await records.operations.unfinished()} == {
+            *expected,
+            f"invalid {ImportState.DOWNLOADING}",
+        }
+
+    async def test_the_sources_of_a_run_are_the_imports_of_its_files(self, records: ImportRecords) -> None:
+        for id in ("a", "b"):
+            await records.operations.create(make_operation(id=id))
+            link = FileLink(file_id=id, url="http://h/", channel_id="c")
+            await records.contents.add(id, [Channel(channel_id="c", name="c"), link])
+        await records.contents.select("b", Selection(users=None, channels=None))
+        await records.files.reserve("run", "u", PendingRequest(kind=PENDING_FILES))
+        assert [one.id for one in await records.operations.sources("run")] == ["b"]
+        await records.operations.create(replace(make_operation(id="run", kind=PENDING_FILES), sources=("a",)))
+        assert [one.id for one in await records.operations.sources("run")] == ["a", "b"]
