@@ -7,14 +7,17 @@ from typing import Any, Final, Self, TypeVar
 import asyncpg
 
 from downloadd.clock import Clock
+from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.records.boot import boot_id
 from downloadd.records.cached_count import CachedCount
+from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.gids import GidRecords
 from downloadd.records.kept_parts import KeptPartRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.address import DatabaseAddress
 from downloadd.records.postgres.boot import record_boot
+from downloadd.records.postgres.deliveries import PostgresDeliveries, add_deliveries
 from downloadd.records.postgres.download_changes import AcceptItem, DownloadChanges
 from downloadd.records.postgres.download_queries import (
     DownloadQueries,
@@ -82,6 +85,7 @@ class PostgresRecords:
         *,
         migrations: Sequence[Migration] | None = None,
         on_commit: Callable[[int, float], None] | None = None,
+        make_deliveries: Callable[[Download], Sequence[Delivery]] = lambda download: (),
         is_owner: bool = True,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
@@ -92,12 +96,15 @@ class PostgresRecords:
             clock: the clock.
             migrations: in place of those of the package.
             on_commit: called after each commit; see `Writer`.
+            make_deliveries: returns the hook deliveries of a finished download, which become durable together with its
+                end; may be called again.
             is_owner: False if other owners may write at the same time.
             patience: seconds for which a change is tried again before it is refused.
         """
         self._address = DatabaseAddress(url)
         self._clock = clock
         self._migrations = migrations
+        self._make_deliveries = make_deliveries
         self._queries = DownloadQueries()
         self._changes = DownloadChanges(
             self._queries,
@@ -110,6 +117,7 @@ class PostgresRecords:
         self._lookups = ReaderPool(self._address, _LOOKUP_CONNECTIONS, timeout=_LOOKUP_SECONDS)
         # A search reads the whole history: it has a connection of its own, so that it does not delay lookups.
         self._searches = ReaderPool(self._address, 1, timeout=None)
+        self.deliveries: DeliveryRecords = PostgresDeliveries(self)
         self.origins: OriginRecords = PostgresOrigins(self)
         self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
         self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
@@ -312,10 +320,12 @@ class PostgresRecords:
         await record_boot(connection, boot_id())
 
     async def _record_new_end(self, connection: asyncpg.Connection, download: Download) -> None:
-        pass
+        """Record what the end of a download that was refused at once means for others."""
+        await add_deliveries(connection, self._make_deliveries(download))
 
     async def _record_end(self, connection: asyncpg.Connection, download: Download) -> None:
-        pass
+        """Record what the end of a download that was accepted earlier means for others."""
+        await add_deliveries(connection, self._make_deliveries(download))
 
     async def _settle_removed(self, connection: asyncpg.Connection, seqs: Sequence[int]) -> None:
         pass

@@ -1,0 +1,17 @@
+"""The store that the contracts are tested with: PostgreSQL."""
+
+import pytest
+from support.clocks import ManualClock
+from support.stores import MakeDeliveries, OpenStore, no_deliveries
+
+from downloadd.records.postgres.records import PostgresRecords
+
+
+@pytest.fixture
+def open_store(database: str, clock: ManualClock) -> OpenStore:
+    """Return the function that opens the store."""
+
+    def open(make_deliveries: MakeDeliveries = no_deliveries) -> PostgresRecords:
+        return PostgresRecords(database, clock, make_deliveries=make_deliveries)
+
+    return open

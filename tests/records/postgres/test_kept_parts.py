@@ -1,0 +1,7 @@
+"""What is kept of ended downloads."""
+
+from records.contracts.kept_parts import KeptPartContract
+
+
+class TestPostgresKeptPart(KeptPartContract):
+    """The contract, kept by PostgreSQL."""
