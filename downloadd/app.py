@@ -29,8 +29,8 @@ from downloadd.hooks.rules import HookRules
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.import_operation import PENDING_KINDS
 from downloadd.imports.importers import IMPORTERS
+from downloadd.imports.local_uploads import LocalUploads
 from downloadd.imports.service import ImportService
-from downloadd.imports.uploads import UploadStore
 from downloadd.manager.assembly import ManagerParts, ManagerSettings, assemble_manager
 from downloadd.manager.history_removal import HistoryRemoval
 from downloadd.manager.history_retention import HistoryRetention
@@ -295,7 +295,7 @@ class App:
         destination: LocalDestination,
         bus: EventBus,
     ) -> ImportService:
-        uploads = UploadStore(
+        uploads = LocalUploads(
             Path(self._config.server.state_dir) / UPLOADS_DIRECTORY_NAME,
             max_upload=self._config.imports.max_upload_size,
             min_free=self._config.storage.min_free,

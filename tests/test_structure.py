@@ -54,6 +54,7 @@ NOUNS: Final = frozenset(
         "attempt_options",
         "request_fields",
         "delivery",
+        "import_part",
         "states",
         "errors",
         "config",

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from support.clocks import NOW as NOW
 from support.clocks import ManualClock as ManualClock
 from support.downloads import make_download, with_fields
+from support.fake_imports import ANY_STATE, make_operation
 from support.stored_downloads import added as added
 from support.stored_downloads import claimed as claimed
 from support.stored_downloads import ids as ids
@@ -29,6 +30,8 @@ from support.stores import OpenStore
 from downloadd.attempt_options import AttemptOptions
 from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, NetworkErrorKind, StorageError
+from downloadd.import_operation import Driver
+from downloadd.records.import_protocol import ImportFencedError
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, PartOwner, Records, WaitingDownload
 from downloadd.states import ACTIVE, FINISHED, RUNNING, State
@@ -684,6 +687,18 @@ class RecordsContract:
             sample_download(state=State.FAILED),
         )
         assert await records.counts() == {State.QUEUED: 2, State.PAUSED: 1}
+
+    async def test_downloads_of_a_fenced_driver_are_not_accepted(self, open_store: OpenStore) -> None:
+        async with open_store() as store:
+            await store.imports.operations.create(make_operation(id="run"))
+            claimed = await store.imports.operations.claim("run", ANY_STATE)
+            assert claimed is not None
+            download = sample_download()
+            for driver in (Driver("run", 0), Driver("unknown", 0)):
+                with pytest.raises(ImportFencedError):
+                    await store.accept([download], make_response(), driver=driver)
+            assert await store.get(download.id) is None
+            assert (await store.accept([download], make_response(), driver=claimed.driver)).seqs
 
     # -- opening again ------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from records.contracts.import_operations import ImportOperationContract
+from support.fake_imports import make_operation
+from support.stores import OpenStore
 
 from downloadd.errors import StorageError
 from downloadd.import_operation import FileCounts, ImportErrorCode, ImportOperation, ImportState
@@ -34,6 +36,7 @@ OPERATIONS = st.builds(
     reason=st.none() | _TEXT,
     sources=st.lists(_TEXT, max_size=3).map(tuple),
     error_code=st.none() | st.sampled_from(ImportErrorCode),
+    epoch=_COUNT,
 )
 
 
@@ -55,7 +58,7 @@ def test_every_state_and_error_code_has_a_stored_word_of_its_own() -> None:
 
 OLD_ROW = (
     *("MJxTRZsYdho8Ww2qq", "slack", "ann", 1, 2, "importer_import_failed", 1, "application/zip", "export.zip"),
-    *(None, 3, 4, 5, 6, 7, "too long", "error-file-too-large", None, 8),
+    *(None, 3, 4, 5, 6, 7, "too long", "error-file-too-large", None, 8, 0),
 )
 
 
@@ -71,7 +74,9 @@ def test_a_row_of_an_earlier_version_is_decoded() -> None:
 
 
 def test_an_unknown_error_code_is_that_of_an_invalid_file() -> None:
-    assert decode_operation((*OLD_ROW[:-3], "error-of-the-future", None, 0)).error_code is ImportErrorCode.INVALID_FILE
+    assert (
+        decode_operation((*OLD_ROW[:-4], "error-of-the-future", None, 0, 0)).error_code is ImportErrorCode.INVALID_FILE
+    )
 
 
 @pytest.mark.parametrize(("index", "value"), [(5, "x"), (5, None), (3, "x"), (12, 1.5), (1, None), (17, "[")])
@@ -79,3 +84,12 @@ def test_a_malformed_value_is_reported(index: int, value: object) -> None:
     row = (*OLD_ROW[:index], value, *OLD_ROW[index + 1 :])
     with pytest.raises(StorageError, match="import operation MJxTRZsYdho8Ww2qq"):
         decode_operation(row)
+
+
+async def test_a_start_fences_the_drivers_of_an_earlier_process(open_store: OpenStore) -> None:
+    async with open_store() as store:
+        await store.imports.operations.create(make_operation(id="a", user="ann", state=ImportState.DOWNLOADING))
+        await store.imports.operations.create(make_operation(id="b", user="bob", state=ImportState.DONE))
+    async with open_store() as store:
+        operations = [await store.imports.operations.get(id) for id in ("a", "b")]
+    assert [one.epoch for one in operations if one is not None] == [1, 0]

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from support.fake_imports import make_operation
+from support.fake_imports import ANY_STATE, make_operation
 from support.stores import OpenStore
 
 from downloadd.import_operation import (
@@ -11,6 +11,7 @@ from downloadd.import_operation import (
     PENDING_AVATARS,
     PENDING_FILES,
     Channel,
+    Driver,
     FileLink,
     PendingRequest,
     Selection,
@@ -18,8 +19,9 @@ from downloadd.import_operation import (
     SkipReason,
     WorkspaceUser,
 )
-from downloadd.records.import_protocol import ImportRecords
+from downloadd.records.import_protocol import ImportFencedError, ImportRecords
 
+DRIVER = Driver("i", 0)
 USERS = [
     WorkspaceUser(user_id="U1", username="ann", avatar_url="http://h/1"),
     WorkspaceUser(user_id="U2", username="bob", avatar_url="http://h/2"),
@@ -75,7 +77,7 @@ class ImportContentContract:
         """Return the records of an import with some content."""
         async with open_store() as opened:
             await opened.imports.operations.create(make_operation(id="i"))
-            await opened.imports.contents.add("i", [*USERS, *CHANNELS, *FILES])
+            await opened.imports.contents.add(DRIVER, [*USERS, *CHANNELS, *FILES])
             yield opened.imports
 
     async def test_everything_is_selected_and_nothing_pending_at_first(self, records: ImportRecords) -> None:
@@ -85,7 +87,7 @@ class ImportContentContract:
         assert await pending(records) == (0, 0)
 
     async def test_known_users_and_channels_are_not_added_again(self, records: ImportRecords) -> None:
-        await records.contents.add("i", [WorkspaceUser(user_id="U1", username="other"), *CHANNELS])
+        await records.contents.add(DRIVER, [WorkspaceUser(user_id="U1", username="other"), *CHANNELS])
         assert [user.username for user, _ in await records.contents.users("i", "", 9)] == ["ann", "bob", "carl"]
         assert len(await records.contents.channels("i", "", 9)) == 2
 
@@ -107,18 +109,18 @@ class ImportContentContract:
         files: int,
         avatars: int,
     ) -> None:
-        assert await records.contents.select("i", Selection(users=users, channels=channels)) == count
+        assert await records.contents.select(DRIVER, Selection(users=users, channels=channels)) == count
         assert {user.user_id for user, selected in await records.contents.users("i", "", 9) if selected} == (
             {"U1", "U2", "U3"} if users is None else users & {"U1", "U2", "U3"}
         )
         assert await pending(records) == (files, avatars)
 
     async def test_cleared_content_is_gone_and_can_be_added_again(self, records: ImportRecords) -> None:
-        await records.contents.clear("i")
+        await records.contents.clear(DRIVER)
         assert (await records.contents.users("i", "", 9), await records.contents.channels("i", "", 9)) == ([], [])
-        await records.contents.select("i", Selection(users=None, channels=None))
+        await records.contents.select(DRIVER, Selection(users=None, channels=None))
         assert await pending(records) == (0, 0)
-        await records.contents.add("i", USERS)
+        await records.contents.add(DRIVER, USERS)
         assert len(await records.contents.users("i", "", 9)) == 3
 
     async def test_users_and_channels_come_in_pages(self, records: ImportRecords) -> None:
@@ -135,47 +137,71 @@ class ImportContentContract:
     async def test_a_file_of_two_channels_comes_once_with_whichever_is_selected(
         self, records: ImportRecords, selection: Selection, expected: list[str]
     ) -> None:
-        await records.contents.clear("i")
+        await records.contents.clear(DRIVER)
         shared = [FileLink(file_id="F1", url="http://h/", channel_id=id) for id in ("C1", "C2", "C1")]
-        await records.contents.add("i", [*CHANNELS, *shared, FileLink(file_id="F2", url="http://h/", channel_id="C2")])
-        await records.contents.select("i", selection)
+        await records.contents.add(
+            DRIVER, [*CHANNELS, *shared, FileLink(file_id="F2", url="http://h/", channel_id="C2")]
+        )
+        await records.contents.select(DRIVER, selection)
         assert await links(records) == expected
 
     async def test_a_selection_that_is_repeated_after_a_crash_makes_no_second_file_pending(
         self, records: ImportRecords
     ) -> None:
-        await records.contents.clear("i")
+        await records.contents.clear(DRIVER)
         shared = [FileLink(file_id="F1", url="http://h/", channel_id=id) for id in ("C1", "C2")]
-        await records.contents.add("i", [*CHANNELS, *shared])
+        await records.contents.add(DRIVER, [*CHANNELS, *shared])
         for selection in (ALL, ALL, in_channels("C2")):
-            await records.contents.select("i", selection)
+            await records.contents.select(DRIVER, selection)
         assert await links(records) == ["C2"]
 
     async def test_equal_files_of_a_list_are_all_kept(self, records: ImportRecords) -> None:
-        await records.contents.clear("i")
+        await records.contents.clear(DRIVER)
         twice = [FileLink(file_id="F1", url="http://h/", channel_id=FILES_CHANNEL_ID, name=name) for name in ("a", "b")]
-        await records.contents.add("i", [Channel(channel_id=FILES_CHANNEL_ID, name="l"), *twice])
-        await records.contents.select("i", ALL)
+        await records.contents.add(DRIVER, [Channel(channel_id=FILES_CHANNEL_ID, name="l"), *twice])
+        await records.contents.select(DRIVER, ALL)
         assert len(await links(records)) == 2
 
     async def test_a_user_that_two_lists_name_has_one_avatar(self, records: ImportRecords) -> None:
-        await records.contents.add("i", USERS)
-        await records.contents.select("i", ALL)
+        await records.contents.add(DRIVER, USERS)
+        await records.contents.select(DRIVER, ALL)
         assert await pending(records) == (3, 2)
 
     async def test_only_what_the_selection_misses_is_skipped(self, records: ImportRecords) -> None:
         """F1 is whole in C1 and a stub in C2; F9 is a stub in both."""
-        await records.contents.add("i", [stub("F1", "C2"), stub("F9", "C1"), stub("F9", "C2"), stub()])
+        await records.contents.add(DRIVER, [stub("F1", "C2"), stub("F9", "C1"), stub("F9", "C2"), stub()])
         assert await skipped(records) == [("F9", "c1"), ("F9", "c2"), ("", "")]
-        await records.contents.select("i", in_channels("C2"))
+        await records.contents.select(DRIVER, in_channels("C2"))
         assert await skipped(records) == [("F1", "c2"), ("F9", "c2"), ("", "")]
-        await records.contents.select("i", in_channels("C1"))
+        await records.contents.select(DRIVER, in_channels("C1"))
         assert await skipped(records) == [("F9", "c1"), ("", "")]
 
     async def test_skipped_entries_come_in_pages_and_are_cleared(self, records: ImportRecords) -> None:
-        await records.contents.add("i", [stub() for _ in range(5)])
+        await records.contents.add(DRIVER, [stub() for _ in range(5)])
         first = await records.contents.skipped("i", 0, 3)
         assert len(first) == 3
         assert len(await records.contents.skipped("i", first[-1][0], 3)) == 2
-        await records.contents.clear("i")
+        await records.contents.clear(DRIVER)
         assert await skipped(records) == []
+
+    async def test_a_fenced_driver_changes_no_content(self, records: ImportRecords) -> None:
+        before = (await records.contents.users("i", "", 9), await records.contents.channels("i", "", 9))
+        claimed = await records.operations.claim("i", ANY_STATE)
+        assert claimed is not None
+        late = WorkspaceUser(user_id="U9", username="late")
+        for write in (
+            records.contents.clear(DRIVER),
+            records.contents.add(DRIVER, [late]),
+            records.contents.add(Driver("unknown", 0), [late], operation="i"),
+            records.contents.select(DRIVER, in_channels("C1")),
+        ):
+            with pytest.raises(ImportFencedError):
+                await write
+        assert (await records.contents.users("i", "", 9), await records.contents.channels("i", "", 9)) == before
+        assert await pending(records) == (0, 0)
+        assert await records.contents.select(claimed.driver, in_channels("C1")) == 1
+
+    async def test_a_driver_adds_to_another_import(self, records: ImportRecords) -> None:
+        await records.operations.create(make_operation(id="run"))
+        await records.contents.add(Driver("run", 0), [stub("F9")], operation="i")
+        assert await skipped(records) == [("F9", "")]

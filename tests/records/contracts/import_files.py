@@ -1,11 +1,11 @@
 """Contract of `ImportFileRecords`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from msgspec.structs import replace
 from support.downloads import with_fields
-from support.fake_imports import make_operation
+from support.fake_imports import ANY_STATE, make_operation
 from support.stored_downloads import sample_download
 from support.stores import OpenStore
 
@@ -14,6 +14,7 @@ from downloadd.import_operation import (
     PENDING_AVATARS,
     PENDING_FILES,
     Channel,
+    Driver,
     FileCounts,
     FileLink,
     FileStatus,
@@ -21,7 +22,7 @@ from downloadd.import_operation import (
     PendingRequest,
     Selection,
 )
-from downloadd.records.import_protocol import GivenUp, ImportFileRecords
+from downloadd.records.import_protocol import GivenUp, ImportFencedError, ImportFileRecords
 from downloadd.records.protocol import HistoryFilter
 from downloadd.records.store import Store
 from downloadd.request_fields import RequestFields
@@ -36,13 +37,18 @@ REQUEST = PendingRequest(kind=PENDING_FILES)
 RETRY = PendingRequest(kind=PENDING_FILES, retry=True)
 
 
+def driver(operation: str) -> Driver:
+    """Return the driver of an operation that nothing has taken over."""
+    return Driver(operation, 0)
+
+
 async def add_pending_files(records: Store) -> None:
     """Add an import whose files are pending, and a run."""
     imports = records.imports
     await imports.operations.create(make_operation(id="i", user="ann", started_at=5))
     links = [FileLink(file_id=f"F{n}", url="http://h/", channel_id="C1") for n in range(FILES)]
-    await imports.contents.add("i", [Channel(channel_id="C1", name="general"), *links])
-    await imports.contents.select("i", Selection(users=None, channels=None))
+    await imports.contents.add(driver("i"), [Channel(channel_id="C1", name="general"), *links])
+    await imports.contents.select(driver("i"), Selection(users=None, channels=None))
     await imports.operations.create(make_operation(id="run", user="ann", started_at=6))
 
 
@@ -50,7 +56,7 @@ async def start(records: Store, count: int = FILES) -> list[str]:
     """Reserve all files for a run, and start the downloads of `count`; return their ids."""
     files, ids = records.imports.files, (f"d{n}" for n in range(count))
     assert (await files.reserve("run", "ann", REQUEST)).count == FILES
-    claimed = await files.claim("run", count, lambda: next(ids))
+    claimed = await files.claim(driver("run"), count, lambda: next(ids))
     names = [f"d{n}" for n in range(count)]
     assert [file.download_id for file in claimed] == names
     await records.accept([with_fields(sample_download(), id=id, operation="run") for id in names])
@@ -97,7 +103,7 @@ async def outcomes(files: ImportFileRecords) -> list[tuple[object, ...]]:
 async def add_archived(records: Store) -> None:
     await records.imports.operations.create(make_operation(id="j", user="ann", started_at=6))
     link = FileLink(file_id="G", member="uploads/g", channel_id="C1")
-    await records.imports.contents.add("j", [Channel(channel_id="C1", name="general"), link])
+    await records.imports.contents.add(driver("j"), [Channel(channel_id="C1", name="general"), link])
 
 
 class ImportFileContract:
@@ -168,9 +174,9 @@ class ImportFileContract:
         # Neither another import nor channels without a directory count.
         for operation in ("j", "k"):
             await records.imports.operations.create(make_operation(id=operation, user="bob", started_at=6))
-        await records.imports.contents.add("j", [*channels, Channel(channel_id="C5", name="C5"), *links])
-        await records.imports.contents.add("k", [channels[2]])
-        await records.imports.contents.select("j", Selection(users=None, channels=selected))
+        await records.imports.contents.add(driver("j"), [*channels, Channel(channel_id="C5", name="C5"), *links])
+        await records.imports.contents.add(driver("k"), [channels[2]])
+        await records.imports.contents.select(driver("j"), Selection(users=None, channels=selected))
         await files.reserve("next", "bob", REQUEST)
         assert [file.shares_directory for file in await files.of_run("next", 0, 9)] == shared
 
@@ -235,8 +241,8 @@ class ImportFileContract:
         self, records: Store, files: ImportFileRecords
     ) -> None:
         await start(records, 1)
-        await files.release("run")
-        assert await files.claim("run", 9, lambda: "x") == []
+        await files.release(driver("run"))
+        assert await files.claim(driver("run"), 9, lambda: "x") == []
         assert await files.count("run") == FileCounts(total=FILES, failed=FILES - 1)
         assert (await files.reserve("next", "ann", REQUEST)).count == 0
         assert (await files.reserve("next", "ann", RETRY)).count == FILES - 1
@@ -244,7 +250,7 @@ class ImportFileContract:
     async def test_downloads_that_were_never_started_are_found(self, files: ImportFileRecords) -> None:
         await files.reserve("run", "ann", REQUEST)
         ids = iter(("n0", "n1"))
-        await files.claim("run", 2, lambda: next(ids))
+        await files.claim(driver("run"), 2, lambda: next(ids))
         assert [file.download_id for file in await files.without_download("run", 9)] == ["n0", "n1"]
         assert len(await files.without_download("run", 1)) == 1
 
@@ -277,7 +283,8 @@ class ImportFileContract:
         again = await files.reserve("next", "ann", RETRY)
         assert (again.count, again.earlier_runs) == (2, ("run",))
         assert await files.count_downloading("next") == 1
-        assert [file.link.file_id for file in await files.claim("next", 9, lambda: "x")] == ["F2"]
+        await records.imports.operations.create(make_operation(id="next", user="ann", started_at=7))
+        assert [file.link.file_id for file in await files.claim(driver("next"), 9, lambda: "x")] == ["F2"]
 
     async def test_files_come_in_pages(self, records: Store, files: ImportFileRecords) -> None:
         assert await files.of_import("i", 0, 9) == []
@@ -292,8 +299,8 @@ class ImportFileContract:
     ) -> None:
         await records.imports.operations.create(make_operation(id="j", user="ann", started_at=6))
         link = FileLink(file_id="G", url="http://h/", channel_id="C1")
-        await records.imports.contents.add("j", [Channel(channel_id="C1", name="general"), link])
-        await records.imports.contents.select("j", Selection(users=None, channels=None))
+        await records.imports.contents.add(driver("j"), [Channel(channel_id="C1", name="general"), link])
+        await records.imports.contents.select(driver("j"), Selection(users=None, channels=None))
         reserved = await files.reserve("run", "ann", PendingRequest(kind=PENDING_FILES, operation="j"))
         assert (reserved.count, reserved.sources) == (1, ("j",))
         assert (await files.reserve("next", "ann", REQUEST)).sources == ("i",)
@@ -305,7 +312,7 @@ class ImportFileContract:
         await files.reserve("lost", "ann", REQUEST)
         assert (await files.reserve("run", "ann", REQUEST)).count == FILES
         assert (await files.reserve("again", "ann", REQUEST)).count == 0
-        assert len(await files.claim("run", 9, lambda: "x")) == FILES
+        assert len(await files.claim(driver("run"), 9, lambda: "x")) == FILES
 
     async def test_files_that_were_given_up_are_never_tried_again(
         self, records: Store, files: ImportFileRecords
@@ -314,7 +321,7 @@ class ImportFileContract:
         await finish(records, first, State.FAILED)
         await finish(records, second, State.COMPLETED)
         await files.apply_outcomes()
-        await files.release("run")
+        await files.release(driver("run"))
         assert await files.give_up(("i",), PendingKind.FILE) == GivenUp(count=3, runs=("run",))
         assert (await files.give_up(("i",), None)).count == 0
         assert (await files.reserve("next", "ann", RETRY)).count == 0
@@ -335,13 +342,13 @@ class ImportFileContract:
             for n in range(4)
         ]
         await records.imports.operations.create(make_operation(id="j", user="bob", started_at=5))
-        await records.imports.contents.add("j", [Channel(channel_id="C1", name="general"), *links])
-        await records.imports.contents.select("j", Selection(users=None, channels=None))
+        await records.imports.contents.add(driver("j"), [Channel(channel_id="C1", name="general"), *links])
+        await records.imports.contents.select(driver("j"), Selection(users=None, channels=None))
         await records.imports.operations.create(make_operation(id="bobs", user="bob", started_at=6))
         await files.reserve("bobs", "bob", REQUEST)
         ids = [f"g{n}" for n in range(4)]
         remaining = iter(ids)
-        claimed = await files.claim("bobs", 4, lambda: next(remaining))
+        claimed = await files.claim(driver("bobs"), 4, lambda: next(remaining))
         assert [file.link.request_fields for file in claimed] == [fields] * 4
         await records.accept([with_fields(sample_download(), id=id) for id in ids])
         for id, state in zip(ids[:3], (State.COMPLETED, State.SKIPPED, State.FAILED), strict=True):
@@ -365,11 +372,11 @@ class ImportFileContract:
             True,
             False,
         )
-        await records.imports.contents.select("j", Selection(users=None, channels=None))
+        await records.imports.contents.select(driver("j"), Selection(users=None, channels=None))
         await files.reserve("run", "ann", PendingRequest(kind=PENDING_FILES, operation="j"))
-        [file] = await files.claim("run", 9, lambda: "x")
+        [file] = await files.claim(driver("run"), 9, lambda: "x")
         assert await files.needs_archive("j", found=False)
-        await files.settle(replace(file, status=FileStatus.FAILED, error="STORAGE_ERROR"))
+        await files.settle(driver("run"), replace(file, status=FileStatus.FAILED, error="STORAGE_ERROR"))
         assert await files.needs_archive("j", found=False)
         await files.give_up(("j",), None)
         assert not await files.needs_archive("j", found=False)
@@ -378,13 +385,15 @@ class ImportFileContract:
         self, records: Store, files: ImportFileRecords
     ) -> None:
         await add_archived(records)
-        await records.imports.contents.select("j", Selection(users=None, channels=None))
+        await records.imports.contents.select(driver("j"), Selection(users=None, channels=None))
         await files.reserve("run", "ann", PendingRequest(kind=PENDING_FILES, operation="j"))
-        [file] = await files.claim("run", 9, lambda: "x")
-        await files.place(file, "d/g")
+        [file] = await files.claim(driver("run"), 9, lambda: "x")
+        await files.place(driver("run"), file, "d/g")
         [lost] = await files.without_download("run", 9)
         assert (lost.path, lost.status) == ("d/g", "downloading")
-        await files.settle(replace(file, status=FileStatus.COMPLETED, saved_size=3, saved_checksum="md5=0"))
+        await files.settle(
+            driver("run"), replace(file, status=FileStatus.COMPLETED, saved_size=3, saved_checksum="md5=0")
+        )
         [saved] = await files.of_run("run", 0, 9)
         assert (saved.status, saved.path, saved.saved_size, saved.saved_checksum) == ("completed", "d/g", 3, "md5=0")
         assert await files.count("run") == FileCounts(total=1, completed=1)
@@ -394,11 +403,14 @@ class ImportFileContract:
     ) -> None:
         await files.reserve("run", "ann", REQUEST)
         first = (await files.of_run("run", 0, 1))[0]
-        await files.settle(replace(first, status=FileStatus.FAILED, error="NETWORK_ERROR", error_detail="why"))
+        await files.settle(
+            driver("run"), replace(first, status=FileStatus.FAILED, error="NETWORK_ERROR", error_detail="why")
+        )
         [failed] = await files.of_run("run", 0, 1)
         assert (failed.status, failed.error, failed.error_detail) == ("failed", "NETWORK_ERROR", "why")
         await files.reserve("next", "ann", RETRY)
-        await files.claim("next", 9, lambda: "d0")
+        await records.imports.operations.create(make_operation(id="next", user="ann", started_at=7))
+        await files.claim(driver("next"), 9, lambda: "d0")
         await records.accept([with_fields(sample_download(), id="d0")])
         await finish(records, "d0", State.COMPLETED)
         await files.apply_outcomes()
@@ -410,16 +422,36 @@ class ImportFileContract:
         self, records: Store, files: ImportFileRecords
     ) -> None:
         await records.imports.contents.add(
-            "i", [FileLink(file_id="S", url="http://h/SHA256SUMS", channel_id="C1", is_checksum_list=True)]
+            driver("i"), [FileLink(file_id="S", url="http://h/SHA256SUMS", channel_id="C1", is_checksum_list=True)]
         )
-        await records.imports.contents.select("i", Selection(users=None, channels=None))
+        await records.imports.contents.select(driver("i"), Selection(users=None, channels=None))
         await files.reserve("run", "ann", REQUEST)
         assert (await files.has_lists(("j",)), await files.has_lists(("j", "i"))) == (False, True)
         assert await files.count_lists("run") == 1
-        [claimed] = await files.claim("run", 9, lambda: "x", lists_only=True)
+        [claimed] = await files.claim(driver("run"), 9, lambda: "x", lists_only=True)
         assert claimed.link.file_id == "S"
         assert [file.link.file_id for file in await files.lists("i", 0, 9)] == ["S"]
         assert await files.lists("i", claimed.number, 9) == []
         other = next(file for file in await files.of_run("run", 0, 9) if file.link.file_id == "F1")
-        await files.set_links([replace(other, link=replace(other.link, checksum="md5=0"))])
+        await files.set_links(driver("run"), [replace(other, link=replace(other.link, checksum="md5=0"))])
         assert [file.link.checksum for file in await files.of_run("run", 0, 9)] == [None, "md5=0", None, None, None]
+
+    @pytest.mark.parametrize("write", ["release", "claim", "place", "settle", "set_links"])
+    async def test_a_fenced_driver_changes_no_file(self, records: Store, files: ImportFileRecords, write: str) -> None:
+        await files.reserve("run", "ann", REQUEST)
+        before = await files.of_run("run", 0, 9)
+        file = before[0]
+        writes: dict[str, Callable[[Driver], Awaitable[object]]] = {
+            "release": files.release,
+            "claim": lambda driver: files.claim(driver, 9, lambda: "x"),
+            "place": lambda driver: files.place(driver, file, "d/f"),
+            "settle": lambda driver: files.settle(driver, replace(file, status=FileStatus.FAILED)),
+            "set_links": lambda driver: files.set_links(driver, [replace(file, link=FileLink(file_id="other"))]),
+        }
+        claimed = await records.imports.operations.claim("run", ANY_STATE)
+        assert claimed is not None
+        for fenced in (driver("run"), driver("unknown"), Driver("run", 2)):
+            with pytest.raises(ImportFencedError):
+                await writes[write](fenced)
+        assert await files.of_run("run", 0, 9) == before
+        await writes[write](claimed.driver)

@@ -1,22 +1,24 @@
 """Contract of `ImportOperationRecords`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from msgspec.structs import replace
-from support.fake_imports import make_operation
+from support.fake_imports import ANY_STATE, make_operation
 from support.stores import OpenStore
 
 from downloadd.import_operation import (
     FINISHED_STATES,
     PENDING_FILES,
     Channel,
+    Driver,
     FileLink,
     ImportState,
     PendingRequest,
     Selection,
 )
-from downloadd.records.import_protocol import ImportRecords
+from downloadd.records.import_protocol import ImportFencedError, ImportRecords
 
 
 class ImportOperationContract:
@@ -71,9 +73,50 @@ class ImportOperationContract:
         for id in ("a", "b"):
             await records.operations.create(make_operation(id=id))
             link = FileLink(file_id=id, url="http://h/", channel_id="c")
-            await records.contents.add(id, [Channel(channel_id="c", name="c"), link])
-        await records.contents.select("b", Selection(users=None, channels=None))
+            await records.contents.add(Driver(id, 0), [Channel(channel_id="c", name="c"), link])
+        await records.contents.select(Driver("b", 0), Selection(users=None, channels=None))
         await records.files.reserve("run", "u", PendingRequest(kind=PENDING_FILES))
         assert [one.id for one in await records.operations.sources("run")] == ["b"]
         await records.operations.create(replace(make_operation(id="run", kind=PENDING_FILES), sources=("a",)))
         assert [one.id for one in await records.operations.sources("run")] == ["a", "b"]
+
+    async def test_a_claim_raises_the_epoch_of_an_operation_in_one_of_the_states(self, records: ImportRecords) -> None:
+        operation = make_operation(id="a", state=ImportState.READING)
+        await records.operations.create(operation)
+        assert await records.operations.claim("a", FINISHED_STATES) is None
+        assert await records.operations.claim("unknown", ANY_STATE) is None
+        assert await records.operations.get("a") == operation
+        claimed = await records.operations.claim("a", {ImportState.READING, ImportState.READY})
+        assert claimed == replace(operation, epoch=1)
+        assert await records.operations.get("a") == claimed
+
+    async def test_each_claim_has_an_epoch_of_its_own(self, records: ImportRecords) -> None:
+        await records.operations.create(make_operation(id="a"))
+        claims = await asyncio.gather(*(records.operations.claim("a", ANY_STATE) for _ in range(5)))
+        assert sorted(one.epoch for one in claims if one is not None) == [1, 2, 3, 4, 5]
+
+    async def test_only_the_last_driver_saves(self, records: ImportRecords) -> None:
+        operation = make_operation(id="a", state=ImportState.READING)
+        await records.operations.create(operation)
+        claimed = await records.operations.claim("a", ANY_STATE)
+        assert claimed is not None
+        for driver in (operation.driver, Driver("a", 2), Driver("unknown", 0)):
+            with pytest.raises(ImportFencedError):
+                await records.operations.save(replace(operation, state=ImportState.DONE), driver=driver)
+            with pytest.raises(ImportFencedError):
+                await records.operations.require(driver)
+        with pytest.raises(ImportFencedError):
+            await records.operations.save(replace(operation, state=ImportState.DONE))
+        assert await records.operations.get("a") == claimed
+        await records.operations.require(claimed.driver)
+        await records.operations.save(replace(claimed, state=ImportState.READY))
+        assert await records.operations.get("a") == replace(claimed, state=ImportState.READY)
+
+    async def test_a_driver_saves_another_operation(self, records: ImportRecords) -> None:
+        source, run = make_operation(id="a"), make_operation(id="run")
+        for operation in (source, run):
+            await records.operations.create(operation)
+        assert await records.operations.claim("a", ANY_STATE) is not None
+        await records.operations.save(replace(source, skipped=3, valid=False), driver=run.driver)
+        # The epoch is not written.
+        assert await records.operations.get("a") == replace(source, skipped=3, valid=False, epoch=1)
