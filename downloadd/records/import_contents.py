@@ -113,7 +113,7 @@ class SqliteImportContents:
                 case WorkspaceUser():
                     users.append((operation, item.user_id, _to_json(item)))
                     if item.avatar_url or item.avatar_member:
-                        files.append(_file_row(operation, PendingKind.AVATAR, item.user_id, _avatar_link(item)))
+                        files.append(_file_row(operation, PendingKind.AVATAR, item.user_id, avatar_link(item)))
                 case Channel():
                     channels.append((operation, item.channel_id, _to_json(item)))
                 case FileLink():
@@ -194,7 +194,8 @@ def _select(cursor: sqlite3.Cursor, table: _Table, operation: str, ids: frozense
     return count
 
 
-def _avatar_link(user: WorkspaceUser) -> FileLink:
+def avatar_link(user: WorkspaceUser) -> FileLink:
+    """Return the link to the avatar of a user who has one."""
     return FileLink(
         file_id=user.user_id,
         url="" if user.avatar_member else user.avatar_url or "",

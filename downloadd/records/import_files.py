@@ -217,7 +217,7 @@ class SqliteImportFiles:
         run, rank = driver.operation, 0 if lists_only else 1
 
         def write(cursor: sqlite3.Cursor) -> list[PendingFile]:
-            reserved = self._row_reader.page(cursor.connection, _RESERVED, (run, rank, limit), _decode_file)
+            reserved = self._row_reader.page(cursor.connection, _RESERVED, (run, rank, limit), decode_file)
             claimed = [
                 msgspec.structs.replace(file, download_id=new_id(), status=FileStatus.DOWNLOADING) for file in reserved
             ]
@@ -301,7 +301,7 @@ class SqliteImportFiles:
         return await self._access.read(read)
 
     async def _read_page(self, sql: str, parameters: Row) -> list[PendingFile]:
-        return await self._access.read(lambda c: self._row_reader.page(c, sql, parameters, _decode_file))
+        return await self._access.read(lambda c: self._row_reader.page(c, sql, parameters, decode_file))
 
 
 def _find_imports(cursor: sqlite3.Cursor, operation: str) -> list[str]:
@@ -311,7 +311,12 @@ def _find_imports(cursor: sqlite3.Cursor, operation: str) -> list[str]:
     return [operation] if row is None else msgspec.json.decode(row[0], type=list[str])
 
 
-def _decode_file(row: Row) -> PendingFile:
+def decode_file(row: Row) -> PendingFile:
+    """Return a file with the outcome of its download.
+
+    Raises:
+        StorageError: the row is damaged.
+    """
     row = decode_texts(row, 0, "import file no.")
     number, operation, link, channel, started_at, name, download_id, status, state = row[:9]
     directory, filename, checksum, total, error, detail, shares_directory = row[9:16]

@@ -55,7 +55,7 @@ STORED_ERROR_CODES: Final[Mapping[ImportErrorCode, str]] = MappingProxyType(
 _STATES: Final = {word: state for state, word in STORED_STATES.items()}
 _ERROR_CODES: Final = {word: code for code, word in STORED_ERROR_CODES.items()}
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "id",
     "kind",
     "user",
@@ -81,11 +81,11 @@ _COLUMNS: Final = (
 
 # The SQL is composed of the names in the list of columns only.
 # ruff: noqa: S608
-_COLUMN_LIST: Final = ", ".join(_COLUMNS)
-_INSERT: Final = f"INSERT INTO operations ({_COLUMN_LIST}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_COLUMN_LIST: Final = ", ".join(COLUMNS)
+_INSERT: Final = f"INSERT INTO operations ({_COLUMN_LIST}) VALUES ({', '.join('?' * len(COLUMNS))})"
 # A task that works for a replaced operation does not know that it is invalid.
 _SET: Final = ", ".join(
-    "valid = min(valid, ?)" if name == "valid" else f"{name} = ?" for name in _COLUMNS if name != "epoch"
+    "valid = min(valid, ?)" if name == "valid" else f"{name} = ?" for name in COLUMNS if name != "epoch"
 )
 _UPDATE: Final = f"UPDATE operations SET {_SET} WHERE id = ?"
 _CLAIM: Final = "UPDATE operations SET epoch = epoch + 1 WHERE id = ?"
@@ -139,7 +139,7 @@ class SqliteImportOperations:
         """Insert an operation; see `ImportOperationRecords.create`."""
 
         def write(cursor: sqlite3.Cursor) -> None:
-            cursor.execute(_INSERT, encode_operation(operation))
+            cursor.execute(_INSERT, to_bindable(encode_operation(operation)))
             cursor.execute(_INVALIDATE, (operation.user, operation.id))
 
         await self._access.write(write)
@@ -168,7 +168,7 @@ class SqliteImportOperations:
 
     async def save(self, operation: ImportOperation, *, driver: Driver | None = None) -> None:
         """Write all fields of an operation but the epoch; see `ImportOperationRecords.save`."""
-        *values, _ = encode_operation(operation)
+        *values, _ = to_bindable(encode_operation(operation))
 
         def write(cursor: sqlite3.Cursor) -> None:
             cursor.execute(_UPDATE, (*values, *to_bindable((operation.id,))))
@@ -204,29 +204,27 @@ class SqliteImportOperations:
 
 def encode_operation(operation: ImportOperation) -> Row:
     """Return the values of the columns."""
-    return to_bindable(
-        (
-            operation.id,
-            operation.kind,
-            operation.user,
-            operation.started_at,
-            operation.updated_at,
-            STORED_STATES[operation.state],
-            int(operation.valid),
-            operation.content_type,
-            operation.name,
-            operation.download_id,
-            operation.message_count,
-            operation.skipped,
-            operation.file_counts.total,
-            operation.file_counts.completed,
-            operation.file_counts.failed,
-            operation.reason,
-            None if operation.error_code is None else STORED_ERROR_CODES[operation.error_code],
-            msgspec.json.encode(operation.sources).decode() if operation.sources else None,
-            operation.file_counts.given_up,
-            operation.epoch,
-        )
+    return (
+        operation.id,
+        operation.kind,
+        operation.user,
+        operation.started_at,
+        operation.updated_at,
+        STORED_STATES[operation.state],
+        int(operation.valid),
+        operation.content_type,
+        operation.name,
+        operation.download_id,
+        operation.message_count,
+        operation.skipped,
+        operation.file_counts.total,
+        operation.file_counts.completed,
+        operation.file_counts.failed,
+        operation.reason,
+        None if operation.error_code is None else STORED_ERROR_CODES[operation.error_code],
+        msgspec.json.encode(operation.sources).decode() if operation.sources else None,
+        operation.file_counts.given_up,
+        operation.epoch,
     )
 
 
@@ -236,7 +234,7 @@ def decode_operation(row: Row) -> ImportOperation:
     Raises:
         StorageError: the row is damaged.
     """
-    values: dict[str, Any] = dict(zip(_COLUMNS, decode_texts(row, 0, "import operation"), strict=True))
+    values: dict[str, Any] = dict(zip(COLUMNS, decode_texts(row, 0, "import operation"), strict=True))
     code, sources = values.pop("error_code"), values.pop("sources")
     try:
         return msgspec.convert(

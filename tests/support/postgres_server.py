@@ -37,6 +37,12 @@ autovacuum = off
 listen_addresses = '127.0.0.1'
 logging_collector = off
 """
+_ADD_PASSWORD_USER: Final = f"""
+DO $$ BEGIN
+    CREATE ROLE {PASSWORD_USER} LOGIN PASSWORD '{PASSWORD}';
+EXCEPTION WHEN duplicate_object THEN NULL;
+END $$
+"""
 _DISCONNECT: Final = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
@@ -58,12 +64,13 @@ class PostgresServer:
 
     Attributes:
         port: the port on 127.0.0.1.
+        folder: its files; the server can read those of others there.
     """
 
     def __init__(self, *, fsync: bool = False) -> None:
         self.port = free_port()
         self._fsync = fsync
-        self._folder = Path(tempfile.mkdtemp(prefix="downloadd-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="downloadd-postgres-"))
         self._numbers = count(1)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -83,21 +90,24 @@ class PostgresServer:
         self._remove()
 
     def start(self) -> None:
-        """Start the server, and wait until it accepts connections."""
-        # The server must not outlive a worker that is killed.
-        watched = [*self._as_owner(), "--pdeathsig=KILL", "--"]
-        with (self._folder / "log").open("ab") as log:
+        """Start the server, and wait until it accepts connections.
+
+        For the main thread: the server ends with the thread that started it.
+        """
+        # It must not outlive a worker that is killed.
+        watched = [*self.owner_command(), "--pdeathsig=KILL", "--"]
+        with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*watched, _program("postgres"), "-D", str(self._data), "-p", str(self.port), "-k", str(self._folder)],
+                [*watched, _program("postgres"), "-D", str(self._data), "-p", str(self.port), "-k", str(self.folder)],
                 stdout=log,
                 stderr=log,
-                cwd=self._folder,
+                cwd=self.folder,
             )
         deadline = time.monotonic() + CONDITION_TIMEOUT
         # The server writes the last line of this file when it is ready.
         while "ready" not in _text(self._data / "postmaster.pid"):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(_text(self._folder / "log"))
+                raise AssertionError(_text(self.folder / "log"))
             time.sleep(0.01)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
@@ -116,7 +126,7 @@ class PostgresServer:
 
     def socket_url(self, database: str) -> str:
         """Return the URL of a database over the Unix socket."""
-        return f"postgresql:///{database}?host={self._folder}&port={self.port}&user={USER}"
+        return f"postgresql:///{database}?host={self.folder}&port={self.port}&user={USER}"
 
     async def create_database(self, options: str = "") -> str:
         """Create a database, and return its name."""
@@ -133,6 +143,10 @@ class PostgresServer:
         finally:
             await connection.close()
 
+    async def add_password_user(self) -> None:
+        """Create the role `PASSWORD_USER`, if it is not there."""
+        await self.execute(_ADD_PASSWORD_USER)
+
     async def execute(self, sql: str, *, database: str = "postgres") -> None:
         """Execute a statement as superuser."""
         connection = await asyncpg.connect(self.socket_url(database))
@@ -143,24 +157,24 @@ class PostgresServer:
 
     @property
     def _data(self) -> Path:
-        return self._folder / "data"
+        return self.folder / "data"
 
     def _create(self) -> None:
         options = ["-D", str(self._data), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
-        owner = self._as_owner()
+        owner = self.owner_command()
         if os.getuid() == 0:
-            shutil.chown(self._folder, "postgres", "postgres")
+            shutil.chown(self.folder, "postgres", "postgres")
         subprocess.run(
             [*owner, "--", _program("initdb"), *options, "--no-instructions"],
             check=True,
             capture_output=True,
-            cwd=self._folder,
+            cwd=self.folder,
         )
         (self._data / "pg_hba.conf").write_text(_HBA)
         with (self._data / "postgresql.conf").open("a") as config:
             config.write(_CONFIG.format(fsync="on" if self._fsync else "off"))
 
-    def _as_owner(self) -> Sequence[str]:
+    def owner_command(self) -> Sequence[str]:
         """Return the command that runs the server's programs, which refuse to run as root."""
         if os.getuid():
             return ["setpriv"]
@@ -168,7 +182,7 @@ class PostgresServer:
         return ["setpriv", f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
 
     def _remove(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _program(name: str) -> str:

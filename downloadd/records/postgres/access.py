@@ -28,3 +28,9 @@ class PostgresAccess(Protocol):
     async def read(self, run: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         """Run a lookup, which may be called again, and return its result."""
         ...
+
+
+async def execute_counted(connection: asyncpg.Connection, sql: str, *parameters: Any) -> int:
+    """Execute a statement and return the number of rows that it changed."""
+    status: str = await connection.execute(sql, *parameters)
+    return int(status.rpartition(" ")[2])

@@ -25,6 +25,12 @@ _SETTINGS: Final = {
     "search_path": "public",
 }
 _MIN_VERSION: Final = 15
+_LOST_STATEMENTS: Final = frozenset({"26000", "42P05"})
+"""SQLSTATEs of prepared statements that are missing, or of another session."""
+_IS_POOLED: Final = (
+    "a pooler such as pgbouncer in transaction mode is in between, which loses locks and notifications; connect to the "
+    "server itself, or use the session mode"
+)
 
 
 class DatabaseAddress:
@@ -98,6 +104,8 @@ class DatabaseAddress:
                 f"the user lacks a right ({reason(error)}); make it the owner of the database, with "
                 "`ALTER DATABASE ... OWNER TO ...`"
             )
+        if code in _LOST_STATEMENTS:
+            return self._error(_IS_POOLED)
         if code == "25006":
             return self._error("the server is read-only; name the primary server in cluster.database")
         if isinstance(error, ValueError | asyncpg.InterfaceError):
@@ -112,10 +120,7 @@ class DatabaseAddress:
         if encoding != "UTF8":
             raise self._error(f"the encoding of the database is {encoding}; create one with the encoding UTF8")
         if await self._is_pooled_by_transaction(connection):
-            raise self._error(
-                "a pooler such as pgbouncer in transaction mode is in between, which loses locks and notifications; "
-                "connect to the server itself, or use the session mode"
-            )
+            raise self._error(_IS_POOLED)
 
     async def _is_pooled_by_transaction(self, connection: asyncpg.Connection) -> bool:
         """Return True if a pooler lends the backend of this connection to another one between transactions."""
@@ -132,15 +137,6 @@ class DatabaseAddress:
 
     def _error(self, problem: str) -> StartupError:
         return StartupError(f"the database {self.label} cannot be used: {problem}")
-
-
-def is_database_url(text: str) -> bool:
-    """Return True if a text is the URL of a PostgreSQL database."""
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"postgresql", "postgres"} and bool(parts.path.strip("/")) and parts.port != 0
-    except ValueError:
-        return False
 
 
 async def _backend(connection: asyncpg.Connection) -> int:

@@ -4,13 +4,13 @@ Leases are measured by the clock of the database, so that all nodes agree on the
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import msgspec
 
 from downloadd.delivery import Delivery
-from downloadd.records.postgres.access import PostgresAccess
+from downloadd.records.postgres.access import PostgresAccess, execute_counted
 from downloadd.records.postgres.row_reader import RowReader
 from downloadd.records.postgres.statements import array_of_texts, arrays, transpose
 from downloadd.records.rows import Row, corrupt_row_error
@@ -111,12 +111,6 @@ class PostgresDeliveries:
         """See `DeliveryRecords.waiting`."""
         rows = await self._access.read(lambda connection: connection.fetch(_WAITING))
         return dict(rows)
-
-
-async def execute_counted(connection: asyncpg.Connection, sql: str, *parameters: Any) -> int:
-    """Execute a statement and return the number of rows that it changed."""
-    status: str = await connection.execute(sql, *parameters)
-    return int(status.rpartition(" ")[2])
 
 
 async def add_deliveries(connection: asyncpg.Connection, deliveries: Sequence[Delivery]) -> None:

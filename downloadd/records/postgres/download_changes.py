@@ -10,8 +10,11 @@ import asyncpg
 import msgspec
 
 from downloadd.download import Desired, Download
+from downloadd.import_operation import Driver
 from downloadd.records.columns import ENDING_COLUMNS, RUN_COLUMNS, USER_COLUMNS, WRITTEN_COLUMNS
+from downloadd.records.import_protocol import ImportFencedError
 from downloadd.records.postgres.download_queries import DownloadQueries
+from downloadd.records.postgres.import_fence import is_fenced
 from downloadd.records.postgres.insertions import insert_downloads, next_seqs
 from downloadd.records.postgres.operations import Ending, Outcome
 from downloadd.records.postgres.queue_moves import QueueMoves
@@ -55,11 +58,12 @@ EndRecorder = Callable[[asyncpg.Connection, Download], Awaitable[None]]
 
 
 class AcceptItem(msgspec.Struct, frozen=True, kw_only=True):
-    """Downloads to accept together with the response to their request, or with positions in the waiting list."""
+    """Downloads to accept on a condition, with the response to their request, or at positions in the waiting list."""
 
     downloads: Sequence[Download]
     response: StoredResponse | None
     positions: Mapping[int, int]
+    driver: Driver | None
     now: float
     """Unix time."""
 
@@ -105,10 +109,12 @@ class DownloadChanges:
         return outcomes
 
     async def accept(self, connection: asyncpg.Connection, items: Sequence[AcceptItem]) -> Sequence[Outcome]:
-        """Insert downloads with the response to their request, or with positions; see `Records.accept`."""
+        """Insert downloads with what else belongs to their request; see `Records.accept`."""
         return [await self._accept(connection, item) for item in items]
 
     async def _accept(self, connection: asyncpg.Connection, item: AcceptItem) -> Outcome:
+        if item.driver is not None and await is_fenced(connection, item.driver):
+            return Rejection(ImportFencedError(item.driver))
         if item.response is not None:
             stored = await store_response(connection, item.response, now=item.now)
             if stored is not None:

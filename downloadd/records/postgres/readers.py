@@ -33,9 +33,9 @@ class ReaderPool:
         self._pool: asyncpg.Pool | None = None
 
     async def open(self) -> None:
-        """Open the first connection; raise what `DatabaseAddress.connect` raises."""
+        """Allow reads; connections are made when they are needed."""
         self._pool = await asyncpg.create_pool(
-            min_size=1,
+            min_size=0,
             max_size=self._size,
             max_inactive_connection_lifetime=0,
             connect=self._connect,

@@ -9,10 +9,12 @@ import asyncpg
 from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
+from downloadd.import_operation import Driver
 from downloadd.records.boot import boot_id
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.gids import GidRecords
+from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.address import DatabaseAddress
@@ -30,6 +32,9 @@ from downloadd.records.postgres.download_queries import (
 )
 from downloadd.records.postgres.gids import PostgresGids
 from downloadd.records.postgres.history import active_query, history_query
+from downloadd.records.postgres.import_contents import PostgresImportContents
+from downloadd.records.postgres.import_files import PostgresImportFiles, settle_files, settle_retried_files
+from downloadd.records.postgres.import_operations import PostgresImportOperations, manifest_owners, raise_epochs
 from downloadd.records.postgres.kept_parts import PostgresKeptParts
 from downloadd.records.postgres.origins import PostgresOrigins
 from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS
@@ -110,13 +115,18 @@ class PostgresRecords:
             self._queries,
             record_new_end=self._record_new_end,
             record_end=self._record_end,
-            settle_removed=self._settle_removed,
+            settle_removed=settle_files,
         )
         session = WriterSession(self._address, clock, is_owner=is_owner)
         self._writer = Writer(session, clock, on_commit, patience=patience)
         self._lookups = ReaderPool(self._address, _LOOKUP_CONNECTIONS, timeout=_LOOKUP_SECONDS)
         # A search reads the whole history: it has a connection of its own, so that it does not delay lookups.
         self._searches = ReaderPool(self._address, 1, timeout=None)
+        self.imports = ImportRecords(
+            operations=PostgresImportOperations(self),
+            contents=PostgresImportContents(self),
+            files=PostgresImportFiles(self),
+        )
         self.deliveries: DeliveryRecords = PostgresDeliveries(self)
         self.origins: OriginRecords = PostgresOrigins(self)
         self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
@@ -171,17 +181,19 @@ class PostgresRecords:
         response: StoredResponse | None = None,
         *,
         positions: Mapping[int, int] = NO_POSITIONS,
+        driver: Driver | None = None,
     ) -> AcceptResult:
         """Insert new downloads, all or none; see `Records.accept`."""
         result: AcceptResult
-        if response is None and not positions:
+        if response is None and not positions and driver is None:
             result = await self._writer.submit(self._changes.accept_all, downloads, rows=len(downloads))
         else:
-            item = AcceptItem(downloads=downloads, response=response, positions=positions, now=self._clock.wall())
-            # Positions change the places of others.
-            result = await self._writer.submit(
-                self._changes.accept, item, rows=len(downloads), is_alone=bool(positions)
+            item = AcceptItem(
+                downloads=downloads, response=response, positions=positions, driver=driver, now=self._clock.wall()
             )
+            # Positions change the places of others, and a driver locks its operation.
+            is_alone = bool(positions) or driver is not None
+            result = await self._writer.submit(self._changes.accept, item, rows=len(downloads), is_alone=is_alone)
         return result
 
     async def claim(self, seqs: Sequence[int]) -> list[Download]:
@@ -300,7 +312,8 @@ class PostgresRecords:
             chunk = ids[start : start + _PART_OWNERS_CHUNK_ROWS]
 
             async def read(connection: asyncpg.Connection, chunk: Sequence[str] = chunk) -> dict[str, PartOwner]:
-                return await self._queries.part_owners(connection, chunk)
+                owners = await self._queries.part_owners(connection, chunk)
+                return owners | await manifest_owners(connection, chunk)
 
             part_owners.update(await self.read(read))
         return part_owners
@@ -318,6 +331,7 @@ class PostgresRecords:
         await connection.execute(_CREATE_BIRTH, self._clock.wall())
         await connection.execute(_CREATE_COUNTER)
         await record_boot(connection, boot_id())
+        await raise_epochs(connection)
 
     async def _record_new_end(self, connection: asyncpg.Connection, download: Download) -> None:
         """Record what the end of a download that was refused at once means for others."""
@@ -326,9 +340,8 @@ class PostgresRecords:
     async def _record_end(self, connection: asyncpg.Connection, download: Download) -> None:
         """Record what the end of a download that was accepted earlier means for others."""
         await add_deliveries(connection, self._make_deliveries(download))
-
-    async def _settle_removed(self, connection: asyncpg.Connection, seqs: Sequence[int]) -> None:
-        pass
+        if download.request.operation is not None:
+            await settle_retried_files(connection, [download.seq])
 
     async def _close(self) -> None:
         await self._searches.close()

@@ -1,0 +1,7 @@
+"""Import operations."""
+
+from records.contracts.import_operations import ImportOperationContract
+
+
+class TestPostgresImportOperation(ImportOperationContract):
+    """The contract, kept by PostgreSQL."""
