@@ -14,6 +14,9 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import Config
+from downloadd.delivery import Delivery
+from downloadd.download import Download
+from downloadd.errors import StartupError
 from downloadd.events import EventBus
 from downloadd.fronts.aria2.front import RpcFront, create_rpc_front
 from downloadd.fronts.aria2.methods.methods import Methods
@@ -43,7 +46,7 @@ from downloadd.origin.public_suffixes import PublicSuffixes
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
-from downloadd.records.database import UPLOADS_DIRECTORY_NAME
+from downloadd.records.database import UPLOADS_DIRECTORY_NAME, StateDirectory
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.records.store import Store
 from downloadd.reloader import Reloader
@@ -104,7 +107,7 @@ class App:
             self._hook_rules = HookRules(self._config.hooks)
             self._origins = await asyncio.to_thread(OriginSettings.load, self._config, self._environment)
             bus = EventBus(on_reader_lost=self.metrics.process.reader_lost)
-            records = await stack.enter_async_context(self._make_records())
+            records = await self._open_records(stack)
             # From here on, each commit wakes the hooks.
             self._hooks = await stack.enter_async_context(
                 self._make_hooks(
@@ -225,12 +228,36 @@ class App:
 
     # -- components ----------------------------------------------------------------------------------------------------
 
-    def _make_records(self) -> SqliteRecords:
-        return SqliteRecords(
-            Path(self._config.server.state_dir),
-            self._clock,
-            on_commit=self._on_commit,
-            make_deliveries=lambda download: self._hook_rules.deliveries(download, self._clock.wall()),
+    async def _open_records(self, stack: AsyncExitStack) -> Store:
+        """Open the store that the configuration chooses.
+
+        Raises:
+            StartupError: it cannot be used.
+        """
+
+        def make_deliveries(download: Download) -> Sequence[Delivery]:
+            return self._hook_rules.deliveries(download, self._clock.wall())
+
+        state_dir, database = Path(self._config.server.state_dir), self._config.cluster.database
+        if not database:
+            return await stack.enter_async_context(
+                SqliteRecords(state_dir, self._clock, on_commit=self._on_commit, make_deliveries=make_deliveries)
+            )
+        try:
+            from downloadd.records.postgres.records import PostgresRecords
+        except ModuleNotFoundError as error:
+            if error.name != "asyncpg":
+                raise
+            raise StartupError(
+                "cluster.database needs a driver for PostgreSQL: install it with pip install 'downloadd[cluster]'",
+                exit_status=2,
+            ) from None
+        # Uploads are in it.
+        directory = StateDirectory(state_dir)
+        await asyncio.to_thread(directory.lock)
+        stack.callback(directory.unlock)
+        return await stack.enter_async_context(
+            PostgresRecords(database, self._clock, on_commit=self._on_commit, make_deliveries=make_deliveries)
         )
 
     def _make_hooks(self, records: Store, sender: WebhookSender) -> Hooks:

@@ -21,6 +21,7 @@ from downloadd.config.loader import ConfigError, LoadedConfig, default_state_dir
 from downloadd.config.settings import (
     DEFAULT_PORTS_ALLOWED,
     Aria2Config,
+    ClusterConfig,
     Config,
     DownloadsConfig,
     HistoryConfig,
@@ -39,6 +40,7 @@ __all__ = [
     "HOOK_EVENTS",
     "MAX_SOCKET_PATH_BYTES",
     "Aria2Config",
+    "ClusterConfig",
     "Config",
     "ConfigError",
     "ConfigIssue",

@@ -51,6 +51,7 @@ _DAEMON_PATHS: Final = ("state_dir", "unix_socket", "tls_cert", "tls_key")
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 _INVALID_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
 _ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\x00-\x20\x7f/?#@*]+")
+_DATABASE_URL: Final = re.compile(r"postgres(?:ql)?://[^/?#\s]*/[^/?#\s]+(?:\?[^#\s]*)?")
 _BASE_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
 
 
@@ -80,6 +81,7 @@ def check_rules(values: ConfigValues) -> None:
     _check_proxies(values)
     _check_credentials(values)
     _check_users(values)
+    _check_cluster(values)
     _check_directories(values)
     _check_hooks(values)
 
@@ -121,6 +123,12 @@ def _parse(
     except ValueError as error:
         values.add_issue(source, key, str(error))
         return value
+
+
+def _parse_database_url(text: str) -> str:
+    if text and not _DATABASE_URL.fullmatch(text):
+        raise ValueError("expected postgresql://USER:PASSWORD@HOST:PORT/NAME, the URL of a database")
+    return text
 
 
 def _parse_path(text: str) -> str:
@@ -170,6 +178,7 @@ def _parse_address(text: str) -> str:
 
 OWN_PARSERS: Final[Mapping[Format, Parser]] = {
     Format.ADDRESS: _parse_address,
+    Format.DATABASE_URL: _parse_database_url,
     Format.BASE_PATH: _parse_base_path,
     Format.LISTEN_ADDRESS: _parse_listen_address,
     Format.LISTEN_HOST: parse_listen_host,
@@ -281,6 +290,12 @@ def _check_users(values: ConfigValues) -> None:
         user: UserConfig = given.value
         ids.add(given, user.id, format_value(user.id))
         tokens.add(given, user.token_hash, "")
+
+
+def _check_cluster(values: ConfigValues) -> None:
+    given = values.find("cluster", "database")
+    if given is not None and given.value and not values.lists["users"]:
+        values.add_issue(given.source, given.key, "needs [[users]]: no first user is made beside a shared database")
 
 
 def _check_directories(values: ConfigValues) -> None:

@@ -21,6 +21,7 @@ class Format(StrEnum):
     ADDRESS = "IP address"
     BASE_PATH = "base path"
     CA_FILE = "file of certificate authorities"
+    DATABASE_URL = "URL of a database"
     LISTEN_ADDRESS = "address to listen on"
     LISTEN_HOST = "host to listen on"
     PATH = "path"

@@ -113,6 +113,25 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ] = ""
 
 
+class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[cluster]`: a PostgreSQL database in place of the SQLite file in the state directory."""
+
+    database: Annotated[
+        str,
+        describe(
+            'URL of a PostgreSQL database (15 or newer) for the records; "" for an SQLite file in state_dir. Needs the '
+            "extra of the package: pip install 'downloadd[cluster]'. One daemon uses it, and names its [[users]].",
+            examples=["postgresql://downloadd@db.example.com/downloadd"],
+            format=Format.DATABASE_URL,
+            secret=True,
+        ),
+    ] = ""
+
+    def __repr__(self) -> str:
+        """Return no value: the URL may hold a password."""
+        return "ClusterConfig(...)"
+
+
 class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[storage]`: the place of the files."""
 
@@ -321,6 +340,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The whole configuration."""
 
     server: ServerConfig = ServerConfig()
+    cluster: ClusterConfig = ClusterConfig()
     storage: StorageConfig = StorageConfig()
     downloads: DownloadsConfig = DownloadsConfig()
     history: HistoryConfig = HistoryConfig()

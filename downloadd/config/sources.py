@@ -125,14 +125,22 @@ def read_file(values: ConfigValues, file: Path) -> None:
 
 
 def read_credential(values: ConfigValues, file: Path) -> None:
-    """Read the systemd credential, if it exists; its lists are added to those of other sources. Blocks."""
+    """Read the systemd credential, if it exists; its lists are added to those of other sources. Blocks.
+
+    A database that it names replaces that of other sources.
+    """
     if not file.exists():
         return
     for name, content in _read_toml(values, file).items():
         if name in SECRET_LISTS:
             _set_list(values, name, content, str(file))
+        elif name == "cluster" and isinstance(content, dict) and content.keys() <= {"database"}:
+            _set_table(values, name, content, str(file))
         else:
-            problem = "only [[credentials]], [[proxies]], [[users]] and [[hooks]] may be in a systemd credential"
+            problem = (
+                "only [[credentials]], [[proxies]], [[users]], [[hooks]] and database of [cluster] may be in a systemd "
+                "credential"
+            )
             values.add_issue(str(file), name, problem)
 
 

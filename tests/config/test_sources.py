@@ -302,7 +302,7 @@ def test_a_systemd_credential_adds_users_credentials_and_hooks(tmp_path: Path) -
 def test_a_systemd_credential_may_not_change_anything_else(tmp_path: Path) -> None:
     (tmp_path / "downloadd.toml").write_text("[server]\nport = 1\n" + user())
     found = load_issues(tmp_path, user(), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
-    assert "downloadd.toml: server: only [[credentials]], [[proxies]], [[users]] and [[hooks]]" in found[0]
+    assert "downloadd.toml: server: only [[credentials]], [[proxies]], [[users]], [[hooks]] and database of [cluster]" in found[0]
     assert 'downloadd.toml: users[0].id: "a" is taken already, by users[0] of ' in found[1]
 
 
