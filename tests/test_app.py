@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from support.origin.scripted_response import ScriptedResponse
 from support.waiting import wait_until
 
 from downloadd.app import App
-from downloadd.config import TcpAddress
+from downloadd.config import ClusterConfig, Config, TcpAddress
 from downloadd.daemon.listeners import bind, listener_url
 from downloadd.errors import StartupError
 
@@ -53,6 +54,30 @@ async def test_a_second_one_on_the_same_state_directory_is_refused(tmp_path: Pat
                 pass
     async with App(config_for(tmp_path)):
         pass
+
+
+def with_database(folder: Path, database: str) -> Config:
+    """Return the configuration of an app whose records are in PostgreSQL."""
+    return replace(config_for(folder), cluster=ClusterConfig(database=database))
+
+
+async def test_records_in_a_database_leave_the_state_directory_to_one_daemon(tmp_path: Path, database: str) -> None:
+    async with App(with_database(tmp_path, database)):
+        with pytest.raises(StartupError, match="uses the state directory"):
+            async with App(config_for(tmp_path)):
+                pass
+    async with App(config_for(tmp_path)):
+        pass
+
+
+async def test_a_database_without_the_driver_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("asyncpg", "downloadd.records.postgres"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(StartupError, match=r"pip install 'downloadd\[cluster\]'") as raised:
+        async with App(with_database(tmp_path, "postgresql://h/d")):
+            pass
+    assert raised.value.exit_status == 2
 
 
 async def test_what_fails_to_open_closes_what_was_open(tmp_path: Path) -> None:

@@ -48,12 +48,14 @@ EDITS: Final[dict[str, dict[str, list[tuple[str, str]]]]] = {
         "downloadd/download.py": [("    segments: int = 1\n", STRUCT_FIELD)],
         "downloadd/records/columns.py": [('"request.segments", _USER),', 'Column("note", "request.note", _REQUEST),')],
         "downloadd/records/migrations/<new>.sql": [("", MIGRATION)],
+        "downloadd/records/postgres/migrations/<new>.sql": [("", MIGRATION)],
         "docs/reference/http.md": [("it is [resumed](#endpoints) |\n", "| `note` |  | remark |\n")],
     },
     "column": {
         "downloadd/download.py": [('in the order of ends; the store assigns it."""\n', STRUCT_FIELD)],
         "downloadd/records/columns.py": [('"result.ended_seq", _STORE),', 'Column("note", "result.note", _RUN),')],
         "downloadd/records/migrations/<new>.sql": [("", MIGRATION)],
+        "downloadd/records/postgres/migrations/<new>.sql": [("", MIGRATION)],
     },
     "error code": {"downloadd/errors/origin.py": [("errors.base import DownloadError, Occasion\n", ERROR)]},
     "event": {

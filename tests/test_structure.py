@@ -283,12 +283,22 @@ def test_no_module_is_imported_in_a_circle() -> None:
 def test_only_the_composition_root_and_the_daemon_know_the_implementations_behind_the_seams() -> None:
     seams = {
         "records.sqlite": {"app"},
+        "records.postgres.records": {"app"},
         "manager.local_dispatcher": {"app", "manager.assembly"},
         "storage.local": {"app", "manager.assembly"},
     }
     for name, module in modules().items():
         for implementation in own_imports(module) & set(seams):
             assert name in seams[implementation], f"{name} imports {implementation}"
+
+
+@for_each_module
+def test_the_driver_of_postgresql_is_imported_for_such_a_database_only(module: Module) -> None:
+    if module.name.startswith("records.postgres"):
+        return
+    for lazy in (False, True):
+        assert not [name for name in imports(module, lazy=lazy) if name.partition(".")[0] == "asyncpg"]
+    assert not [name for name in own_imports(module) if name.startswith("records.postgres")]
 
 
 @for_each_module

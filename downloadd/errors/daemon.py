@@ -43,7 +43,9 @@ class QueueFullError(DownloadError, code="QUEUE_FULL"):
 
 
 class StoreUnavailableError(DownloadError, code="STORE_UNAVAILABLE"):
-    """Records that are locked by another program, moved away, or refused by their disk; nothing was changed.
+    """Records that are locked by another program, moved away, refused by their disk, or on a server that is away.
+
+    Nothing was changed; of an accept, that is unknown if the server was lost during its commit.
 
     The failure is transient and does not count against a download.
     """
@@ -54,7 +56,8 @@ class StoreUnavailableError(DownloadError, code="STORE_UNAVAILABLE"):
     resolution = "Try again after the time in the Retry-After header"
     advice = (
         "Try again after `Retry-After`. Another program holds a lock on `records.db`, the state directory was moved "
-        "away, or its disk refuses writes; `detail` says which. Accepted downloads wait for it."
+        "away, its disk refuses writes, or the database server cannot be reached; `detail` says which. Accepted "
+        "downloads wait for it."
     )
     occasions = frozenset({Occasion.ADMISSION, Occasion.READ, Occasion.ACTION, Occasion.IMPORT})
     sends_retry_after = True

@@ -394,3 +394,33 @@ def test_a_wrong_proxy_is_refused_without_showing_its_secrets(tmp_path: Path, to
     [issue] = load_issues(tmp_path, toml)
     assert expected in issue
     assert SECRET not in issue
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"mysql://u:{SECRET}@h/d",
+        f"postgresql://u:{SECRET}@h",
+        f"postgresql://u:{SECRET}@h/",
+        f"u:{SECRET}@h/d",
+        f"postgresql://u:{SECRET} x@h/d",
+    ],
+)
+def test_a_wrong_url_of_a_database_is_refused_without_showing_its_password(tmp_path: Path, url: str) -> None:
+    [issue] = load_issues(tmp_path, f'{user()}[cluster]\ndatabase = "{url}"\n')
+    assert "cluster.database: expected postgresql://USER:PASSWORD@HOST:PORT/NAME" in issue
+    assert SECRET not in issue
+
+
+@pytest.mark.parametrize("value", ["1", f'["{SECRET}"]'])
+def test_a_database_of_another_type_is_refused(tmp_path: Path, value: str) -> None:
+    [issue] = load_issues(tmp_path, f"{user()}[cluster]\ndatabase = {value}\n")
+    assert "cluster.database: expected a text" in issue
+    assert SECRET not in issue
+
+
+def test_a_database_needs_users(tmp_path: Path) -> None:
+    database = f'[cluster]\ndatabase = "postgres:///d?host=/run/x&password={SECRET}"\n'
+    assert SECRET not in repr(load(tmp_path, user() + database))
+    [issue] = load_issues(tmp_path, database)
+    assert "cluster.database: needs [[users]]" in issue

@@ -302,8 +302,21 @@ def test_a_systemd_credential_adds_users_credentials_and_hooks(tmp_path: Path) -
 def test_a_systemd_credential_may_not_change_anything_else(tmp_path: Path) -> None:
     (tmp_path / "downloadd.toml").write_text("[server]\nport = 1\n" + user())
     found = load_issues(tmp_path, user(), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
-    assert "downloadd.toml: server: only [[credentials]], [[proxies]], [[users]], [[hooks]] and database of [cluster]" in found[0]
+    assert (
+        "downloadd.toml: server: only [[credentials]], [[proxies]], [[users]], [[hooks]] and database of [cluster]"
+        in found[0]
+    )
     assert 'downloadd.toml: users[0].id: "a" is taken already, by users[0] of ' in found[1]
+
+
+def test_a_systemd_credential_may_name_the_database(tmp_path: Path) -> None:
+    (tmp_path / "downloadd.toml").write_text('[cluster]\ndatabase = "postgresql://u:p@h/credential"\n')
+    toml = user() + '[cluster]\ndatabase = "postgresql://h/file"\n'
+    config = load(tmp_path, toml, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert config.cluster.database == "postgresql://u:p@h/credential"
+    (tmp_path / "downloadd.toml").write_text('[cluster]\ndatabase = ""\nother = 1\n')
+    [issue] = load_issues(tmp_path, toml, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert "downloadd.toml: cluster: only " in issue
 
 
 def test_a_credentials_directory_without_ours_is_fine(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from downloadd.download import Desired, Download
+from downloadd.errors import StorageError
 from downloadd.import_operation import Driver
 from downloadd.records.columns import ENDING_COLUMNS, RUN_COLUMNS, USER_COLUMNS, WRITTEN_COLUMNS
 from downloadd.records.import_protocol import ImportFencedError
@@ -226,13 +227,15 @@ class DownloadChanges:
         return [await self._amend(connection, id, change) for id, change in items]
 
     async def _amend(self, connection: asyncpg.Connection, id: str, change: Change) -> Outcome:
+        # Raised in the task of the caller: a damaged row, and what its function raises.
         try:
             before = await self._queries.by_id(connection, id, for_update=True)
-            if before is None:
-                return None
+        except StorageError as error:
+            return Rejection(error)
+        if before is None:
+            return None
+        try:
             after = change(before)
-        except asyncpg.PostgresError:
-            raise
         except Exception as error:
             return Rejection(error)
         if after.seq != before.seq or after.id != before.id:

@@ -6,6 +6,7 @@ from typing import Final
 import asyncpg
 
 from downloadd.download import Download
+from downloadd.errors import StorageError
 from downloadd.queue_move import QueueMove, QueueOrigin
 from downloadd.records.postgres.download_queries import DownloadQueries, last_used_seq
 from downloadd.records.postgres.row_reader import RowReader
@@ -43,13 +44,15 @@ class QueueMoves:
         self, connection: asyncpg.Connection, id: str, move: QueueMove, check: Callable[[Download], None]
     ) -> MovedDownload | Rejection | None:
         """Move a download; see `QueueRecords.move`."""
+        # Raised in the task of the caller: a damaged row, and what its function raises.
         try:
             before = await self._queries.by_id(connection, id, for_update=True)
-            if before is None:
-                return None
+        except StorageError as error:
+            return Rejection(error)
+        if before is None:
+            return None
+        try:
             check(before)
-        except asyncpg.PostgresError:
-            raise
         except Exception as error:
             return Rejection(error)
         entry = QueueEntry(before.seq, before.control.priority, before.control.place)

@@ -104,7 +104,8 @@ class PostgresRecords:
             make_deliveries: returns the hook deliveries of a finished download, which become durable together with its
                 end; may be called again.
             is_owner: False if other owners may write at the same time.
-            patience: seconds for which a change is tried again before it is refused.
+            patience: seconds for which a change is tried again before it is refused, and for which the start waits for
+                another owner to end.
         """
         self._address = DatabaseAddress(url)
         self._clock = clock

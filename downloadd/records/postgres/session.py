@@ -11,7 +11,7 @@ from uuid import uuid4
 import asyncpg
 
 from downloadd.clock import Clock
-from downloadd.errors import StartupError, StoreUnavailableError
+from downloadd.errors import StartupError, StorageError, StoreUnavailableError
 from downloadd.records.postgres.address import DatabaseAddress
 from downloadd.records.postgres.operations import Operation, Outcome
 from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS, is_lost, storage_error
@@ -26,6 +26,7 @@ MAX_PAUSE_SECONDS: Final = 2.0
 """Limits of the pauses between two attempts to connect, each of which is twice as long as the one before."""
 
 _OWN: Final = "SELECT pg_try_advisory_lock($1)"
+_WAIT_TO_OWN: Final = "SELECT pg_advisory_lock($1)"
 _OWNER: Final = """
 SELECT coalesce(min(application_name), 'downloadd') FROM pg_stat_activity AS a JOIN pg_locks AS l USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND (l.classid::bigint << 32) + l.objid::bigint = $1
@@ -72,13 +73,13 @@ class WriterSession:
         self._pause = MIN_PAUSE_SECONDS
         self._next_attempt = 0.0
 
-    async def open(self, connection: asyncpg.Connection) -> None:
-        """Use a connection that was made for the start.
+    async def open(self, connection: asyncpg.Connection, *, patience: float) -> None:
+        """Use a connection that was made for the start; wait `patience` seconds for an owner that ends.
 
         Raises:
             StartupError: another daemon writes into the database.
         """
-        if self._is_owner and not await connection.fetchval(_OWN, OWNER_LOCK):
+        if self._is_owner and not await _own_soon(connection, patience):
             owner = await connection.fetchval(_OWNER, OWNER_LOCK)
             raise StartupError(
                 f"the database {self._address.label} is used by another daemon ({owner}); stop it, or choose another "
@@ -133,7 +134,7 @@ class WriterSession:
             raise
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):
-                await connection.execute("COMMIT")
+                status = await connection.execute("COMMIT")
         except DRIVER_ERRORS as error:
             if not is_lost(error):
                 await self._roll_back(connection, error)
@@ -143,6 +144,8 @@ class WriterSession:
         except BaseException:
             self._drop()
             raise
+        if status != "COMMIT":
+            raise StorageError("the daemon's records failed: a transaction was rolled back at its end")
         return outcomes
 
     async def took_place(self) -> bool:
@@ -206,3 +209,14 @@ class WriterSession:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+
+
+async def _own_soon(connection: asyncpg.Connection, seconds: float) -> bool:
+    """Take the lock of the owner; the session of a daemon that was killed may hold it for a moment."""
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = '{max(1, round(seconds * 1000))}ms'")
+            await connection.execute(_WAIT_TO_OWN, OWNER_LOCK)
+    except asyncpg.LockNotAvailableError:
+        return False
+    return True

@@ -63,7 +63,7 @@ class Writer:
 
     async def open(self, connection: asyncpg.Connection) -> None:
         """Begin to write with a connection; raise what `WriterSession.open` raises."""
-        await self._session.open(connection)
+        await self._session.open(connection, patience=self._patience)
         self._closed = False
         self._task = asyncio.get_running_loop().create_task(self._process(), name="records-writer")
 

@@ -57,8 +57,7 @@ async def test_a_wrong_password_is_refused(postgres_server: PostgresServer) -> N
 
 async def test_missing_rights_are_refused(postgres_server: PostgresServer) -> None:
     await postgres_server.add_password_user()
-    name = await postgres_server.create_database()
-    message = await refusal(postgres_server.url(name, user=PASSWORD_USER, password=QUOTED))
+    message = await refusal(postgres_server.url("postgres", user=PASSWORD_USER, password=QUOTED))
     assert "the user lacks a right (permission denied for schema public" in message
 
 
@@ -67,10 +66,8 @@ async def test_another_encoding_is_refused(postgres_server: PostgresServer) -> N
     assert "the encoding of the database is LATIN1" in await refusal(postgres_server.socket_url(name))
 
 
-async def test_a_read_only_server_is_refused(postgres_server: PostgresServer) -> None:
-    name = await postgres_server.create_database()
-    await postgres_server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    assert "the server is read-only" in await refusal(postgres_server.socket_url(name))
+async def test_a_read_only_server_is_refused(database: str) -> None:
+    assert "the server is read-only" in await refusal(f"{database}&default_transaction_read_only=on")
 
 
 async def test_an_old_server_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,10 +100,9 @@ def pooler(postgres_server: PostgresServer, pool_mode: str) -> Iterator[int]:
 
 @pytest.mark.parametrize(("pool_mode", "is_refused"), [("transaction", True), ("session", False)])
 async def test_a_pooler_is_refused_in_transaction_mode_only(
-    postgres_server: PostgresServer, pooler: int, is_refused: bool
+    postgres_server: PostgresServer, database: str, reused_databases: list[str], pooler: int, is_refused: bool
 ) -> None:
-    name = await postgres_server.create_database()
-    url = postgres_server.url(name, user=USER, port=pooler)
+    url = postgres_server.url(reused_databases[0], user=USER, port=pooler)
 
     async def is_up() -> bool:
         try:

@@ -17,9 +17,19 @@ SECOND = Migration(version=2, sql="ALTER TABLE one ADD COLUMN m int")
 THIRD = Migration(version=3, sql="ALTER TABLE one DROP COLUMN n", least=2)
 
 
+@pytest.fixture(scope="module")
+def names() -> list[str]:
+    """Return the name of the database that these tests use one after the other."""
+    return []
+
+
 @pytest.fixture
-async def empty(postgres_server: PostgresServer) -> str:
-    return postgres_server.socket_url(await postgres_server.create_database())
+async def empty(postgres_server: PostgresServer, names: list[str]) -> str:
+    """Return the URL of a database without tables."""
+    if not names:
+        names.append(await postgres_server.create_database())
+    await postgres_server.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public", database=names[0])
+    return postgres_server.socket_url(names[0])
 
 
 async def apply(url: str, *migrations: Migration) -> tuple[int, int]:

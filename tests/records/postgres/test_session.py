@@ -103,7 +103,7 @@ async def test_only_who_must_know_waits_for_the_outcome_of_a_commit(
 async def test_a_second_owner_is_refused_in_one_sentence(database: str) -> None:
     async with PostgresRecords(database, ManualClock()):
         with pytest.raises(StartupError, match=r"is used by another daemon \(downloadd \S+ \d+\); stop it") as raised:
-            async with PostgresRecords(database, ManualClock()):
+            async with PostgresRecords(database, ManualClock(), patience=0.0):
                 pass
         assert "\n" not in str(raised.value)
     async with PostgresRecords(database, ManualClock()) as records:
@@ -120,7 +120,7 @@ async def test_an_owner_that_was_cut_off_writes_nothing_beside_the_next_one(
     async def take_over() -> PostgresRecords | None:
         # The server ends the session of a connection that is closed, and with it the lock.
         try:
-            return await PostgresRecords(database, ManualClock()).__aenter__()
+            return await PostgresRecords(database, ManualClock(), patience=0.0).__aenter__()
         except StartupError:
             return None
 
@@ -152,7 +152,7 @@ async def test_an_idle_owner_keeps_its_lock_after_a_restart_of_the_server(
 
         await wait_until(is_owned)
         with pytest.raises(StartupError, match="is used by another daemon"):
-            async with PostgresRecords(database, ManualClock()):
+            async with PostgresRecords(database, ManualClock(), patience=0.0):
                 pass
 
 
