@@ -48,8 +48,7 @@ async def claimed(
     links = [FileLink(file_id=f"F{n}", member=name, name="n", channel_id="C1") for n, name in enumerate(members)]
     await stack.records.contents.add(operation.driver, [Channel(channel_id="C1", name="general"), *links])
     await stack.records.contents.select(operation.driver, Selection(users=None, channels=None))
-    await stack.records.files.reserve(RUN.id, "ann", PendingRequest(kind=PENDING_FILES))
-    await stack.records.operations.create(RUN)
+    await stack.records.files.reserve(RUN, PendingRequest(kind=PENDING_FILES))
     return operation, await stack.records.files.claim(RUN.driver, 9, stack.operations.new_download_id)
 
 

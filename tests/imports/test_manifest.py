@@ -59,9 +59,7 @@ async def started_run(stack: ImportStack) -> ImportOperation:
     await stack.records.contents.add(operation.driver, [Channel(channel_id="C1", name="general"), *links, stub])
     await stack.records.contents.select(operation.driver, Selection(users=None, channels=None))
     run = stack.operations.new("pending-files", "ann", ImportState.DOWNLOADING)
-    await stack.operations.create(run)
-    await stack.records.files.reserve(run.id, "ann", PendingRequest(kind=PENDING_FILES))
-    return run
+    return (await stack.records.files.reserve(run, PendingRequest(kind=PENDING_FILES))).run
 
 
 async def test_the_manifest_lists_every_file_of_the_import(stack: ImportStack, writer: ManifestWriter) -> None:
