@@ -12,10 +12,19 @@ from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.config import DirectoryConfig
 from downloadd.errors import DownloadForbiddenError, NotFoundError
-from downloadd.import_operation import PENDING_FILES, Driver, ImportErrorCode, ImportState, PendingRequest, Selection
+from downloadd.import_operation import (
+    PENDING_FILES,
+    Driver,
+    ImportErrorCode,
+    ImportOperation,
+    ImportState,
+    PendingRequest,
+    Selection,
+)
 from downloadd.imports.refusal import ImportRefusedError, UnknownImporterError
 from downloadd.imports.service import ImportService
 from downloadd.policy.directories import DirectoryRules
+from downloadd.records.import_protocol import Reservation
 from downloadd.states import State
 from downloadd.users import PermissionMissingError, User
 
@@ -418,3 +427,24 @@ async def test_a_service_that_takes_over_a_run_stops_the_driver_of_the_other(sta
             await stack.downloads.finish(stack.downloads.requests[0].id)
             await wait_for_state(stack, run.id, ImportState.DONE)
     assert len(stack.downloads.requests) == 1
+
+
+async def test_a_run_that_is_cancelled_while_it_is_created_downloads_nothing(
+    stack: ImportStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = stack.records.files.reserve
+
+    async def reserve_and_cancel(run: ImportOperation, request: PendingRequest) -> Reservation:
+        reserved = await reserve(run, request)
+        await service.cancel(run.id, user=USER)
+        return reserved
+
+    async with stack.make_service() as service:
+        await imported(stack, service)
+        monkeypatch.setattr(stack.records.files, "reserve", reserve_and_cancel)
+        with pytest.raises(ImportRefusedError, match="another request changes the import"):
+            await service.download_pending(PENDING, user=USER)
+        run = await service.current(USER)
+        assert run is not None
+        assert (run.state, run.file_counts.failed, service.active_operations) == (ImportState.CANCELLED, 1, 0)
+    assert stack.downloads.requests == []
