@@ -10,12 +10,14 @@ from typing import Any, Final
 
 import asyncpg
 import msgspec
+from msgspec.structs import replace
 
 from downloadd.import_operation import (
     PENDING_KINDS,
     Driver,
     FileCounts,
     FileStatus,
+    ImportOperation,
     PendingFile,
     PendingKind,
     PendingRequest,
@@ -25,7 +27,7 @@ from downloadd.records.import_protocol import GivenUp, Reservation
 from downloadd.records.postgres.access import PostgresAccess, execute_counted
 from downloadd.records.postgres.import_contents import encode_link
 from downloadd.records.postgres.import_fence import fenced
-from downloadd.records.postgres.import_operations import source_ids
+from downloadd.records.postgres.import_operations import create_operation, source_ids
 from downloadd.records.postgres.row_reader import RowReader
 from downloadd.records.postgres.statements import array_of_texts
 from downloadd.records.rows import Row, corrupt_row_error
@@ -78,11 +80,6 @@ SELECT DISTINCT run FROM import_files
 WHERE status IN ('failed', 'cancelled') AND run IS NOT NULL AND run <> $1 AND {_OF_USER}
 """
 _SOURCES: Final = "SELECT DISTINCT operation FROM import_files WHERE run = $1"
-# The daemon was killed before it recorded the run.
-_RECOVER: Final = """
-UPDATE import_files SET status = CASE WHEN download_id IS NULL THEN 'pending' ELSE 'failed' END
-WHERE status = 'reserved' AND NOT EXISTS (SELECT 1 FROM operations AS o WHERE o.id = import_files.run)
-"""
 _RELEASE: Final = "UPDATE import_files SET status = 'cancelled' WHERE status = 'reserved' AND run = $1"
 # The rows are damaged; they must not keep the run from finishing.
 _FAIL_UNREADABLE: Final = (
@@ -172,27 +169,26 @@ class PostgresImportFiles:
         self._access = access
         self._row_reader = RowReader()
 
-    async def reserve(self, run: str, user: str, request: PendingRequest) -> Reservation:
-        """Assign pending files to a run; see `ImportFileRecords.reserve`."""
+    async def reserve(self, run: ImportOperation, request: PendingRequest) -> Reservation:
+        """Record a run and assign pending files to it; see `ImportFileRecords.reserve`."""
+        kind = PENDING_KINDS[request.kind].value
 
         async def write(connection: asyncpg.Connection) -> Reservation:
             imports = None if request.operation is None else await _find_imports(connection, request.operation)
-            named = (
-                run,
-                user,
-                PENDING_KINDS[request.kind].value,
-                None if imports is None else array_of_texts(imports),
-            )
-            await connection.execute(_RECOVER)
+            named = (run.id, run.user, kind, None if imports is None else array_of_texts(imports))
             count = await execute_counted(connection, _RESERVE, *named)
             earlier: list[str] = []
             if request.retry:
                 earlier = [row[0] for row in await connection.fetch(_ENDED_RUNS, *named)]
                 count += await execute_counted(connection, _RESERVE_ENDED, *named)
-            sources = [row[0] for row in await connection.fetch(_SOURCES, run)]
-            return Reservation(
-                count=count, sources=tuple(sorted({*sources, *(imports or ())})), earlier_runs=tuple(sorted(earlier))
+            sources = [row[0] for row in await connection.fetch(_SOURCES, run.id)]
+            recorded = replace(
+                run,
+                file_counts=FileCounts(total=count),
+                sources=tuple(sorted({*run.sources, *sources, *(imports or ())})),
             )
+            await create_operation(connection, recorded)
+            return Reservation(run=recorded, earlier_runs=tuple(sorted(earlier)))
 
         return await self._access.write(write)
 
@@ -222,9 +218,7 @@ class PostgresImportFiles:
 
         async def write(connection: asyncpg.Connection) -> list[PendingFile]:
             reserved = await self._row_reader.page(connection, _RESERVED, (run, rank, limit), _decode_file)
-            claimed = [
-                msgspec.structs.replace(file, download_id=new_id(), status=FileStatus.DOWNLOADING) for file in reserved
-            ]
+            claimed = [replace(file, download_id=new_id(), status=FileStatus.DOWNLOADING) for file in reserved]
             if claimed:
                 await connection.executemany(_CLAIM, [(file.download_id, file.number) for file in claimed])
             if len(claimed) < limit:
@@ -317,4 +311,4 @@ def _decode_file(row: Row) -> PendingFile:
         fields = msgspec.json.decode(request_fields, type=RequestFields)
     except msgspec.MsgspecError as error:
         raise corrupt_row_error("import file no.", file.number, "its request fields are malformed") from error
-    return msgspec.structs.replace(file, link=msgspec.structs.replace(file.link, request_fields=fields))
+    return replace(file, link=replace(file.link, request_fields=fields))

@@ -74,6 +74,12 @@ async def source_ids(connection: asyncpg.Connection, run: str) -> list[str] | No
     return None if sources is None else msgspec.json.decode(sources, type=list[str])
 
 
+async def create_operation(connection: asyncpg.Connection, operation: ImportOperation) -> None:
+    """Insert an operation in the transaction of a connection; see `ImportOperationRecords.create`."""
+    await connection.execute(_INSERT, *encode_operation(operation))
+    await connection.execute(_INVALIDATE, operation.user, operation.id)
+
+
 class PostgresImportOperations:
     """`ImportOperationRecords` in PostgreSQL."""
 
@@ -83,12 +89,7 @@ class PostgresImportOperations:
 
     async def create(self, operation: ImportOperation) -> None:
         """Insert an operation; see `ImportOperationRecords.create`."""
-
-        async def write(connection: asyncpg.Connection) -> None:
-            await connection.execute(_INSERT, *encode_operation(operation))
-            await connection.execute(_INVALIDATE, operation.user, operation.id)
-
-        await self._access.write(write)
+        await self._access.write(lambda connection: create_operation(connection, operation))
 
     async def claim(self, id: str, states: Collection[ImportState]) -> ImportOperation | None:
         """Take over an operation; see `ImportOperationRecords.claim`."""
