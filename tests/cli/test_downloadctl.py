@@ -309,7 +309,8 @@ def run_on_pipe(environment: dict[str, str], *arguments: str) -> Iterator[IO[str
 async def test_a_lost_connection_is_reported_and_restored(
     daemon_environment: dict[str, str], restartable: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/f", ScriptedResponse(size=300_000, rate=100_000, etag='"1"'))
+    released = asyncio.Event()
+    origin.script("/f", ScriptedResponse(size=300_000, body_event=released, etag='"1"'))
     await restartable.start()
     restartable.flags = (*restartable.flags, "--port", restartable.url.rpartition(":")[2])
     id = (await restartable.start_download("d", origin.url("/f")))["download_id"]
@@ -323,6 +324,7 @@ async def test_a_lost_connection_is_reported_and_restored(
             messages.append(await asyncio.to_thread(watching.readline))
         assert "cannot be reached: " in messages[-1]
         assert messages[-1].endswith("; reconnecting\n")
+        released.set()
         await restartable.start()
         assert "d/f: completed" in await asyncio.to_thread(watching.read)
 
