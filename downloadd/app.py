@@ -29,8 +29,8 @@ from downloadd.hooks.rules import HookRules
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.import_operation import PENDING_KINDS
 from downloadd.imports.importers import IMPORTERS
+from downloadd.imports.local_uploads import LocalUploads
 from downloadd.imports.service import ImportService
-from downloadd.imports.uploads import UploadStore
 from downloadd.manager.assembly import ManagerParts, ManagerSettings, assemble_manager
 from downloadd.manager.history_removal import HistoryRemoval
 from downloadd.manager.history_retention import HistoryRetention
@@ -45,6 +45,7 @@ from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.records.database import UPLOADS_DIRECTORY_NAME
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.records.store import Store
 from downloadd.reloader import Reloader
 from downloadd.rights import Rights
 from downloadd.servers import Servers
@@ -232,7 +233,7 @@ class App:
             make_deliveries=lambda download: self._hook_rules.deliveries(download, self._clock.wall()),
         )
 
-    def _make_hooks(self, records: SqliteRecords, sender: WebhookSender) -> Hooks:
+    def _make_hooks(self, records: Store, sender: WebhookSender) -> Hooks:
         return Hooks(
             self._config.hooks,
             records=records.deliveries,
@@ -268,7 +269,7 @@ class App:
         )
 
     def _make_manager(
-        self, records: SqliteRecords, destination: LocalDestination, session: Session, bus: EventBus
+        self, records: Store, destination: LocalDestination, session: Session, bus: EventBus
     ) -> ManagerParts:
         return assemble_manager(
             ManagerSettings(
@@ -289,12 +290,12 @@ class App:
 
     def _make_imports(
         self,
-        records: SqliteRecords,
+        records: Store,
         manager: Manager,
         destination: LocalDestination,
         bus: EventBus,
     ) -> ImportService:
-        uploads = UploadStore(
+        uploads = LocalUploads(
             Path(self._config.server.state_dir) / UPLOADS_DIRECTORY_NAME,
             max_upload=self._config.imports.max_upload_size,
             min_free=self._config.storage.min_free,

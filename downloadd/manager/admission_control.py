@@ -13,6 +13,7 @@ from downloadd.config import DownloadsConfig
 from downloadd.download import Download, new_id
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import DownloadError, QueueFullError, ShuttingDownError
+from downloadd.import_operation import Driver
 from downloadd.manager.admission import admit, check_change, check_new_url, refuse
 from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.amendment import CheckedChange, NewUrl
@@ -107,6 +108,7 @@ class AdmissionControl:
         user: str,
         request_id: str | None = None,
         make_stored_response: MakeStoredResponse | None = None,
+        driver: Driver | None = None,
     ) -> StartResult:
         """Check the requests and record them durably, in one transaction; enqueue the accepted ones.
 
@@ -115,9 +117,11 @@ class AdmissionControl:
             user: the id of the user who asks.
             request_id: the id of the request in the log.
             make_stored_response: called before the downloads are recorded, if the request has an `Idempotency-Key`.
+            driver: that of the import operation that the downloads belong to.
 
         Raises:
             ShuttingDownError: the daemon stops and accepts nothing.
+            ImportFencedError: the driver does not hold its operation; nothing was recorded.
             IdempotencyKeyReusedError: the key belongs to another request.
         """
         if self._closed:
@@ -130,6 +134,7 @@ class AdmissionControl:
                     downloads,
                     make_stored_response(downloads) if make_stored_response is not None else None,
                     positions=_positions(requests, downloads),
+                    driver=driver,
                 )
         finally:
             self._reserved_slots -= len(requests)

@@ -29,7 +29,7 @@ from downloadd.metrics import DownloadMetrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
-from downloadd.records.sqlite import SqliteRecords
+from downloadd.records.store import Store
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
@@ -66,7 +66,7 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
 def assemble_manager(
     settings: ManagerSettings,
     *,
-    records: SqliteRecords,
+    records: Store,
     destination: LocalDestination,
     session: Session,
     bus: EventBus,

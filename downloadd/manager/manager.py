@@ -14,6 +14,7 @@ from downloadd.config import DownloadsConfig, HostConfig
 from downloadd.download import Desired, Download, Snapshot
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import NotFoundError
+from downloadd.import_operation import Driver
 from downloadd.manager import lifecycle
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
@@ -130,10 +131,11 @@ class Manager:
         user: str,
         request_id: str | None = None,
         make_stored_response: MakeStoredResponse | None = None,
+        driver: Driver | None = None,
     ) -> StartResult:
         """Check the requests and record them durably, in one transaction; see `AdmissionControl.start`."""
         return await self._admission.start(
-            requests, user=user, request_id=request_id, make_stored_response=make_stored_response
+            requests, user=user, request_id=request_id, make_stored_response=make_stored_response, driver=driver
         )
 
     async def cancel(self, id: str) -> Download:

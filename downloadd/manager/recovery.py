@@ -8,6 +8,7 @@ import structlog
 from downloadd.clock import Clock
 from downloadd.download import Download, is_created_before, log_fields
 from downloadd.errors import DownloadError, StorageAwayError, StorageError
+from downloadd.import_part import operation_of_part
 from downloadd.manager import lifecycle
 from downloadd.manager.discard_part import discard_part, discard_part_of
 from downloadd.manager.publication import is_published
@@ -63,11 +64,10 @@ async def _has_final_name(destination: Destination, row: Download) -> bool | Non
 
 
 async def sweep(records: Records, destination: Destination) -> None:
-    """Remove part files that no download owns, except those that are older than the records.
+    """Remove part files that neither a download nor an import owns, except those that are older than the records.
 
     Records that were lost are created again, empty. Part files that they do not know can be continued when the lost
-    records are restored. `Destination.list_parts` leaves out files that are open, such as the manifest of an import,
-    which has no row.
+    records are restored.
     """
     created_at = await once_available(records.created_at)
     foreign = 0
@@ -93,7 +93,8 @@ async def sweep(records: Records, destination: Destination) -> None:
 
 
 async def _is_foreign(records: Records, part: PartEntry, created_at: float) -> bool:
-    if not is_created_before(part.download_id, created_at):
+    # A manifest is written anew, and never continued.
+    if operation_of_part(part.download_id) is not None or not is_created_before(part.download_id, created_at):
         return False
     try:
         return await once_available(partial(records.get, part.download_id)) is None

@@ -13,6 +13,7 @@ import msgspec
 
 from downloadd.import_operation import (
     PENDING_KINDS,
+    Driver,
     FileCounts,
     FileLink,
     FileStatus,
@@ -22,6 +23,7 @@ from downloadd.import_operation import (
 )
 from downloadd.records.access import DatabaseAccess
 from downloadd.records.corrupt_rows import RowReader
+from downloadd.records.import_fence import fenced
 from downloadd.records.import_protocol import GivenUp, Reservation
 from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
 
@@ -190,9 +192,9 @@ class SqliteImportFiles:
 
         return await self._access.write(write)
 
-    async def release(self, run: str) -> None:
+    async def release(self, driver: Driver) -> None:
         """Cancel the files that a run has not claimed; see `ImportFileRecords.release`."""
-        await self._execute(_RELEASE, (run,))
+        await self._write(driver, _RELEASE, (driver.operation,))
 
     async def give_up(self, imports: Sequence[str], kind: PendingKind | None) -> GivenUp:
         """End files of imports for good; see `ImportFileRecords.give_up`."""
@@ -209,10 +211,10 @@ class SqliteImportFiles:
         return bool(await self._read_value(_OPEN_MEMBERS, (operation, found)))
 
     async def claim(
-        self, run: str, limit: int, new_id: Callable[[], str], *, lists_only: bool = False
+        self, driver: Driver, limit: int, new_id: Callable[[], str], *, lists_only: bool = False
     ) -> list[PendingFile]:
         """Return reserved files with ids for their downloads; see `ImportFileRecords.claim`."""
-        rank = 0 if lists_only else 1
+        run, rank = driver.operation, 0 if lists_only else 1
 
         def write(cursor: sqlite3.Cursor) -> list[PendingFile]:
             reserved = self._row_reader.page(cursor.connection, _RESERVED, (run, rank, limit), _decode_file)
@@ -224,25 +226,25 @@ class SqliteImportFiles:
                 cursor.execute(_FAIL_UNREADABLE, (run, rank))
             return claimed
 
-        return await self._access.write(write, rows=limit)
+        return await self._access.write(fenced(driver, write), rows=limit)
 
-    async def place(self, file: PendingFile, path: str) -> None:
+    async def place(self, driver: Driver, file: PendingFile, path: str) -> None:
         """Record the path that a file of an archive is about to get; durable on return."""
-        await self._execute(_PLACE, to_bindable((path, file.number)))
+        await self._write(driver, _PLACE, to_bindable((path, file.number)))
 
-    async def settle(self, file: PendingFile) -> None:
+    async def settle(self, driver: Driver, file: PendingFile) -> None:
         """Record the outcome of a file without a download; see `ImportFileRecords.settle`."""
         values = (str(file.status), file.saved_size, file.saved_checksum, file.error, file.error_detail, file.number)
-        await self._execute(_COMPLETE, to_bindable(values))
+        await self._write(driver, _COMPLETE, to_bindable(values))
 
-    async def set_links(self, files: Sequence[PendingFile]) -> None:
+    async def set_links(self, driver: Driver, files: Sequence[PendingFile]) -> None:
         """Replace the links of files that are not claimed; durable on return."""
         rows = [to_bindable((msgspec.json.encode(file.link).decode(), file.number)) for file in files]
 
         def write(cursor: sqlite3.Cursor) -> None:
             cursor.executemany(_SET_CHECKSUM, rows)
 
-        await self._access.write(write, rows=len(rows))
+        await self._access.write(fenced(driver, write), rows=len(rows))
 
     async def has_lists(self, imports: Sequence[str]) -> bool:
         """Return True if one of these imports has lists of checksums."""
@@ -266,7 +268,7 @@ class SqliteImportFiles:
 
     async def apply_outcomes(self) -> None:
         """Record which downloads have finished; see `ImportFileRecords.apply_outcomes`."""
-        await self._execute(_APPLY_OUTCOMES, ())
+        await self._access.write(lambda cursor: cursor.execute(_APPLY_OUTCOMES).rowcount)
 
     async def count(self, run: str) -> FileCounts:
         """Return the numbers of files of a run."""
@@ -285,11 +287,11 @@ class SqliteImportFiles:
         """Return a page of the files of an import; see `ImportFileRecords.of_import`."""
         return await self._read_page(_OF_IMPORT, (operation, after, limit))
 
-    async def _execute(self, sql: str, parameters: Row) -> None:
+    async def _write(self, driver: Driver, sql: str, parameters: Row) -> None:
         def write(cursor: sqlite3.Cursor) -> None:
             cursor.execute(sql, parameters)
 
-        await self._access.write(write)
+        await self._access.write(fenced(driver, write))
 
     async def _read_value(self, sql: str, parameters: Row) -> int:
         def read(connection: sqlite3.Connection) -> int:

@@ -12,6 +12,7 @@ from typing import Final, Protocol, Self
 import msgspec
 
 from downloadd.download import Download
+from downloadd.import_operation import Driver
 from downloadd.records.origins import OriginRecords
 from downloadd.records.queue_places import QueueEntry
 from downloadd.states import State
@@ -151,16 +152,19 @@ class Records(Protocol):
         response: StoredResponse | None = None,
         *,
         positions: Mapping[int, int] = NO_POSITIONS,
+        driver: Driver | None = None,
     ) -> AcceptResult:
         """Insert new downloads, all or none, in one transaction.
 
         On return, all of them and `response` are durable. Refused ones (state `failed`) go to the history at once.
         With a `response`, its key is looked up in the same transaction: if it is known and not older than 24 hours,
         nothing is written and the first response is returned. `positions` has the index in the waiting list for some of
-        the downloads, by their number; others stand at its end.
+        the downloads, by their number; others stand at its end. `driver` is that of the import operation that they
+        belong to.
 
         Raises:
             IdempotencyKeyReusedError: the key is known with another fingerprint.
+            ImportFencedError: the driver does not hold its operation.
         """
         ...
 
@@ -259,5 +263,8 @@ class Records(Protocol):
         ...
 
     async def part_owners(self, ids: Sequence[str]) -> dict[str, PartOwner]:
-        """Return the part files that the downloads among `ids` may own; ended ones without a part are left out."""
+        """Return the part files that the owners in `ids` may have; ended downloads without a part are left out.
+
+        An owner is a download, or an import operation that is not finished, which may write a manifest in its epoch.
+        """
         ...

@@ -9,6 +9,7 @@ from typing import Final, Self, TypeVar
 from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
+from downloadd.import_operation import Driver
 from downloadd.records.boot import boot_id, record_boot
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.database import StateDirectory
@@ -26,8 +27,9 @@ from downloadd.records.download_queries import (
 from downloadd.records.gids import GidRecords, SqliteGids
 from downloadd.records.history import active_query, history_query
 from downloadd.records.import_contents import SqliteImportContents
+from downloadd.records.import_fence import fenced
 from downloadd.records.import_files import SqliteImportFiles
-from downloadd.records.import_operations import SqliteImportOperations
+from downloadd.records.import_operations import SqliteImportOperations, manifest_owners, raise_epochs
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords, SqliteKeptParts
 from downloadd.records.origins import OriginRecords, SqliteOrigins
@@ -108,7 +110,7 @@ class SqliteRecords:
         self.imports = ImportRecords(
             operations=SqliteImportOperations(self), contents=SqliteImportContents(self), files=SqliteImportFiles(self)
         )
-        self.deliveries: DeliveryRecords = SqliteDeliveries(self)
+        self.deliveries: DeliveryRecords = SqliteDeliveries(self, clock)
         self.origins: OriginRecords = SqliteOrigins(self)
         self.kept_parts: KeptPartRecords = SqliteKeptParts(self)
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
@@ -147,12 +149,14 @@ class SqliteRecords:
         response: StoredResponse | None = None,
         *,
         positions: Mapping[int, int] = NO_POSITIONS,
+        driver: Driver | None = None,
     ) -> AcceptResult:
         """Insert new downloads, all or none; see `Records.accept`."""
-        return await self._writer.run(
-            lambda cursor: self._changes.accept(cursor, downloads, response, positions, now=self._clock.wall()),
-            rows=len(downloads),
-        )
+
+        def write(cursor: sqlite3.Cursor) -> AcceptResult | Rejection:
+            return self._changes.accept(cursor, downloads, response, positions, now=self._clock.wall())
+
+        return await self._writer.run(write if driver is None else fenced(driver, write), rows=len(downloads))
 
     async def claim(self, seqs: Sequence[int]) -> list[Download]:
         """Assign waiting downloads to runs; see `Records.claim`."""
@@ -260,7 +264,8 @@ class SqliteRecords:
         for start in range(0, len(possible), _PART_OWNERS_CHUNK_ROWS):
 
             def read(connection: sqlite3.Connection, start: int = start) -> dict[str, PartOwner]:
-                return self._queries.part_owners(connection, possible[start : start + _PART_OWNERS_CHUNK_ROWS])
+                chunk = possible[start : start + _PART_OWNERS_CHUNK_ROWS]
+                return self._queries.part_owners(connection, chunk) | manifest_owners(connection, chunk)
 
             part_owners.update(await self._lookups.run(read))
         return part_owners
@@ -276,6 +281,7 @@ class SqliteRecords:
         connection = self._directory.open_for_writing(migrations, now=self._clock.wall())
         try:
             record_boot(connection, boot_id())
+            raise_epochs(connection)
             self._changes.open(connection)
             self._directory.open_files.remember()
         except (OSError, sqlite3.Error) as error:

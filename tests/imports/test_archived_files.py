@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from support.fake_imports import make_operation
 from support.import_files import packed
 from support.import_stack import DIRECTORY, ImportStack, content
 
@@ -15,7 +16,6 @@ from downloadd.import_operation import (
     ImportOperation,
     ImportState,
     PendingFile,
-    PendingKind,
     PendingRequest,
     Selection,
 )
@@ -23,6 +23,7 @@ from downloadd.imports.archived_files import ArchivedFiles
 
 MEMBERS = {"up/a": b"content of a", "up/b": b"content of b" * 100_000}
 
+RUN = make_operation(id="run", kind=PENDING_FILES, user="ann")
 HINT = "make the export again, and import it"
 
 
@@ -42,10 +43,11 @@ async def claimed(
     if data is not None:
         await stack.uploads.save(operation.id, content(data))
     links = [FileLink(file_id=f"F{n}", member=name, name="n", channel_id="C1") for n, name in enumerate(members)]
-    await stack.records.contents.add(operation.id, [Channel(channel_id="C1", name="general"), *links])
-    await stack.records.contents.select(operation.id, Selection(users=None, channels=None))
-    await stack.records.files.reserve("run", "ann", PendingRequest(kind=PENDING_FILES))
-    return operation, await stack.records.files.claim("run", 9, stack.operations.new_download_id)
+    await stack.records.contents.add(operation.driver, [Channel(channel_id="C1", name="general"), *links])
+    await stack.records.contents.select(operation.driver, Selection(users=None, channels=None))
+    await stack.records.files.reserve(RUN.id, "ann", PendingRequest(kind=PENDING_FILES))
+    await stack.records.operations.create(RUN)
+    return operation, await stack.records.files.claim(RUN.driver, 9, stack.operations.new_download_id)
 
 
 async def no_progress() -> None:
@@ -55,7 +57,7 @@ async def no_progress() -> None:
 async def save(
     archives: ArchivedFiles, files: list[PendingFile], on_saved: Callable[[], Awaitable[None]] = no_progress
 ) -> None:
-    await archives.save(files, PendingKind.FILE, on_saved=on_saved)
+    await archives.save(RUN, files, on_saved=on_saved)
 
 
 async def outcomes(stack: ImportStack) -> list[tuple[Any, ...]]:

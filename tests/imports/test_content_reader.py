@@ -48,7 +48,7 @@ async def test_the_content_is_recorded_and_the_file_deleted(stack: ImportStack, 
 
 async def test_a_second_try_replaces_the_content_of_the_first(stack: ImportStack, reader: ContentReader) -> None:
     operation = await uploaded(stack, "urls", b"http://a.example/1\n")
-    await stack.records.contents.add(operation.id, [Channel(channel_id="old", name="old")])
+    await stack.records.contents.add(operation.driver, [Channel(channel_id="old", name="old")])
     await reader.read(operation)
     [(channel, _)] = await stack.records.contents.channels(operation.id, "", 9)
     assert (channel.channel_id, channel.name) == (FILES_CHANNEL_ID, "list.txt")

@@ -44,8 +44,8 @@ async def test_the_manifest_lists_every_file_of_the_import(stack: ImportStack) -
     await stack.operations.create(operation)
     links = [FileLink(file_id=str(number), url="http://h/", channel_id="C1") for number in range(3)]
     stub = SkippedEntry(reason=SkipReason.DELETED, detail="gone", entry="a.json", line=7, file_id="F9", channel_id="C1")
-    await stack.records.contents.add(operation.id, [Channel(channel_id="C1", name="general"), *links, stub])
-    await stack.records.contents.select(operation.id, Selection(users=None, channels=None))
+    await stack.records.contents.add(operation.driver, [Channel(channel_id="C1", name="general"), *links, stub])
+    await stack.records.contents.select(operation.driver, Selection(users=None, channels=None))
     run = stack.operations.new("pending-files", "ann", ImportState.DOWNLOADING)
     await stack.operations.create(run)
     await stack.records.files.reserve(run.id, "ann", PendingRequest(kind=PENDING_FILES))

@@ -63,8 +63,8 @@ async def select(stack: ImportStack, files: int) -> ImportOperation:
     await stack.operations.create(operation)
     links = [FileLink(file_id=f"F{n}", url=f"http://h/{n}", channel_id="C1", name="a") for n in range(files)]
     user = WorkspaceUser(user_id="U1", username="ann", avatar_url="http://h/avatar")
-    await stack.records.contents.add(operation.id, [user, Channel(channel_id="C1", name="general"), *links])
-    await stack.records.contents.select(operation.id, Selection(users=None, channels=None))
+    await stack.records.contents.add(operation.driver, [user, Channel(channel_id="C1", name="general"), *links])
+    await stack.records.contents.select(operation.driver, Selection(users=None, channels=None))
     return operation
 
 
@@ -76,8 +76,8 @@ async def select_urls(stack: ImportStack, *names: str) -> ImportOperation:
         FileLink(file_id=name, url=f"http://h/{name}", channel_id="C1", is_checksum_list=name.endswith("SUMS"))
         for name in names
     ]
-    await stack.records.contents.add(source.id, [Channel(channel_id="C1", name="l"), *links])
-    await stack.records.contents.select(source.id, Selection(users=None, channels=None))
+    await stack.records.contents.add(source.driver, [Channel(channel_id="C1", name="l"), *links])
+    await stack.records.contents.select(source.driver, Selection(users=None, channels=None))
     return source
 
 
@@ -91,8 +91,8 @@ async def test_the_parameters_of_a_file_reach_its_download(stack: ImportStack, d
         FileLink(file_id="1", url="http://h/1", channel_id="C1", name="a", parameters=stated),
         FileLink(file_id="2", url="http://h/2", channel_id="C1", name="b"),
     ]
-    await stack.records.contents.add(source.id, [Channel(channel_id="C1", name="l"), *links])
-    await stack.records.contents.select(source.id, Selection(users=None, channels=None))
+    await stack.records.contents.add(source.driver, [Channel(channel_id="C1", name="l"), *links])
+    await stack.records.contents.select(source.driver, Selection(users=None, channels=None))
     stack.downloads.auto_complete = True
     await downloads.download(await downloads.create(FILES, user="ann"))
     first, second = sorted(stack.downloads.requests, key=lambda request: request.url)
@@ -161,7 +161,7 @@ async def test_a_run_that_was_interrupted_before_its_downloads_started_starts_th
     stack.downloads.auto_complete = True
     await select(stack, 3)
     run = await downloads.create(FILES, user="ann")
-    await stack.records.files.claim(run.id, 2, stack.operations.new_download_id)
+    await stack.records.files.claim(run.driver, 2, stack.operations.new_download_id)
     await downloads.download(run)
     assert sorted(request.url for request in stack.downloads.requests) == ["http://h/0", "http://h/1", "http://h/2"]
 
@@ -247,12 +247,16 @@ async def test_a_list_of_checksums_that_cannot_be_used_is_counted_and_is_in_the_
     ]
 
 
-async def test_released_files_are_cancelled(stack: ImportStack, downloads: PendingDownloads) -> None:
-    await select(stack, 2)
+async def test_files_that_were_claimed_and_not_started_are_cancelled(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
+    await select(stack, 3)
     run = await downloads.create(FILES, user="ann")
-    await downloads.release(run.id)
-    assert [file.status for file in await stack.records.files.of_run(run.id, 0, 9)] == ["cancelled"] * 2
-    assert (await downloads.create(RETRY, user="ann")).file_counts.total == 2
+    await stack.records.files.claim(run.driver, 2, stack.operations.new_download_id)
+    cancelled = await downloads.cancel(run)
+    assert cancelled.file_counts == FileCounts(total=3, failed=3)
+    assert [file.status for file in await stack.records.files.of_run(run.id, 0, 9)] == ["cancelled"] * 3
+    assert (await downloads.create(RETRY, user="ann")).file_counts.total == 3
 
 
 @pytest.mark.parametrize(("files", "seconds"), [(0, MIN_POLL_SECONDS), (2_500, 0.5), (1_000_000, MAX_POLL_SECONDS)])

@@ -1,12 +1,14 @@
 """Import service without records, which accepts everything; the real one is tested end to end."""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 from downloadd.errors import NotFoundError
 from downloadd.import_operation import ImportOperation, ImportState, PendingRequest, Selection, SkippedEntry
 from downloadd.imports.selection import FileData
 from downloadd.users import User
 
+ANY_STATE: Final = frozenset(ImportState)
 OPERATION_ID = "MJxTRZsYdho8Ww2qq"
 
 

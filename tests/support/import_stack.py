@@ -15,12 +15,12 @@ from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import InvalidStateError, NotFoundError
 from downloadd.events import EventBus
-from downloadd.import_operation import ImportOperation, ImportState
+from downloadd.import_operation import Driver, ImportOperation, ImportState
 from downloadd.imports.downloads import Downloads
+from downloadd.imports.local_uploads import LocalUploads
 from downloadd.imports.operations import Operations
 from downloadd.imports.reader_thread import ReaderThread
 from downloadd.imports.service import ImportService
-from downloadd.imports.uploads import UploadStore
 from downloadd.manager.protocol import StartResult
 from downloadd.policy.directories import DirectoryRules
 from downloadd.records.import_protocol import ImportRecords
@@ -50,11 +50,13 @@ class FakeDownloads:
         self._records = records
         self._changed = asyncio.Condition()
 
-    async def start(self, requests: Sequence[DownloadRequest], *, user: str) -> StartResult:
+    async def start(
+        self, requests: Sequence[DownloadRequest], *, user: str, driver: Driver | None = None
+    ) -> StartResult:
         self.requests += requests
         state = State.FAILED if self.refused else State.COMPLETED if self.auto_complete else State.QUEUED
         downloads = [_download(request, user, state) for request in requests]
-        await self._records.accept(downloads)
+        await self._records.accept(downloads, driver=driver)
         return StartResult(downloads=downloads)
 
     async def wait(self, id: str, seconds: float) -> Download:
@@ -115,7 +117,7 @@ class ImportStack:
         self.clock = ManualClock()
         self.states: list[ImportState] = []
         self.rights = Rights(directories=DirectoryRules(), is_enabled=True)
-        self.uploads = UploadStore(folder / "uploads", max_upload=1 << 20, min_free=0, clock=self.clock)
+        self.uploads = LocalUploads(folder / "uploads", max_upload=1 << 20, min_free=0, clock=self.clock)
         self.reader_thread = ReaderThread()
         self.upload_folder = folder / "uploads"
         self.operations = Operations(

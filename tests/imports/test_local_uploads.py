@@ -1,5 +1,6 @@
 """Storage of uploaded files."""
 
+import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator
@@ -12,35 +13,35 @@ from support.import_stack import content
 
 from downloadd.errors import InsufficientStorageError, StorageError
 from downloadd.import_operation import ImportErrorCode
+from downloadd.imports.local_uploads import LocalUploads
 from downloadd.imports.refusal import ImportRefusedError
-from downloadd.imports.uploads import UploadStore
 from downloadd.storage.disk_space import DiskSpace
 
 ID = "a" * 17
 
 
 @pytest.fixture
-async def uploads(tmp_path: Path) -> UploadStore:
-    store = UploadStore(tmp_path / "uploads", max_upload=10, min_free=0, clock=ManualClock())
+async def uploads(tmp_path: Path) -> LocalUploads:
+    store = LocalUploads(tmp_path / "uploads", max_upload=10, min_free=0, clock=ManualClock())
     await store.open()
     return store
 
 
-async def test_an_upload_is_stored_for_the_daemon_alone(uploads: UploadStore) -> None:
+async def test_an_upload_is_stored_for_the_daemon_alone(uploads: LocalUploads) -> None:
     assert await uploads.save(ID, content(b"ab", b"", b"c")) == 3
     assert uploads.path(ID).read_bytes() == b"abc"
     assert stat.S_IMODE(uploads.path(ID).stat().st_mode) == 0o600
     assert stat.S_IMODE(uploads.path(ID).parent.stat().st_mode) == 0o700
 
 
-async def test_an_upload_that_is_too_long_is_refused_and_deleted(uploads: UploadStore) -> None:
+async def test_an_upload_that_is_too_long_is_refused_and_deleted(uploads: LocalUploads) -> None:
     with pytest.raises(ImportRefusedError) as refused:
         await uploads.save(ID, content(b"x" * 6, b"x" * 5))
     assert refused.value.code is ImportErrorCode.FILE_TOO_LARGE
     assert not uploads.path(ID).exists()
 
 
-async def test_an_interrupted_upload_is_deleted(uploads: UploadStore) -> None:
+async def test_an_interrupted_upload_is_deleted(uploads: LocalUploads) -> None:
     async def interrupted() -> AsyncIterator[bytes]:
         yield b"x"
         raise ConnectionResetError
@@ -51,7 +52,7 @@ async def test_an_interrupted_upload_is_deleted(uploads: UploadStore) -> None:
 
 
 async def test_space_that_must_stay_free_is_not_used(tmp_path: Path) -> None:
-    uploads = UploadStore(tmp_path, max_upload=10, min_free=1 << 62, clock=ManualClock())
+    uploads = LocalUploads(tmp_path, max_upload=10, min_free=1 << 62, clock=ManualClock())
     with pytest.raises(InsufficientStorageError):
         await uploads.save(ID, content(b"x"))
     assert not uploads.path(ID).exists()
@@ -66,8 +67,8 @@ async def test_space_is_freed_before_an_upload_is_refused(tmp_path: Path) -> Non
         return True
 
     space = Space(free=12)
-    uploads = UploadStore(tmp_path, max_upload=10, min_free=10, clock=ManualClock(), reclaim=reclaim)
-    with patch("downloadd.imports.uploads.measure_disk_space", space.measure):
+    uploads = LocalUploads(tmp_path, max_upload=10, min_free=10, clock=ManualClock(), reclaim=reclaim)
+    with patch("downloadd.imports.local_uploads.measure_disk_space", space.measure):
         assert await uploads.save(ID, content(b"abc", b"def")) == 6
     assert requests == [1]
     assert uploads.path(ID).read_bytes() == b"abcdef"
@@ -83,27 +84,59 @@ class Space:
         return DiskSpace(free=self.free, capacity=1000)
 
 
-async def test_a_link_in_place_of_an_upload_is_not_followed(uploads: UploadStore, tmp_path: Path) -> None:
+async def test_a_link_in_place_of_an_upload_is_not_followed(uploads: LocalUploads, tmp_path: Path) -> None:
     uploads.path(ID).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StorageError):
-        await uploads.save(ID, content(b"x"))
+    await uploads.save(ID, content(b"x"))
     assert not (tmp_path / "elsewhere").exists()
+    assert not uploads.path(ID).is_symlink()
+
+
+async def test_a_file_is_whole_whoever_else_stores_it(uploads: LocalUploads) -> None:
+    """A driver that lost its operation may store the same file."""
+    go_on = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"ab"
+        await go_on.wait()
+        yield b"cd"
+
+    late = asyncio.create_task(uploads.save(ID, slow()))
+    await asyncio.sleep(0)
+    await uploads.save(ID, content(b"abcd"))
+    assert uploads.path(ID).read_bytes() == b"abcd"
+    go_on.set()
+    await late
+    assert uploads.path(ID).read_bytes() == b"abcd"
+    assert [path.name for path in uploads.path(ID).parent.iterdir()] == [ID]
+
+
+async def test_what_a_killed_daemon_was_storing_is_removed(uploads: LocalUploads) -> None:
+    await uploads.save(ID, content(b"x"))
+    folder = uploads.path(ID).parent
+    (folder / f"{ID}.0123456789abcdef").write_bytes(b"half")
+    (folder / f"{ID}.txt").write_bytes(b"of a user")
+
+    async def is_referenced(operation: str) -> bool:
+        return operation == ID
+
+    await uploads.remove_orphans(is_referenced)
+    assert sorted(path.name for path in folder.iterdir()) == [ID, f"{ID}.txt"]
 
 
 async def test_a_directory_that_cannot_be_created_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be created"):
-        await UploadStore(tmp_path / "file" / "x", max_upload=1, min_free=0, clock=ManualClock()).open()
+        await LocalUploads(tmp_path / "file" / "x", max_upload=1, min_free=0, clock=ManualClock()).open()
 
 
-async def test_deleting_twice_is_allowed(uploads: UploadStore) -> None:
+async def test_deleting_twice_is_allowed(uploads: LocalUploads) -> None:
     await uploads.save(ID, content(b"x"))
     await uploads.remove(ID)
     await uploads.remove(ID)
     assert not uploads.path(ID).exists()
 
 
-async def test_orphans_are_deleted_and_other_files_stay(uploads: UploadStore) -> None:
+async def test_orphans_are_deleted_and_other_files_stay(uploads: LocalUploads) -> None:
     folder = uploads.path(ID).parent
     for name in (ID, "b" * 17, "notes.txt"):
         (folder / name).write_text("")
@@ -120,4 +153,4 @@ async def test_a_missing_directory_has_no_orphans(tmp_path: Path) -> None:
     async def is_referenced(name: str) -> bool:
         raise AssertionError
 
-    await UploadStore(tmp_path / "x", max_upload=1, min_free=0, clock=ManualClock()).remove_orphans(is_referenced)
+    await LocalUploads(tmp_path / "x", max_upload=1, min_free=0, clock=ManualClock()).remove_orphans(is_referenced)
