@@ -311,7 +311,6 @@ async def test_a_lost_connection_is_reported_and_restored(
 ) -> None:
     origin.script("/f", ScriptedResponse(size=300_000, rate=100_000, etag='"1"'))
     await restartable.start()
-    restartable.flags = (*restartable.flags, "--port", restartable.url.rpartition(":")[2])
     id = (await restartable.start_download("d", origin.url("/f")))["download_id"]
     variables = {**daemon_environment, "DOWNLOADD_URL": restartable.url}
     with run_on_pipe(variables, "watch", id) as watching:
@@ -508,9 +507,8 @@ async def test_on_the_machine_of_the_daemon_address_and_token_are_found(
         await asyncio.to_thread(subprocess.run, elsewhere, env=variables, capture_output=True, check=False)
         assert [request.field("authorization") for request in origin.requests("/api/v1/downloads")] == [None]
         await daemon.stop()
+        # Without this file, the command asks the port of the default, where another daemon may listen.
         assert not (state / "address").exists()
-        done = await asyncio.to_thread(status)
-        assert (done.returncode, "Is the daemon running?" in done.stderr) == (3, True)
     finally:
         if daemon.process is not None:
             await daemon.kill()
