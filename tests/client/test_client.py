@@ -240,8 +240,6 @@ async def test_an_export_is_imported(client: Client, daemon: DaemonProcess, orig
 async def test_the_event_stream_survives_a_kill_without_a_gap(restartable: DaemonProcess, origin: Origin) -> None:
     origin.script("/slow", ScriptedResponse(size=300_000, rate=100_000, etag='"1"'))
     await restartable.start()
-    port = restartable.url.rpartition(":")[2]
-    restartable.flags = (*restartable.flags, "--port", port)
     async with Client(restartable.url, token=TOKEN) as client:
         id = (await client.files.downloads.fetch(download=origin.url("/slow"))).download_id
         waiting = asyncio.create_task(client.files.downloads.wait(id))

@@ -52,6 +52,7 @@ class DaemonProcess:
         environment: Mapping[str, str] | None = None,
         launcher: Sequence[str] = (),
         may_fork: bool = True,
+        port: int = 0,
     ) -> None:
         """Create a daemon that does not run yet.
 
@@ -62,6 +63,7 @@ class DaemonProcess:
             environment: further variables.
             launcher: a command that executes the command of the daemon.
             may_fork: False for a process that shares no memory with another.
+            port: 0 for another free port at each start.
         """
         self.folder = folder
         self.root = folder / "files"
@@ -73,6 +75,7 @@ class DaemonProcess:
         self.environment = environment or {}
         self.launcher = launcher
         self._may_fork = may_fork
+        self._port = port
         self.process: subprocess.Popen[bytes] | ForkedProgram | None = None
         self.url = ""
         self.client: aiohttp.ClientSession | None = None
@@ -86,12 +89,21 @@ class DaemonProcess:
             *("--config", str(self.config)),
             *("--root", str(self.root)),
             *("--state-dir", str(self.state)),
-            *("--port", "0"),
+            *("--port", str(self._port)),
             *("--log-format", "json"),
             *self.flags,
         ]
 
     async def start(self) -> None:
+        """Start the process and wait until it listens; end it if that fails."""
+        try:
+            await self._start()
+        except BaseException:
+            if self.process is not None:
+                await self.kill()
+            raise
+
+    async def _start(self) -> None:
         read_from = self.log.stat().st_size if self.log.exists() else 0
         # No request goes to the internet, and its certificates take a tenth of the start to load.
         environment = {**os.environ, "SSL_CERT_FILE": os.devnull, **self.environment}

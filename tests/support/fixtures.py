@@ -9,6 +9,7 @@ from support.daemon_process import DaemonProcess
 from support.memory_folder import MEMORY
 from support.nginx_origin import NginxOrigin
 from support.origin.origin import Origin
+from support.ports import free_port
 
 
 @pytest.fixture
@@ -42,13 +43,16 @@ async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 @pytest.fixture
 async def restartable(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
-    """Return a daemon that the test starts, kills and starts again."""
+    """Return a daemon that the test starts, kills and starts again, each time on the same port."""
     folder = tmp_path / "restartable"
     folder.mkdir()
-    daemon = DaemonProcess(folder)
-    yield daemon
-    if daemon.process is not None:
-        await daemon.kill()
+    # Between two starts, the kernel gives the port to no other program.
+    daemon = DaemonProcess(folder, port=free_port())
+    try:
+        yield daemon
+    finally:
+        if daemon.process is not None:
+            await daemon.kill()
 
 
 @pytest.fixture(scope="session")

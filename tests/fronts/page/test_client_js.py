@@ -111,14 +111,12 @@ async def test_every_call_returns_its_answer(daemon: DaemonProcess, origin: Orig
 async def test_the_event_stream_reconnects_after_a_kill(restartable: DaemonProcess, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=100))
     await restartable.start()
-    port = restartable.url.rpartition(":")[2]
     process = await node("client_events.mjs", restartable.url, TOKEN, "2")
     assert process.stdout is not None
     assert json.loads(await process.stdout.readline()) == {"connected": True}
     before = await restartable.fetch("d", origin.url("/f"))
     await restartable.kill()
     assert json.loads(await process.stdout.readline()) == {"connected": False}
-    restartable.flags = ("--allow-download", "--port", port)
     await restartable.start()
     after = await restartable.fetch("d", origin.url("/f"))
     async with asyncio.timeout(CONDITION_TIMEOUT):
