@@ -678,6 +678,11 @@ class RecordsContract:
         )
         assert await records.counts() == {State.QUEUED: 2, State.PAUSED: 1}
 
+    async def test_the_ended_downloads_are_counted(self, records: Records) -> None:
+        assert await records.ended_count() == 0
+        await added(records, sample_download(), *(sample_download(state=State.FAILED) for _ in range(2)))
+        assert await records.ended_count() == 2
+
     # -- origins -------------------------------------------------------------------------------------------------------
 
     async def test_no_origin_is_recorded_at_first(self, records: Records) -> None:
