@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from support.file_tree import contents_below, files_below
 from support.program_forks import ForkedProgram, fork_server
 from support.stopwatch import Stopwatch
 from support.waiting import CONDITION_TIMEOUT, wait_until
@@ -254,7 +255,11 @@ class DaemonProcess:
 
     def part_files(self) -> list[Path]:
         """Return the part files of downloads on disk, without those by which the daemon tries the disk."""
-        return [path for path in self.root.rglob(".*.part") if path.is_file() and not path.name.startswith(".trial.")]
+        return [
+            path
+            for path in files_below(self.root)
+            if path.name.startswith(".") and path.suffix == ".part" and not path.name.startswith(".trial.")
+        ]
 
     async def stray_part_files(self) -> list[Path]:
         """Return the part files on disk that no failed download keeps for a retry."""
@@ -268,9 +273,7 @@ class DaemonProcess:
     def files(self) -> dict[str, bytes]:
         """Return the content of each complete file below the root, by its path."""
         return {
-            str(path.relative_to(self.root)): path.read_bytes()
-            for path in self.root.rglob("*")
-            if path.is_file() and not path.name.startswith(".")
+            path: content for path, content in contents_below(self.root).items() if not Path(path).name.startswith(".")
         }
 
     def log_lines(self) -> list[dict[str, Any]]:
