@@ -32,7 +32,8 @@ async def limited(tmp_path: Path) -> AsyncIterator[Limited]:
 
     yield start
     for daemon in started:
-        await daemon.kill()
+        if daemon.process is not None:
+            await daemon.kill()
         assert "Traceback" not in daemon.log.read_text()
 
 

@@ -57,7 +57,7 @@ async def blocked(writer: Writer) -> AsyncIterator[None]:
         release.wait(CONDITION_TIMEOUT)
 
     blocking = asyncio.create_task(writer.run(block))
-    await asyncio.to_thread(entered.wait, 10)
+    assert await asyncio.to_thread(entered.wait, CONDITION_TIMEOUT)
     yield
     release.set()
     await blocking
