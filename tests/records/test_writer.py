@@ -58,9 +58,11 @@ async def blocked(writer: Writer) -> AsyncIterator[None]:
 
     blocking = asyncio.create_task(writer.run(block))
     assert await asyncio.to_thread(entered.wait, CONDITION_TIMEOUT)
-    yield
-    release.set()
-    await blocking
+    try:
+        yield
+    finally:
+        release.set()
+        await blocking
 
 
 async def test_an_operation_is_durable_when_it_returns(tmp_path: Path) -> None:
