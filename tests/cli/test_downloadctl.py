@@ -309,7 +309,10 @@ def run_on_pipe(environment: dict[str, str], *arguments: str) -> Iterator[IO[str
 async def test_a_lost_connection_is_reported_and_restored(
     daemon_environment: dict[str, str], restartable: DaemonProcess, origin: Origin
 ) -> None:
-    origin.script("/f", ScriptedResponse(size=300_000, rate=100_000, etag='"1"'))
+    origin.script(
+        "/f",
+        [ScriptedResponse(size=300_000, stall_after=100_000, etag='"1"'), ScriptedResponse(size=300_000, etag='"1"')],
+    )
     await restartable.start()
     id = (await restartable.start_download("d", origin.url("/f")))["download_id"]
     variables = {**daemon_environment, "DOWNLOADD_URL": restartable.url}
@@ -637,17 +640,20 @@ async def test_bars_move_and_ended_downloads_stay(
     daemon_environment: dict[str, str], daemon: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/slow.iso", SLOW_RESPONSE)
-    origin.script("/quick", ScriptedResponse(size=30_000, rate=10_000))
+    origin.script("/quick", ScriptedResponse(size=3_000_000))
     await daemon.start_download("d", origin.url("/slow.iso"))
-    with run_on_terminal(daemon_environment, "add", "--watch", origin.url("/quick")) as screen:
+    # A bar that moves would stay for a minute.
+    with run_on_terminal(daemon_environment, "add", "--watch", "--limit", "50 KiB", origin.url("/quick")) as screen:
         await asyncio.to_thread(screen.wait_for, lambda text: "━" in text and "KiB/s" in text)
+        [quick] = [entry["id"] for entry in await daemon.active() if entry["filename"] == "quick"]
+        assert (await daemon.amend(quick, speed_limit=0))[0] == 200
         await asyncio.to_thread(screen.wait_for, lambda text: "completed" in text)
-        assert await asyncio.to_thread(screen.process.wait, 10) == 0
+        assert await asyncio.to_thread(screen.process.wait, CONDITION_TIMEOUT) == 0
         assert "slow.iso" not in screen.written, "only the added downloads are watched"
     with run_on_terminal(daemon_environment, "watch") as screen:
         await asyncio.to_thread(screen.wait_for, lambda text: "slow.iso" in text and "1 running" in text)
         screen.process.send_signal(signal.SIGINT)
-        assert await asyncio.to_thread(screen.process.wait, 10) == 130
+        assert await asyncio.to_thread(screen.process.wait, CONDITION_TIMEOUT) == 130
         await asyncio.to_thread(screen.wait_for, lambda text: text.endswith("\x1b[?25h") or "\x1b[?25h" in text)
         assert "Traceback" not in screen.written
 
@@ -660,7 +666,7 @@ async def test_a_password_is_asked_for_and_not_shown(
         await asyncio.to_thread(screen.wait_for, lambda text: "Password of ann" in text)
         os.write(screen.terminal, b"s3cret\n")
         await origin.wait_requested("/f")
-        assert await asyncio.to_thread(screen.process.wait, 10) == 0
+        assert await asyncio.to_thread(screen.process.wait, CONDITION_TIMEOUT) == 0
         assert "s3cret" not in screen.written
     assert origin.requests("/f")[0].field("Authorization") == aiohttp.encode_basic_auth("ann", "s3cret")
 
@@ -684,7 +690,7 @@ async def test_text_of_an_origin_cannot_control_the_terminal(
     assert (status, answer["filename"]) == (400, f"named{hostile}")
     for command, shown in (("history", "named"), ("list", "No active")):
         with run_on_terminal(daemon_environment, command) as screen:
-            assert await asyncio.to_thread(screen.process.wait, 10) == 0
+            assert await asyncio.to_thread(screen.process.wait, CONDITION_TIMEOUT) == 0
             await asyncio.to_thread(screen.wait_for, re.compile(shown).search)
             assert "\x07" not in screen.written
             assert "\u202e" not in screen.written
