@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from support.daemon_process import DEFAULT_CONFIG, TOKEN, USER, DaemonProcess
 from support.event_reader import open_event_stream
+from support.file_tree import contents_below
 from support.import_files import EXPORT, packed, slack_file
 from support.nginx_origin import NginxOrigin
 from support.origin.content import expected_bytes, expected_sha256
@@ -725,7 +726,7 @@ async def test_header_options_of_a_list_are_sent_and_shown_nowhere(daemon: Daemo
     assert "s3cret" not in f"{shown} {await daemon.history()} {daemon.log.read_text()} {manifest!r}"
     # The outcomes of the files are recorded with the state of the operation.
     assert await daemon.stop() == 0
-    stored = b"".join(path.read_bytes() for path in daemon.state.rglob("*") if path.is_file())
+    stored = b"".join(contents_below(daemon.state).values())
     assert b"s3cret" not in stored
 
 

@@ -30,7 +30,7 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     [(PartFile, "publish", 2 << 20), (SmallFiles, "write", 10), (SmallFiles, "link", 10)],
 )
 async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: type[object], method: str, size: int
+    memory_path: Path, monkeypatch: pytest.MonkeyPatch, storage: type[object], method: str, size: int
 ) -> None:
     hang = asyncio.Event()
     original = getattr(storage, method)
@@ -40,7 +40,7 @@ async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(
         return await original(*args, **options)
 
     monkeypatch.setattr(storage, method, call_later)
-    async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, max_concurrent=1, stall_timeout=1)) as stack:
+    async with Origin() as origin, open_stack(memory_path, replace(CONFIG, max_concurrent=1, stall_timeout=1)) as stack:
         origin.script("/a", ScriptedResponse(size=size))
         request = DownloadRequest(url=origin.url("/a"), directory="d")
         with capture_logs() as lines, stack.bus.subscribe() as subscription:
@@ -61,7 +61,7 @@ async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(
         assert (await stack.manager.get(ended.id)).download.state is State.FAILED
 
 
-async def test_a_download_has_a_stall_timeout_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_download_has_a_stall_timeout_of_its_own(memory_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hang = asyncio.Event()
 
     async def hang_up(*args: object, **options: object) -> bool:
@@ -69,7 +69,7 @@ async def test_a_download_has_a_stall_timeout_of_its_own(tmp_path: Path, monkeyp
         return False
 
     monkeypatch.setattr(PartFile, "publish", hang_up)
-    async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, stall_timeout=1_000)) as stack:
+    async with Origin() as origin, open_stack(memory_path, replace(CONFIG, stall_timeout=1_000)) as stack:
         origin.script("/a", ScriptedResponse(size=2 << 20))
         requests = [
             DownloadRequest(url=origin.url("/a"), directory=directory, stall_timeout=seconds)
@@ -82,8 +82,8 @@ async def test_a_download_has_a_stall_timeout_of_its_own(tmp_path: Path, monkeyp
         hang.set()
 
 
-async def test_a_run_that_receives_bytes_is_not_aborted(tmp_path: Path) -> None:
-    async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, stall_timeout=1)) as stack:
+async def test_a_run_that_receives_bytes_is_not_aborted(memory_path: Path) -> None:
+    async with Origin() as origin, open_stack(memory_path, replace(CONFIG, stall_timeout=1)) as stack:
         origin.script("/a", ScriptedResponse(size=300_000, rate=200_000))
         request = DownloadRequest(url=origin.url("/a"), directory="d")
         started = await stack.manager.start([request], user="ann")

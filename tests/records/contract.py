@@ -688,6 +688,11 @@ class RecordsContract:
         )
         assert await records.counts() == {State.QUEUED: 2, State.PAUSED: 1}
 
+    async def test_the_ended_downloads_are_counted(self, records: Records) -> None:
+        assert await records.ended_count() == 0
+        await added(records, sample_download(), *(sample_download(state=State.FAILED) for _ in range(2)))
+        assert await records.ended_count() == 2
+
     async def test_downloads_of_a_fenced_driver_are_not_accepted(self, open_store: OpenStore) -> None:
         async with open_store() as store:
             await store.imports.operations.create(make_operation(id="run"))

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import pytest
 from structlog.testing import capture_logs
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.directory_settings import DirectorySettings
 from downloadd.errors import InvalidPathError, StorageError
@@ -475,7 +476,7 @@ async def test_a_cancelled_publication_is_complete_when_the_part_is_closed(
 
     monkeypatch.setattr(os, "fsync", fsync)
     publishing = asyncio.create_task(part.publish(FILE, replace=False, last_modified=None))
-    assert await asyncio.to_thread(arrived.wait, 10)
+    assert await asyncio.to_thread(arrived.wait, CONDITION_TIMEOUT)
     publishing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await publishing

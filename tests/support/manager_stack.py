@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from support.file_tree import contents_below
 from support.tls_contexts import system_tls
 
 from downloadd.clock import SystemClock
@@ -65,7 +66,7 @@ class ManagerStack:
 
     def files(self) -> dict[str, bytes]:
         """Return all files below the root, with part files, by their paths."""
-        return {str(path.relative_to(self.root)): path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
+        return contents_below(self.root)
 
 
 @asynccontextmanager
