@@ -50,6 +50,7 @@ from downloadd.rights import Rights
 from downloadd.servers import Servers
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
+from downloadd.storage.destination import Destination
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.transfer.session import Session
@@ -127,7 +128,7 @@ class App:
                 results=results,
                 history=removal,
                 prober=Prober(session, lambda: self._config.downloads, proxies=lambda: self._origins.proxies.names),
-                storage=StorageConfirmation(records.storage_root, destination.accept_root),
+                storage=StorageConfirmation(records.storage_root, destination),
                 clock=self._clock,
                 rights=self._rights,
             )
@@ -268,7 +269,7 @@ class App:
         )
 
     def _make_manager(
-        self, records: SqliteRecords, destination: LocalDestination, session: Session, bus: EventBus
+        self, records: SqliteRecords, destination: Destination, session: Session, bus: EventBus
     ) -> ManagerParts:
         return assemble_manager(
             ManagerSettings(
@@ -291,7 +292,7 @@ class App:
         self,
         records: SqliteRecords,
         manager: Manager,
-        destination: LocalDestination,
+        destination: Destination,
         bus: EventBus,
     ) -> ImportService:
         uploads = UploadStore(
