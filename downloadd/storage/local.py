@@ -112,7 +112,7 @@ class LocalDestination:
         self.small_files = SmallFiles(
             root=self._root,
             threads=self._threads,
-            process=CommitProcess(clock, is_enabled=has_commit_process),
+            process=CommitProcess(clock, is_enabled=has_commit_process and not is_shared),
             quotas=self._quotas,
             space=self._space,
             directory_settings=directory_settings,

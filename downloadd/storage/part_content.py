@@ -103,12 +103,14 @@ class PartContent:
     def copy(self, source: PartDescriptor, start: int, end: int) -> int:
         """Write the bytes of another part file from `start` to `end` at their place; return the number of bytes."""
         size = end - start
-        with self._descriptor.shared() as fd, source.shared() as source_fd, self._space.reserve(size, self._claim):
+        with self._descriptor.shared() as fd, self._space.reserve(size, self._claim) as write:
             self._descriptor.check_root()
             self._charge.grow(end)
-            copied = copy_bytes(source_fd, fd, start, size)
-            self._add_written(start + copied, copied)
-            return copied
+            with source.shared() as source_fd:
+                write.written = copy_bytes(source_fd, fd, start, size)
+            if write.written:
+                self._add_written(start + write.written, write.written)
+            return write.written
 
     def digest(self, algorithm: str, is_cancelled: threading.Event) -> str:
         """Return the digest of all bytes; stop after a block when `is_cancelled` is set."""

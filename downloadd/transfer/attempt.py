@@ -243,7 +243,8 @@ class Attempt:
     async def _resume_part(self, existing: str) -> Step:
         """Open the part file of an earlier attempt, or a superseded one of the same version that has more bytes."""
         checkpoints = self._checkpoints
-        part = await (checkpoints.take_over_part if self._is_takeover else checkpoints.adopt_part)(existing)
+        open_existing = checkpoints.take_over_part if self._is_takeover else checkpoints.adopt_part
+        part = await open_existing(existing)
         progress = self.download.progress
         if progress.received_ranges is None and part.size > progress.received:
             # A run that was killed has written more than its last checkpoint.

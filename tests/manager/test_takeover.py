@@ -174,3 +174,31 @@ async def test_a_run_that_is_cancelled_and_fenced_removes_its_part_file(nodes: N
     nodes.run.stop(StopReason.CANCEL)
     assert await nodes.go_on() is None
     assert nodes.parts.files() == {}
+
+
+async def test_only_the_missing_ranges_of_several_connections_are_received_again(tmp_path: Path) -> None:
+    size, kept = 4 << 20, [(0, 1_000_000), (2_000_000, 2_500_000)]
+    content = expected_bytes(0, 0, size)
+    async with open_run_parts(tmp_path, is_shared=True) as parts:
+        parts.origin.script("/f", ScriptedResponse(size=size, etag='"v"'))
+        row = await parts.claim("/f", segments=2)
+        late = await parts.destination.open_part(
+            directory="d", filename=parse_filename("f"), download_id=row.id, epoch=row.epoch, existing=None
+        )
+        for start, end in kept:
+            await late.write([content[start:end]], start)
+        # Not recorded: the bytes of another version, or none that reached the disk.
+        await late.write([b"x" * 500_000], 2_500_000)
+        received = sum(end - start for start, end in kept)
+        ranges = ",".join(f"{start}-{end}" for start, end in kept)
+        recorded = row.with_progress(
+            part_name=late.name, received=received, received_ranges=ranges, total=size, validator='"v"'
+        )
+        assert await parts.records.save(recorded) is not None
+        await parts.records.amend(row.id, partial(lifecycle.mark_interrupted, now=NOW))
+        [claimed] = await parts.records.claim([row.seq])
+        run = parts.make_run(claimed, is_takeover=True)
+        assert (await perform(run)).progress.resumed_by is ResumedBy.VALIDATOR
+        assert run.received_bytes == size - received
+        await late.close()
+        assert parts.files() == {"f": content}
