@@ -51,6 +51,7 @@ from downloadd.rights import Rights
 from downloadd.servers import Servers
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
+from downloadd.storage.destination import Destination
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.transfer.session import Session
@@ -128,7 +129,7 @@ class App:
                 results=results,
                 history=removal,
                 prober=Prober(session, lambda: self._config.downloads, proxies=lambda: self._origins.proxies.names),
-                storage=StorageConfirmation(records.storage_root, destination.accept_root),
+                storage=StorageConfirmation(records.storage_root, destination),
                 clock=self._clock,
                 rights=self._rights,
             )
@@ -268,9 +269,7 @@ class App:
             clock=self._clock,
         )
 
-    def _make_manager(
-        self, records: Store, destination: LocalDestination, session: Session, bus: EventBus
-    ) -> ManagerParts:
+    def _make_manager(self, records: Store, destination: Destination, session: Session, bus: EventBus) -> ManagerParts:
         return assemble_manager(
             ManagerSettings(
                 config=self._config.downloads,
@@ -292,7 +291,7 @@ class App:
         self,
         records: Store,
         manager: Manager,
-        destination: LocalDestination,
+        destination: Destination,
         bus: EventBus,
     ) -> ImportService:
         uploads = LocalUploads(

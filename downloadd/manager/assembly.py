@@ -30,7 +30,7 @@ from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
 from downloadd.records.store import Store
-from downloadd.storage.local import LocalDestination
+from downloadd.storage.destination import Destination
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
 
@@ -67,7 +67,7 @@ def assemble_manager(
     settings: ManagerSettings,
     *,
     records: Store,
-    destination: LocalDestination,
+    destination: Destination,
     session: Session,
     bus: EventBus,
     metrics: DownloadMetrics,

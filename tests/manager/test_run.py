@@ -17,7 +17,7 @@ from support.stored_downloads import present
 from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.download import Download
-from downloadd.errors import ErrorCode, NetworkError, NetworkErrorKind, SpacePendingError
+from downloadd.errors import ErrorCode, InsufficientStorageError, NetworkError, NetworkErrorKind, SpacePendingError
 from downloadd.manager.amendment import CheckedChange, amend
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.queue_report import OriginState
@@ -78,6 +78,27 @@ async def test_a_cancel_removes_the_part_file_and_is_not_replaced_by_another_rea
     run.stop(StopReason.INTERRUPT)
     row = await performing
     assert (row.state, row.result.error) == (State.CANCELLED, ErrorCode.CANCELLED)
+    assert parts.files() == {}
+
+
+@pytest.mark.parametrize("is_disk_full", [False, True])
+async def test_the_end_is_recorded_before_the_part_file_is_removed_unless_the_records_need_its_space(
+    parts: RunParts, monkeypatch: pytest.MonkeyPatch, is_disk_full: bool
+) -> None:
+    run, performing = await start_and_stall(parts)
+    save, files_at_end = parts.records.save, []
+
+    async def save_end(row: Download) -> Download | None:
+        assert row.state is State.CANCELLED
+        files_at_end.append(len(parts.files()))
+        if is_disk_full and parts.files():
+            raise InsufficientStorageError("full")
+        return await save(row)
+
+    monkeypatch.setattr(parts.records, "save", save_end)
+    run.stop(StopReason.CANCEL)
+    assert (await performing).state is State.CANCELLED
+    assert files_at_end == ([1, 0] if is_disk_full else [1])
     assert parts.files() == {}
 
 

@@ -21,9 +21,10 @@ from downloadd.manager.row_writer import FencedError
 from downloadd.manager.small_publications import SmallPublications, UnsuitableError
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
+from downloadd.storage.destination import SmallFile
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
-from downloadd.storage.small_file import SmallFile
+from downloadd.storage.small_files import HeldFile
 
 
 class Parts:
@@ -49,7 +50,7 @@ class Parts:
         ):
             monkeypatch.setattr(owner, name, self._recorded(name, getattr(owner, name)))
 
-    async def make(self, name: str, data: bytes = b"bytes") -> tuple[SmallFile, Download]:
+    async def make(self, name: str, data: bytes = b"bytes") -> tuple[HeldFile, Download]:
         """Return a file in memory and the row of its run."""
         row = await claimed(self.records, sample_download(directory="d", filename=name))
         filename = parse_filename(name)
@@ -60,7 +61,7 @@ class Parts:
         row = with_fields(row, state=State.VERIFYING, total=len(data), part_name=part.name)
         return self.destination.small_files.make(part, filename, last_modified=None), row
 
-    async def publish_all(self, *made: tuple[SmallFile, Download]) -> list[Any]:
+    async def publish_all(self, *made: tuple[HeldFile, Download]) -> list[Any]:
         """Publish files at once; return the outcome of each."""
         return await asyncio.gather(*(self.publications.publish(*one) for one in made), return_exceptions=True)
 

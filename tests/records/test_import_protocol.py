@@ -49,7 +49,6 @@ async def test_records_without_imports_have_empty_answers(tmp_path: Path) -> Non
         assert (await operations.current("ann"), await operations.latest(9)) == (None, [])
         assert (await contents.users("x", "", 9), await contents.count_skipped("x")) == ([], 0)
         assert await files.give_up(["x"], None) == GivenUp(count=0, runs=())
-        assert await files.claim("x", 9, lambda: "id") == []
         assert not await files.needs_archive("x", found=True)
 
 

@@ -374,6 +374,25 @@ async def test_a_publication_whose_directory_cannot_be_synced_is_undone_and_keep
     await part.remove()
 
 
+async def test_a_publication_is_not_undone_when_another_file_has_the_name_meanwhile(
+    part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_fsync = os.fsync
+
+    def fsync(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            (directory / "other").write_bytes(b"other")
+            (directory / "other").replace(directory / FILE)
+            raise OSError(errno.EIO, "broken")
+        real_fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(StorageError, match="broken"):
+        await part.publish(FILE, replace=False, last_modified=None)
+    assert content(directory) == {"f": b"other"}
+    await part.remove()
+
+
 @pytest.mark.parametrize(
     "number", [errno.EPERM, errno.ENOSYS, errno.EINVAL], ids=lambda number: errno.errorcode[number]
 )

@@ -1,10 +1,7 @@
 """Comparison of a protocol with a class that implements it, whose callers may use keywords."""
 
 import inspect
-from collections.abc import Iterator, Sequence
-
-Signature = tuple[bool, Sequence[tuple[str, inspect._ParameterKind, object]]]
-"""True for a coroutine function; then name, kind and default of each parameter."""
+from collections.abc import Callable, Iterator
 
 
 def public_names(protocol: type) -> list[str]:
@@ -13,17 +10,26 @@ def public_names(protocol: type) -> list[str]:
 
 
 def differences(protocol: type, implementation: type) -> Iterator[str]:
-    """Yield the names of the protocol that a class lacks or implements with other parameters."""
+    """Yield the names of the protocol that a class lacks, or implements so that a call by the protocol may fail.
+
+    Further parameters of the class need defaults.
+    """
     for name in public_names(protocol):
         promised, found = vars(protocol)[name], getattr(implementation, name, None)
         if isinstance(promised, property):
             if not isinstance(found, property):
                 yield name
-        elif not callable(found) or _signature(promised) != _signature(found):
+        elif not callable(found) or not _accepts(found, promised):
             yield name
 
 
-def _signature(function: object) -> Signature:
-    assert callable(function)
-    parameters = inspect.signature(function).parameters.values()
-    return inspect.iscoroutinefunction(function), [(each.name, each.kind, each.default) for each in parameters]
+def _accepts(found: Callable[..., object], promised: Callable[..., object]) -> bool:
+    if inspect.iscoroutinefunction(found) is not inspect.iscoroutinefunction(promised):
+        return False
+    parameters = [(each.name, each.kind, each.default) for each in inspect.signature(promised).parameters.values()]
+    known = {name for name, _, _ in parameters}
+    return [
+        (each.name, each.kind, each.default)
+        for each in inspect.signature(found).parameters.values()
+        if each.name in known or each.default is inspect.Parameter.empty
+    ] == parameters
