@@ -21,11 +21,9 @@ from downloadd.storage.disk_space import DiskSpace, measure_disk_space
 from downloadd.storage.disk_sync import DiskSync
 from downloadd.storage.names import SafeDirectory, parse_directory
 from downloadd.storage.os_errors import Cause, find_cause
-from downloadd.storage.root_lock import LOCK_TIMEOUT_SECONDS, open_locked
+from downloadd.storage.root_lock import DIRECTORY_FLAGS, LOCK_TIMEOUT_SECONDS, open_locked
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.storage.write_trial import detect_invalid_name, try_writing
-
-_DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _DIRECTORY_MODE: Final = 0o777
 """Mode of a directory that is made, before the umask or the default access control list of its parent."""
@@ -273,7 +271,7 @@ class StorageRoot:
     def _open_segment(self, parent: int, segment: bytes, *, path: str | None) -> int:
         """Return the descriptor of a directory in `parent`; make it if it is missing and a `path` is given."""
         try:
-            return os.open(segment, _DIRECTORY_FLAGS, dir_fd=parent)
+            return os.open(segment, DIRECTORY_FLAGS, dir_fd=parent)
         except FileNotFoundError:
             if path is None:
                 raise
@@ -287,7 +285,7 @@ class StorageRoot:
             os.mkdir(segment, mode, dir_fd=parent)
             made = True
             self._sync.sync(parent)
-        fd = os.open(segment, _DIRECTORY_FLAGS, dir_fd=parent)
+        fd = os.open(segment, DIRECTORY_FLAGS, dir_fd=parent)
         if made:
             try:
                 self._apply_attributes(fd, path, directory_settings)

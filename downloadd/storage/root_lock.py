@@ -11,7 +11,8 @@ LOCK_TIMEOUT_SECONDS: Final = 3.0
 LOCK_POLL_SECONDS: Final = 0.05
 """Seconds between two tries."""
 
-_DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Flags for open(2) of a directory, not through a link."""
 
 
 def open_locked(path: str, *, is_shared: bool, timeout: float = 0.0) -> int:
@@ -27,7 +28,7 @@ def open_locked(path: str, *, is_shared: bool, timeout: float = 0.0) -> int:
     Raises:
         OSError: it is missing, not a directory, or locked by another daemon (EWOULDBLOCK).
     """
-    fd = os.open(path, _DIRECTORY_FLAGS)
+    fd = os.open(path, DIRECTORY_FLAGS)
     operation = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
     try:
         # A second daemon would remove the part files of this one as stray.

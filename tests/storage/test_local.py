@@ -109,12 +109,6 @@ async def test_a_name_is_chosen_fast_among_thousands(destination: LocalDestinati
     assert names == [f"f ({n}).csv" for n in range(3000, 3100)]
 
 
-async def test_a_directory_cannot_be_overwritten(destination: LocalDestination, root: Path) -> None:
-    (root / "f").mkdir()
-    with pytest.raises(InvalidPathError, match="f is a directory"):
-        await destination.reserve_name(directory="", filename=FILE, conflict=Conflict.OVERWRITE)
-
-
 PART = format_part_name(FILE, ID, 1)
 
 
