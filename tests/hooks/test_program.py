@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.deliveries import make_delivery
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.config import HookConfig
+from downloadd.hooks import program as program_module
 from downloadd.hooks.outcome import Delivered, DeliveryFailed
 from downloadd.hooks.program import MAX_OUTPUT_BYTES, ProgramRunner, environment_variables
 from downloadd.hooks.rules import Message
@@ -24,10 +25,17 @@ async def run(script: str, *, environment: dict[str, str] | None = None, tries: 
     return await runner.run(shell_hook(script), make_delivery(tries=tries))
 
 
+@pytest.fixture
+def patient_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for the end of the output on a machine with other load too."""
+    monkeypatch.setattr(program_module, "OUTPUT_TIMEOUT_SECONDS", CONDITION_TIMEOUT)
+
+
 async def test_exit_status_0_is_success() -> None:
     assert await run("exit 0") == Delivered(answer="exit status 0")
 
 
+@pytest.mark.usefixtures("patient_reader")
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
@@ -40,6 +48,7 @@ async def test_every_other_end_is_a_failure_with_the_output(script: str, reason:
     assert await run(script) == DeliveryFailed(reason=reason)
 
 
+@pytest.mark.usefixtures("patient_reader")
 async def test_only_the_end_of_a_long_output_is_kept() -> None:
     outcome = await run(f"head -c 100000 /dev/zero | tr '\\0' x; printf end; exit 1; : {MAX_OUTPUT_BYTES}")
     assert isinstance(outcome, DeliveryFailed)
