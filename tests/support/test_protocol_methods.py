@@ -24,7 +24,10 @@ class Fitting:
         pass
 
 
-class Demanding(Fitting):
+class Demanding:
+    size = Fitting.size
+    load = Fitting.load
+
     def close(self, force: bool) -> None:
         raise NotImplementedError(force)
 
