@@ -19,6 +19,7 @@ from downloadd.storage import root as root_module
 from downloadd.storage.disk_space import UNSTATED_BYTES
 from downloadd.storage.names import ROOT_MARKER_NAME, SafeDirectory, parse_directory
 from downloadd.storage.root import StorageRoot
+from downloadd.storage.root_lock import LOCK_POLL_SECONDS
 from downloadd.storage.root_verifier import RootVerifier
 
 
@@ -35,7 +36,7 @@ def umask() -> int:
 
 @pytest.fixture
 def short_lock_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(root_module, "LOCK_TIMEOUT_SECONDS", 2 * root_module.LOCK_POLL_SECONDS)
+    monkeypatch.setattr(root_module, "LOCK_TIMEOUT_SECONDS", 2 * LOCK_POLL_SECONDS)
 
 
 def test_a_missing_root_is_made(tmp_path: Path) -> None:
@@ -320,7 +321,7 @@ def test_a_start_waits_for_the_lock_of_a_killed_daemon(tmp_path: Path, monkeypat
 
         monkeypatch.setattr(time, "sleep", end_the_other_at_the_third_pause)
         with StorageRoot(tmp_path, fsync=False):
-            assert pauses == [root_module.LOCK_POLL_SECONDS] * 3
+            assert pauses == [LOCK_POLL_SECONDS] * 3
     finally:
         os.close(fd)
 
