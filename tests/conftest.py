@@ -12,7 +12,7 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Failed assertions of these modules show their values.
-pytest.register_assert_rewrite("support", "records.contract", "records.contracts")
+pytest.register_assert_rewrite("support", "records.contract", "records.contracts", "imports.uploads_contract")
 
 
 def pytest_configure() -> None:

@@ -25,6 +25,7 @@ from downloadd.errors import (
     UnexpectedContentError,
 )
 from downloadd.import_operation import PENDING_KINDS, FileStatus, ImportOperation, PendingFile
+from downloadd.import_part import part_id_of
 from downloadd.imports.archive_entries import ArchiveEntries
 from downloadd.imports.archives import open_archive
 from downloadd.imports.layout import format_import_directory, resolve_destination
@@ -108,8 +109,9 @@ class ArchivedFiles:
         folder, given = resolve_destination(file, PENDING_KINDS[run.kind])
         top = format_import_directory(self._directory, file.import_started_at, file.import_name)
         directory, name = f"{top}/{folder}", parse_filename(given or file.link.member.rpartition("/")[2])
+        # The sweep leaves the part of a run alone while its epoch is the last one.
         part = await self._destination.open_part(
-            directory=directory, filename=name, download_id=file.download_id or "", epoch=1, existing=None
+            directory=directory, filename=name, download_id=part_id_of(run.id), epoch=run.epoch, existing=None
         )
         try:
             checksum = await self._copy(archive, file, part)

@@ -75,6 +75,10 @@ class Operations:
         replaced = await self._records.current(operation.user)
         await self._records.create(operation)
         self.publish(operation)
+        await self.discard_replaced(replaced)
+
+    async def discard_replaced(self, replaced: ImportOperation | None) -> None:
+        """Delete the file of an operation that a newer one of its user has replaced, unless a task works on it."""
         # The task that fetches or reads a file deletes it.
         if replaced is not None and replaced.state in {ImportState.UPLOADED, ImportState.READY}:
             await self._uploads.remove(replaced.id)

@@ -16,7 +16,6 @@ from downloadd.clock import Clock
 from downloadd.download_request import DownloadRequest, make_download_request
 from downloadd.import_operation import (
     PENDING_KINDS,
-    FileCounts,
     FileParameters,
     FileStatus,
     ImportOperation,
@@ -83,21 +82,18 @@ class PendingDownloads:
         async with self._operations.lock:
             run = self._operations.new(request.kind, user, ImportState.DOWNLOADING)
             before = await self._all_operations.current(user)
-            await self._records.apply_outcomes()
-            reserved = await self._records.reserve(run.id, user, request)
-            sources = set(reserved.sources)
             if before is not None and before.pending_kind is None and request.operation is None:
                 # An import of which nothing is pending has skipped entries, too.
-                sources.add(before.id)
-            run = replace(
-                run,
-                file_counts=FileCounts(total=reserved.count),
-                sources=tuple(sorted(sources)),
-                skipped=sum([await once_available(partial(self._count_skipped, id)) for id in sorted(sources)]),
-            )
+                run = replace(run, sources=(before.id,))
+            await self._records.apply_outcomes()
+            reserved = await self._records.reserve(run, request)
+            run = reserved.run
+            skipped = [await once_available(partial(self._count_skipped, id)) for id in run.sources]
+            run = replace(run, skipped=sum(skipped))
             if not has_work(run):
                 run = replace(run, state=ImportState.DONE)
-            await once_available(partial(self._operations.create, run))
+            run = await once_available(partial(self._operations.update, run))
+            await self._operations.discard_replaced(before)
         await self._update_runs(reserved.earlier_runs)
         return run
 

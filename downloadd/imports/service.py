@@ -214,12 +214,14 @@ class ImportService:
         Raises:
             NotFoundError: the user has no such operation.
             DownloadForbiddenError: the daemon may not download.
+            ImportRefusedError: the operation was cancelled meanwhile.
             StoreUnavailableError: the records are unavailable; no file is downloaded.
         """
         self._rights.require(user, Action.FETCH_IMPORT, directory=self._directory)
         if request.operation is not None:
             await self._get_own(request.operation, user)
-        run = await self._pending.create(request, user=user.id)
+        with refused_if_fenced():
+            run = await self._pending.create(request, user=user.id)
         if has_work(run):
             self._tasks.start(run, self._pending.download)
         return run.file_counts.total

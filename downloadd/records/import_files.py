@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from downloadd.import_operation import (
     PENDING_KINDS,
@@ -17,6 +18,7 @@ from downloadd.import_operation import (
     FileCounts,
     FileLink,
     FileStatus,
+    ImportOperation,
     PendingFile,
     PendingKind,
     PendingRequest,
@@ -24,6 +26,7 @@ from downloadd.import_operation import (
 from downloadd.records.access import DatabaseAccess
 from downloadd.records.corrupt_rows import RowReader
 from downloadd.records.import_fence import fenced
+from downloadd.records.import_operations import create_operation
 from downloadd.records.import_protocol import GivenUp, Reservation
 from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
 
@@ -78,11 +81,6 @@ SELECT DISTINCT run FROM import_files
 WHERE status IN ('failed', 'cancelled') AND wanted = :kind AND operation IN ({_OF_USER}) AND run IS NOT NULL
 """
 _SOURCES: Final = "SELECT DISTINCT operation FROM import_files WHERE run = ?"
-# The daemon was killed before it recorded the run.
-_RECOVER: Final = """
-UPDATE import_files SET status = CASE WHEN download_id IS NULL THEN 'pending' ELSE 'failed' END
-WHERE status = 'reserved' AND run NOT IN (SELECT id FROM operations)
-"""
 _RELEASE: Final = "UPDATE import_files SET status = 'cancelled' WHERE status = 'reserved' AND run = ?"
 # The rows are damaged; they must not keep the run from finishing.
 _FAIL_UNREADABLE: Final = (
@@ -172,23 +170,26 @@ class SqliteImportFiles:
         self._access = access
         self._row_reader = RowReader()
 
-    async def reserve(self, run: str, user: str, request: PendingRequest) -> Reservation:
-        """Assign pending files to a run; see `ImportFileRecords.reserve`."""
-        parameters = {"run": run, "user": user, "kind": PENDING_KINDS[request.kind].value}
+    async def reserve(self, run: ImportOperation, request: PendingRequest) -> Reservation:
+        """Record a run and assign pending files to it; see `ImportFileRecords.reserve`."""
+        parameters = {"run": run.id, "user": run.user, "kind": PENDING_KINDS[request.kind].value}
 
         def write(cursor: sqlite3.Cursor) -> Reservation:
             imports = None if request.operation is None else _find_imports(cursor, request.operation)
             named = parameters | {"import": None if imports is None else msgspec.json.encode(imports).decode()}
-            cursor.execute(_RECOVER)
             count = cursor.execute(_RESERVE, named).rowcount
             earlier: list[str] = []
             if request.retry:
                 earlier = [row[0] for row in cursor.execute(_ENDED_RUNS, named)]
                 count += cursor.execute(_RESERVE_ENDED, named).rowcount
-            sources = [row[0] for row in cursor.execute(_SOURCES, (run,))]
-            return Reservation(
-                count=count, sources=tuple(sorted({*sources, *(imports or ())})), earlier_runs=tuple(sorted(earlier))
+            sources = [row[0] for row in cursor.execute(_SOURCES, (run.id,))]
+            recorded = replace(
+                run,
+                file_counts=FileCounts(total=count),
+                sources=tuple(sorted({*run.sources, *sources, *(imports or ())})),
             )
+            create_operation(cursor, recorded)
+            return Reservation(run=recorded, earlier_runs=tuple(sorted(earlier)))
 
         return await self._access.write(write)
 
@@ -218,9 +219,7 @@ class SqliteImportFiles:
 
         def write(cursor: sqlite3.Cursor) -> list[PendingFile]:
             reserved = self._row_reader.page(cursor.connection, _RESERVED, (run, rank, limit), _decode_file)
-            claimed = [
-                msgspec.structs.replace(file, download_id=new_id(), status=FileStatus.DOWNLOADING) for file in reserved
-            ]
+            claimed = [replace(file, download_id=new_id(), status=FileStatus.DOWNLOADING) for file in reserved]
             cursor.executemany(_CLAIM, [(file.download_id, file.number) for file in claimed])
             if len(claimed) < limit:
                 cursor.execute(_FAIL_UNREADABLE, (run, rank))
@@ -342,6 +341,6 @@ def _decode_file(row: Row) -> PendingFile:
         return file
     # The file is of an archive, failed before its download, or its download was removed from the history.
     path, size, own_checksum, own_error, own_detail = row[16:]
-    return msgspec.structs.replace(
+    return replace(
         file, path=path, saved_size=size, saved_checksum=own_checksum, error=own_error, error_detail=own_detail
     )

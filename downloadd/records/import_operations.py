@@ -108,6 +108,12 @@ _UNFINISHED_PARAMETERS: Final = (
 )
 
 
+def create_operation(cursor: sqlite3.Cursor, operation: ImportOperation) -> None:
+    """Insert an operation in the transaction of `cursor`; see `ImportOperationRecords.create`."""
+    cursor.execute(_INSERT, encode_operation(operation))
+    cursor.execute(_INVALIDATE, (operation.user, operation.id))
+
+
 def raise_epochs(connection: sqlite3.Connection) -> None:
     """Fence the drivers of an earlier process from the operations that this one continues.
 
@@ -137,12 +143,7 @@ class SqliteImportOperations:
 
     async def create(self, operation: ImportOperation) -> None:
         """Insert an operation; see `ImportOperationRecords.create`."""
-
-        def write(cursor: sqlite3.Cursor) -> None:
-            cursor.execute(_INSERT, encode_operation(operation))
-            cursor.execute(_INVALIDATE, (operation.user, operation.id))
-
-        await self._access.write(write)
+        await self._access.write(lambda cursor: create_operation(cursor, operation))
 
     async def claim(self, id: str, states: Collection[ImportState]) -> ImportOperation | None:
         """Take over an operation; see `ImportOperationRecords.claim`."""

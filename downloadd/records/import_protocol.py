@@ -46,11 +46,10 @@ class ImportFencedError(Exception):
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True):
-    """Files that were assigned to a run."""
+    """Run with the files that were assigned to it."""
 
-    count: int
-    sources: tuple[str, ...]
-    """Ids of the imports that they belong to, and of those that were asked for."""
+    run: ImportOperation
+    """As it is recorded: with the number of the files, and the imports that they belong to or that were asked for."""
     earlier_runs: tuple[str, ...] = ()
     """Ids of the runs that had them before."""
 
@@ -190,10 +189,10 @@ class ImportFileRecords(Protocol):
     Each write of a driver raises `ImportFencedError` and changes nothing if the driver does not hold its run.
     """
 
-    async def reserve(self, run: str, user: str, request: PendingRequest) -> Reservation:
-        """Assign pending files of a user to a run, durable on return.
+    async def reserve(self, run: ImportOperation, request: PendingRequest) -> Reservation:
+        """Record a run as `ImportOperationRecords.create` does, and assign pending files of its user to it.
 
-        The caller records the run before the next reservation; those of runs that were never recorded are undone.
+        Both are durable on return, in one transaction. The sources of the run are extended by those of the files.
         Files that failed or were cancelled are assigned only if the request asks to retry them. One whose download a
         user has retried meanwhile is counted as completed or downloading.
         """

@@ -265,6 +265,6 @@ class Records(Protocol):
     async def part_owners(self, ids: Sequence[str]) -> dict[str, PartOwner]:
         """Return the part files that the owners in `ids` may have; ended downloads without a part are left out.
 
-        An owner is a download, or an import operation that is not finished, which may write a manifest in its epoch.
+        An owner is a download, or an import operation that is not finished, which may write a file in its epoch.
         """
         ...

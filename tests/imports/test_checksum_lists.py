@@ -62,9 +62,7 @@ async def run_with(stack: ImportStack, links: list[FileLink], *texts: str | None
 async def reserve(stack: ImportStack, source: ImportOperation, *, retry: bool = False) -> ImportOperation:
     """Record a run with all pending files."""
     run = replace(stack.operations.new(PENDING_FILES, "ann", ImportState.DOWNLOADING), sources=(source.id,))
-    await stack.operations.create(run)
-    await stack.records.files.reserve(run.id, "ann", PendingRequest(kind=PENDING_FILES, retry=retry))
-    return run
+    return (await stack.records.files.reserve(run, PendingRequest(kind=PENDING_FILES, retry=retry))).run
 
 
 async def start(stack: ImportStack, id: str) -> None:

@@ -10,11 +10,12 @@ from support.import_stack import DIRECTORY, ImportStack, content
 from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.events import ImportChanged
-from downloadd.import_operation import FILES_CHANNEL_ID, Channel, ImportOperation, ImportState
+from downloadd.import_operation import FILES_CHANNEL_ID, Channel, Driver, ImportOperation, ImportState
 from downloadd.imports import content_reader
 from downloadd.imports.content_reader import ContentReader
 from downloadd.imports.reader_thread import ReaderThread
 from downloadd.imports.validation import ValidItem, next_chunk
+from downloadd.records.import_protocol import ImportFencedError
 
 
 @pytest.fixture
@@ -119,3 +120,26 @@ async def test_the_progress_of_reading_has_events(
     assert progress
     assert all(0 <= one.bytes_read <= one.bytes_total for one in progress)
     assert reader.with_progress(operation).reading is None
+
+
+async def test_a_fenced_driver_reads_no_further(
+    stack: ImportStack, reader: ContentReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation = await uploaded(stack, "urls", b"http://a.example/1\n")
+    clear, claims = stack.records.contents.clear, []
+
+    async def clear_and_lose(driver: Driver) -> None:
+        await clear(driver)
+        claims.append(await stack.operations.claim(operation, {ImportState.READING}))
+
+    monkeypatch.setattr(stack.records.contents, "clear", clear_and_lose)
+    with pytest.raises(ImportFencedError):
+        await reader.read(operation)
+    [claimed] = claims
+    assert claimed is not None
+    assert await stack.records.operations.get(operation.id) == claimed
+    assert await stack.records.contents.channels(operation.id, "", 9) == []
+    assert stack.stored() == [operation.id]
+    monkeypatch.undo()
+    await reader.read(claimed)
+    assert (await stack.operations.reload(claimed)).state is ImportState.READY

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from support.import_stack import DIRECTORY, ImportStack
-from support.waiting import CONDITION_TIMEOUT
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download import Conflict
 from downloadd.errors import ErrorCode
@@ -18,6 +19,7 @@ from downloadd.import_operation import (
     FileParameters,
     ImportOperation,
     ImportState,
+    PendingFile,
     PendingRequest,
     Selection,
     WorkspaceUser,
@@ -27,7 +29,8 @@ from downloadd.imports.archived_files import ArchivedFiles
 from downloadd.imports.checksum_lists import ChecksumLists
 from downloadd.imports.manifest import ManifestWriter
 from downloadd.imports.pending import MAX_POLL_SECONDS, MIN_POLL_SECONDS, PendingDownloads, expected_type, poll_seconds
-from downloadd.records.protocol import HistoryFilter
+from downloadd.records.import_protocol import ImportFencedError
+from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import State
 
 FILES = PendingRequest(kind=PENDING_FILES)
@@ -257,6 +260,52 @@ async def test_files_that_were_claimed_and_not_started_are_cancelled(
     assert cancelled.file_counts == FileCounts(total=3, failed=3)
     assert [file.status for file in await stack.records.files.of_run(run.id, 0, 9)] == ["cancelled"] * 3
     assert (await downloads.create(RETRY, user="ann")).file_counts.total == 3
+
+
+async def test_a_driver_that_is_fenced_before_it_starts_its_downloads_starts_none(
+    stack: ImportStack, downloads: PendingDownloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await select(stack, 2)
+    run = await downloads.create(FILES, user="ann")
+    claim = stack.records.files.claim
+    taken_over: list[ImportOperation | None] = []
+
+    async def claim_and_lose(*arguments: Any, **options: Any) -> list[PendingFile]:
+        files = await claim(*arguments, **options)
+        taken_over.append(await stack.operations.claim(run, {ImportState.DOWNLOADING}))
+        return files
+
+    monkeypatch.setattr(stack.records.files, "claim", claim_and_lose)
+    with pytest.raises(ImportFencedError):
+        await downloads.download(run)
+    assert await stack.database.active(ActiveFilter()) == []
+    monkeypatch.undo()
+    monkeypatch.setattr(pending, "MIN_POLL_SECONDS", 0.001)
+    stack.downloads.auto_complete = True
+    [claimed] = taken_over
+    assert claimed is not None
+    await downloads.download(claimed)
+    assert sorted(request.url for request in stack.downloads.requests) == ["http://h/0", "http://h/1"]
+    assert (await stack.operations.reload(claimed)).file_counts == FileCounts(total=2, completed=2)
+
+
+async def test_a_driver_that_is_fenced_while_it_waits_stops_and_the_next_one_finishes_the_run(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
+    await select(stack, 2)
+    run = await downloads.create(FILES, user="ann")
+    late = asyncio.create_task(downloads.download(run))
+    await wait_until(lambda: len(stack.downloads.requests) == 2)
+    claimed = await stack.operations.claim(run, {ImportState.DOWNLOADING})
+    assert claimed is not None
+    with pytest.raises(ImportFencedError):
+        await late
+    assert await stack.records.operations.get(run.id) == claimed
+    for request in stack.downloads.requests:
+        await stack.downloads.finish(request.id)
+    await downloads.download(claimed)
+    assert len(stack.downloads.requests) == 2
+    assert (await stack.operations.reload(claimed)).state is ImportState.DONE
 
 
 @pytest.mark.parametrize(("files", "seconds"), [(0, MIN_POLL_SECONDS), (2_500, 0.5), (1_000_000, MAX_POLL_SECONDS)])

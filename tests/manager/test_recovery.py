@@ -9,9 +9,12 @@ from msgspec.structs import replace
 from records.contract import ManualClock, added, claimed, present, sample_download
 from structlog.testing import capture_logs
 from support.downloads import with_fields
+from support.fake_imports import ANY_STATE, make_operation
 
 from downloadd.download import Desired, Download, new_id
 from downloadd.errors import StorageError
+from downloadd.import_operation import ImportState
+from downloadd.import_part import part_id_of
 from downloadd.manager.recovery import is_stray, reconcile, sweep
 from downloadd.records.protocol import PartOwner
 from downloadd.records.sqlite import SqliteRecords
@@ -181,6 +184,30 @@ async def test_a_part_file_that_is_being_written_is_kept_although_no_download_ow
     assert await part.publish(parse_filename("manifest.jsonl"), replace=True, last_modified=None)
     await sweep(records, destination)
     assert files(tmp_path) == {"manifest.jsonl": BYTES}
+
+
+async def test_the_part_of_a_manifest_is_kept_while_its_operation_may_write_it(
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination
+) -> None:
+    operations = records.imports.operations
+    running, finished, unknown = "A" * 17, "B" * 17, "C" * 17
+    await operations.create(make_operation(id=running, state=ImportState.DOWNLOADING))
+    await operations.create(make_operation(id=finished, state=ImportState.DONE))
+    assert await operations.claim(running, ANY_STATE) is not None
+    names = {}
+    for operation, epoch in ((running, 0), (running, 1), (finished, 0), (unknown, 0)):
+        part = await destination.open_part(
+            directory="Downloads",
+            filename=parse_filename("manifest.jsonl"),
+            download_id=part_id_of(operation),
+            epoch=epoch,
+            existing=None,
+        )
+        await part.write([BYTES], 0)
+        await part.close()
+        names[operation, epoch] = part.name
+    await sweep(records, destination)
+    assert set(files(tmp_path)) == {names[running, 1]}
 
 
 async def test_part_files_older_than_the_records_are_kept_across_repeated_starts(

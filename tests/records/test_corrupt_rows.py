@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from records.contract import ManualClock, added, ids, make_response, sample_download
 from structlog.testing import capture_logs
-from support.fake_imports import make_operation
+from support.fake_imports import make_operation, make_run
 
 from downloadd.delivery import Delivery
 from downloadd.download import Download
@@ -174,13 +174,13 @@ async def test_a_damaged_file_of_an_import_fails_and_does_not_block_others(tmp_p
     async with SqliteRecords(tmp_path, ManualClock()) as records:
         imports = records.imports
         await imports.operations.create(make_operation(id="i", user="u"))
-        await imports.operations.create(make_operation(id="run", user="u"))
         await imports.contents.add(Driver("i", 0), [Channel(channel_id="c", name="c")])
         await imports.contents.add(
             Driver("i", 0), [FileLink(file_id=str(n), url="http://h/", name="n", channel_id="c") for n in range(3)]
         )
         await imports.contents.select(Driver("i", 0), Selection(users=None, channels=None))
-        assert (await imports.files.reserve("run", "u", PendingRequest(kind=PENDING_FILES))).count == 3
+        reserved = await imports.files.reserve(make_run("run"), PendingRequest(kind=PENDING_FILES))
+        assert reserved.run.file_counts.total == 3
         corrupt(tmp_path, "UPDATE import_files SET link = '{' WHERE number = 2")
         assert [one.number for one in await imports.files.claim(Driver("run", 0), 2, lambda: "x")] == [1, 3]
         assert await imports.files.claim(Driver("run", 0), 2, lambda: "x") == []

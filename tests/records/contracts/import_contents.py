@@ -1,9 +1,10 @@
 """Contract of `ImportContentRecords`."""
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
-from support.fake_imports import ANY_STATE, make_operation
+from support.fake_imports import ANY_STATE, make_operation, make_run
 from support.stores import OpenStore
 
 from downloadd.import_operation import (
@@ -40,10 +41,10 @@ FILES = [
 
 async def pending(records: ImportRecords) -> tuple[int, int]:
     """Return the numbers of pending files and avatars."""
-    return (
-        (await records.files.reserve("run", "u", PendingRequest(kind=PENDING_FILES))).count,
-        (await records.files.reserve("run", "u", PendingRequest(kind=PENDING_AVATARS))).count,
-    )
+    kinds = (PENDING_FILES, PENDING_AVATARS)
+    reserved = [await records.files.reserve(make_run(str(uuid4())), PendingRequest(kind=kind)) for kind in kinds]
+    files, avatars = (one.run.file_counts.total for one in reserved)
+    return files, avatars
 
 
 ALL = Selection(users=None, channels=None)
@@ -55,7 +56,7 @@ def in_channels(*channels: str) -> Selection:
 
 async def links(records: ImportRecords) -> list[str]:
     """Return the channels of the files that a run downloads."""
-    await records.files.reserve("run", "u", PendingRequest(kind=PENDING_FILES))
+    await records.files.reserve(make_run("run"), PendingRequest(kind=PENDING_FILES))
     return [file.link.channel_id for file in await records.files.of_run("run", 0, 99)]
 
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from msgspec.structs import replace
 from support.downloads import with_fields
-from support.fake_imports import ANY_STATE, make_operation
+from support.fake_imports import ANY_STATE, make_operation, make_run
 from support.stored_downloads import sample_download
 from support.stores import OpenStore
 
-from downloadd.errors import ErrorCode
+from downloadd.errors import ErrorCode, StorageError
 from downloadd.import_operation import (
     PENDING_AVATARS,
     PENDING_FILES,
@@ -43,19 +43,18 @@ def driver(operation: str) -> Driver:
 
 
 async def add_pending_files(records: Store) -> None:
-    """Add an import whose files are pending, and a run."""
+    """Add an import whose files are pending."""
     imports = records.imports
     await imports.operations.create(make_operation(id="i", user="ann", started_at=5))
     links = [FileLink(file_id=f"F{n}", url="http://h/", channel_id="C1") for n in range(FILES)]
     await imports.contents.add(driver("i"), [Channel(channel_id="C1", name="general"), *links])
     await imports.contents.select(driver("i"), Selection(users=None, channels=None))
-    await imports.operations.create(make_operation(id="run", user="ann", started_at=6))
 
 
 async def start(records: Store, count: int = FILES) -> list[str]:
     """Reserve all files for a run, and start the downloads of `count`; return their ids."""
     files, ids = records.imports.files, (f"d{n}" for n in range(count))
-    assert (await files.reserve("run", "ann", REQUEST)).count == FILES
+    assert (await files.reserve(make_run("run", "ann"), REQUEST)).run.file_counts.total == FILES
     claimed = await files.claim(driver("run"), count, lambda: next(ids))
     names = [f"d{n}" for n in range(count)]
     assert [file.download_id for file in claimed] == names
@@ -111,7 +110,7 @@ class ImportFileContract:
 
     @pytest.fixture
     async def records(self, open_store: OpenStore) -> AsyncIterator[Store]:
-        """Return a store with an import whose files are pending, and a run."""
+        """Return a store with an import whose files are pending."""
         async with open_store() as opened:
             await add_pending_files(opened)
             yield opened
@@ -157,7 +156,7 @@ class ImportFileContract:
     ) -> None:
         [first] = await finished_run(records, State.FAILED)
         await retry(records, first)
-        await files.reserve("next", "ann", RETRY)
+        await files.reserve(make_run("next", "ann"), RETRY)
         await finish(records, first, State.COMPLETED)
         await files.apply_outcomes()
         await remove_history(records)
@@ -177,7 +176,7 @@ class ImportFileContract:
         await records.imports.contents.add(driver("j"), [*channels, Channel(channel_id="C5", name="C5"), *links])
         await records.imports.contents.add(driver("k"), [channels[2]])
         await records.imports.contents.select(driver("j"), Selection(users=None, channels=selected))
-        await files.reserve("next", "bob", REQUEST)
+        await files.reserve(make_run("next", "bob"), REQUEST)
         assert [file.shares_directory for file in await files.of_run("next", 0, 9)] == shared
 
     async def test_files_of_removed_downloads_keep_their_outcomes(
@@ -203,7 +202,7 @@ class ImportFileContract:
             await finish(records, retried, State.FAILED, error=ErrorCode.NETWORK_ERROR)
             await files.apply_outcomes()
             await finish(records, retried, State.COMPLETED, error=None, **known)
-            await files.reserve("next", "ann", PendingRequest(kind=PENDING_FILES))
+            await files.reserve(make_run("next", "ann"), PendingRequest(kind=PENDING_FILES))
         else:
             await finish(records, retried, State.COMPLETED, **known)
         expected = [("completed", "d/f", 7, "md5=0", None), ("failed", None, None, None, "NETWORK_ERROR")]
@@ -220,15 +219,16 @@ class ImportFileContract:
         failed, *_ = await start(records)
         await finish(records, failed, State.FAILED)
         await files.apply_outcomes()
-        assert (await files.reserve("next", "ann", RETRY)).count == 1
+        assert (await files.reserve(make_run("next", "ann"), RETRY)).run.file_counts.total == 1
         assert [file.status for file in await files.of_run("next", 0, 9)] == ["reserved"]
 
     async def test_pending_files_are_reserved_once_for_their_user(self, files: ImportFileRecords) -> None:
-        assert (await files.reserve("other", "bob", REQUEST)).count == 0
-        assert (await files.reserve("other", "ann", PendingRequest(kind=PENDING_AVATARS))).count == 0
-        reserved = await files.reserve("run", "ann", REQUEST)
-        assert (reserved.count, reserved.sources) == (FILES, ("i",))
-        assert (await files.reserve("again", "ann", REQUEST)).count == 0
+        assert (await files.reserve(make_run("other", "bob"), REQUEST)).run.file_counts.total == 0
+        avatars = await files.reserve(make_run("avatars", "ann"), PendingRequest(kind=PENDING_AVATARS))
+        assert avatars.run.file_counts.total == 0
+        reserved = await files.reserve(make_run("run", "ann"), REQUEST)
+        assert (reserved.run.file_counts.total, reserved.run.sources) == (FILES, ("i",))
+        assert (await files.reserve(make_run("again", "ann"), REQUEST)).run.file_counts.total == 0
         assert await files.count("run") == FileCounts(total=FILES)
 
     async def test_claimed_files_have_all_that_a_download_needs(self, records: Store, files: ImportFileRecords) -> None:
@@ -244,11 +244,11 @@ class ImportFileContract:
         await files.release(driver("run"))
         assert await files.claim(driver("run"), 9, lambda: "x") == []
         assert await files.count("run") == FileCounts(total=FILES, failed=FILES - 1)
-        assert (await files.reserve("next", "ann", REQUEST)).count == 0
-        assert (await files.reserve("next", "ann", RETRY)).count == FILES - 1
+        assert (await files.reserve(make_run("other", "ann"), REQUEST)).run.file_counts.total == 0
+        assert (await files.reserve(make_run("next", "ann"), RETRY)).run.file_counts.total == FILES - 1
 
     async def test_downloads_that_were_never_started_are_found(self, files: ImportFileRecords) -> None:
-        await files.reserve("run", "ann", REQUEST)
+        await files.reserve(make_run("run", "ann"), REQUEST)
         ids = iter(("n0", "n1"))
         await files.claim(driver("run"), 2, lambda: next(ids))
         assert [file.download_id for file in await files.without_download("run", 9)] == ["n0", "n1"]
@@ -279,11 +279,10 @@ class ImportFileContract:
         await retry(records, first)
         await finish(records, first, State.COMPLETED)
         await retry(records, second)
-        assert (await files.reserve("next", "ann", REQUEST)).count == 0
-        again = await files.reserve("next", "ann", RETRY)
-        assert (again.count, again.earlier_runs) == (2, ("run",))
+        assert (await files.reserve(make_run("other", "ann"), REQUEST)).run.file_counts.total == 0
+        again = await files.reserve(make_run("next", "ann"), RETRY)
+        assert (again.run.file_counts.total, again.earlier_runs) == (2, ("run",))
         assert await files.count_downloading("next") == 1
-        await records.imports.operations.create(make_operation(id="next", user="ann", started_at=7))
         assert [file.link.file_id for file in await files.claim(driver("next"), 9, lambda: "x")] == ["F2"]
 
     async def test_files_come_in_pages(self, records: Store, files: ImportFileRecords) -> None:
@@ -301,18 +300,23 @@ class ImportFileContract:
         link = FileLink(file_id="G", url="http://h/", channel_id="C1")
         await records.imports.contents.add(driver("j"), [Channel(channel_id="C1", name="general"), link])
         await records.imports.contents.select(driver("j"), Selection(users=None, channels=None))
-        reserved = await files.reserve("run", "ann", PendingRequest(kind=PENDING_FILES, operation="j"))
-        assert (reserved.count, reserved.sources) == (1, ("j",))
-        assert (await files.reserve("next", "ann", REQUEST)).sources == ("i",)
+        reserved = await files.reserve(make_run("run", "ann"), PendingRequest(kind=PENDING_FILES, operation="j"))
+        assert (reserved.run.file_counts.total, reserved.run.sources) == (1, ("j",))
+        assert (await files.reserve(make_run("next", "ann"), REQUEST)).run.sources == ("i",)
 
-    async def test_reservations_of_a_run_that_was_never_recorded_are_undone(
-        self, records: Store, files: ImportFileRecords
-    ) -> None:
-        """The daemon was killed between the reservation and the record of the run."""
-        await files.reserve("lost", "ann", REQUEST)
-        assert (await files.reserve("run", "ann", REQUEST)).count == FILES
-        assert (await files.reserve("again", "ann", REQUEST)).count == 0
-        assert len(await files.claim(driver("run"), 9, lambda: "x")) == FILES
+    async def test_a_run_is_recorded_together_with_its_files(self, records: Store, files: ImportFileRecords) -> None:
+        run = replace(make_run("run", "ann"), sources=("skipped",))
+        reserved = await files.reserve(run, REQUEST)
+        expected = replace(run, file_counts=FileCounts(total=FILES), sources=("i", "skipped"))
+        assert reserved.run == await records.imports.operations.get("run") == expected
+        source = await records.imports.operations.get("i")
+        assert source is not None
+        assert not source.valid
+        assert (await files.reserve(make_run("again", "ann"), REQUEST)).run.file_counts.total == 0
+        # All or none.
+        with pytest.raises(StorageError):
+            await files.reserve(make_run("run", "ann"), RETRY)
+        assert [file.status for file in await files.of_run("run", 0, 9)] == ["reserved"] * FILES
 
     async def test_files_that_were_given_up_are_never_tried_again(
         self, records: Store, files: ImportFileRecords
@@ -324,7 +328,7 @@ class ImportFileContract:
         await files.release(driver("run"))
         assert await files.give_up(("i",), PendingKind.FILE) == GivenUp(count=3, runs=("run",))
         assert (await files.give_up(("i",), None)).count == 0
-        assert (await files.reserve("next", "ann", RETRY)).count == 0
+        assert (await files.reserve(make_run("next", "ann"), RETRY)).run.file_counts.total == 0
         assert [file.status for file in await files.of_import("i", 0, 9)] == [
             "given_up",
             "completed",
@@ -344,8 +348,7 @@ class ImportFileContract:
         await records.imports.operations.create(make_operation(id="j", user="bob", started_at=5))
         await records.imports.contents.add(driver("j"), [Channel(channel_id="C1", name="general"), *links])
         await records.imports.contents.select(driver("j"), Selection(users=None, channels=None))
-        await records.imports.operations.create(make_operation(id="bobs", user="bob", started_at=6))
-        await files.reserve("bobs", "bob", REQUEST)
+        await files.reserve(make_run("bobs", "bob"), REQUEST)
         ids = [f"g{n}" for n in range(4)]
         remaining = iter(ids)
         claimed = await files.claim(driver("bobs"), 4, lambda: next(remaining))
@@ -373,7 +376,7 @@ class ImportFileContract:
             False,
         )
         await records.imports.contents.select(driver("j"), Selection(users=None, channels=None))
-        await files.reserve("run", "ann", PendingRequest(kind=PENDING_FILES, operation="j"))
+        await files.reserve(make_run("run", "ann"), PendingRequest(kind=PENDING_FILES, operation="j"))
         [file] = await files.claim(driver("run"), 9, lambda: "x")
         assert await files.needs_archive("j", found=False)
         await files.settle(driver("run"), replace(file, status=FileStatus.FAILED, error="STORAGE_ERROR"))
@@ -386,7 +389,7 @@ class ImportFileContract:
     ) -> None:
         await add_archived(records)
         await records.imports.contents.select(driver("j"), Selection(users=None, channels=None))
-        await files.reserve("run", "ann", PendingRequest(kind=PENDING_FILES, operation="j"))
+        await files.reserve(make_run("run", "ann"), PendingRequest(kind=PENDING_FILES, operation="j"))
         [file] = await files.claim(driver("run"), 9, lambda: "x")
         await files.place(driver("run"), file, "d/g")
         [lost] = await files.without_download("run", 9)
@@ -401,15 +404,14 @@ class ImportFileContract:
     async def test_a_file_that_failed_before_its_download_has_an_error_and_its_detail_until_the_next_outcome(
         self, records: Store, files: ImportFileRecords
     ) -> None:
-        await files.reserve("run", "ann", REQUEST)
+        await files.reserve(make_run("run", "ann"), REQUEST)
         first = (await files.of_run("run", 0, 1))[0]
         await files.settle(
             driver("run"), replace(first, status=FileStatus.FAILED, error="NETWORK_ERROR", error_detail="why")
         )
         [failed] = await files.of_run("run", 0, 1)
         assert (failed.status, failed.error, failed.error_detail) == ("failed", "NETWORK_ERROR", "why")
-        await files.reserve("next", "ann", RETRY)
-        await records.imports.operations.create(make_operation(id="next", user="ann", started_at=7))
+        await files.reserve(make_run("next", "ann"), RETRY)
         await files.claim(driver("next"), 9, lambda: "d0")
         await records.accept([with_fields(sample_download(), id="d0")])
         await finish(records, "d0", State.COMPLETED)
@@ -425,7 +427,7 @@ class ImportFileContract:
             driver("i"), [FileLink(file_id="S", url="http://h/SHA256SUMS", channel_id="C1", is_checksum_list=True)]
         )
         await records.imports.contents.select(driver("i"), Selection(users=None, channels=None))
-        await files.reserve("run", "ann", REQUEST)
+        await files.reserve(make_run("run", "ann"), REQUEST)
         assert (await files.has_lists(("j",)), await files.has_lists(("j", "i"))) == (False, True)
         assert await files.count_lists("run") == 1
         [claimed] = await files.claim(driver("run"), 9, lambda: "x", lists_only=True)
@@ -438,7 +440,7 @@ class ImportFileContract:
 
     @pytest.mark.parametrize("write", ["release", "claim", "place", "settle", "set_links"])
     async def test_a_fenced_driver_changes_no_file(self, records: Store, files: ImportFileRecords, write: str) -> None:
-        await files.reserve("run", "ann", REQUEST)
+        await files.reserve(make_run("run", "ann"), REQUEST)
         before = await files.of_run("run", 0, 9)
         file = before[0]
         writes: dict[str, Callable[[Driver], Awaitable[object]]] = {

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from msgspec.structs import replace
-from support.fake_imports import ANY_STATE, make_operation
+from support.fake_imports import ANY_STATE, make_operation, make_run
 from support.stores import OpenStore
 
 from downloadd.import_operation import (
@@ -75,9 +75,11 @@ class ImportOperationContract:
             link = FileLink(file_id=id, url="http://h/", channel_id="c")
             await records.contents.add(Driver(id, 0), [Channel(channel_id="c", name="c"), link])
         await records.contents.select(Driver("b", 0), Selection(users=None, channels=None))
-        await records.files.reserve("run", "u", PendingRequest(kind=PENDING_FILES))
+        await records.files.reserve(make_run("run"), PendingRequest(kind=PENDING_FILES))
         assert [one.id for one in await records.operations.sources("run")] == ["b"]
-        await records.operations.create(replace(make_operation(id="run", kind=PENDING_FILES), sources=("a",)))
+        run = await records.operations.get("run")
+        assert run is not None
+        await records.operations.save(replace(run, sources=("a",)))
         assert [one.id for one in await records.operations.sources("run")] == ["a", "b"]
 
     async def test_a_claim_raises_the_epoch_of_an_operation_in_one_of_the_states(self, records: ImportRecords) -> None:
