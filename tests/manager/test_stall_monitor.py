@@ -76,7 +76,7 @@ async def test_a_download_has_a_stall_timeout_of_its_own(memory_path: Path, monk
             for directory, seconds in (("a", None), ("b", 0.5))
         ]
         patient, impatient = (await stack.manager.start(requests, user="ann")).downloads
-        ended = await stack.manager.wait(impatient.id, 20)
+        ended = await stack.manager.wait(impatient.id, CONDITION_TIMEOUT)
         assert (ended.state, ended.result.error) == (State.FAILED, ErrorCode.STORAGE_ERROR)
         assert (await stack.manager.get(patient.id)).download.state is State.VERIFYING
         hang.set()
