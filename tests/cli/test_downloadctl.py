@@ -290,6 +290,9 @@ async def test_watching_without_a_terminal_writes_lines_or_json(
     events_read = [json.loads(line) for line in events.out.splitlines()]
     assert {one["event"] for one in events_read} == {"download", "history"}
     assert events_read[-1]["data"]["id"] == id
+    # One that has ended before is not waited for.
+    ended = await run("watch", "d/f")
+    assert (ended.status, re.sub(r"\d+ s", "0 s", ended.out)) == (0, "d/f: completed, 1.95 KiB in 0 s\n")
 
 
 @contextmanager

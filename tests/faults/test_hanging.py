@@ -24,7 +24,10 @@ from downloadd.manager.stall_detection import (
     observe,
 )
 from downloadd.states import State
+from downloadd.storage.part_file import MAX_HELD_BYTES
 
+BIG = MAX_HELD_BYTES + 1
+"""Bytes of the smallest file that is written to a part file, whose size adds to the time that its disk has."""
 ONE_SLOT = replace(CONFIG, max_concurrent=1, stall_timeout=0.3, timeout=0)
 
 
@@ -38,7 +41,7 @@ def release_threads() -> Iterator[threading.Event]:
 
 @pytest.mark.parametrize("limit", [0, 1 << 20])
 @pytest.mark.parametrize(
-    ("call", "size"), [("pwrite", 1000), ("fsync", 1000), ("link", 1000), ("pwritev", 2 << 20), ("fsync", 2 << 20)]
+    ("call", "size"), [("pwrite", 1000), ("fsync", 1000), ("link", 1000), ("pwritev", BIG), ("fsync", BIG)]
 )
 async def test_a_disk_that_hangs_fails_its_download_and_frees_the_slot(
     call: str,

@@ -12,7 +12,7 @@ from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download import Conflict
 from downloadd.download_request import DownloadRequest, RequestFieldParameters
@@ -74,7 +74,7 @@ async def test_a_running_download_is_published_under_its_new_name_and_directory_
     change = DownloadChange(directory="e/below", filename="n", conflict=Conflict.ERROR, segments=3)
     changed = await stack.manager.amend(id, change)
     assert (changed.download.file_path, changed.download.state) == ("e/below/n", State.DOWNLOADING)
-    ended = await stack.manager.wait(id, 20)
+    ended = await stack.manager.wait(id, CONDITION_TIMEOUT)
     assert (ended.state, ended.file_path, ended.progress.attempt) == (State.COMPLETED, "e/below/n", 1)
     assert stack.files() == {"e/below/n": WHOLE}
     assert len(origin.requests("/slow")) == 1, "the origin has no validator, so that nothing could be continued"
@@ -93,7 +93,7 @@ async def test_a_paused_download_goes_on_with_its_bytes_in_another_directory(
     assert [path for path in stack.files() if path.startswith("d/.")], "the part file stays"
     assert (await stack.manager.get(id)).download.file_path == "e/n"
     await stack.manager.resume(id)
-    assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
     assert stack.files() == {"e/n": WHOLE}
     assert (origin.requests("/held")[-1].field("Range") or "").startswith("bytes=")
 
@@ -113,11 +113,11 @@ async def test_a_kept_part_file_in_another_directory_is_found_and_removed(tmp_pa
     async with open_stack(tmp_path, replace(CONFIG, max_retries=0, stall_timeout=0.5)) as stack:
         id = await hold(stack, origin)
         await stack.manager.amend(id, DownloadChange(directory="e", max_retries=0))
-        assert (await stack.manager.wait(id, 20)).state is State.FAILED
+        assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.FAILED
         [kept] = await stack.records.kept_parts.page()
         assert (kept.directory, kept.received) == ("d", HELD)
         await stack.manager.retry(id)
-        assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert stack.files() == {"e/held": WHOLE}
 
 
@@ -130,7 +130,7 @@ async def test_request_fields_and_mirrors_of_a_paused_download_are_replaced(
     changed = (await stack.manager.get(id)).download
     assert [mirror.url for mirror in changed.request.mirrors] == [origin.url("/f?2")]
     await stack.manager.resume(id)
-    assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
     [first, *_] = origin.requests("/f")
     assert (first.field("X-New"), first.field("X-Old"), first.field("User-Agent")) == ("2", None, "Mine")
 
@@ -141,7 +141,7 @@ async def test_options_hold_for_a_download_that_waits(tmp_path: Path, origin: Or
         id = await start(stack, origin, "/cut", paused=True, retry_wait=60)
         await stack.manager.amend(id, DownloadChange(max_retries=0))
         await stack.manager.resume(id)
-        ended = await stack.manager.wait(id, 20)
+        ended = await stack.manager.wait(id, CONDITION_TIMEOUT)
         assert (ended.state, ended.result.error, ended.progress.attempt) == (State.FAILED, ErrorCode.NETWORK_ERROR, 1)
 
 
@@ -190,7 +190,7 @@ async def test_a_directory_on_another_file_system_is_refused_if_there_are_bytes(
         empty = await start(stack, origin, paused=True)
         await stack.manager.amend(empty, DownloadChange(directory="mounted/x"))
         await stack.manager.resume(empty)
-        assert (await stack.manager.wait(empty, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(empty, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert (place / "x" / "f").read_bytes() == WHOLE
         id = await hold(stack, origin)
         with pytest.raises(InvalidStateError, match="the received bytes are in d, and mounted is on another file"):
@@ -223,7 +223,7 @@ async def test_a_directory_that_becomes_another_file_system_later_delays_the_fil
         assert "e is on another file system" in detail
         await stack.manager.amend(id, DownloadChange(directory="g"))
         await stack.manager.retry(id)
-        assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert stack.files() == {"g/held": WHOLE}
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)

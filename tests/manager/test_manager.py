@@ -122,7 +122,7 @@ async def test_a_download_that_was_accepted_paused_starts_when_it_is_resumed(tmp
         assert (after.download.state, after.reason) == (State.PAUSED, "paused by a user")
         assert origin.requests("/a") == []
         await stack.manager.resume(id)
-        assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
     assert len(origin.requests("/a")) == 1
 
 

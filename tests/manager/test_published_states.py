@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from support.manager_stack import ManagerStack, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download import Conflict
 from downloadd.download_request import DownloadRequest
@@ -126,13 +126,13 @@ async def test_a_completed_download(stack: ManagerStack, origin: Origin, steps: 
         (request, [(State.DOWNLOADING, State.VERIFYING), (State.VERIFYING, State.FAILED)]),
     ):
         id = await start(stack, each)
-        await stack.manager.wait(id, 20)
+        await stack.manager.wait(id, CONDITION_TIMEOUT)
         assert steps.of(id) == [*STARTED, *end]
 
 
 async def test_a_failed_and_a_refused_download(stack: ManagerStack, origin: Origin, steps: StepRecorder) -> None:
     failed = await start(stack, DownloadRequest(url=origin.url("/gone"), directory="d"))
-    await stack.manager.wait(failed, 20)
+    await stack.manager.wait(failed, CONDITION_TIMEOUT)
     refused = await start(stack, DownloadRequest(url="nonsense", directory="d"))
     assert steps.of(failed) == [QUEUED, CLAIMED, (State.STARTING, State.FAILED)]
     assert steps.of(refused) == [(None, State.FAILED)]
@@ -143,7 +143,7 @@ async def test_a_skipped_download(stack: ManagerStack, origin: Origin, steps: St
     (stack.root / "d/f").write_bytes(b"")
     request = DownloadRequest(url=origin.url("/a"), directory="d", filename="f", conflict=Conflict.SKIP)
     id = await start(stack, request)
-    await stack.manager.wait(id, 20)
+    await stack.manager.wait(id, CONDITION_TIMEOUT)
     *first, last = steps.of(id)
     assert first == STARTED[: len(first)]
     assert last[0] in RUNNING
@@ -204,7 +204,7 @@ async def test_a_download_that_is_cancelled_while_it_runs_and_retried(
 
 async def test_a_failed_download_that_is_retried(stack: ManagerStack, origin: Origin, steps: StepRecorder) -> None:
     id = await start(stack, DownloadRequest(url=origin.url("/gone"), directory="d"))
-    await stack.manager.wait(id, 20)
+    await stack.manager.wait(id, CONDITION_TIMEOUT)
     stack.dispatcher.set_suspension("held by the test")
     await stack.manager.retry(id)
     assert steps.of(id)[-1] == (State.FAILED, State.QUEUED)
@@ -257,5 +257,5 @@ async def test_a_user_action_at_any_moment(stack: ManagerStack, origin: Origin, 
             await stack.manager.pause(id)
             await stack.manager.resume(id)
             await stack.manager.cancel(id)
-        await stack.manager.wait(id, 20)
+        await stack.manager.wait(id, CONDITION_TIMEOUT)
         assert steps.of(id)[-1][1] in FINISHED

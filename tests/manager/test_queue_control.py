@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
@@ -170,7 +170,7 @@ async def test_a_resumed_download_starts_without_other_changes(stack: ManagerSta
     rows = await start(stack, origin.url("/a"), 1)
     await stack.queue.pause_all(anywhere)
     await stack.queue.resume_all(anywhere)
-    assert (await stack.manager.wait(rows[0].id, 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(rows[0].id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
 async def test_a_download_that_is_accepted_while_all_are_paused_runs(stack: ManagerStack, origin: Origin) -> None:
@@ -186,7 +186,7 @@ async def test_a_download_that_is_accepted_while_all_are_paused_runs(stack: Mana
     accepting: list[asyncio.Future[list[Download]]] = []
     await stack.queue.pause_all(accept_one)
     [row] = await accepting[0]
-    assert (await stack.manager.wait(row.id, 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(row.id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
 async def test_what_failed_to_be_paused_is_paused_by_a_repetition(tmp_path: Path, origin: Origin) -> None:

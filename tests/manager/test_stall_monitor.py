@@ -15,8 +15,11 @@ from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
 from downloadd.events import DownloadEnded
 from downloadd.states import RUNNING, State
-from downloadd.storage.part_file import PartFile
+from downloadd.storage.part_file import MAX_HELD_BYTES, PartFile
 from downloadd.storage.small_files import SmallFiles
+
+BIG = MAX_HELD_BYTES + 1
+"""Bytes of the smallest file that is written to a part file, whose size adds to the time that its disk has."""
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +30,7 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("storage", "method", "size"),
-    [(PartFile, "publish", 2 << 20), (SmallFiles, "write", 10), (SmallFiles, "link", 10)],
+    [(PartFile, "publish", BIG), (SmallFiles, "write", 10), (SmallFiles, "link", 10)],
 )
 async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(
     memory_path: Path, monkeypatch: pytest.MonkeyPatch, storage: type[object], method: str, size: int
@@ -69,14 +72,16 @@ async def test_a_download_has_a_stall_timeout_of_its_own(memory_path: Path, monk
         return False
 
     monkeypatch.setattr(PartFile, "publish", hang_up)
+    # The other one hangs until the end.
+    monkeypatch.setattr("downloadd.manager.runner.DRAIN_SECONDS", 0.2)
     async with Origin() as origin, open_stack(memory_path, replace(CONFIG, stall_timeout=1_000)) as stack:
-        origin.script("/a", ScriptedResponse(size=2 << 20))
+        origin.script("/a", ScriptedResponse(size=BIG))
         requests = [
             DownloadRequest(url=origin.url("/a"), directory=directory, stall_timeout=seconds)
             for directory, seconds in (("a", None), ("b", 0.5))
         ]
         patient, impatient = (await stack.manager.start(requests, user="ann")).downloads
-        ended = await stack.manager.wait(impatient.id, 20)
+        ended = await stack.manager.wait(impatient.id, CONDITION_TIMEOUT)
         assert (ended.state, ended.result.error) == (State.FAILED, ErrorCode.STORAGE_ERROR)
         assert (await stack.manager.get(patient.id)).download.state is State.VERIFYING
         hang.set()
