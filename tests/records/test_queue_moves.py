@@ -34,7 +34,7 @@ class WaitingList:
         self.moves = QueueMoves(QUERIES)
 
     def add(self, *downloads: Download, at: Mapping[int, int] = NO_POSITIONS) -> list[int]:
-        result = self.changes.accept(self.cursor, downloads, None, at, now=0)
+        result = self.changes.accept(self.cursor, downloads, None, at, now=0, ends=[])
         assert isinstance(result, AcceptResult)
         return list(result.seqs)
 
