@@ -140,24 +140,23 @@ class AdmissionControl:
         return StartResult(downloads=await self._publish(downloads, accepted))
 
     async def _publish(self, downloads: Sequence[Download], accepted: AcceptResult) -> list[Download]:
-        """Enqueue accepted downloads and publish all of them; return their rows."""
+        """Enqueue accepted downloads and publish them; return the rows of all."""
         rows: list[Download] = []
         waiting: list[WaitingDownload] = []
         paused = 0
-        with self._notifier.deferring_publication():
-            for number, (download, seq) in enumerate(zip(downloads, accepted.seqs, strict=True)):
-                await _yield_to_loop(number)
-                row = _stored(download, seq, accepted)
-                rows.append(row)
-                if row.state in FINISHED:
-                    self._notifier.publish_finished(row, before=None)
-                    continue
-                if row.state in WAITING:
-                    waiting.append(WaitingDownload.of(row, not_before=None))
-                else:
-                    paused += 1
-                if self._notifier.is_watched:
-                    self._notifier.publish_changed(self._runs.snapshot(row), before=None)
+        for number, (download, seq) in enumerate(zip(downloads, accepted.seqs, strict=True)):
+            await _yield_to_loop(number)
+            row = _stored(download, seq, accepted)
+            rows.append(row)
+            if row.state in FINISHED:
+                # `EndedFollower` publishes the refused ones.
+                continue
+            if row.state in WAITING:
+                waiting.append(WaitingDownload.of(row, not_before=None))
+            else:
+                paused += 1
+            if self._notifier.is_watched:
+                self._notifier.publish_changed(self._runs.snapshot(row), before=None)
         self._notifier.count_accepted(len(waiting) + paused)
         self._dispatcher.enqueue(waiting)
         return rows

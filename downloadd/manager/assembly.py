@@ -8,6 +8,7 @@ from downloadd.events import EventBus
 from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
+from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.gid_lookup import GidLookup
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.limits import Limits
@@ -61,6 +62,7 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     admission: AdmissionControl
     runs: RunTable
     runner: Runner
+    follower: EndedFollower
 
 
 def assemble_manager(
@@ -116,6 +118,7 @@ def assemble_manager(
         shared_limit=shared_limit,
         speed_policy=settings.speed_policy,
     )
+    follower = EndedFollower(records, runs, notifier)
     runner = Runner(
         records=records,
         destination=destination,
@@ -132,6 +135,7 @@ def assemble_manager(
         destination=destination,
         dispatcher=dispatcher,
         notifier=notifier,
+        follower=follower,
         gate=gate,
         space=space,
         admission=admission,
@@ -157,4 +161,5 @@ def assemble_manager(
         admission=admission,
         runs=runs,
         runner=runner,
+        follower=follower,
     )

@@ -18,6 +18,7 @@ from downloadd.manager import lifecycle
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
 from downloadd.manager.dispatcher import Dispatcher
+from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.limits import Limits
 from downloadd.manager.notifier import Notifier
@@ -51,6 +52,7 @@ class Manager:
         destination: Destination,
         dispatcher: Dispatcher,
         notifier: Notifier,
+        follower: EndedFollower,
         gate: StorageGate,
         space: SpaceQueue,
         admission: AdmissionControl,
@@ -66,6 +68,7 @@ class Manager:
         self._destination = destination
         self._dispatcher = dispatcher
         self._notifier = notifier
+        self._follower = follower
         self._gate = gate
         self._space = space
         self._admission = admission
@@ -80,13 +83,13 @@ class Manager:
 
     async def __aenter__(self) -> Self:
         """Reconcile records and disk, then let downloads start."""
-        for before, after in await reconcile(self._records, self._destination, self._clock):
-            self._notifier.publish_finished(after, before=before.state)
-        self._notifier.record_ended_seq(await self._records.last_ended_seq())
+        await self._follower.open()
+        await reconcile(self._records, self._destination, self._clock)
         await self._origins.restore()
         async for chunk in self._records.waiting():
             self._dispatcher.enqueue(chunk)
         await self._gate.open()
+        self._tasks.spawn(self._follower.follow())
         self._tasks.spawn(self._runner.dispatch())
         self._tasks.spawn(self._runner.report_progress())
         self._tasks.spawn(self._stalls.watch())
@@ -148,7 +151,7 @@ class Manager:
             if after.state not in RUNNING:
                 self._dispatcher.dequeue(after.seq)
                 self._space.discard(after.seq)
-                await self._runner.end(before, after, before=before.state)
+                await self._runner.clean_up(before)
                 return after
             after = await self._runner.stop(after, StopReason.CANCEL)
             if after.state is State.CANCELLED:
@@ -285,7 +288,7 @@ class Manager:
         """
         deadline = self._clock.monotonic() + seconds
         while True:
-            waiter = self._notifier.add_waiter(id)
+            waiter = self._notifier.ends.add(id)
             try:
                 download = (await self.get(id)).download
                 left = deadline - self._clock.monotonic()
@@ -293,4 +296,4 @@ class Manager:
                     return download
                 await asyncio.wait((waiter,), timeout=left)
             finally:
-                self._notifier.remove_waiter(id, waiter)
+                self._notifier.ends.remove(id, waiter)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from downloadd.download import Download, Snapshot
 from downloadd.manager.dispatcher import Dispatcher
@@ -19,7 +20,8 @@ class ActiveRun:
         limiter: its speed limits.
         task: the task that performs it; None before.
         is_ended: True after its end, also if it was aborted and its task waits for something still.
-        reported_state: the state that subscribers know, at first that before the claim.
+        reported_state: the state that subscribers know, at first that before the claim; a finished one once the end is
+            durable.
     """
 
     __slots__ = ("_reported_bytes", "is_ended", "limiter", "reported_state", "run", "task")
@@ -55,6 +57,7 @@ class RunTable:
         self._dispatcher = dispatcher
         self._space = space
         self._runs: dict[str, ActiveRun] = {}
+        self._settling: dict[str, ActiveRun] = {}
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -73,6 +76,27 @@ class RunTable:
     def remove(self, id: str) -> None:
         """Remove the run of a download."""
         del self._runs[id]
+
+    @contextmanager
+    def settling(self, active: ActiveRun) -> Iterator[None]:
+        """Keep what was reported of a run that was removed, while the block records what follows its end."""
+        self._settling[active.run.download.id] = active
+        try:
+            yield
+        finally:
+            del self._settling[active.run.download.id]
+
+    def record_end(self, row: Download) -> State | None:
+        """Record that the end of a download is durable; its run is not reported any more.
+
+        Returns:
+            The state that subscribers know, if the end is that of a run.
+        """
+        active = self._runs.get(row.id) or self._settling.get(row.id)
+        if active is None:
+            return None
+        before, active.reported_state = active.reported_state, row.state
+        return before
 
     def stop(self, id: str, reason: StopReason) -> bool:
         """Stop the run of a download; return False if it has none."""

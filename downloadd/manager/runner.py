@@ -20,6 +20,7 @@ from downloadd.manager.run_table import ActiveRun, RunTable
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.storage_gate import StorageGate
 from downloadd.manager.tasks import TaskSet
+from downloadd.manager.waiters import Waiters
 from downloadd.records.availability import once_available
 from downloadd.records.protocol import Records, WaitingDownload
 from downloadd.states import FINISHED, RUNNING, WAITING, State
@@ -57,6 +58,7 @@ class Runner:
         self._factory = factory
         self._clock = clock
         self._tasks = TaskSet()
+        self._stop_waiters = Waiters()
         # Tasks of aborted runs that wait for something that cannot be cancelled.
         self._stuck_tasks: set[asyncio.Task[None]] = set()
         # Stops for downloads that are being claimed: they have no run yet.
@@ -136,25 +138,17 @@ class Runner:
         else:
             self._notifier.publish_changed(self._runs.snapshot(row), before=before)
 
-    async def end(self, row: Download, after: Download, *, before: State) -> None:
-        """Remove the part file of a download that ended without a run, and publish its end.
-
-        Args:
-            row: the row before the end.
-            after: the row of the end.
-            before: the state that subscribers know.
-        """
-        self._factory.forget(after.id)
-        with self._notifier.deferring_publication():
-            await discard_part_of(self._destination, row)
-            self._notifier.publish_finished(after, before=before)
+    async def clean_up(self, row: Download) -> None:
+        """Remove what a download has kept that ended without a run; `row` is that before the end."""
+        self._factory.forget(row.id)
+        await discard_part_of(self._destination, row)
 
     async def stop(self, download: Download, reason: StopReason) -> Download:
         """Stop the run of a download, and return the row when it has ended.
 
         The desired state is recorded already, so that unavailable records delay the result and do not fail it.
         """
-        waiter = self._notifier.add_waiter(download.id)
+        waiter = self._stop_waiters.add(download.id)
         try:
             if not self._runs.stop(download.id, reason):
                 # Its claim is under way, or its run has just ended.
@@ -165,7 +159,7 @@ class Runner:
                     self._pending_stops[download.id] = reason
             return await self._wait_for_end(download.id, waiter)
         finally:
-            self._notifier.remove_waiter(download.id, waiter)
+            self._stop_waiters.remove(download.id, waiter)
 
     async def _wait_for_end(self, id: str, waiter: asyncio.Future[Download]) -> Download:
         try:
@@ -235,41 +229,39 @@ class Runner:
         self._dispatcher.finish(run.download.seq)
 
     async def _settle(self, row: Download, active: ActiveRun) -> None:
-        """Enqueue or publish a download whose run has ended."""
+        """Enqueue or publish a download whose run has ended, and wake the callers that have stopped it."""
         run, before = active.run, active.reported_state
         if row.state in WAITING and row.control.desired is not Desired.RUN:
-            await self._apply_desired(row, before=before)
+            row = await self._apply_desired(row, active)
         elif row.state in WAITING and run.pending_space is not None:
             self._space.add(row, run.pending_space)
             self.publish_changed(row, before=before)
-            self._notifier.notify_waiters(row)
         else:
             self._publish_outcome(row, before=before, target=run.target_of(row.progress.origin))
+        self._stop_waiters.notify(row)
 
-    async def _apply_desired(self, row: Download, *, before: State) -> None:
-        """Apply a user's action that crossed with the end of the attempt; `before` is the state of the run."""
-        deferred, after = await retry_forever(
-            lambda: self.amend(row.id, partial(lifecycle.apply_desired, now=self._clock.wall())),
-            "desired_state_write_failed",
-        )
-        if after.state is deferred.state:
-            # Another action came first, and was published by its caller.
-            self._notifier.notify_waiters(after)
-        elif after.state in FINISHED:
-            await self.end(deferred, after, before=before)
-        else:
-            self._publish_outcome(after, before=before)
+    async def _apply_desired(self, row: Download, active: ActiveRun) -> Download:
+        """Apply a user's action that crossed with the end of the attempt; return the row then."""
+        with self._runs.settling(active):
+            deferred, after = await retry_forever(
+                lambda: self.amend(row.id, partial(lifecycle.apply_desired, now=self._clock.wall())),
+                "desired_state_write_failed",
+            )
+        if after.state in FINISHED and deferred.state not in FINISHED:
+            await self.clean_up(deferred)
+        elif after.state is not deferred.state:
+            self._publish_outcome(after, before=active.reported_state)
+        # Otherwise another action came first, and was published by its caller.
+        return after
 
     def _publish_outcome(self, row: Download, *, before: State, target: str | None = None) -> None:
-        if row.state in FINISHED:
-            self._notifier.publish_finished(row, before=before)
-        elif row.state in WAITING:
+        """Publish what follows a run, unless it is the end, which `EndedFollower` publishes."""
+        if row.state in WAITING:
             if row.state is State.RETRYING and row.result.error is not None:
                 self._notifier.count_failed_attempt(row.result.error)
             self.enqueue(row, before=before, target=target)
-        else:
+        elif row.state not in FINISHED:
             self.publish_changed(row, before=before)
-        self._notifier.notify_waiters(row)
 
     def _free_slots(self, run: Run) -> None:
         self._dispatcher.free_slots(run.download.seq)
@@ -281,6 +273,8 @@ class Runner:
             self._publish_run(active)
 
     def _publish_run(self, active: ActiveRun) -> None:
+        if active.reported_state in FINISHED:
+            return
         before = active.report_state()
         if self._notifier.is_watched:
             self._notifier.publish_changed(active.run.snapshot(), before=before)

@@ -98,7 +98,7 @@ async def test_a_name_cannot_be_checked_while_the_root_is_missing(stack: Manager
 async def test_accepted_and_refused_downloads_are_published(stack: ManagerStack) -> None:
     with stack.bus.subscribe() as subscription:
         await errors_of(stack.admission, REQUEST, DownloadRequest(url="nonsense", directory="d"))
-        accepted, refused = [published.event for published in await subscription.receive()]
+        [accepted], [refused] = [[one.event for one in await subscription.receive()] for _ in range(2)]
     assert isinstance(accepted, DownloadChanged)
     assert accepted.snapshot.reason == "held by the test"
     assert isinstance(refused, DownloadEnded)

@@ -135,7 +135,7 @@ async def test_a_failed_and_a_refused_download(stack: ManagerStack, origin: Orig
     await stack.manager.wait(failed, 20)
     refused = await start(stack, DownloadRequest(url="nonsense", directory="d"))
     assert steps.of(failed) == [QUEUED, CLAIMED, (State.STARTING, State.FAILED)]
-    assert steps.of(refused) == [(None, State.FAILED)]
+    await wait_until(lambda: steps.of(refused) == [(None, State.FAILED)])
 
 
 async def test_a_skipped_download(stack: ManagerStack, origin: Origin, steps: StepRecorder) -> None:
@@ -170,7 +170,7 @@ async def test_a_download_that_is_stopped_in_the_queue(
     stack.dispatcher.set_suspension("held by the test")
     id = await start(stack, slow(origin))
     await (stack.manager.pause(id) if state is State.PAUSED else stack.manager.cancel(id))
-    assert steps.of(id) == [QUEUED, (State.QUEUED, state)]
+    await wait_until(lambda: steps.of(id) == [QUEUED, (State.QUEUED, state)])
 
 
 async def test_a_download_that_is_paused_while_it_runs_then_resumed_and_cancelled(
@@ -187,7 +187,8 @@ async def test_a_download_that_is_paused_while_it_runs_then_resumed_and_cancelle
     assert steps.of(id) == [*paused, (State.PAUSED, State.QUEUED)]
     await stack.manager.pause(id)
     await stack.manager.cancel(id)
-    assert steps.of(id)[-2:] == [(State.QUEUED, State.PAUSED), (State.PAUSED, State.CANCELLED)]
+    cancelled = [(State.QUEUED, State.PAUSED), (State.PAUSED, State.CANCELLED)]
+    await wait_until(lambda: steps.of(id)[-2:] == cancelled)
 
 
 async def test_a_download_that_is_cancelled_while_it_runs_and_retried(

@@ -86,7 +86,7 @@ async def test_a_stop_that_finds_no_run_waits_for_unavailable_records(
     monkeypatch.setattr(stack.records, "get", refuse_once)
     async with asyncio.timeout(CONDITION_TIMEOUT):
         assert (await stack.runner.stop(ended, StopReason.CANCEL)).state is State.COMPLETED
-    assert stack.runner._notifier._waiters == {}
+    assert len(stack.runner._stop_waiters) == 0
 
 
 async def test_a_failure_of_the_records_leaves_no_waiter(
@@ -101,7 +101,7 @@ async def test_a_failure_of_the_records_leaves_no_waiter(
     for call in (stack.runner.stop(ended, StopReason.CANCEL), stack.manager.wait(ended.id, 1)):
         with pytest.raises(StorageError):
             await call
-        assert stack.runner._notifier._waiters == {}
+        assert len(stack.runner._stop_waiters) == len(stack.runner._notifier.ends) == 0
 
 
 async def test_a_stop_does_not_reach_the_next_run(stack: ManagerStack, origin: Origin) -> None:

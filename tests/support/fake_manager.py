@@ -90,6 +90,7 @@ class FakeManager:
         if download.state in FINISHED:
             self._ended_seq += 1
             download = with_fields(download, ended_seq=self._ended_seq)
+            self.bus.record_ended_seq(self._ended_seq)
         self.downloads[download.id] = download
         return download
 
