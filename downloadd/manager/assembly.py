@@ -77,11 +77,11 @@ def assemble_manager(
 ) -> ManagerParts:
     """Construct the manager over open records, storage and client."""
     config = settings.config
-    dispatcher = LocalDispatcher(Limits.from_config(config, settings.hosts), clock)
+    dispatcher = LocalDispatcher(Limits.from_config(config, settings.hosts), clock, records)
     shared_limit = TokenBucket(config.speed_limit)
-    origins = OriginMonitor(dispatcher, records.origins)
+    origins = OriginMonitor(dispatcher.origins, records.origins)
     notifier = Notifier(bus, metrics)
-    gate = StorageGate(destination, dispatcher, clock)
+    gate = StorageGate(destination, dispatcher.queue, clock)
     kept_parts = KeptParts(
         records=records,
         kept=records.kept_parts,
@@ -89,13 +89,13 @@ def assemble_manager(
         clock=clock,
         keep_seconds=settings.keep_parts,
     )
-    space = SpaceQueue(destination, dispatcher, records, clock, reclaim=kept_parts.reclaim)
-    runs = RunTable(dispatcher, space)
+    space = SpaceQueue(destination, dispatcher.queue, records, clock, reclaim=kept_parts.reclaim)
+    runs = RunTable(dispatcher.queue, space)
     checks = AdmissionChecks(destination, records.gids)
     admission = AdmissionControl(
         records=records,
         checks=checks,
-        dispatcher=dispatcher,
+        queue=dispatcher.queue,
         notifier=notifier,
         runs=runs,
         clock=clock,
@@ -109,7 +109,7 @@ def assemble_manager(
         session=session,
         destination=destination,
         clock=clock,
-        slots=dispatcher,
+        slots=dispatcher.slots,
         origins=origins,
         runs=runs,
         config=config,
@@ -152,10 +152,10 @@ def assemble_manager(
     return ManagerParts(
         manager=manager,
         queue=QueueControl(
-            queue=records.queue, dispatcher=dispatcher, space=space, runner=runner, runs=runs, notifier=notifier
+            queue=records.queue, waiting=dispatcher.queue, space=space, runner=runner, runs=runs, notifier=notifier
         ),
         gids=GidLookup(records.gids, runs),
-        limits=RunLimits(dispatcher, shared_limit),
+        limits=RunLimits(dispatcher.queue, shared_limit),
         kept_parts=kept_parts,
         dispatcher=dispatcher,
         admission=admission,

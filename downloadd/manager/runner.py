@@ -50,7 +50,8 @@ class Runner:
     ) -> None:
         self._records = records
         self._destination = destination
-        self._dispatcher = dispatcher
+        self._queue = dispatcher.queue
+        self._slots = dispatcher.slots
         self._notifier = notifier
         self._gate = gate
         self._space = space
@@ -73,7 +74,7 @@ class Runner:
 
     async def dispatch(self) -> None:
         """Start downloads within the limits until cancelled."""
-        await self._dispatcher.dispatch(self._start_picked)
+        await self._queue.dispatch(self._start_claimed)
 
     async def report_progress(self) -> None:
         """Count received bytes, and publish the downloads that received some, once a second until cancelled."""
@@ -118,7 +119,7 @@ class Runner:
             self._pending_rows[id] = row
         return changed
 
-    def enqueue(self, row: Download, *, before: State, target: str | None = None) -> None:
+    async def enqueue(self, row: Download, *, before: State, target: str | None = None) -> None:
         """Add a waiting download to the queue, and publish it.
 
         Args:
@@ -127,16 +128,20 @@ class Runner:
             target: the origin that it is redirected to.
         """
         self._space.discard(row.seq)
-        self._dispatcher.enqueue([WaitingDownload.of(row, not_before=row.progress.not_before, target=target)])
-        self.publish_changed(row, before=before)
+        self._queue.enqueue([WaitingDownload.of(row, not_before=row.progress.not_before, target=target)])
+        await self.publish_changed([(row, before)])
 
-    def publish_changed(self, row: Download, *, before: State) -> None:
-        """Publish an active download as it is now; `before` is its state before, if it does not run."""
-        active = self._runs.get(row.id)
-        if active is not None and row.state in RUNNING:
-            self._publish_run(active)
-        else:
-            self._notifier.publish_changed(self._runs.snapshot(row), before=before)
+    async def publish_changed(self, changes: Sequence[tuple[Download, State]]) -> None:
+        """Publish active downloads as they are now, each with its state before, which counts if it does not run."""
+        if not self._notifier.is_watched:
+            return
+        snapshots = await self._runs.snapshots([row for row, _ in changes])
+        for (row, before), snapshot in zip(changes, snapshots, strict=True):
+            active = self._runs.get(row.id)
+            if active is not None and row.state in RUNNING:
+                self._publish_run(active)
+            else:
+                self._notifier.publish_changed(snapshot, before=before)
 
     async def clean_up(self, row: Download) -> None:
         """Remove what a download has kept that ended without a run; `row` is that before the end."""
@@ -170,10 +175,7 @@ class Runner:
 
     # -- running -------------------------------------------------------------------------------------------------------
 
-    async def _start_picked(self, seqs: Sequence[int]) -> None:
-        claimed = await retry_forever(lambda: self._records.claim(seqs), "claim_failed")
-        for seq in set(seqs) - {download.seq for download in claimed}:
-            self._dispatcher.finish(seq)
+    def _start_claimed(self, claimed: Sequence[Download]) -> None:
         now = self._clock.wall()
         for download in claimed:
             self._space.discard(download.seq)
@@ -226,7 +228,7 @@ class Runner:
             # Before the slot of the run is free for another one.
             self._gate.report_outcome(outcome, lacks_space=run.pending_space is not None)
             self._space.notify_run_ended(outcome.seq)
-        self._dispatcher.finish(run.download.seq)
+        self._queue.finish(run.download.seq)
 
     async def _settle(self, row: Download, active: ActiveRun) -> None:
         """Enqueue or publish a download whose run has ended, and wake the callers that have stopped it."""
@@ -235,9 +237,9 @@ class Runner:
             row = await self._apply_desired(row, active)
         elif row.state in WAITING and run.pending_space is not None:
             self._space.add(row, run.pending_space)
-            self.publish_changed(row, before=before)
+            await self.publish_changed([(row, before)])
         else:
-            self._publish_outcome(row, before=before, target=run.target_of(row.progress.origin))
+            await self._publish_outcome(row, before=before, target=run.target_of(row.progress.origin))
         self._stop_waiters.notify(row)
 
     async def _apply_desired(self, row: Download, active: ActiveRun) -> Download:
@@ -250,21 +252,21 @@ class Runner:
         if after.state in FINISHED and deferred.state not in FINISHED:
             await self.clean_up(deferred)
         elif after.state is not deferred.state:
-            self._publish_outcome(after, before=active.reported_state)
+            await self._publish_outcome(after, before=active.reported_state)
         # Otherwise another action came first, and was published by its caller.
         return after
 
-    def _publish_outcome(self, row: Download, *, before: State, target: str | None = None) -> None:
+    async def _publish_outcome(self, row: Download, *, before: State, target: str | None = None) -> None:
         """Publish what follows a run, unless it is the end, which `EndedFollower` publishes."""
         if row.state in WAITING:
             if row.state is State.RETRYING and row.result.error is not None:
                 self._notifier.count_failed_attempt(row.result.error)
-            self.enqueue(row, before=before, target=target)
+            await self.enqueue(row, before=before, target=target)
         elif row.state not in FINISHED:
-            self.publish_changed(row, before=before)
+            await self.publish_changed([(row, before)])
 
     def _free_slots(self, run: Run) -> None:
-        self._dispatcher.free_slots(run.download.seq)
+        self._slots.free(run.download.seq)
 
     def _publish_change(self, run: Run) -> None:
         active = self._runs.get(run.download.id)

@@ -28,7 +28,7 @@ URL = "http://127.0.0.1:8099/a"
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[ManagerStack]:
     async with open_stack(tmp_path) as stack:
-        stack.dispatcher.set_suspension("held by the test")
+        stack.dispatcher.queue.set_suspension("held by the test")
         yield stack
 
 

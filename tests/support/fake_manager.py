@@ -225,7 +225,7 @@ class FakeManager:
         ]
         return rows[: criteria.limit]
 
-    def origins(self, limit: int) -> OriginList:
+    async def origins(self, limit: int) -> OriginList:
         return OriginList(origins=self.origin_statuses[:limit], total=len(self.origin_statuses))
 
     async def ended_since(self, ended_seq: int, limit: int) -> list[Download]:
