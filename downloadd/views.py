@@ -124,10 +124,10 @@ class DownloadViews:
         self._rights.require(user, Action.VIEW)
         return await self._manager.ended_since(ended_seq, limit)
 
-    def origins(self, user: User, limit: int) -> OriginList:
+    async def origins(self, user: User, limit: int) -> OriginList:
         """Return up to `limit` origins in use or in trouble, the latter first; see `active` for the errors."""
         self._rights.require(user, Action.VIEW)
-        return self._manager.origins(limit)
+        return await self._manager.origins(limit)
 
     async def last_removal(self, user: User) -> int:
         """Return the newest `ended_seq` just before the last removal, 0 without one; see `active` for the errors."""

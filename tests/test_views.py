@@ -29,10 +29,6 @@ IMPORTER = User(id="bob", permissions=frozenset({"run-import", "view-import-oper
 Call = Callable[[DownloadViews, User, str], Awaitable[object]]
 
 
-async def _origins(views: DownloadViews, user: User, _: str) -> object:
-    return views.origins(user, 10)
-
-
 READS: dict[str, Call] = {
     "get": lambda views, user, id: views.get(user, id),
     "wait": lambda views, user, id: views.wait(user, id, 0),
@@ -41,7 +37,7 @@ READS: dict[str, Call] = {
     "ended_since": lambda views, user, id: views.ended_since(user, 0, 10),
     "last_removal": lambda views, user, id: views.last_removal(user),
     "directories": lambda views, user, id: views.directories(user, "", 10),
-    "origins": _origins,
+    "origins": lambda views, user, id: views.origins(user, 10),
     "queue": lambda views, user, id: views.queue(user, 0, 10),
     "counts": lambda views, user, id: views.counts(user),
     "results": lambda views, user, id: views.results(user, 0, 10),

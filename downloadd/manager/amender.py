@@ -50,10 +50,10 @@ class Amender:
             await self._check_publication(id, change)
         before, after = await self._runner.amend(id, partial(amend, change=change))
         if after.state in WAITING:
-            self._runner.enqueue(after, before=before.state)
+            await self._runner.enqueue(after, before=before.state)
         elif after.state not in FINISHED:
-            self._runner.publish_changed(after, before=before.state)
-        return self._runs.snapshot(after)
+            await self._runner.publish_changed([(after, before.state)])
+        return await self._runs.snapshot(after)
 
     async def _check_publication(self, id: str, change: CheckedChange) -> None:
         """Check that the disk takes the file under its new name and in its new directory."""

@@ -106,7 +106,7 @@ class DownloadManager(Protocol):
         """Return a page of finished downloads."""
         ...
 
-    def origins(self, limit: int) -> OriginList:
+    async def origins(self, limit: int) -> OriginList:
         """Return up to `limit` origins that are in use or not healthy, the ones in trouble first."""
         ...
 

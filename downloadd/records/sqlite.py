@@ -24,6 +24,7 @@ from downloadd.records.download_queries import (
     last_ended_seq,
     last_removal,
 )
+from downloadd.records.ends import EndListener, RecordedEnd
 from downloadd.records.gids import GidRecords, SqliteGids
 from downloadd.records.history import active_query, history_query
 from downloadd.records.import_contents import SqliteImportContents
@@ -49,7 +50,7 @@ from downloadd.records.results import ResultRecords, SqliteResults
 from downloadd.records.schema import Migration, shipped_migrations
 from downloadd.records.storage_roots import SqliteStorageRoot, StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords, SqliteQueue
-from downloadd.records.writer import LOCK_TIMEOUT_SECONDS, Rejection, Writer
+from downloadd.records.writer import LOCK_TIMEOUT_SECONDS, Ending, Rejection, WriteOperation, Writer
 from downloadd.states import RUNNING, State
 
 T = TypeVar("T")
@@ -70,6 +71,8 @@ class SqliteRecords:
         RecordsUnreadableError: on entering, the directory or the database cannot be used.
         RecordsTooNewError: on entering, a newer daemon wrote the database.
     """
+
+    is_shared = False
 
     def __init__(
         self,
@@ -128,6 +131,10 @@ class SqliteRecords:
         """Run a lookup; see `DatabaseAccess.read`."""
         return await self._lookups.run(run)
 
+    def set_end_listener(self, listener: EndListener) -> None:
+        """Hand the ends of each transaction over; see `Records.set_end_listener`."""
+        self._writer.on_ended = listener
+
     async def __aenter__(self) -> Self:
         try:
             await self._writer.open()
@@ -153,9 +160,10 @@ class SqliteRecords:
     ) -> AcceptResult:
         """Insert new downloads, all or none; see `Records.accept`."""
 
-        def write(cursor: sqlite3.Cursor) -> AcceptResult | Rejection:
-            return self._changes.accept(cursor, downloads, response, positions, now=self._clock.wall())
+        def accept(cursor: sqlite3.Cursor, ends: list[RecordedEnd]) -> AcceptResult | Rejection:
+            return self._changes.accept(cursor, downloads, response, positions, now=self._clock.wall(), ends=ends)
 
+        write = _with_ends(accept)
         return await self._writer.run(write if driver is None else fenced(driver, write), rows=len(downloads))
 
     async def claim(self, seqs: Sequence[int]) -> list[Download]:
@@ -166,17 +174,22 @@ class SqliteRecords:
 
     async def save(self, download: Download) -> Download | None:
         """Write the fields of a run, if it still holds the download; see `Records.save`."""
-        return await self._writer.run(lambda cursor: self._changes.save(cursor, download))
+        return await self._writer.run(_with_ends(lambda cursor, ends: self._changes.save(cursor, download, ends)))
 
     async def save_all(self, downloads: Sequence[Download]) -> list[Download | None]:
         """Write the fields of several runs in one transaction; see `Records.save_all`."""
         return await self._writer.run(
-            lambda cursor: [self._changes.save(cursor, download) for download in downloads], rows=len(downloads)
+            _with_ends(lambda cursor, ends: [self._changes.save(cursor, download, ends) for download in downloads]),
+            rows=len(downloads),
         )
 
     async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:
         """Apply a pure `change` to a row; see `Records.amend`. `change` may be called twice."""
-        return await self._writer.run(lambda cursor: self._changes.amend(cursor, id, change))
+
+        def amend(cursor: sqlite3.Cursor, ends: list[RecordedEnd]) -> tuple[Download, Download] | Rejection | None:
+            return self._changes.amend(cursor, id, change, ends)
+
+        return await self._writer.run(_with_ends(amend))
 
     async def get(self, id: str) -> Download | None:
         """Return a download, active or finished."""
@@ -295,3 +308,14 @@ class SqliteRecords:
         await self._lookups.close()
         await self._writer.close()
         self._directory.unlock()
+
+
+def _with_ends(change: Callable[[sqlite3.Cursor, list[RecordedEnd]], T | Rejection]) -> WriteOperation[T]:
+    """Return the operation of a change that may end downloads; it returns their ends beside its result."""
+
+    def run(cursor: sqlite3.Cursor) -> T | Rejection | Ending[T]:
+        ends: list[RecordedEnd] = []
+        result = change(cursor, ends)
+        return Ending(result, ends) if ends and not isinstance(result, Rejection) else result
+
+    return run

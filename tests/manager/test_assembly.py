@@ -20,9 +20,9 @@ async def test_the_parts_have_the_limits_of_the_configuration_and_change_them_to
     config = replace(CONFIG, max_concurrent=5, max_per_host=4, speed_limit=9000)
     async with open_stack(tmp_path, config) as stack:
         assert stack.limits.settings == RuntimeSettings(max_concurrent=5, max_per_host=4, speed_limit=9000)
-        assert (stack.dispatcher.limits.max_concurrent, stack.dispatcher.limits.max_per_host) == (5, 4)
+        assert (stack.dispatcher.queue.limits.max_concurrent, stack.dispatcher.queue.limits.max_per_host) == (5, 4)
         stack.limits.change(SETTINGS)
-        assert (stack.dispatcher.limits.max_concurrent, stack.dispatcher.limits.max_per_host) == (3, 2)
+        assert (stack.dispatcher.queue.limits.max_concurrent, stack.dispatcher.queue.limits.max_per_host) == (3, 2)
         assert stack.runner._factory._shared_limit.rate == 7000
 
 
@@ -33,7 +33,7 @@ async def test_a_download_that_runs_is_known_to_all_parts(tmp_path: Path, origin
         requests = [DownloadRequest(url=origin.url("/f"), directory="d") for _ in range(2)]
         first, second = (await stack.manager.start(requests, user="ann")).downloads
         await wait_until(lambda: stack.runs.get(first.id))
-        assert stack.dispatcher.waiting == 1
+        assert await stack.dispatcher.queue.count_waiting() == 1
         assert await stack.queue.pause_all(lambda directory: True) == 2
         counts = await stack.manager.counts()
         assert counts[State.PAUSED] == 2

@@ -164,7 +164,8 @@ async def test_bytes_without_use_are_removed_at_the_failure(
     async with open_stack(tmp_path, keep_parts=keep_parts) as stack:
         failed = await fails(stack, origin.url(path), **options)
         assert (failed.kept_bytes, failed.progress.received, failed.progress.part_name) == (0, 0, None)
-        assert stack.files() == {}
+        # They are removed once the row is written, at which the end is published.
+        await wait_until(lambda: stack.files() == {})
 
 
 # -- removal -----------------------------------------------------------------------------------------------------------

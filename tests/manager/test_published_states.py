@@ -135,7 +135,7 @@ async def test_a_failed_and_a_refused_download(stack: ManagerStack, origin: Orig
     await stack.manager.wait(failed, CONDITION_TIMEOUT)
     refused = await start(stack, DownloadRequest(url="nonsense", directory="d"))
     assert steps.of(failed) == [QUEUED, CLAIMED, (State.STARTING, State.FAILED)]
-    assert steps.of(refused) == [(None, State.FAILED)]
+    await wait_until(lambda: steps.of(refused) == [(None, State.FAILED)])
 
 
 async def test_a_skipped_download(stack: ManagerStack, origin: Origin, steps: StepRecorder) -> None:
@@ -167,10 +167,10 @@ async def test_a_wait_for_the_next_attempt_and_a_retry_without_further_delay(
 async def test_a_download_that_is_stopped_in_the_queue(
     stack: ManagerStack, origin: Origin, steps: StepRecorder, state: State
 ) -> None:
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     id = await start(stack, slow(origin))
     await (stack.manager.pause(id) if state is State.PAUSED else stack.manager.cancel(id))
-    assert steps.of(id) == [QUEUED, (State.QUEUED, state)]
+    await wait_until(lambda: steps.of(id) == [QUEUED, (State.QUEUED, state)])
 
 
 async def test_a_download_that_is_paused_while_it_runs_then_resumed_and_cancelled(
@@ -182,12 +182,13 @@ async def test_a_download_that_is_paused_while_it_runs_then_resumed_and_cancelle
     assert steps.of(id) == paused
     # It is paused already.
     await stack.manager.pause(id)
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     await stack.manager.resume(id)
     assert steps.of(id) == [*paused, (State.PAUSED, State.QUEUED)]
     await stack.manager.pause(id)
     await stack.manager.cancel(id)
-    assert steps.of(id)[-2:] == [(State.QUEUED, State.PAUSED), (State.PAUSED, State.CANCELLED)]
+    cancelled = [(State.QUEUED, State.PAUSED), (State.PAUSED, State.CANCELLED)]
+    await wait_until(lambda: steps.of(id)[-2:] == cancelled)
 
 
 async def test_a_download_that_is_cancelled_while_it_runs_and_retried(
@@ -197,7 +198,7 @@ async def test_a_download_that_is_cancelled_while_it_runs_and_retried(
     await stack.manager.cancel(id)
     cancelled = [*STARTED, (State.DOWNLOADING, State.CANCELLED)]
     assert steps.of(id) == cancelled
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     await stack.manager.retry(id)
     assert steps.of(id) == [*cancelled, (State.CANCELLED, State.QUEUED)]
 
@@ -205,7 +206,7 @@ async def test_a_download_that_is_cancelled_while_it_runs_and_retried(
 async def test_a_failed_download_that_is_retried(stack: ManagerStack, origin: Origin, steps: StepRecorder) -> None:
     id = await start(stack, DownloadRequest(url=origin.url("/gone"), directory="d"))
     await stack.manager.wait(id, CONDITION_TIMEOUT)
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     await stack.manager.retry(id)
     assert steps.of(id)[-1] == (State.FAILED, State.QUEUED)
 
@@ -218,7 +219,7 @@ async def test_a_change_of_the_limits_is_no_change_of_the_state(
     assert steps.of(id) == STARTED
     await stack.manager.pause(id)
     await stack.manager.amend(id, DownloadChange(priority=5))
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     await stack.manager.resume(id)
     await stack.manager.amend(id, DownloadChange(priority=6))
     assert steps.of(id) == [*STARTED, (State.DOWNLOADING, State.PAUSED), (State.PAUSED, State.QUEUED)]

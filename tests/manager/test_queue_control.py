@@ -60,14 +60,14 @@ async def states(stack: ManagerStack, rows: list[Download]) -> list[State]:
 
 
 async def test_downloads_start_in_the_order_to_which_they_were_moved(stack: ManagerStack, origin: Origin) -> None:
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     rows = await start(stack, origin.url("/a"), 5)
     moves = ((4, TO_TOP), (0, DOWN), (3, UP))
     assert [await stack.queue.move(rows[number].id, move) for number, move in moves] == [0, 2, 3]
     order = await listed(stack)
     started: list[int] = []
     with stack.bus.subscribe() as events:
-        stack.dispatcher.set_suspension(None)
+        stack.dispatcher.queue.set_suspension(None)
         while len(started) < 5:
             for published in await events.receive():
                 if isinstance(published.event, DownloadChanged):
@@ -78,7 +78,7 @@ async def test_downloads_start_in_the_order_to_which_they_were_moved(stack: Mana
 
 
 async def test_a_move_returns_the_index_and_takes_the_priority(stack: ManagerStack, origin: Origin) -> None:
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     rows = await start(stack, origin.url("/a"), 4)
     await stack.manager.amend(rows[3].id, DownloadChange(priority=5))
     await stack.manager.pause(rows[0].id)
@@ -113,7 +113,7 @@ async def test_a_running_or_ended_download_cannot_be_moved(stack: ManagerStack, 
 async def test_neighbours_whose_places_are_spaced_again_start_in_order_and_are_published(
     stack: ManagerStack, origin: Origin
 ) -> None:
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     rows = await start(stack, origin.url("/a"), 60)
     order = [row.seq for row in rows]
     with stack.bus.subscribe() as events:
@@ -123,7 +123,7 @@ async def test_neighbours_whose_places_are_spaced_again_start_in_order_and_are_p
             order.insert(1, row.seq)
         assert len(await events.receive()) > len(rows) - 2
     assert await listed(stack) == order
-    scheduler = stack.dispatcher._scheduler
+    scheduler = stack.dispatcher.queue._scheduler
     picked: list[int] = []
     scheduler.suspension = None
     while ready := scheduler.select_ready(0):
@@ -152,7 +152,7 @@ async def test_all_active_downloads_are_paused_and_resumed(
             if isinstance(published.event, DownloadChanged) and published.event.snapshot.download.state is State.PAUSED
         }
         assert paused == {row.seq for row in [*running, *waiting]}
-    await wait_until(lambda: stack.dispatcher.waiting == 0)
+    await wait_until(lambda: stack.dispatcher.queue._scheduler.waiting == 0)
     assert await stack.queue.pause_all(lambda directory: directory != "hers") == 0
     # Its place is that of before.
     await stack.queue.move(waiting[6].id, TO_TOP)
@@ -225,7 +225,7 @@ async def test_downloads_that_are_being_paused_count_as_paused(
 
 async def test_moved_downloads_keep_their_order_over_a_restart(tmp_path: Path, origin: Origin) -> None:
     async with open_stack(tmp_path) as stack:
-        stack.dispatcher.set_suspension("held by the test")
+        stack.dispatcher.queue.set_suspension("held by the test")
         rows = await start(stack, origin.url("/slow"), 4)
         await stack.queue.move(rows[3].id, TO_TOP)
         await stack.queue.move(rows[0].id, TO_BOTTOM)
@@ -234,4 +234,4 @@ async def test_moved_downloads_keep_their_order_over_a_restart(tmp_path: Path, o
         await wait_until(lambda: len(stack.runs) == 1)
         assert next(iter(stack.runs)).run.download.seq == 4
         assert await listed(stack) == [2, 3, 1]
-        stack.dispatcher.reorder([QueueEntry(99, 0)])
+        stack.dispatcher.queue.reorder([QueueEntry(99, 0)])

@@ -213,7 +213,7 @@ async def test_a_run_uses_the_name_that_an_earlier_one_did_not_learn(parts: RunP
 
 
 async def test_an_origin_that_redirects_is_reported_as_reachable_though_its_target_is_not(parts: RunParts) -> None:
-    origins = OriginMonitor(parts.dispatcher, parts.records.origins)
+    origins = OriginMonitor(parts.dispatcher.origins, parts.records.origins)
     await origins.report_failure(parts.origin.url(""), 99, NetworkError("refused", kind=NetworkErrorKind.CONNECT))
     assert await parts.records.origins.load() != []
     async with Origin() as target:
@@ -221,7 +221,7 @@ async def test_an_origin_that_redirects_is_reported_as_reachable_though_its_targ
     parts.origin.script("/r", redirect(url))
     row = await perform(parts.make_run(await parts.claim("/r"), slots=FakeSlots()))
     assert (row.state, row.result.error) == (State.RETRYING, ErrorCode.NETWORK_ERROR)
-    states = {one.origin: one.state for one in parts.dispatcher.origins(9).origins}
+    states = {one.origin: one.state for one in (await parts.dispatcher.origins.listing(9)).origins}
     assert states == {name: OriginState.OPEN}
 
 
@@ -234,7 +234,7 @@ async def test_each_origin_of_a_redirect_is_reported_once_when_it_has_answered(
         reported.append((origin, is_redirect))
         return False
 
-    monkeypatch.setattr(parts.dispatcher, "report_answer", report_answer)
+    monkeypatch.setattr(parts.dispatcher.origins, "report_answer", report_answer)
     async with Origin() as target:
         target.script("/f", ScriptedResponse(size=SIZE))
         parts.origin.script("/r", redirect(target.url("/f")))

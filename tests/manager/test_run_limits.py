@@ -54,7 +54,7 @@ async def test_more_downloads_start_at_once_when_the_limits_are_raised(stack: Ma
     await wait_until(lambda: origin.active("/f") == 4)
     stack.limits.change(replace(SMALL, max_concurrent=5, max_per_host=100))
     await wait_until(lambda: origin.active("/f") == 5)
-    assert (len(stack.runs), stack.dispatcher.waiting) == (5, 1)
+    assert (len(stack.runs), stack.dispatcher.queue._scheduler.waiting) == (5, 1)
 
 
 @pytest.mark.parametrize("lowered", [{"max_concurrent": 1}, {"max_per_host": 1}])
@@ -71,7 +71,7 @@ async def test_a_lowered_limit_stops_nothing_and_holds_for_what_starts_next(
     releases[0].set()
     assert (await stack.manager.wait(ids[0], CONDITION_TIMEOUT)).state is State.COMPLETED
     # One still runs, and one may.
-    assert (len(stack.runs), stack.dispatcher.waiting) == (1, 2)
+    assert (len(stack.runs), stack.dispatcher.queue._scheduler.waiting) == (1, 2)
     for number in (1, 2, 3):
         releases[number].set()
         assert (await stack.manager.wait(ids[number], CONDITION_TIMEOUT)).state is State.COMPLETED
@@ -109,7 +109,7 @@ async def test_a_new_configuration_replaces_changed_limits(stack: ManagerStack) 
 
 async def test_slots_of_a_host_of_their_own_stay(stack: ManagerStack) -> None:
     dispatcher = stack.dispatcher
-    dispatcher.change_limits(replace(dispatcher.limits, slots_by_host={"slow.example": 1}))
+    dispatcher.queue.change_limits(replace(dispatcher.queue.limits, slots_by_host={"slow.example": 1}))
     stack.limits.change(replace(SMALL, max_per_host=9))
-    assert dispatcher.limits.slots_of("http://slow.example:80") == 1
-    assert dispatcher.limits.slots_of("http://other.example:80") == 9
+    assert dispatcher.queue.limits.slots_of("http://slow.example:80") == 1
+    assert dispatcher.queue.limits.slots_of("http://other.example:80") == 9

@@ -48,14 +48,14 @@ async def active(stack: ManagerStack, origin: Origin) -> ActiveRun:
 async def test_a_running_download_is_shown_as_its_run_knows_it(stack: ManagerStack, active: ActiveRun) -> None:
     row = await stack.records.get(active.run.download.id)
     assert row is not None
-    shown = stack.runs.snapshot(row)
+    shown = await stack.runs.snapshot(row)
     assert (shown.download.state, shown.download.progress.received) == (State.DOWNLOADING, STALL_AFTER)
     assert (len(stack.runs), list(stack.runs)) == (1, [active])
 
 
 async def test_a_row_that_has_ended_meanwhile_is_shown_as_it_is(stack: ManagerStack, active: ActiveRun) -> None:
     ended = with_fields(active.run.download, state=State.FAILED)
-    assert stack.runs.snapshot(ended).download is ended
+    assert (await stack.runs.snapshot(ended)).download is ended
 
 
 async def test_received_bytes_are_reported_once(stack: ManagerStack, active: ActiveRun) -> None:
@@ -91,7 +91,7 @@ async def test_a_download_without_a_run_has_a_reason_while_it_waits(
     stack: ManagerStack, state: State, reason: str | None
 ) -> None:
     row = sample_download(state=state)
-    shown = stack.runs.snapshot(row)
+    shown = await stack.runs.snapshot(row)
     assert (shown.download, shown.reason, shown.speed) == (row, reason, None)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from records.contract import ManualClock
 from structlog.testing import capture_logs
+from support.dispatchers import make_dispatcher
 from support.sample_downloads import sample_download
 from support.waiting import wait_until
 
@@ -61,7 +62,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def dispatcher(clock: ManualClock) -> LocalDispatcher:
-    return LocalDispatcher(Limits(max_concurrent=9, max_per_host=9), clock)
+    return make_dispatcher(Limits(max_concurrent=9, max_per_host=9), clock)
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ async def space(
     monkeypatch.setattr(space_queue, "SPACE_CHECK_SECONDS", 0.01)
     async with LocalDestination(tmp_path / "root", min_free=0, fsync=False) as destination:
         monkeypatch.setattr(destination, "measure_unannounced", disk.measure_unannounced)
-        space = SpaceQueue(destination, dispatcher, records, clock, reclaim=disk.reclaim)
+        space = SpaceQueue(destination, dispatcher.queue, records, clock, reclaim=disk.reclaim)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(space.watch())
             yield space
@@ -100,7 +101,7 @@ def started(dispatcher: LocalDispatcher) -> Callable[[], list[int]]:
     seqs: list[int] = []
 
     def start() -> list[int]:
-        seqs.extend(dispatcher._scheduler.select_ready(dispatcher._clock.monotonic()))
+        seqs.extend(dispatcher.queue._scheduler.select_ready(dispatcher.queue._shared.now))
         return seqs
 
     return start
@@ -215,7 +216,7 @@ async def test_a_download_that_a_user_has_changed_is_not_started(
     changed, other = [await accept(records, number) for number in range(2)]
     for row in (changed, other):
         space.add(row, lacks(3))
-    dispatcher.dequeue(changed.seq)
+    dispatcher.queue.dequeue(changed.seq)
     space.discard(changed.seq)
     disk.available = 3
     # The first would take the space of the second.

@@ -57,7 +57,7 @@ async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(
         assert ended.kept_bytes == 0, "the run may still write to the part file"
         assert "run_stalled" in [line["event"] for line in lines]
         await wait_until(lambda: len(stack.runs) == 0)
-        assert stack.dispatcher.origin_usage().connections == 0
+        assert (await stack.dispatcher.origins.usage()).connections == 0
         # The operation returns late, finds that the row has ended, and publishes nothing.
         hang.set()
         await asyncio.sleep(0)

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.clocks import ManualClock
+from support.fake_imports import make_operation
 from support.protocol_methods import differences
 
 from downloadd.records.import_contents import SqliteImportContents
@@ -53,4 +54,4 @@ async def test_records_without_imports_have_empty_answers(tmp_path: Path) -> Non
 
 
 def test_a_run_without_earlier_ones_names_none() -> None:
-    assert Reservation(count=2, sources=("a",)).earlier_runs == ()
+    assert Reservation(run=make_operation()).earlier_runs == ()

@@ -308,7 +308,7 @@ async def failed_and_part_removed(context: ScenarioContext) -> None:
 async def queue_changed(context: ScenarioContext) -> None:
     """Move, pause, resume and clear downloads, none of which runs; record what a user sees after each step."""
     stack = context.stack
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     queue, results = stack.queue, ResultList(stack.records, stack.records.results)
     ids = [await context.start("/small", filename=f"{number}") for number in range(4)]
     ids.append(await context.start("/small", filename="4", gid="abc0123456789def", position=1))
@@ -333,7 +333,7 @@ async def queue_changed(context: ScenarioContext) -> None:
 
 async def queue_found(context: ScenarioContext) -> None:
     """Record what a killed process has left of the queue; then pause all of it."""
-    context.stack.dispatcher.set_suspension("held by the test")
+    context.stack.dispatcher.queue.set_suspension("held by the test")
     await context.record_queue()
     await context.stack.queue.pause_all(lambda directory: True)
     await context.record_queue()

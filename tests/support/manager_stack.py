@@ -13,6 +13,7 @@ from downloadd.directory_settings import DirectorySettings
 from downloadd.events import EventBus
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.assembly import ManagerSettings, assemble_manager
+from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
@@ -50,6 +51,7 @@ class ManagerStack:
         queue: QueueControl,
         kept_parts: KeptParts,
         limits: RunLimits,
+        follower: EndedFollower,
     ) -> None:
         self.root = root
         self.records = records
@@ -63,6 +65,7 @@ class ManagerStack:
         self.queue = queue
         self.kept_parts = kept_parts
         self.limits = limits
+        self.follower = follower
 
     def files(self) -> dict[str, bytes]:
         """Return all files below the root, with part files, by their paths."""
@@ -126,4 +129,5 @@ async def open_stack(
                 queue=parts.queue,
                 kept_parts=kept_parts,
                 limits=parts.limits,
+                follower=parts.follower,
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from support.clocks import ManualClock
+from support.dispatchers import make_dispatcher
 from support.manager_stack import CONFIG
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
@@ -17,7 +18,6 @@ from support.waiting import CONDITION_TIMEOUT, wait_until
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download
 from downloadd.manager.limits import Limits
-from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
 from downloadd.manager.run import Run
@@ -47,7 +47,7 @@ class RunParts:
         self.session = session
         self.origin = origin
         self.clock = ManualClock()
-        self.dispatcher = LocalDispatcher(Limits.from_config(CONFIG), self.clock)
+        self.dispatcher = make_dispatcher(Limits.from_config(CONFIG), self.clock)
         self.states: list[State] = []
 
     async def claim(self, path: str, **fields: Any) -> Download:
@@ -77,8 +77,8 @@ class RunParts:
             clock=self.clock,
             limiter=limiter or DownloadLimiter(TokenBucket(0), TokenBucket(0)),
             flush_interval=lambda: 0.0,
-            slots=slots or self.dispatcher,
-            origins=OriginMonitor(self.dispatcher, self.records.origins),
+            slots=slots or self.dispatcher.slots,
+            origins=OriginMonitor(self.dispatcher.origins, self.records.origins),
             config=config,
             keeps_parts=keeps_parts,
             small_files=SmallPublications(self.records, destination, self.clock),
