@@ -335,7 +335,7 @@ async def test_a_kill_during_an_import_loses_and_duplicates_no_file(restartable:
     }
     assert len([path for path in restartable.files() if path.endswith(".gif")]) == 400
     assert len(await restartable.history()) == 400
-    assert restartable.part_files() == []
+    await wait_until(lambda: restartable.part_files() == [])
 
 
 def generated(origin: str, *, messages: int, files: int) -> bytes:
@@ -389,7 +389,7 @@ async def test_a_large_export_is_read_fast_and_fetched_across_a_kill(
         "skipped": 0,
     }
     assert len(list(restartable.root.rglob("*.gif"))) == 5_000
-    assert restartable.part_files() == []
+    await wait_until(lambda: restartable.part_files() == [])
 
 
 async def test_an_export_can_be_read_again_after_a_kill_while_it_is_read(
@@ -520,7 +520,7 @@ async def test_files_of_the_archive_are_taken_from_it_across_kills(restartable: 
     }
     files = {path.rpartition("/")[2]: data for path, data in restartable.files().items() if "manifest" not in path}
     assert files == {f"F{n}-a": f"content {n}".encode() for n in range(count)}
-    assert restartable.part_files() == []
+    await wait_until(lambda: restartable.part_files() == [])
     assert list((restartable.state / "imports").iterdir()) == []
 
 
@@ -573,7 +573,7 @@ async def test_kills_at_any_step_of_an_import_lose_and_duplicate_nothing(
     assert names == sorted([*(f"{id}-{id}.gif" for id in ids), *(f"G{n}-a" for n in range(100))])
     assert len(await restartable.history()) == 100
     assert len(manifest(restartable)) == 250
-    assert restartable.part_files() == []
+    await wait_until(lambda: restartable.part_files() == [])
 
 
 async def test_lists_of_checksums_verify_the_files_beside_them(daemon: DaemonProcess, origin: Origin) -> None:

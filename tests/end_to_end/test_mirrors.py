@@ -39,7 +39,7 @@ async def fetch(daemon: DaemonProcess, *urls: str, **parameters: str) -> dict[st
     query = [("download", url) for url in urls] + [("wait", "60"), *parameters.items()]
     status, answer = await daemon.request("GET", "/d", params=query)
     assert status == 201, answer
-    assert daemon.part_files() == []
+    await wait_until(lambda: daemon.part_files() == [])
     return await daemon.get_download(answer["download_id"])
 
 
@@ -239,7 +239,7 @@ async def test_a_download_fails_if_all_sources_send_wrong_bytes(daemon: DaemonPr
     assert (status, answer["error"]) == (422, "CHECKSUM_MISMATCH")
     assert sum(len(origin.requests(f"/{number}/f")) for number in range(3)) < 10
     assert daemon.files() == {}
-    assert daemon.part_files() == []
+    await wait_until(lambda: daemon.part_files() == [])
 
 
 @pytest.mark.parametrize("size", [3 << 20, 20 << 20])

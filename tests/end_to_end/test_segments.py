@@ -171,7 +171,7 @@ async def test_finished_ranges_survive_a_kill(tmp_path: Path, origin: Origin) ->
         await daemon.start()
         assert (await daemon.wait_until_finished(id))["status"] == "completed"
         assert daemon.files() == {"d/f": WHOLE}
-        assert daemon.part_files() == []
+        await wait_until(lambda: daemon.part_files() == [])
         again = ByteRanges()
         for start, end in spans(origin)[before:]:
             again.add(start, end)

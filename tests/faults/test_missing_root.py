@@ -117,7 +117,7 @@ async def test_a_removed_root_fails_no_download_and_a_restored_root_is_used(
     assert files.pop("d/known") == files.pop("d/known (1)") == files.pop("d/unknown") == expected_bytes(0, 0, BIG)
     assert len(files) == 107
     assert set(files.values()) == {expected_bytes(0, 0, SMALL)}
-    assert daemon.part_files() == []
+    await wait_until(lambda: daemon.part_files() == [])
     # It is logged once, not for each download that waits.
     assert len(await daemon.wait_for_log("queue_resumed")) == 1
     assert len(await daemon.wait_for_log("queue_suspended")) == 1

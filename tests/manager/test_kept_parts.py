@@ -14,7 +14,7 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Framing, ScriptedResponse, error_response
 from support.stored_downloads import added, present, sample_download
-from support.waiting import CONDITION_TIMEOUT
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Download, Mirror
