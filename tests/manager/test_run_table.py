@@ -14,6 +14,7 @@ from support.sample_downloads import sample_download
 from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download_request import DownloadRequest
+from downloadd.events import DownloadChanged
 from downloadd.manager.run import StopReason
 from downloadd.manager.run_table import ActiveRun
 from downloadd.states import State
@@ -68,6 +69,39 @@ async def test_a_state_is_reported_with_the_one_that_was_reported_last(active: A
     assert active.report_state() is State.DOWNLOADING
     active.run._attempt.download = with_fields(active.run.download, state=State.VERIFYING)
     assert [active.report_state(), active.report_state()] == [State.DOWNLOADING, State.VERIFYING]
+
+
+async def test_an_end_is_recorded_with_the_state_that_was_reported_and_nothing_is_reported_after_it(
+    stack: ManagerStack, active: ActiveRun
+) -> None:
+    with stack.bus.subscribe() as subscription:
+        assert stack.runs.record_end(with_fields(active.run.download, state=State.FAILED)) is State.DOWNLOADING
+        stack.runner._publish_run(active)
+        active.reported_state = State.VERIFYING
+        stack.runner._publish_run(active)
+        [published] = await subscription.receive()
+    assert isinstance(published.event, DownloadChanged)
+    assert published.event.before is State.VERIFYING
+
+
+async def test_an_end_that_follows_a_run_has_the_state_that_was_reported_of_the_run(
+    stack: ManagerStack, active: ActiveRun
+) -> None:
+    ended = with_fields(active.run.download, state=State.CANCELLED)
+    stack.runs.remove(ended.id)
+    assert stack.runs.record_end(ended) is None
+    with stack.runs.settling(active):
+        assert stack.runs.record_end(ended) is State.DOWNLOADING
+    assert stack.runs.record_end(ended) is None
+    active.reported_state = State.DOWNLOADING
+    stack.runs.add(active)
+
+
+async def test_a_page_has_the_reason_of_each_download_that_waits(stack: ManagerStack, active: ActiveRun) -> None:
+    rows = [sample_download(number, seq=90 + number, state=State.QUEUED) for number in range(2)]
+    shown = await stack.runs.snapshots([rows[0], active.run.download, sample_download(5, state=State.PAUSED), rows[1]])
+    waits = "1 downloads are running (max_concurrent)"
+    assert [one.reason for one in shown] == [waits, None, "paused by a user", waits]
 
 
 async def test_a_run_is_removed_when_it_has_ended(stack: ManagerStack, active: ActiveRun) -> None:
