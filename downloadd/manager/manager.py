@@ -245,6 +245,10 @@ class Manager:
         counts.update(State.PAUSED if row.control.desired is Desired.PAUSE else row.state for row in rows)
         return counts
 
+    def speed(self) -> float:
+        """Return the bytes a second of all downloads together, over the last seconds."""
+        return sum(active.run.snapshot().speed or 0.0 for active in self._runs)
+
     def wait_reasons(self) -> Mapping[WaitReason, int]:
         """Return the number of waiting downloads per reason; reasons without downloads may be left out."""
         reasons = Counter(self._dispatcher.wait_reasons())

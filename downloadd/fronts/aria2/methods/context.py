@@ -9,6 +9,7 @@ from downloadd.config import DownloadsConfig
 from downloadd.download import Snapshot
 from downloadd.errors import NotFoundError
 from downloadd.fronts.aria2.errors import ErrorText, make_error
+from downloadd.fronts.aria2.methods.list_answers import ListAnswers
 from downloadd.fronts.aria2.methods.parameters import Parameters
 from downloadd.fronts.aria2.options.global_options import GlobalOptions
 from downloadd.fronts.aria2.status.restarts import Restarts
@@ -30,6 +31,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     restarts: Restarts
     read_config: Callable[[], DownloadsConfig]
     """Function that returns the present configuration, which has the defaults of downloads."""
+    list_answers: ListAnswers
     root: str
     """The absolute path of the storage root."""
     session_id: str

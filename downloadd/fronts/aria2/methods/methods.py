@@ -8,6 +8,7 @@ from downloadd.events import Event
 from downloadd.fronts.aria2.calls import Call, Outcome
 from downloadd.fronts.aria2.methods.batch import Authenticate, Batch
 from downloadd.fronts.aria2.methods.context import Services
+from downloadd.fronts.aria2.methods.list_answers import ListAnswers
 from downloadd.fronts.aria2.methods.multicall import collect, expand
 from downloadd.fronts.aria2.options.global_options import GlobalOptions
 from downloadd.fronts.aria2.status.notifications import Notification, notification_of
@@ -50,6 +51,7 @@ class Methods:
             global_options=GlobalOptions(),
             restarts=Restarts(),
             read_config=read_config,
+            list_answers=ListAnswers(),
             root=root,
             session_id=secrets.token_hex(20),
             shutdown=shutdown,
