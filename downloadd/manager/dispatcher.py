@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from downloadd.manager.limits import Limits
-from downloadd.manager.origin_health import OriginFailure, Verdict
+from downloadd.manager.origin_health import KnownFailure, OriginFailure, Verdict
 from downloadd.manager.queue_report import OriginList
 from downloadd.metrics import OriginUsage
 from downloadd.records.origins import OriginRecord
@@ -83,8 +83,8 @@ class Dispatcher(Protocol):
         """Record a failed attempt; return the consequence for its download."""
         ...
 
-    def known_failure(self, origin: str) -> tuple[Verdict, str] | None:
-        """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
+    def known_failure(self, origin: str) -> KnownFailure | None:
+        """Return the failure of an attempt that would fail as the last one; None with a closed circuit."""
         ...
 
     def hasten_probe(self, origin: str) -> None:

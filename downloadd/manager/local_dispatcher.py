@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.manager.limits import Limits
-from downloadd.manager.origin_health import OriginFailure, Verdict
+from downloadd.manager.origin_health import KnownFailure, OriginFailure, Verdict
 from downloadd.manager.origin_table import make_known_health, make_record
 from downloadd.manager.queue_report import (
     OriginList,
@@ -112,8 +112,8 @@ class LocalDispatcher:
         self._changed.set()
         return verdict
 
-    def known_failure(self, origin: str) -> tuple[Verdict, str] | None:
-        """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
+    def known_failure(self, origin: str) -> KnownFailure | None:
+        """Return the failure of an attempt that would fail as the last one; None with a closed circuit."""
         return self._scheduler.origins.known_failure(origin, now=self._clock.monotonic())
 
     def hasten_probe(self, origin: str) -> None:

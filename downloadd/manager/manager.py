@@ -118,7 +118,7 @@ class Manager:
         """Set policy and limits for downloads that start from now on."""
         self._admission.configure(policy=policy, directories=directories, config=config, proxies=proxies)
         self._runner.configure(config)
-        self._stalls.configure(config)
+        self._stalls.configure(config, hosts)
         self._dispatcher.change_limits(Limits.from_config(config, hosts))
 
     # -- user actions --------------------------------------------------------------------------------------------------

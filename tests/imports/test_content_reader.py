@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from support.import_files import EXPORT, packed
-from support.import_stack import DIRECTORY, ImportStack, content
+from support.import_stack import DIRECTORY, ROOT, ImportStack, content
 from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.events import ImportChanged
@@ -22,6 +22,7 @@ def reader(stack: ImportStack) -> ContentReader:
         uploads=stack.uploads,
         reader_thread=ReaderThread(),
         directory=DIRECTORY,
+        root=ROOT,
     )
 
 
