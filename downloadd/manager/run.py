@@ -179,7 +179,13 @@ class Run:
         if known.state is not State.DOWNLOADING:
             return Snapshot(download=known)
         speed = meter.speed(now)
-        return Snapshot(download=known, speed=speed, eta=meter.eta(speed), connections=self._attempt.connections)
+        return Snapshot(
+            download=known,
+            speed=speed,
+            eta=meter.eta(speed),
+            connections=self._attempt.connections,
+            current_url=self._attempt.current_url,
+        )
 
     def stop(self, reason: StopReason) -> None:
         """Stop the run, unless its file is being published already. A cancel is not replaced by another reason."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fronts.aria2.conftest import SIZE
 from support.origin.origin import Origin
-from support.origin.scripted_response import ScriptedResponse
+from support.origin.scripted_response import ScriptedResponse, redirect
 from support.rpc_stack import USERS, RpcStack
 from support.waiting import wait_until
 
@@ -141,6 +141,17 @@ async def test_the_parts_of_one_download(single: RpcStack, origin: Origin) -> No
     assert await single.refusal("getServers", waiting) == f"No active download for GID#{waiting}"
 
 
+async def test_the_server_of_a_redirected_download_is_the_one_that_sends(rpc: RpcStack, origin: Origin) -> None:
+    origin.script("/link", redirect(origin.url("/slow?Signature=secret")))
+    gid = await rpc.call("addUri", [origin.url("/link")])
+    await rpc.receives(gid)
+    for token in ("ann", "viewer"):
+        (server,) = (await rpc.call("getServers", gid, token=token))[0]["servers"]
+        assert server["uri"] == origin.url("/link")
+        assert server["currentUri"].startswith(origin.url("/slow"))
+        assert ("secret" in server["currentUri"]) == (token == "ann")
+
+
 async def test_an_ended_download_has_files_only(rpc: RpcStack, origin: Origin) -> None:
     gid = await rpc.call("addUri", [origin.url("/a")])
     await rpc.reaches(gid, "complete")
@@ -148,6 +159,17 @@ async def test_an_ended_download_has_files_only(rpc: RpcStack, origin: Origin) -
     assert await rpc.refusal("getUris", gid) == f"No URI data is available for GID#{gid}"
     assert await rpc.refusal("getServers", gid) == f"No active download for GID#{gid}"
     assert await rpc.refusal("getPeers", gid) == f"No peer data is available for GID#{gid}"
+
+
+async def test_the_secrets_of_a_uri_leave_with_the_completion(rpc: RpcStack, origin: Origin) -> None:
+    with_password = origin.url("/a").replace("://", "://user:secret@")
+    gid = await rpc.call("addUri", [with_password], {"pause": "true"})
+    for is_complete in (False, True):
+        if is_complete:
+            await rpc.call("unpause", gid)
+            await rpc.reaches(gid, "complete")
+        (file,) = await rpc.call("getFiles", gid)
+        assert file["uris"][0]["uri"] == (origin.url("/a") if is_complete else with_password)
 
 
 # -- counts ------------------------------------------------------------------------------------------------------------
