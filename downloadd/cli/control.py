@@ -193,8 +193,8 @@ async def move(client: Client, terminal: Terminal, /, *, download: str, place: s
 async def set_(client: Client, terminal: Terminal, /, *, download: str, **parameters: Any) -> None:
     """Change an active download, also while it runs.
 
-    Its URL, mirrors and request fields (--header, --cookie and others, which replace all former ones) can be changed
-    while it does not run; pause it before.
+    New URLs, mirrors and request fields (--header, --cookie and others, which replace all former ones) restart its
+    transfer, which continues with the bytes that it has.
 
     \b
     Examples:

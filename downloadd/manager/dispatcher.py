@@ -45,6 +45,10 @@ class Dispatcher(Protocol):
         """Free the slots of a run that needs its origins no longer; it counts towards the total until its end."""
         ...
 
+    def holds_slots(self, seq: int, origin: str) -> bool:
+        """Return True if a running download has its slot of `origin` still, so that its next run may use it."""
+        ...
+
     def finish(self, seq: int) -> None:
         """Let a run that has ended count no longer, and free its slot."""
         ...

@@ -66,6 +66,11 @@ class LocalDispatcher:
         self._scheduler.runs.free_slots(seq)
         self._changed.set()
 
+    def holds_slots(self, seq: int, origin: str) -> bool:
+        """Return True if a running download has its slot of `origin` still."""
+        running = self._scheduler.runs.get(seq)
+        return running is not None and running.has_slots and running.origin == origin
+
     def finish(self, seq: int) -> None:
         """Free the slot of a run that has ended."""
         self._scheduler.finish(seq)

@@ -53,7 +53,7 @@ class StopReason(StrEnum):
     PAUSE = "pause"
     CANCEL = "cancel"
     INTERRUPT = "interrupt"
-    """The daemon stops; the download continues after the next start."""
+    """The daemon stops, or the run is restarted; the download continues with the next run."""
 
 
 class Run:

@@ -7,6 +7,7 @@ from downloadd.download import Download, Snapshot
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.rate_limit import DownloadLimiter
 from downloadd.manager.run import Run, StopReason
+from downloadd.manager.run_restart import RestartRequest
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.states import CLAIMED_FROM, RUNNING, State
 
@@ -20,9 +21,10 @@ class ActiveRun:
         task: the task that performs it; None before.
         is_ended: True after its end, also if it was aborted and its task waits for something still.
         reported_state: the state that subscribers know, at first that before the claim.
+        restarts: changes for which the run is stopped, and which are made before the next one begins.
     """
 
-    __slots__ = ("_reported_bytes", "is_ended", "limiter", "reported_state", "run", "task")
+    __slots__ = ("_reported_bytes", "is_ended", "limiter", "reported_state", "restarts", "run", "task")
 
     def __init__(self, run: Run, limiter: DownloadLimiter) -> None:
         self.run = run
@@ -30,6 +32,7 @@ class ActiveRun:
         self.task: asyncio.Task[None] | None = None
         self.is_ended = False
         self.reported_state = CLAIMED_FROM[run.download.state]
+        self.restarts: list[RestartRequest] = []
         self._reported_bytes = 0
 
     def report_state(self) -> State:

@@ -563,7 +563,7 @@ async def test_a_host_has_slots_of_its_own_which_a_reload_changes(
 
         await wait_until(lambda: running_is(running, (1, 3)))
         reasons = [entry["reason"] for entry in await daemon.active() if origin.url("") in entry["url"]]
-        assert f"1 downloads from 127.0.0.1:{origin.port} are running (slots)" in reasons
+        assert f"1 download from 127.0.0.1:{origin.port} is running (slots)" in reasons
         await daemon.reload(config + host.format(5))
         await wait_until(lambda: running_is(running, (5, 3)))
 
