@@ -75,8 +75,8 @@ class DownloadViews:
     async def queue(self, user: User, offset: int, limit: int) -> list[Snapshot]:
         """Return a part of the waiting list; from the end backwards if `offset` is negative, -1 for the last one.
 
-        Queued and paused downloads, and running ones that are being paused, in the order of starting. See `active` for
-        the errors.
+        Queued and paused downloads, and running ones that are being paused, in the order of starting, without the
+        reasons why they wait. See `active` for the errors.
         """
         self._rights.require(user, Action.VIEW)
         return await self._queue.page(offset, limit)

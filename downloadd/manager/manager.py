@@ -247,7 +247,7 @@ class Manager:
 
     def speed(self) -> float:
         """Return the bytes a second of all downloads together, over the last seconds."""
-        return sum(active.run.snapshot().speed or 0.0 for active in self._runs)
+        return sum(active.run.speed for active in self._runs)
 
     def wait_reasons(self) -> Mapping[WaitReason, int]:
         """Return the number of waiting downloads per reason; reasons without downloads may be left out."""

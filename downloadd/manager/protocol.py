@@ -130,7 +130,10 @@ class QueueManager(Protocol):
     """
 
     async def page(self, offset: int, limit: int) -> list[Snapshot]:
-        """Return a part of the list; from the end backwards if `offset` is negative, -1 for the last one."""
+        """Return a part of the list, without reasons.
+
+        It is counted from the end backwards if `offset` is negative, -1 for the last one.
+        """
         ...
 
     @property

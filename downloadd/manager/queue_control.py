@@ -41,8 +41,11 @@ class QueueControl:
         self._notifier = notifier
 
     async def page(self, offset: int, limit: int) -> list[Snapshot]:
-        """Return a part of the list; from the end backwards if `offset` is negative, -1 for the last one."""
-        return [self._runs.snapshot(row) for row in await self._queue.page(offset, limit)]
+        """Return a part of the list, without reasons.
+
+        It is counted from the end backwards if `offset` is negative, -1 for the last one.
+        """
+        return [self._runs.snapshot_without_reason(row) for row in await self._queue.page(offset, limit)]
 
     @property
     def revision(self) -> int:

@@ -171,6 +171,12 @@ class Run:
         """Apply what a user has changed in the row; the next write of the row would find it too."""
         self._attempt.download = adopt_request(replace(self._attempt.download, control=row.control), row.request)
 
+    @property
+    def speed(self) -> float:
+        """Return the bytes a second over the last seconds; 0 while nothing is transferred."""
+        is_transferring = self._attempt.download.state is State.DOWNLOADING
+        return self._attempt.meter.speed(self._clock.monotonic()) or 0.0 if is_transferring else 0.0
+
     def snapshot(self) -> Snapshot:
         """Return the download as it is now."""
         known, meter, now = self._attempt.download, self._attempt.meter, self._clock.monotonic()

@@ -87,10 +87,15 @@ class RunTable:
 
     def snapshot(self, row: Download) -> Snapshot:
         """Return the download as it is now: finer than its row while it runs, with a reason while it waits."""
+        return self._live(row) or Snapshot(download=row, reason=self._reason(row))
+
+    def snapshot_without_reason(self, row: Download) -> Snapshot:
+        """Return the download as it is now; a reason takes longer than the rest, and long lists do not show it."""
+        return self._live(row) or Snapshot(download=row)
+
+    def _live(self, row: Download) -> Snapshot | None:
         active = self._runs.get(row.id)
-        if active is not None and row.state in RUNNING:
-            return active.run.snapshot()
-        return Snapshot(download=row, reason=self._reason(row))
+        return active.run.snapshot() if active is not None and row.state in RUNNING else None
 
     def _reason(self, row: Download) -> str | None:
         match row.state:

@@ -48,14 +48,20 @@ async def active(stack: ManagerStack, origin: Origin) -> ActiveRun:
 async def test_a_running_download_is_shown_as_its_run_knows_it(stack: ManagerStack, active: ActiveRun) -> None:
     row = await stack.records.get(active.run.download.id)
     assert row is not None
-    shown = stack.runs.snapshot(row)
-    assert (shown.download.state, shown.download.progress.received) == (State.DOWNLOADING, STALL_AFTER)
+    for shown in (stack.runs.snapshot(row), stack.runs.snapshot_without_reason(row)):
+        assert (shown.download.state, shown.download.progress.received) == (State.DOWNLOADING, STALL_AFTER)
     assert (len(stack.runs), list(stack.runs)) == (1, [active])
 
 
 async def test_a_row_that_has_ended_meanwhile_is_shown_as_it_is(stack: ManagerStack, active: ActiveRun) -> None:
     ended = with_fields(active.run.download, state=State.FAILED)
-    assert stack.runs.snapshot(ended).download is ended
+    assert stack.runs.snapshot(ended).download is stack.runs.snapshot_without_reason(ended).download is ended
+
+
+async def test_a_reason_is_given_where_it_is_asked_for(stack: ManagerStack, active: ActiveRun) -> None:
+    paused = with_fields(active.run.download, state=State.PAUSED)
+    assert stack.runs.snapshot(paused).reason == "paused by a user"
+    assert stack.runs.snapshot_without_reason(paused).reason is None
 
 
 async def test_received_bytes_are_reported_once(stack: ManagerStack, active: ActiveRun) -> None:
