@@ -13,13 +13,16 @@ from downloadd.records.download_queries import DownloadQueries
 MAX_KNOWN_BYTES: Final = 2 * 1024 * 1024
 """Encoded bytes of the rows that are kept: about 3,000 rows, which take some times as much memory."""
 
+SizedRow = tuple[Download, int]
+"""A row, and its encoded bytes."""
+
 
 class KnownRows:
     """Rows by their `seq`, the ones that were not read for longest first. For the event loop."""
 
     def __init__(self, queries: DownloadQueries) -> None:
         self._queries = queries
-        self._rows: dict[int, tuple[Download, int]] = {}
+        self._rows: dict[int, SizedRow] = {}
         self._bytes = 0
         # Rows that have changed since each read under way began.
         self._changed_since: dict[object, set[int]] = {}
@@ -33,14 +36,14 @@ class KnownRows:
         """
         read = object()
         changed = self._changed_since.setdefault(read, set())
-        known = {seq: row for seq, (row, _) in self._rows.items()}
+        known = self._rows.copy()
         try:
             seqs, new = await access.read(lambda connection: self._read(connection, find, known))
         finally:
             del self._changed_since[read]
         rows = known | new
-        self._keep([row for seq in seqs if seq not in changed and (row := rows.get(seq)) is not None])
-        page = [rows[seq] for seq in seqs if seq in rows]
+        self._keep({seq: rows[seq] for seq in seqs if seq in rows and seq not in changed})
+        page = [rows[seq][0] for seq in seqs if seq in rows]
         return page if len(page) == len(seqs) else None
 
     def forget(self, seqs: frozenset[int]) -> None:
@@ -54,8 +57,8 @@ class KnownRows:
         self,
         connection: sqlite3.Connection,
         find: Callable[[sqlite3.Connection], Sequence[int]],
-        known: Mapping[int, Download],
-    ) -> tuple[Sequence[int], dict[int, Download]]:
+        known: Mapping[int, SizedRow],
+    ) -> tuple[Sequence[int], dict[int, SizedRow]]:
         connection.execute("BEGIN")
         try:
             seqs = find(connection)
@@ -63,14 +66,24 @@ class KnownRows:
             rows = self._queries.by_seqs(connection, missing) if missing else []
         finally:
             connection.execute("COMMIT")
-        return seqs, {row.seq: row for row in rows}
+        return seqs, {row.seq: (row, _measure(row)) for row in rows}
 
-    def _keep(self, rows: Sequence[Download]) -> None:
-        for row in rows:
-            _, size = self._rows.pop(row.seq, (row, 0))
-            if not size:
-                size = len(msgspec.msgpack.encode(row))
-                self._bytes += size
-            self._rows[row.seq] = row, size
+    def _keep(self, rows: Mapping[int, SizedRow]) -> None:
+        """Keep the first rows that fit; they leave after those that were kept before."""
+        nbytes = 0
+        for seq, (row, size) in rows.items():
+            if nbytes + size > MAX_KNOWN_BYTES:
+                continue
+            nbytes += size
+            self._bytes += size - self._rows.pop(seq, (row, 0))[1]
+            self._rows[seq] = row, size
         while self._bytes > MAX_KNOWN_BYTES:
             self._bytes -= self._rows.pop(next(iter(self._rows)))[1]
+
+
+def _measure(row: Download) -> int:
+    try:
+        return len(msgspec.msgpack.encode(row))
+    except UnicodeEncodeError:
+        # Bytes that are not UTF-8 are in few rows: these are read anew each time.
+        return MAX_KNOWN_BYTES + 1

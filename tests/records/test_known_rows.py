@@ -87,8 +87,9 @@ async def test_a_row_that_changes_while_it_is_read_is_not_kept(
 async def test_the_rows_that_were_not_read_for_longest_are_forgotten(
     records: SqliteRecords, decoded: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known_rows, "MAX_KNOWN_BYTES", 2_000)
-    small, large = sample_download(), sample_download(url="https://example.com/" + "x" * 1_900)
+    monkeypatch.setattr(known_rows, "MAX_KNOWN_BYTES", 3_000)
+    # A row has its URL twice.
+    small, large = sample_download(), sample_download(url="https://example.com/" + "x" * 1_000)
     await added(records, small, sample_download(), large)
     await records.queue.page(0, 2)
     await records.queue.page(0, 1)
@@ -99,3 +100,22 @@ async def test_the_rows_that_were_not_read_for_longest_are_forgotten(
     await records.queue.page(1, 1)
     await records.queue.page(0, 1)
     assert decoded == [1, 2, 3, 2, 1]
+
+
+async def test_the_first_rows_of_a_long_page_are_kept(
+    records: SqliteRecords, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known_rows, "MAX_KNOWN_BYTES", 5_000)
+    await added(records, *(sample_download() for _ in range(20)))
+    await records.queue.page(0, 20)
+    decoded.clear()
+    await records.queue.page(0, 20)
+    assert decoded[-1:] == [20]
+    assert 0 < decoded[0] - 1 < 19, "the first ones are known"
+
+
+async def test_a_row_with_bytes_that_are_not_text_is_read_each_time(records: SqliteRecords, decoded: list[int]) -> None:
+    rows = await added(records, sample_download(), sample_download(filename="\udcff"))
+    for _ in range(2):
+        assert await records.queue.page(0, 10) == rows
+    assert decoded == [1, 2, 2]
