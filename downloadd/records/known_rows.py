@@ -10,8 +10,8 @@ from downloadd.download import Download
 from downloadd.records.access import DatabaseAccess
 from downloadd.records.download_queries import DownloadQueries
 
-MAX_KNOWN_BYTES: Final = 2 * 1024 * 1024
-"""Encoded bytes of the rows that are kept: about 3,000 rows, which take some times as much memory."""
+MAX_KNOWN_BYTES: Final = 4 * 1024 * 1024
+"""Encoded bytes of the rows that are kept: about 5,000 rows with short URLs, which take some times as much memory."""
 
 SizedRow = tuple[Download, int]
 """A row, and its encoded bytes."""
