@@ -142,7 +142,10 @@ class App:
                 find_directories=destination.directories,
                 rights=self._rights,
             )
-            imports = await stack.enter_async_context(self._make_imports(records, manager, destination, bus))
+            root = await asyncio.to_thread(os.path.abspath, self._config.storage.root)
+            imports = await stack.enter_async_context(
+                self._make_imports(records, manager, destination, bus=bus, root=root)
+            )
             gauges = GaugeCollector(
                 manager=manager,
                 imports=imports,
@@ -155,7 +158,6 @@ class App:
             accounts = Accounts(self._config.users)
             settings = SettingsService(parts.limits, rights=self._rights, bus=bus, max_runs=self._max_runs)
             guards, proxies = self._make_guards(), TrustedProxies(self._config.server.trusted_proxies)
-            root = await asyncio.to_thread(os.path.abspath, self._config.storage.root)
             rpc = self._make_rpc(service, views, settings, accounts, bus=bus, hosts=guards.hosts, root=root)
             api = create_api(
                 service=service,
@@ -292,7 +294,9 @@ class App:
         records: Store,
         manager: Manager,
         destination: Destination,
+        *,
         bus: EventBus,
+        root: str,
     ) -> ImportService:
         uploads = LocalUploads(
             Path(self._config.server.state_dir) / UPLOADS_DIRECTORY_NAME,
@@ -310,6 +314,7 @@ class App:
             clock=self._clock,
             config=self._config.imports,
             rights=self._rights,
+            root=root,
             max_size=self._config.downloads.max_size,
             on_state_change=self.metrics.imports.state_changed,
         )

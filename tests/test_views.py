@@ -29,6 +29,10 @@ IMPORTER = User(id="bob", permissions=frozenset({"run-import", "view-import-oper
 Call = Callable[[DownloadViews, User, str], Awaitable[object]]
 
 
+async def _now(read: Callable[[], object]) -> object:
+    return read()
+
+
 READS: dict[str, Call] = {
     "get": lambda views, user, id: views.get(user, id),
     "wait": lambda views, user, id: views.wait(user, id, 0),
@@ -40,6 +44,9 @@ READS: dict[str, Call] = {
     "origins": lambda views, user, id: views.origins(user, 10),
     "queue": lambda views, user, id: views.queue(user, 0, 10),
     "counts": lambda views, user, id: views.counts(user),
+    "queue_revision": lambda views, user, id: _now(lambda: views.queue_revision(user)),
+    "results_revision": lambda views, user, id: _now(lambda: views.results_revision(user)),
+    "speed": lambda views, user, id: _now(lambda: views.speed(user)),
     "results": lambda views, user, id: views.results(user, 0, 10),
     "result_count": lambda views, user, id: views.result_count(user),
     "find_gid": lambda views, user, id: views.find_gid(user, make_gid(1)),

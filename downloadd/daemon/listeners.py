@@ -33,6 +33,12 @@ class UnixSocketName(msgspec.Struct, frozen=True, kw_only=True):
     inode: int
 
 
+_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+_LISTED_TWICE: Final = (
+    "another address of server.listen is the same or includes it; remove one of them, or choose another port"
+)
+
+
 class _Candidate(msgspec.Struct, frozen=True):
     """One socket address of an address to listen on."""
 
@@ -111,10 +117,10 @@ def _bind_resolved(
                 if address.port == 0:
                     free_port = listener.getsockname()[1]
         except OSError as error:
+            is_own = error.errno == errno.EADDRINUSE and any(_overlaps(each, found) for each in bound)
             _close_all(bound)
-            raise StartupError(
-                f"cannot listen on {_format_address(address)}: {_reason(error, port_setting)}"
-            ) from error
+            reason = _LISTED_TWICE if is_own else _reason(error, port_setting)
+            raise StartupError(f"cannot listen on {_format_address(address)}: {reason}") from error
     return bound
 
 
@@ -144,6 +150,15 @@ def _bind_found(found: Sequence[_Candidate], ipv4_ports: frozenset[int], free_po
         yield listener
     if missing is not None and not is_bound:
         raise missing
+
+
+def _overlaps(listener: socket.socket, found: Sequence[_Candidate]) -> bool:
+    """Return True if a bound socket has one of these addresses, or one of both includes the other."""
+    host, port = listener.getsockname()[:2]
+    return any(
+        each.port == port and (each.sockaddr[0] == host or not _WILDCARDS.isdisjoint({host, each.sockaddr[0]}))
+        for each in found
+    )
 
 
 def _close_all(sockets: Sequence[socket.socket]) -> None:

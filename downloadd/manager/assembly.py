@@ -144,7 +144,7 @@ def assemble_manager(
         ),
         runs=runs,
         runner=runner,
-        stalls=StallMonitor(runs, records, clock, config, abort=runner.abort),
+        stalls=StallMonitor(runs, records, clock, config, settings.hosts, abort=runner.abort),
         origins=origins,
         kept_parts=kept_parts,
         clock=clock,

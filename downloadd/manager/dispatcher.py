@@ -11,7 +11,7 @@ from typing import Protocol
 
 from downloadd.download import Download
 from downloadd.manager.limits import Limits
-from downloadd.manager.origin_health import OriginFailure, Verdict
+from downloadd.manager.origin_health import KnownFailure, OriginFailure, Verdict
 from downloadd.manager.queue_report import OriginList
 from downloadd.metrics import OriginUsage
 from downloadd.records.origins import OriginRecord
@@ -52,8 +52,19 @@ class Queue(Protocol):
         """Remove a download from the queue; an unknown one is ignored."""
         ...
 
+    def holds_slots(self, seq: int, origin: str) -> bool:
+        """Return True if a running download has its slot of `origin` still, so that its next run may use it."""
+        ...
+
     def finish(self, seq: int) -> None:
         """Let a run that has ended count no longer, and free its slots; an unknown one is ignored."""
+        ...
+
+    async def claim_again(self, seq: int) -> Sequence[Download]:
+        """Claim a download whose run has ended and whose slots it holds still, before `finish`.
+
+        Returns its row, or none if it cannot be claimed; its slots are free then.
+        """
         ...
 
     async def dispatch(self, start: StartClaimed) -> None:
@@ -99,8 +110,8 @@ class Origins(Protocol):
         """Record a failed attempt; return the consequence for its download."""
         ...
 
-    def known_failure(self, origin: str) -> tuple[Verdict, str] | None:
-        """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
+    def known_failure(self, origin: str) -> KnownFailure | None:
+        """Return the failure of an attempt that would fail as the last one; None with a closed circuit."""
         ...
 
     def expected_target(self, seq: int) -> str | None:

@@ -12,7 +12,7 @@ from downloadd.download import Download
 from downloadd.manager.dispatcher import StartClaimed
 from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.limits import Limits
-from downloadd.manager.origin_health import OriginFailure, Verdict
+from downloadd.manager.origin_health import KnownFailure, OriginFailure, Verdict
 from downloadd.manager.origin_table import make_known_health, make_record
 from downloadd.manager.queue_report import (
     OriginList,
@@ -105,10 +105,19 @@ class LocalQueue:
         self._scheduler.dequeue(seq)
         self._shared.changed.set()
 
+    def holds_slots(self, seq: int, origin: str) -> bool:
+        """Return True if a running download has its slot of `origin` still."""
+        running = self._scheduler.runs.get(seq)
+        return running is not None and running.has_slots and running.origin == origin
+
     def finish(self, seq: int) -> None:
         """Free the slots of a run that has ended."""
         self._scheduler.finish(seq)
         self._shared.changed.set()
+
+    async def claim_again(self, seq: int) -> Sequence[Download]:
+        """Claim a download whose run has ended, before `finish`; return its row, or none if it cannot be claimed."""
+        return await self._claim([seq])
 
     async def dispatch(self, start: StartClaimed) -> None:
         """Claim waiting downloads within the limits and start them, until cancelled."""
@@ -207,8 +216,8 @@ class LocalOrigins:
         self._shared.changed.set()
         return verdict
 
-    def known_failure(self, origin: str) -> tuple[Verdict, str] | None:
-        """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
+    def known_failure(self, origin: str) -> KnownFailure | None:
+        """Return the failure of an attempt that would fail as the last one; None with a closed circuit."""
         return self._scheduler.origins.known_failure(origin, now=self._shared.now)
 
     def expected_target(self, seq: int) -> str | None:

@@ -123,7 +123,7 @@ class Manager:
         """Set policy and limits for downloads that start from now on."""
         self._admission.configure(policy=policy, directories=directories, config=config, proxies=proxies)
         self._runner.configure(config)
-        self._stalls.configure(config)
+        self._stalls.configure(config, hosts)
         self._queue.change_limits(Limits.from_config(config, hosts))
 
     # -- user actions --------------------------------------------------------------------------------------------------
@@ -250,6 +250,10 @@ class Manager:
         rows = [active.run.download for active in self._runs]
         counts.update(State.PAUSED if row.control.desired is Desired.PAUSE else row.state for row in rows)
         return counts
+
+    def speed(self) -> float:
+        """Return the bytes a second of all downloads together, over the last seconds."""
+        return sum(active.run.speed for active in self._runs)
 
     async def wait_reasons(self) -> Mapping[WaitReason, int]:
         """Return the number of waiting downloads per reason; reasons without downloads may be left out."""

@@ -4,12 +4,11 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-import msgspec
 import structlog
 
-from downloadd.errors import DownloadError, StorageError, StoreUnavailableError
+from downloadd.errors import DownloadError, NetworkError, StorageError, StoreUnavailableError
 from downloadd.manager.dispatcher import Origins
-from downloadd.manager.origin_health import OriginFailure, Verdict, classify_failure
+from downloadd.manager.origin_health import KnownFailure, OriginFailure, Verdict, classify_failure
 from downloadd.records.availability import once_available
 from downloadd.records.origins import OriginRecord, OriginRecords
 
@@ -19,14 +18,6 @@ STORE_TIMEOUT_SECONDS: Final = 5.0
 """Seconds that the outcome of a run waits for the record of its origin."""
 CHECK_SECONDS: Final = 300.0
 """Seconds between two searches for records of origins that are not used any more."""
-
-
-class KnownFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """Failure that an attempt would have, by the open circuit of an origin."""
-
-    origin: str
-    verdict: Verdict
-    detail: str
 
 
 class OriginMonitor:
@@ -63,6 +54,7 @@ class OriginMonitor:
             kind=kind,
             seq=seq,
             detail=error.detail,
+            cause=error.kind if isinstance(error, NetworkError) else None,
             has_response=error.origin_status is not None,
             retry_after=error.retry_after,
         )
@@ -79,7 +71,7 @@ class OriginMonitor:
         for asked in filter(None, (origin, self._origins.expected_target(seq))):
             known = self._origins.known_failure(asked)
             if known is not None:
-                return KnownFailure(origin=asked, verdict=known[0], detail=known[1])
+                return known
         return None
 
     def is_awaited(self, origin: str) -> bool:

@@ -78,7 +78,7 @@ class Outcomes:
         if known is not None:
             left = self._time_left(known.verdict, self._download.progress.time_spent, self._clock.wall())
             if left is not None and left <= 0:
-                error = NetworkError(known.detail, kind=NetworkErrorKind.CONNECT)
+                error = NetworkError(known.detail, kind=known.cause)
                 error.origin = known.origin
                 raise error
 

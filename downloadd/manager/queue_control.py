@@ -41,8 +41,16 @@ class QueueControl:
         self._notifier = notifier
 
     async def page(self, offset: int, limit: int) -> list[Snapshot]:
-        """Return a part of the list; from the end backwards if `offset` is negative, -1 for the last one."""
-        return await self._runs.snapshots(await self._queue.page(offset, limit))
+        """Return a part of the list, without reasons.
+
+        It is counted from the end backwards if `offset` is negative, -1 for the last one.
+        """
+        return [self._runs.snapshot_without_reason(row) for row in await self._queue.page(offset, limit)]
+
+    @property
+    def revision(self) -> int:
+        """Return a number that grows when the list or a row of it has changed; runs change their own without it."""
+        return self._queue.revision
 
     async def move(self, id: str, move: QueueMove) -> int:
         """Move a download; return its new index, from 0.

@@ -53,7 +53,7 @@ class StopReason(StrEnum):
     PAUSE = "pause"
     CANCEL = "cancel"
     INTERRUPT = "interrupt"
-    """The daemon stops; the download continues after the next start."""
+    """The daemon stops, or the run is restarted; the download continues with the next run."""
 
 
 class Run:
@@ -174,6 +174,12 @@ class Run:
         """Apply what a user has changed in the row; the next write of the row would find it too."""
         self._attempt.download = adopt_request(replace(self._attempt.download, control=row.control), row.request)
 
+    @property
+    def speed(self) -> float:
+        """Return the bytes a second over the last seconds; 0 while nothing is transferred."""
+        is_transferring = self._attempt.download.state is State.DOWNLOADING
+        return self._attempt.meter.speed(self._clock.monotonic()) or 0.0 if is_transferring else 0.0
+
     def snapshot(self) -> Snapshot:
         """Return the download as it is now."""
         known, meter, now = self._attempt.download, self._attempt.meter, self._clock.monotonic()
@@ -182,7 +188,13 @@ class Run:
         if known.state is not State.DOWNLOADING:
             return Snapshot(download=known)
         speed = meter.speed(now)
-        return Snapshot(download=known, speed=speed, eta=meter.eta(speed), connections=self._attempt.connections)
+        return Snapshot(
+            download=known,
+            speed=speed,
+            eta=meter.eta(speed),
+            connections=self._attempt.connections,
+            current_url=self._attempt.current_url,
+        )
 
     def stop(self, reason: StopReason) -> None:
         """Stop the run, unless its file is being published already. A cancel is not replaced by another reason."""

@@ -8,6 +8,7 @@ from downloadd.download import Download, Snapshot
 from downloadd.manager.dispatcher import Queue
 from downloadd.manager.rate_limit import DownloadLimiter
 from downloadd.manager.run import Run, StopReason
+from downloadd.manager.run_restart import RestartRequest
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.states import CLAIMED_FROM, RUNNING, WAITING, State
 
@@ -22,9 +23,10 @@ class ActiveRun:
         is_ended: True after its end, also if it was aborted and its task waits for something still.
         reported_state: the state that subscribers know, at first that before the claim; a finished one once the end is
             durable.
+        restarts: changes for which the run is stopped, and which are made before the next one begins.
     """
 
-    __slots__ = ("_reported_bytes", "is_ended", "limiter", "reported_state", "run", "task")
+    __slots__ = ("_reported_bytes", "is_ended", "limiter", "reported_state", "restarts", "run", "task")
 
     def __init__(self, run: Run, limiter: DownloadLimiter) -> None:
         self.run = run
@@ -32,6 +34,7 @@ class ActiveRun:
         self.task: asyncio.Task[None] | None = None
         self.is_ended = False
         self.reported_state = CLAIMED_FROM[run.download.state]
+        self.restarts: list[RestartRequest] = []
         self._reported_bytes = 0
 
     def report_state(self) -> State:
@@ -119,10 +122,18 @@ class RunTable:
             reasons = {row.id: reason for row, reason in zip(waiting, described, strict=True)}
         return [self._snapshot(row, reasons.get(row.id)) for row in rows]
 
-    def _snapshot(self, row: Download, reason: str | None) -> Snapshot:
+    def snapshot_without_reason(self, row: Download) -> Snapshot:
+        """Return the download as it is now; a reason takes longer than the rest, and long lists do not show it."""
+        return self._live(row) or Snapshot(download=row)
+
+    def _live(self, row: Download) -> Snapshot | None:
         active = self._runs.get(row.id)
-        if active is not None and row.state in RUNNING:
-            return active.run.snapshot()
+        return active.run.snapshot() if active is not None and row.state in RUNNING else None
+
+    def _snapshot(self, row: Download, reason: str | None) -> Snapshot:
+        live = self._live(row)
+        if live is not None:
+            return live
         if row.state is State.PAUSED:
             reason = "paused by a user"
         elif row.state in WAITING:

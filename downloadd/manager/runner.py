@@ -8,7 +8,7 @@ from typing import Final
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Desired, Download
-from downloadd.errors import NotFoundError
+from downloadd.errors import NotFoundError, ShuttingDownError
 from downloadd.manager import lifecycle
 from downloadd.manager.discard_part import discard_part_of
 from downloadd.manager.dispatcher import Dispatcher
@@ -16,6 +16,7 @@ from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.run import Run, StopReason
 from downloadd.manager.run_factory import RunFactory
+from downloadd.manager.run_restart import Change, RestartRequest
 from downloadd.manager.run_table import ActiveRun, RunTable
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.storage_gate import StorageGate
@@ -66,6 +67,8 @@ class Runner:
         self._pending_stops: dict[str, StopReason] = {}
         # Rows of such downloads that users have changed.
         self._pending_rows: dict[str, Download] = {}
+        # Changes of such downloads, for which their runs are restarted.
+        self._pending_restarts: dict[str, list[RestartRequest]] = {}
         self._closing = False
 
     def configure(self, config: DownloadsConfig) -> None:
@@ -166,6 +169,36 @@ class Runner:
         finally:
             self._stop_waiters.remove(download.id, waiter)
 
+    async def restart(self, id: str, change: Change) -> tuple[Download, Download]:
+        """Stop the run of a download, change its row, and run it again; return the row before and after.
+
+        The next run begins in the slot of this one, if it has it still, and if the row waits for a slot of the same
+        origin. If the run ends otherwise, the change is made to the row of its end.
+
+        Raises:
+            NotFoundError: the id is unknown.
+            Exception: `change` has raised it.
+        """
+        row = await self._records.get(id)
+        active = self._runs.get(id)
+        if active is None and (row is None or row.state not in RUNNING):
+            # Its run has just ended.
+            return await self._amend_waiting(id, change)
+        request = RestartRequest(change)
+        if active is None:
+            # Its claim is under way.
+            self._pending_restarts.setdefault(id, []).append(request)
+        else:
+            active.restarts.append(request)
+            active.run.stop(StopReason.INTERRUPT)
+        return await request.wait()
+
+    async def _amend_waiting(self, id: str, change: Change) -> tuple[Download, Download]:
+        before, after = await self.amend(id, change)
+        if after.state in WAITING:
+            await self.enqueue(after, before=before.state)
+        return before, after
+
     async def _wait_for_end(self, id: str, waiter: asyncio.Future[Download]) -> Download:
         try:
             return await waiter
@@ -175,12 +208,14 @@ class Runner:
 
     # -- running -------------------------------------------------------------------------------------------------------
 
-    def _start_claimed(self, claimed: Sequence[Download]) -> None:
+    def _start_claimed(self, claimed: Sequence[Download], *, reported_state: State | None = None) -> None:
+        """Start runs of claimed downloads; `reported_state` is what subscribers know of them."""
         now = self._clock.wall()
         for download in claimed:
             self._space.discard(download.seq)
             self._notifier.count_attempt(download, now=now)
             active = self._factory.make(download, on_change=self._publish_change, on_received=self._free_slots)
+            active.reported_state = reported_state or active.reported_state
             self._runs.add(active)
             amended = self._pending_rows.pop(download.id, None)
             if amended is not None:
@@ -188,19 +223,48 @@ class Runner:
             pending = self._pending_stops.pop(download.id, None) or (StopReason.INTERRUPT if self._closing else None)
             if pending is not None:
                 active.run.stop(pending)
+            if restarts := self._pending_restarts.pop(download.id, None):
+                active.restarts += restarts
+                active.run.stop(StopReason.INTERRUPT)
             active.task = self._tasks.spawn(self._perform(active))
 
     async def _perform(self, active: ActiveRun) -> None:
         self._publish_run(active)
         outcome: Download | None = None
+        keeps_slot = False
         try:
             outcome = await active.run.perform()
+            if active.restarts:
+                outcome = await self._apply_restarts(active, outcome)
+                keeps_slot = outcome is not None and self._may_keep_slot(outcome)
         finally:
             is_aborted = active.is_ended
             if not is_aborted:
-                self._end_run(active, outcome)
-        if outcome is not None and not is_aborted:
+                self._end_run(active, outcome, keeps_slot=keeps_slot)
+            for request in active.restarts:
+                request.refuse(ShuttingDownError())
+        if outcome is None or is_aborted:
+            return
+        if keeps_slot:
+            self._start_claimed(await self._queue.claim_again(outcome.seq), reported_state=active.reported_state)
+        else:
             await self._settle(outcome, active)
+
+    async def _apply_restarts(self, active: ActiveRun, outcome: Download | None) -> Download | None:
+        """Make the changes for which a run was stopped, and return the row that follows its outcome."""
+        while active.restarts:
+            request = active.restarts.pop(0)
+            row = await request.apply(partial(self.amend, active.run.download.id))
+            outcome = row if outcome is not None and row is not None else outcome
+        return outcome
+
+    async def _refuse_restarts(self, active: ActiveRun) -> None:
+        await self._apply_restarts(active, None)
+
+    def _may_keep_slot(self, row: Download) -> bool:
+        """Return True if a restarted run may begin in the slot of the one before."""
+        is_ready = row.state is State.QUEUED and row.control.desired is Desired.RUN
+        return is_ready and not self._closing and self._queue.holds_slots(row.seq, row.progress.origin)
 
     def abort(self, active: ActiveRun, outcome: Download) -> None:
         """End a run that makes no progress with a row that is recorded.
@@ -216,8 +280,9 @@ class Runner:
         active.task.add_done_callback(self._stuck_tasks.discard)
         active.run.stop(StopReason.CANCEL)
         self._tasks.spawn(self._settle(outcome, active))
+        self._tasks.spawn(self._refuse_restarts(active))
 
-    def _end_run(self, active: ActiveRun, outcome: Download | None) -> None:
+    def _end_run(self, active: ActiveRun, outcome: Download | None, *, keeps_slot: bool = False) -> None:
         active.is_ended = True
         run = active.run
         self._runs.remove(run.download.id)
@@ -228,7 +293,8 @@ class Runner:
             # Before the slot of the run is free for another one.
             self._gate.report_outcome(outcome, lacks_space=run.pending_space is not None)
             self._space.notify_run_ended(outcome.seq)
-        self._queue.finish(run.download.seq)
+        if not keeps_slot:
+            self._queue.finish(run.download.seq)
 
     async def _settle(self, row: Download, active: ActiveRun) -> None:
         """Enqueue or publish a download whose run has ended, and wake the callers that have stopped it."""

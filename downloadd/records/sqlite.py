@@ -33,6 +33,7 @@ from downloadd.records.import_files import SqliteImportFiles
 from downloadd.records.import_operations import SqliteImportOperations, manifest_owners, raise_epochs
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords, SqliteKeptParts
+from downloadd.records.known_rows import KnownRows
 from downloadd.records.origins import OriginRecords, SqliteOrigins
 from downloadd.records.protocol import (
     NO_DOWNLOADS,
@@ -47,6 +48,7 @@ from downloadd.records.protocol import (
 )
 from downloadd.records.readers import ReaderPool
 from downloadd.records.results import ResultRecords, SqliteResults
+from downloadd.records.revisions import Revisions
 from downloadd.records.schema import Migration, shipped_migrations
 from downloadd.records.storage_roots import SqliteStorageRoot, StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords, SqliteQueue
@@ -100,12 +102,15 @@ class SqliteRecords:
         self._migrations = migrations
         self._queries = DownloadQueries()
         self._changes = DownloadChanges(self._queries, make_deliveries)
+        known_rows = KnownRows(self._queries)
+        self.revisions = Revisions(known_rows.forget)
         self._writer = Writer(
             self._open_for_writing,
             clock,
             on_commit,
             check=self._directory.open_files.require_in_place,
             lock_timeout=lock_timeout,
+            take_changes=self.revisions.take_changes,
         )
         self._lookups = ReaderPool("records-lookup", _LOOKUP_THREADS)
         # A search reads the whole history: it has a thread of its own, so that it does not delay lookups.
@@ -117,11 +122,13 @@ class SqliteRecords:
         self.origins: OriginRecords = SqliteOrigins(self)
         self.kept_parts: KeptPartRecords = SqliteKeptParts(self)
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
-        self.queue: QueueRecords = SqliteQueue(self, self._queries)
-        self.results: ResultRecords = SqliteResults(self, self._queries)
+        self.queue: QueueRecords = SqliteQueue(self, self._queries, self.revisions, known_rows)
+        self.results: ResultRecords = SqliteResults(self, self._queries, self.revisions, known_rows, clock)
         self.gids: GidRecords = SqliteGids(self, self._queries)
-        self._state_counts = CachedCount(self, clock, count_by_state, lambda counts: sum(counts.values()))
-        self._ended_count = CachedCount(self, clock, count_ended, int)
+        self._state_counts = CachedCount(
+            self, clock, count_by_state, lambda counts: sum(counts.values()), lambda: self.revisions.states
+        )
+        self._ended_count = CachedCount(self, clock, count_ended, int, lambda: self.revisions.results)
 
     async def write(self, run: Callable[[sqlite3.Cursor], T | Rejection], *, rows: int = 1) -> T:
         """Run an operation in a transaction; see `DatabaseAccess.write`."""
@@ -296,6 +303,7 @@ class SqliteRecords:
             record_boot(connection, boot_id())
             raise_epochs(connection)
             self._changes.open(connection)
+            self.revisions.open(connection)
             self._directory.open_files.remember()
         except (OSError, sqlite3.Error) as error:
             connection.close()

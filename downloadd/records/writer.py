@@ -75,6 +75,7 @@ class Writer:
         *,
         check: Callable[[], None] = lambda: None,
         lock_timeout: float = LOCK_TIMEOUT_SECONDS,
+        take_changes: Callable[[], Callable[[], None] | None] = lambda: None,
     ) -> None:
         """Create a writer that is not open yet.
 
@@ -86,12 +87,15 @@ class Writer:
             check: called in the thread before each transaction; a `StoreUnavailableError` that it raises refuses all
                 operations of the transaction.
             lock_timeout: seconds that a transaction waits for the lock of another program.
+            take_changes: called in the thread after each transaction; the function that it returns is called on the
+                event loop before the callers of the operations continue.
         """
         self._open_connection = open_connection
         self._clock = clock
         self._on_commit = on_commit
         self._check = check
         self._lock_timeout = lock_timeout
+        self._take_changes = take_changes
         # True after `records_unavailable` was logged, until a transaction succeeds.
         self._is_unavailable = False
         self._queue: SimpleQueue[_Operation[Any] | None] = SimpleQueue()
@@ -179,7 +183,12 @@ class Writer:
             seconds = self._clock.monotonic() - started
             results = list(zip(batch, outcomes, strict=True))
             committed = sum(operation.rows for operation, outcome in results if not isinstance(outcome, Rejection))
-            self._post_results([(operation.future, outcome) for operation, outcome in results], committed, seconds)
+            self._post_results(
+                [(operation.future, outcome) for operation, outcome in results],
+                committed,
+                seconds,
+                self._take_changes(),
+            )
 
     def _commit(self, cursor: sqlite3.Cursor, batch: list[_Operation[Any]]) -> list[Any]:
         refused = self._begin(cursor)
@@ -222,13 +231,25 @@ class Writer:
         return Rejection(mapped)
 
     def _post_results(
-        self, results: list[tuple[asyncio.Future[Any], Any]], rows: int = 0, seconds: float = 0.0
+        self,
+        results: list[tuple[asyncio.Future[Any], Any]],
+        rows: int = 0,
+        seconds: float = 0.0,
+        publish_changes: Callable[[], None] | None = None,
     ) -> None:
         # One call of the loop for all of them. On a closed loop, no caller waits any more.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._set_results, results, rows, seconds)
+            self._loop.call_soon_threadsafe(self._set_results, results, rows, seconds, publish_changes)
 
-    def _set_results(self, results: list[tuple[asyncio.Future[Any], Any]], rows: int, seconds: float) -> None:
+    def _set_results(
+        self,
+        results: list[tuple[asyncio.Future[Any], Any]],
+        rows: int,
+        seconds: float,
+        publish_changes: Callable[[], None] | None,
+    ) -> None:
+        if publish_changes is not None:
+            publish_changes()
         if rows and self._on_commit is not None:
             self._on_commit(rows, seconds)
         ends: list[RecordedEnd] = []

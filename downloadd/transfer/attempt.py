@@ -150,6 +150,11 @@ class Attempt:
         return self._requests.answered_by
 
     @property
+    def current_url(self) -> str | None:
+        """The URL of the last usable response, with its secrets; None if it was not redirected."""
+        return self._requests.current_url
+
+    @property
     def redirected_by(self) -> AbstractSet[str]:
         """The origins that have answered with a redirect."""
         return self._requests.redirects.redirected_by

@@ -79,6 +79,7 @@ class SourceRequests:
         self.errors: dict[str, str] = {}
         self.count = 0
         self.answered_by: set[str] = set()
+        self.current_url: str | None = None
         self.responding_origin = download.progress.origin
         self._run_origin = download.progress.origin
         self._session = session
@@ -140,6 +141,7 @@ class SourceRequests:
     def note_answer(self, response: OriginResponse) -> None:
         """Record that a response is usable."""
         self.answered_by.add(response.url.origin)
+        self.current_url = response.url.text if response.redirects else None
 
     def connect(self, source: Source, request: RangeRequest) -> AbstractAsyncContextManager[OriginResponse]:
         """Return the context of a response to a request of a further connection to a source.

@@ -218,6 +218,16 @@ def test_a_port_in_use_is_an_error_of_one_line() -> None:
     assert len(caught.value.message.splitlines()) == 1
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_an_address_that_is_listed_twice_is_named(host: str) -> None:
+    port = free_port()
+    with pytest.raises(StartupError, match=r"cannot listen on 127.0.0.1:\d+: another address of server.listen"):
+        bind(TcpAddress(host, port), TcpAddress("127.0.0.1", port))
+    # Both are free again.
+    with closing(bind(TcpAddress(host, port))[0]):
+        pass
+
+
 def test_a_port_is_free_again_at_once(tmp_path: Path) -> None:
     port = free_port()
     (first,) = bind(TcpAddress("127.0.0.1", port))

@@ -459,9 +459,6 @@ async def test_a_waiting_download_with_a_new_url_counts_for_the_new_host(
     running = (await daemon.start_download("d", origin.url("/f"), filename="running"))["download_id"]
     await origin.wait_sent("/f", 500)
     queued = (await daemon.start_download("d", origin.url("/f"), filename="moved"))["download_id"]
-    status, answer = await daemon.amend(running, url=other_origin.url("/f"))
-    assert (status, answer["error"]) == (409, "INVALID_STATE")
-    assert "pause" in answer["detail"]
     for url, code in {"ftp://127.0.0.2/f": "INVALID_URL", "http://169.254.169.254/": "DOMAIN_BLOCKED"}.items():
         status, answer = await daemon.amend(queued, url=url)
         assert answer["error"] == code
@@ -573,7 +570,7 @@ async def test_a_host_has_slots_of_its_own_which_a_reload_changes(
 
         await wait_until(lambda: running_is(running, (1, 3)))
         reasons = [entry["reason"] for entry in await daemon.active() if origin.url("") in entry["url"]]
-        assert f"1 downloads from 127.0.0.1:{origin.port} are running (slots)" in reasons
+        assert f"1 download from 127.0.0.1:{origin.port} is running (slots)" in reasons
         await daemon.reload(config + host.format(5))
         await wait_until(lambda: running_is(running, (5, 3)))
 

@@ -283,7 +283,7 @@ async def test_a_mirror_without_a_slot_is_waited_for_if_the_first_source_fails_p
 
         async def waits() -> bool:
             entry = await daemon.get_download(id)
-            return entry["status"] == "queued" and f"from 127.0.0.1:{origin.port} are running" in str(entry["reason"])
+            return entry["status"] == "queued" and f"from 127.0.0.1:{origin.port}" in str(entry["reason"])
 
         await wait_until(waits)
         assert origin.requests("/m") == []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.import_files import EXPORT, packed
-from support.import_stack import DIRECTORY, ImportStack, content
+from support.import_stack import DIRECTORY, ROOT, ImportStack, content
 from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.events import ImportChanged
@@ -26,6 +26,7 @@ def reader(stack: ImportStack) -> ContentReader:
         uploads=stack.uploads,
         reader_thread=ReaderThread(),
         directory=DIRECTORY,
+        root=ROOT,
     )
 
 

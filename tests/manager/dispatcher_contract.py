@@ -149,6 +149,22 @@ class DispatcherContract:
         await started.wait_for(row, row)
         assert [one.epoch for one in started.rows] == [1, 2]
 
+    async def test_a_download_is_claimed_again_in_its_slot(
+        self, records: Records, dispatcher: Dispatcher, started: Started
+    ) -> None:
+        first, second, third = await started.enqueue(3)
+        await started.wait_for(first, second)
+        assert dispatcher.queue.holds_slots(first.seq, A)
+        assert not dispatcher.queue.holds_slots(first.seq, B)
+        assert not dispatcher.queue.holds_slots(third.seq, A)
+        await records.amend(first.id, lambda row: replace(row, state=State.QUEUED))
+        assert [(row.id, row.epoch) for row in await dispatcher.queue.claim_again(first.seq)] == [(first.id, 2)]
+        await started.wait_for(first, second)
+        # One that cannot be claimed frees its slot.
+        assert await dispatcher.queue.claim_again(first.seq) == []
+        await started.wait_for(first, second, third)
+        assert not dispatcher.queue.holds_slots(first.seq, A)
+
     async def test_a_suspension_holds_the_queue_until_it_ends_and_is_the_reason_of_each(
         self, dispatcher: Dispatcher, started: Started
     ) -> None:
@@ -245,4 +261,4 @@ class DispatcherContract:
         dispatcher.origins.restore(record)
         known = dispatcher.origins.known_failure(A)
         assert known is not None
-        assert known[1] == "refused"
+        assert known.detail == "refused"

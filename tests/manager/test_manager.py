@@ -95,6 +95,23 @@ async def test_a_snapshot_has_the_speed_or_the_reason_of_a_wait(stack: ManagerSt
     assert await stack.manager.active(ActiveFilter(states=frozenset({State.DOWNLOADING}))) == []
 
 
+async def test_the_speed_is_that_of_all_running_downloads(stack: ManagerStack, origin: Origin) -> None:
+    assert stack.manager.speed() == 0
+    origin.script("/steady", ScriptedResponse(size=50_000_000, rate=1_000_000))
+    ids = [await start(stack, origin.url("/steady"), directory=directory) for directory in ("a", "b")]
+    for id in ids:
+        await receives(stack, id)
+
+    async def is_sum() -> bool:
+        speeds = [(await stack.manager.get(id)).speed or 0.0 for id in ids]
+        return min(speeds) > 0 and abs(stack.manager.speed() - sum(speeds)) < sum(speeds) / 10
+
+    await wait_until(is_sum)
+    for id in ids:
+        await stack.manager.pause(id)
+    assert stack.manager.speed() == 0
+
+
 @pytest.mark.parametrize("segments", [1, 3])
 async def test_a_snapshot_has_the_number_of_connections(
     stack: ManagerStack, origin: Origin, monkeypatch: pytest.MonkeyPatch, segments: int

@@ -224,10 +224,10 @@ def test_a_mismatch_starts_over_once_after_a_resume_on_weak_evidence(
     assert must_start_over(row) is expected
 
 
-async def fail_host(parts: RunParts) -> OriginMonitor:
+async def fail_host(parts: RunParts, cause: NetworkErrorKind = NetworkErrorKind.CONNECT) -> OriginMonitor:
     """Return a monitor that knows that the origin has failed for 400 seconds."""
     monitor = OriginMonitor(parts.dispatcher.origins, parts.records.origins)
-    refused = NetworkError("refused", kind=NetworkErrorKind.CONNECT)
+    refused = NetworkError("refused", kind=cause)
     await monitor.report_failure(parts.origin.url(""), 99, refused)
     parts.clock.now += 400
     return monitor
@@ -236,9 +236,10 @@ async def fail_host(parts: RunParts) -> OriginMonitor:
 async def test_a_download_that_waited_too_long_for_a_host_that_never_answers_ends_without_a_request(
     parts: RunParts,
 ) -> None:
-    await fail_host(parts)
+    await fail_host(parts, NetworkErrorKind.NAME)
     row = await perform(parts.make_run(await parts.claim("/f", timeout=300)))
     assert (row.state, row.result.error, row.result.detail) == (State.FAILED, ErrorCode.NETWORK_ERROR, "refused")
+    assert row.result.cause is NetworkErrorKind.NAME
     assert parts.origin.requests("/f") == []
 
 

@@ -49,14 +49,20 @@ async def active(stack: ManagerStack, origin: Origin) -> ActiveRun:
 async def test_a_running_download_is_shown_as_its_run_knows_it(stack: ManagerStack, active: ActiveRun) -> None:
     row = await stack.records.get(active.run.download.id)
     assert row is not None
-    shown = await stack.runs.snapshot(row)
-    assert (shown.download.state, shown.download.progress.received) == (State.DOWNLOADING, STALL_AFTER)
+    for shown in (await stack.runs.snapshot(row), stack.runs.snapshot_without_reason(row)):
+        assert (shown.download.state, shown.download.progress.received) == (State.DOWNLOADING, STALL_AFTER)
     assert (len(stack.runs), list(stack.runs)) == (1, [active])
 
 
 async def test_a_row_that_has_ended_meanwhile_is_shown_as_it_is(stack: ManagerStack, active: ActiveRun) -> None:
     ended = with_fields(active.run.download, state=State.FAILED)
-    assert (await stack.runs.snapshot(ended)).download is ended
+    assert (await stack.runs.snapshot(ended)).download is stack.runs.snapshot_without_reason(ended).download is ended
+
+
+async def test_a_reason_is_given_where_it_is_asked_for(stack: ManagerStack, active: ActiveRun) -> None:
+    paused = with_fields(active.run.download, state=State.PAUSED)
+    assert (await stack.runs.snapshot(paused)).reason == "paused by a user"
+    assert stack.runs.snapshot_without_reason(paused).reason is None
 
 
 async def test_received_bytes_are_reported_once(stack: ManagerStack, active: ActiveRun) -> None:
@@ -100,7 +106,7 @@ async def test_an_end_that_follows_a_run_has_the_state_that_was_reported_of_the_
 async def test_a_page_has_the_reason_of_each_download_that_waits(stack: ManagerStack, active: ActiveRun) -> None:
     rows = [sample_download(number, seq=90 + number, state=State.QUEUED) for number in range(2)]
     shown = await stack.runs.snapshots([rows[0], active.run.download, sample_download(5, state=State.PAUSED), rows[1]])
-    waits = "1 downloads are running (max_concurrent)"
+    waits = "1 download is running (max_concurrent)"
     assert [one.reason for one in shown] == [waits, None, "paused by a user", waits]
 
 

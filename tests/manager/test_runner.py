@@ -190,7 +190,7 @@ async def test_a_download_that_is_redirected_to_a_full_origin_waits_for_it_with_
         snapshot = await stack.manager.get(id)
         assert snapshot.download.state is State.QUEUED
         assert snapshot.reason is not None
-        assert snapshot.reason.endswith(f"1 downloads from 127.0.0.1:{target.port} are running (max_per_host)")
+        assert snapshot.reason.endswith(f"1 download from 127.0.0.1:{target.port} is running (max_per_host)")
         assert (len(origin.requests("/r")), len(target.requests("/f"))) == (1, 0)
         release.set()
         for each in (busy, id):

@@ -1,19 +1,27 @@
 """Supervision of runs: a run that hangs is recorded as failed and aborted."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
+from support.clocks import ManualClock
 from support.manager_stack import CONFIG, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.sample_downloads import sample_download
 from support.waiting import CONDITION_TIMEOUT, wait_until
 
+from downloadd.config import HostConfig
+from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
 from downloadd.events import DownloadEnded
+from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.states import RUNNING, State
 from downloadd.storage.part_file import MAX_HELD_BYTES, PartFile
 from downloadd.storage.small_files import SmallFiles
@@ -93,3 +101,37 @@ async def test_a_run_that_receives_bytes_is_not_aborted(memory_path: Path) -> No
         request = DownloadRequest(url=origin.url("/a"), directory="d")
         started = await stack.manager.start([request], user="ann")
         assert (await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)).state is State.COMPLETED
+
+
+class OneRun:
+    """The run of a download that has no connection yet, as the table of runs and the records show it to the monitor."""
+
+    def __init__(self) -> None:
+        self.limiter = SimpleNamespace(is_waiting=False)
+        download = sample_download(state=State.STARTING)
+        self.run = SimpleNamespace(download=download, received_bytes=0, request_count=1, waits_for_records=False)
+
+    def __iter__(self) -> Iterator[Any]:
+        yield self
+
+    def get(self, id: str) -> Any:
+        return self
+
+    async def save(self, row: Download) -> Download:
+        return row
+
+
+async def test_a_run_connects_for_as_long_as_its_host_may_take() -> None:
+    clock, run, aborted = ManualClock(), OneRun(), asyncio.Event()
+    config = replace(CONFIG, stall_timeout=30)
+    hosts = [HostConfig(host="slow.example", connect_timeout=600)]
+    monitor = StallMonitor(cast("Any", run), cast("Any", run), clock, config, hosts, abort=lambda *_: aborted.set())
+    watching = asyncio.create_task(monitor.watch())
+    for seconds in (0, 599):
+        clock.now += seconds
+        # Several checks.
+        await asyncio.sleep(0.1)
+    assert not aborted.is_set()
+    monitor.configure(config)
+    await wait_until(aborted.is_set)
+    watching.cancel()

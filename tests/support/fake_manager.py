@@ -204,6 +204,9 @@ class FakeManager:
         ]
         return [self.snapshots.get(row.id) or Snapshot(download=row) for row in rows[: criteria.limit]]
 
+    def speed(self) -> float:
+        return sum(snapshot.speed or 0.0 for snapshot in self.snapshots.values())
+
     async def counts(self) -> Mapping[State, int]:
         return Counter(download.state for download in self.downloads.values() if download.state not in FINISHED)
 

@@ -229,6 +229,26 @@ async def test_a_download_is_watched_paused_changed_and_cancelled(
         await page_session.wait_for_text(".notice", "Changed.")
         [entry] = await daemon.active()
         assert (entry["priority"], entry["speed_limit"]) == (5, 262_144)
+        # A change of something else keeps a limit that is rounded for the form.
+        await daemon.amend(entry["id"], speed_limit=500)
+
+        async def shows_limit() -> bool:
+            await row.get_by_role("button", name="Films/film.mkv").click()
+            if await dialog.get_by_label("Limit").input_value() == "0.0004768":
+                return True
+            await page.keyboard.press("Escape")
+            return False
+
+        await wait_until(shows_limit)
+        await dialog.get_by_label("Priority").fill("6")
+        await dialog.get_by_role("button", name="Change").click()
+
+        async def has_priority() -> bool:
+            [entry] = await daemon.active()
+            return bool(entry["priority"] == 6 and entry["speed_limit"] == 500)
+
+        await wait_until(has_priority)
+        await daemon.amend(entry["id"], speed_limit=262_144)
         await row.get_by_role("button", name="Films/film.mkv").click()
         await dialog.get_by_label("Rename to").fill("short.mkv")
         await dialog.get_by_label("Move to").fill("Shorts")
@@ -355,7 +375,10 @@ async def test_filters_search_and_actions_for_all(browser: Browser, tmp_path: Pa
             await page.keyboard.type("f5")
             await expect(page.locator("#active .row")).to_have_count(1)
             await page.get_by_label("Find active downloads").fill("")
-            await page.get_by_role("button", name="Resume all").click()
+            async with page.expect_request("**/api/v1/downloads/*resume") as request:
+                await page.get_by_role("button", name="Resume all").click()
+            # Without a filter, one call changes all.
+            assert (await request.value).url.endswith("/api/v1/downloads/resume")
             await expect(page.get_by_role("button", name="Paused 0")).to_be_visible()
 
 
