@@ -54,6 +54,7 @@ from downloadd.rights import Rights
 from downloadd.servers import Servers
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
+from downloadd.storage.destination import Destination
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.transfer.session import Session
@@ -131,7 +132,7 @@ class App:
                 results=results,
                 history=removal,
                 prober=Prober(session, lambda: self._config.downloads, proxies=lambda: self._origins.proxies.names),
-                storage=StorageConfirmation(records.storage_root, destination.accept_root),
+                storage=StorageConfirmation(records.storage_root, destination),
                 clock=self._clock,
                 rights=self._rights,
             )
@@ -144,7 +145,10 @@ class App:
                 find_directories=destination.directories,
                 rights=self._rights,
             )
-            imports = await stack.enter_async_context(self._make_imports(records, manager, destination, bus))
+            root = await asyncio.to_thread(os.path.abspath, self._config.storage.root)
+            imports = await stack.enter_async_context(
+                self._make_imports(records, manager, destination, bus=bus, root=root)
+            )
             gauges = GaugeCollector(
                 manager=manager,
                 imports=imports,
@@ -157,7 +161,6 @@ class App:
             accounts = Accounts(self._config.users)
             settings = SettingsService(parts.limits, rights=self._rights, bus=bus, max_runs=self._max_runs)
             guards, proxies = self._make_guards(), TrustedProxies(self._config.server.trusted_proxies)
-            root = await asyncio.to_thread(os.path.abspath, self._config.storage.root)
             rpc = self._make_rpc(service, views, settings, accounts, bus=bus, hosts=guards.hosts, root=root)
             api = create_api(
                 service=service,
@@ -295,9 +298,7 @@ class App:
             clock=self._clock,
         )
 
-    def _make_manager(
-        self, records: Store, destination: LocalDestination, session: Session, bus: EventBus
-    ) -> ManagerParts:
+    def _make_manager(self, records: Store, destination: Destination, session: Session, bus: EventBus) -> ManagerParts:
         return assemble_manager(
             ManagerSettings(
                 config=self._config.downloads,
@@ -319,8 +320,10 @@ class App:
         self,
         records: Store,
         manager: Manager,
-        destination: LocalDestination,
+        destination: Destination,
+        *,
         bus: EventBus,
+        root: str,
     ) -> ImportService:
         uploads = LocalUploads(
             Path(self._config.server.state_dir) / UPLOADS_DIRECTORY_NAME,
@@ -338,6 +341,7 @@ class App:
             clock=self._clock,
             config=self._config.imports,
             rights=self._rights,
+            root=root,
             max_size=self._config.downloads.max_size,
             on_state_change=self.metrics.imports.state_changed,
         )

@@ -97,6 +97,9 @@ def check_digest(expected: str, actual: str, *, source: str | None = None) -> No
         raise ChecksumMismatchError(expected, actual, source=source)
 
 
+_SIZE_HINT: Final = "the origin has another version of the file, or sent an error page in its place"
+
+
 def check_size_and_type(
     *, size: int | None, content_type: str | None, expected_size: int | None, expected_type: str | None
 ) -> None:
@@ -114,7 +117,7 @@ def check_size_and_type(
             f"received {describe_type(received)} instead of {describe_expected(expected_type)}"
         )
     if expected_size is not None and size is not None and size != expected_size:
-        raise UnexpectedContentError(f"received {size} bytes instead of {expected_size}")
+        raise UnexpectedContentError(f"received {size} bytes instead of {expected_size}", hint=_SIZE_HINT)
 
 
 def _hex_length(algorithm: str) -> int:

@@ -22,4 +22,10 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-pytest_plugins = ["support.run_options", "support.markers", "support.fixtures", "support.small_disk"]
+pytest_plugins = [
+    "support.run_options",
+    "support.markers",
+    "support.failed_tests",
+    "support.fixtures",
+    "support.small_disk",
+]

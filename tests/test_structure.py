@@ -141,7 +141,7 @@ PURE: Final = (
     *("fronts.aria2.options.option_report", "fronts.aria2.options.option_table", "fronts.aria2.options.option_values"),
     "fronts.aria2.options.options",
     "fronts.aria2.sockets.socket_limits",
-    *("fronts.aria2.status.error_codes", "fronts.aria2.status.notifications", "fronts.aria2.status.restarts"),
+    *("fronts.aria2.status.error_codes", "fronts.aria2.status.notifications", "fronts.aria2.status.interruptions"),
     "fronts.aria2.status.status",
     *("fronts.aria2.wire.envelope", "fronts.aria2.wire.json_rpc", "fronts.aria2.wire.xml_rpc"),
     "records.sqlite_errors",

@@ -141,3 +141,5 @@ def test_other_content_is_refused_with_the_difference(size: int, content_type: s
     with pytest.raises(UnexpectedContentError) as refused:
         check_size_and_type(size=size, content_type=content_type, expected_size=7, expected_type="image/png")
     assert refused.value.detail.startswith(detail)
+    # Only a page in place of the file says something about the link.
+    assert ("token" in refused.value.detail) == (not detail.endswith("bytes instead of 7"))

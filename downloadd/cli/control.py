@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -18,14 +18,20 @@ from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import ActiveEntry, ActiveEntryResponse, ApiError, Client, HistoryEntry, HistoryEntryResponse
 from downloadd.client.downloads import Downloads
 from downloadd.fronts.rest.item_bodies import AmendBody
-from downloadd.fronts.rest.queue_schemas import MoveTo
+from downloadd.fronts.rest.queue_schemas import ChangeCountResponse, MoveTo
 from downloadd.fronts.rest.schemas import RetryBody
 from downloadd.request_fields import RequestFields
 from downloadd.states import ACTIVE, Trigger, allowing
 
+NOTHING_TO_CHANGE: Final = "No download to change."
+
 ControlResponse = ActiveEntryResponse | HistoryEntryResponse
 Action = Callable[..., Awaitable[ControlResponse]]
 """Action on the download with an id; further arguments are the options of the command."""
+
+
+ActionOnAll = Callable[[Downloads], Awaitable[ChangeCountResponse]]
+"""Action on all downloads that allow it."""
 
 
 class ControlResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +41,17 @@ class ControlResult(msgspec.Struct, frozen=True, kw_only=True):
     success: bool
 
 
-def _make_command(trigger: Trigger, action: Action, help_text: str) -> click.Command:
-    """Return a command that applies an action to downloads; with `--all`, to all active ones that allow `trigger`."""
+def _make_command(
+    trigger: Trigger, action: Action, help_text: str, *, apply_to_all: ActionOnAll | None = None
+) -> click.Command:
+    """Return a command that applies an action to downloads; with `--all`, to all active ones that allow `trigger`.
+
+    Args:
+        trigger: what the action does to a download.
+        action: the action on one.
+        help_text: the help.
+        apply_to_all: the action on all of them in one call; None if there is none.
+    """
     states = allowing(trigger) & ACTIVE
     for_finished = trigger is Trigger.RETRY
 
@@ -49,6 +64,9 @@ def _make_command(trigger: Trigger, action: Action, help_text: str) -> click.Com
             raise click.UsageError("name one download with --from")
         if bool(downloads) is everything:
             raise click.UsageError("name downloads" if for_finished else "name downloads, or all of them with --all")
+        if everything and apply_to_all is not None:
+            terminal.write_result(count := await apply_to_all(client.files.downloads), _format_count(count))
+            return
         if everything:
             listing = await client.files.downloads.list_global(limit=MAX_ACTIVE)
             ids = [entry.id for entry in listing.downloads if entry.status in states]
@@ -64,6 +82,10 @@ def _make_command(trigger: Trigger, action: Action, help_text: str) -> click.Com
     else:
         apply = click.option("--all", "everything", is_flag=True, help="Apply to all active downloads.")(apply)
     return click.command(trigger.value)(apply)
+
+
+def _format_count(response: ChangeCountResponse) -> str:
+    return f"{response.message}: {response.changed}" if response.changed else NOTHING_TO_CHANGE
 
 
 async def apply_to_each(client: Client, terminal: Terminal, ids: list[str], action: Action) -> None:
@@ -88,7 +110,7 @@ async def apply_to_each(client: Client, terminal: Terminal, ids: list[str], acti
     if terminal.as_json:
         terminal.write_json(ControlResult(downloads=results, success=not refused))
     elif not ids:
-        terminal.write_text("No download to change.")
+        terminal.write_text(NOTHING_TO_CHANGE)
     if refused:
         raise CommandError(ExitStatus.FAILED, *refused)
 
@@ -103,6 +125,7 @@ pause = _make_command(
       downloadctl pause debian.iso
       downloadctl pause --all
     """,
+    apply_to_all=Downloads.pause_all,
 )
 resume = _make_command(
     Trigger.RESUME,
@@ -113,6 +136,7 @@ resume = _make_command(
     Example:
       downloadctl resume --all
     """,
+    apply_to_all=Downloads.resume_all,
 )
 retry = _make_command(
     Trigger.RETRY,
@@ -169,8 +193,8 @@ async def move(client: Client, terminal: Terminal, /, *, download: str, place: s
 async def set_(client: Client, terminal: Terminal, /, *, download: str, **parameters: Any) -> None:
     """Change an active download, also while it runs.
 
-    Its URL, mirrors and request fields (--header, --cookie and others, which replace all former ones) can be changed
-    while it does not run; pause it before.
+    New URLs, mirrors and request fields (--header, --cookie and others, which replace all former ones) restart its
+    transfer, which continues with the bytes that it has.
 
     \b
     Examples:

@@ -76,7 +76,7 @@ async def import_(
     await client.imports.upload(importer_key=kind, file_name=file.name, file=_read_chunks(file))
     data = await _poll_data(client)
     if look:
-        terminal.write_result(data, _format_contents(data))
+        await _show_contents(client, terminal, data)
         return
     await client.imports.start(users={"all": True}, channels=select_channels(data, channels))
     terminal.write_text(_format_contents(data))
@@ -218,6 +218,15 @@ async def _poll_data(client: Client) -> FileDataResponse:
         await asyncio.sleep(POLL_SECONDS)
 
 
+async def _show_contents(client: Client, terminal: Terminal, data: FileDataResponse) -> None:
+    """Show the contents of a file of which nothing is downloaded, and the parts that would be left out."""
+    operation = require_current(await client.imports.current())
+    skipped = await _fetch_skipped(client, operation) if terminal.as_json else None
+    terminal.write_result(_add_skipped(data, skipped), _format_contents(data))
+    if not terminal.as_json:
+        await _report_left_out(client, operation)
+
+
 def _format_contents(data: FileDataResponse) -> str:
     parts = (
         formatting.format_count(len(data.users), "user"),
@@ -239,7 +248,9 @@ async def _wait_until_finished(client: Client, terminal: Terminal) -> tuple[Oper
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _add_skipped(result: CountResponse | ImportProgress, skipped: Sequence[SkippedItem] | None) -> object:
+def _add_skipped(
+    result: CountResponse | ImportProgress | FileDataResponse, skipped: Sequence[SkippedItem] | None
+) -> object:
     """Return a result with the list `skipped`, as JSON has it."""
     return result if skipped is None else {**msgspec.to_builtins(result), "skipped": skipped}
 

@@ -18,6 +18,9 @@ UNIX_MODE: Final = 0o660
 """Mode of a Unix socket: its owner and group may connect, and need a token too."""
 
 
+_MAX_FREE_PORTS: Final = 10
+"""Free ports that are tried: the kernel chooses one for the first address, which may be in use at another."""
+
 _MISSING: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 """Errors for an address that the machine does not have."""
 
@@ -28,6 +31,12 @@ class UnixSocketName(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     device: int
     inode: int
+
+
+_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+_LISTED_TWICE: Final = (
+    "another address of server.listen is the same or includes it; remove one of them, or choose another port"
+)
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -85,6 +94,19 @@ def bind(*addresses: TcpAddress, port_setting: str = "--port") -> list[socket.so
         StartupError: an address does not exist, permission is missing, or a port is in use.
     """
     resolved = [(each, _resolve(each)) for each in addresses]
+    further_tries = _MAX_FREE_PORTS - 1 if any(each.port == 0 for each in addresses) else 0
+    while True:
+        try:
+            return _bind_resolved(resolved, port_setting)
+        except StartupError as error:
+            if not further_tries or not _is_in_use(error.__cause__):
+                raise
+            further_tries -= 1
+
+
+def _bind_resolved(
+    resolved: Sequence[tuple[TcpAddress, Sequence[_Candidate]]], port_setting: str
+) -> list[socket.socket]:
     ipv4_ports = frozenset(one.port for _, found in resolved for one in found if one.family == socket.AF_INET)
     bound: list[socket.socket] = []
     free_port = 0
@@ -95,10 +117,10 @@ def bind(*addresses: TcpAddress, port_setting: str = "--port") -> list[socket.so
                 if address.port == 0:
                     free_port = listener.getsockname()[1]
         except OSError as error:
+            is_own = error.errno == errno.EADDRINUSE and any(_overlaps(each, found) for each in bound)
             _close_all(bound)
-            raise StartupError(
-                f"cannot listen on {_format_address(address)}: {_reason(error, port_setting)}"
-            ) from error
+            reason = _LISTED_TWICE if is_own else _reason(error, port_setting)
+            raise StartupError(f"cannot listen on {_format_address(address)}: {reason}") from error
     return bound
 
 
@@ -128,6 +150,15 @@ def _bind_found(found: Sequence[_Candidate], ipv4_ports: frozenset[int], free_po
         yield listener
     if missing is not None and not is_bound:
         raise missing
+
+
+def _overlaps(listener: socket.socket, found: Sequence[_Candidate]) -> bool:
+    """Return True if a bound socket has one of these addresses, or one of both includes the other."""
+    host, port = listener.getsockname()[:2]
+    return any(
+        each.port == port and (each.sockaddr[0] == host or not _WILDCARDS.isdisjoint({host, each.sockaddr[0]}))
+        for each in found
+    )
 
 
 def _close_all(sockets: Sequence[socket.socket]) -> None:
@@ -232,6 +263,10 @@ def _bind_one(family: socket.AddressFamily, sockaddr: tuple[Any, ...], *, is_dua
         listener.close()
         raise
     return listener
+
+
+def _is_in_use(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
 
 
 def _reason(error: OSError, port_setting: str) -> str:

@@ -40,13 +40,15 @@ class ContentReader:
         uploads: Uploads,
         reader_thread: ReaderThread,
         directory: str,
+        root: str,
     ) -> None:
-        """Take the components, and the directory of all imports."""
+        """Take the components, the directory of all imports, and the absolute path of the storage root."""
         self._operations = operations
         self._records = records
         self._uploads = uploads
         self._reader_thread = reader_thread
         self._directory = directory
+        self._root = root
         self._progress: ReadingProgress | None = None
         self._operation: ImportOperation | None = None
 
@@ -64,7 +66,8 @@ class ContentReader:
         """
         async with self._reader_thread.lock:
             await self._records.contents.clear(operation.driver)
-            validator = ItemValidator(format_import_directory(self._directory, operation.started_at, operation.name))
+            directory = format_import_directory(self._directory, operation.started_at, operation.name)
+            validator = ItemValidator(directory, self._root)
             self._operation, count = operation, BytesRead()
             reporting = asyncio.get_running_loop().create_task(self._report(operation, validator, count))
             try:

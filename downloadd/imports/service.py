@@ -70,6 +70,7 @@ class ImportService:
         clock: Clock,
         config: ImportsConfig,
         rights: Rights,
+        root: str,
         max_size: int = 0,
         on_state_change: Callable[[ImportOperation], None] = lambda operation: None,
     ) -> None:
@@ -84,6 +85,7 @@ class ImportService:
             clock: the time.
             config: the settings of imports.
             rights: the checks of what users may do.
+            root: the absolute path of the storage root.
             max_size: bytes of the largest file that is taken from an archive; 0 for no limit.
             on_state_change: called with each operation that has a new state.
         """
@@ -115,6 +117,7 @@ class ImportService:
             uploads=uploads,
             reader_thread=self._reader_thread,
             directory=directory,
+            root=root,
         )
         self._selection = ContentSelection(
             operations=operations, tasks=self._tasks, records=records, reader=self._reader, archives=archives

@@ -28,7 +28,7 @@ from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.skipping import shorten
 from downloadd.policy.redaction import redact_url
 from downloadd.policy.url import has_http_scheme
-from downloadd.storage.names import parse_directory, parse_filename
+from downloadd.storage.names import parse_directory, parse_filename, relative_to_root
 from downloadd.verify import parse_checksum
 
 log = structlog.get_logger()
@@ -63,13 +63,14 @@ class ItemValidator:
         is_cancelled: set by another thread to end `validate` at the next item.
     """
 
-    def __init__(self, directory: str) -> None:
-        """Take the directory of the import."""
+    def __init__(self, directory: str, root: str) -> None:
+        """Take the directory of the import, and the absolute path of the storage root."""
         self.messages = 0
         self.skipped = 0
         self._has_files_without_channel = False
         self.is_cancelled = False
         self._directory = directory
+        self._root = root
         self._checksum_lists: set[str] = set()
         self._entity_count = 0
         self._entities_bytes = 0
@@ -110,6 +111,10 @@ class ItemValidator:
             return
         if link.checksum is not None and has_http_scheme(link.checksum):
             link = replace(link, checksum=None, checksum_list=link.checksum)
+        # As aria2's session file of this daemon's own directories states it.
+        relative = relative_to_root(link.directory, self._root)
+        if relative is not None:
+            link = replace(link, directory=relative)
         try:
             parse_directory(f"{self._directory}/{link.directory}")
             if link.name:

@@ -1,5 +1,6 @@
 """Changes of downloads by users: what they need of the disk, the records, the queue and a run."""
 
+from contextlib import suppress
 from functools import partial
 
 from downloadd.download import Download, Snapshot
@@ -8,15 +9,19 @@ from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amendment import CheckedChange, amend
 from downloadd.manager.protocol import DownloadChange
+from downloadd.manager.run_restart import RestartNeededError
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
 from downloadd.records.protocol import Records
-from downloadd.states import FINISHED, WAITING
+from downloadd.states import FINISHED, RUNNING, WAITING
 from downloadd.storage.destination import Destination
 
 
 class Amender:
-    """Changes downloads. A run applies what concerns the publication of its file, without an interruption."""
+    """Changes downloads. A run applies what concerns the publication of its file, without an interruption.
+
+    Other requests restart it: its bytes and its slot are kept.
+    """
 
     def __init__(
         self,
@@ -48,19 +53,29 @@ class Amender:
         change = self._admission.check_change(changes)
         if change.publication:
             await self._check_publication(id, change)
-        before, after = await self._runner.amend(id, partial(amend, change=change))
+        apply = partial(amend, change=change)
+        while True:
+            try:
+                before, after = await self._runner.amend(id, apply)
+                break
+            except RestartNeededError:
+                pass
+            # Its run may have ended, and another one have begun, meanwhile.
+            with suppress(RestartNeededError):
+                _, after = await self._runner.restart(id, apply)
+                return await self._runs.snapshot(after)
         if after.state in WAITING:
-            self._runner.enqueue(after, before=before.state)
+            await self._runner.enqueue(after, before=before.state)
         elif after.state not in FINISHED:
-            self._runner.publish_changed(after, before=before.state)
-        return self._runs.snapshot(after)
+            await self._runner.publish_changed([(after, before.state)])
+        return await self._runs.snapshot(after)
 
     async def _check_publication(self, id: str, change: CheckedChange) -> None:
         """Check that the disk takes the file under its new name and in its new directory."""
         before = await self._records.get(id)
         if before is None:
             raise NotFoundError("no download has this id")
-        after = amend(before, change)
+        after = amend(before, change.without_requests if before.state in RUNNING else change)
         await self._checks.check_name(after)
         if after.request.directory != before.request.directory:
             await self._check_rename(after)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from downloadd.attempt_options import NO_OPTIONS, AttemptOptions, change_attempt_options
 from downloadd.download import Conflict, Download, Mirror, Request
 from downloadd.errors import InvalidStateError
+from downloadd.manager.run_restart import RestartNeededError
 from downloadd.policy.url import parse_url
 from downloadd.request_fields import RequestFields
 from downloadd.states import FINISHED, RUNNING, Trigger, allows
@@ -52,6 +53,11 @@ class CheckedChange(msgspec.Struct, frozen=True, kw_only=True):
         return {name: value for name in _PUBLICATION_FIELDS if (value := getattr(self, name)) is not None}
 
     @property
+    def without_requests(self) -> "CheckedChange":
+        """Return the change of all but the requests."""
+        return replace(self, url=None, mirrors=None, fields=UNSET)
+
+    @property
     def changes_requests(self) -> bool:
         """True if the requests of a run that is under way would not be those of the download any more."""
         return self.url is not None or self.mirrors is not None or self.fields is not UNSET
@@ -79,15 +85,16 @@ def amend(download: Download, change: CheckedChange) -> Download:
     The part files stay in their directory when another one is given.
 
     Raises:
-        InvalidStateError: it has ended already and cannot be retried or gets no URL; or it is running and gets a URL,
-            mirrors or request fields; or its file is being published and gets another place.
+        InvalidStateError: it has ended already and cannot be retried or gets no URL; or its file is being published and
+            gets another place.
+        RestartNeededError: it is running and gets a URL, mirrors or request fields.
     """
     if download.state in FINISHED:
         if change.url is None:
             raise InvalidStateError(f"the download is {download.state} already; only an active one can be changed")
         require_retryable(download)
     if download.state in RUNNING and change.changes_requests:
-        raise InvalidStateError("the download is running; pause it before you change its URL, mirrors or header fields")
+        raise RestartNeededError
     if change.publication and download.progress.publishing:
         raise InvalidStateError("the file of the download is being published; its name and place cannot be changed")
     row = _change_sources(download, change)

@@ -63,6 +63,8 @@ class OriginFailure(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     """The download."""
     detail: str
+    cause: NetworkErrorKind | None = None
+    """The point at which the connection failed; None if the origin has responded."""
     has_response: bool = False
     """True if the origin sent the head of a response."""
     retry_after: float | None = None
@@ -91,6 +93,8 @@ class OriginHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Some of the downloads that they belong to."""
     error: str | None = None
     """Detail of the last failure."""
+    cause: NetworkErrorKind | None = None
+    """Its cause; None if the origin has responded, and after a restart."""
     failed_at: float | None = None
     """The time of the last failure, as long as it has an effect."""
 
@@ -140,6 +144,15 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since the first failure of the host in a row; None if it was not the host that failed."""
     pause: float = 0.0
     """Seconds until the origin may be asked again; 0 if other downloads of it may start now."""
+
+
+class KnownFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """Failure that an attempt would have, by the open circuit of an origin."""
+
+    origin: str
+    verdict: Verdict
+    detail: str
+    cause: NetworkErrorKind
 
 
 def classify_failure(error: DownloadError) -> FailureKind | None:
@@ -211,7 +224,7 @@ def record_failure(
         health = replace(health, backoff_until=max(health.backoff_until, now + retry_after))
     if failure.kind is FailureKind.RESOURCE:
         return record_answer(health, max_slots=load.max_slots, now=now), Verdict()
-    health = replace(health, error=failure.detail, failed_at=now)
+    health = replace(health, error=failure.detail, cause=failure.cause, failed_at=now)
     if health.is_open:
         return _record_failed_probe(health, is_probe, has_answered, now, random)
     if failure.kind in {FailureKind.REFUSED, FailureKind.BUSY} and load.receiving > 0:

@@ -10,11 +10,13 @@ from typing import Final
 
 import msgspec
 
+from downloadd.errors import NetworkErrorKind
 from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import (
     HEALTHY,
     KEEP_SECONDS,
     FailureKind,
+    KnownFailure,
     OriginFailure,
     OriginHealth,
     OriginLoad,
@@ -179,11 +181,14 @@ class OriginTable:
         self._set_health(origin, entry, health)
         return verdict
 
-    def known_failure(self, origin: str, *, now: float) -> tuple[Verdict, str] | None:
-        """Return verdict and detail for an attempt that would fail as the last one; None with a closed circuit."""
+    def known_failure(self, origin: str, *, now: float) -> KnownFailure | None:
+        """Return the failure of an attempt that would fail as the last one; None with a closed circuit."""
         health = self._entries[origin].health if origin in self._entries else HEALTHY
         verdict = known_failure(health, has_answered=origin in self._answered, now=now)
-        return None if verdict is None else (verdict, health.error or "")
+        if verdict is None:
+            return None
+        cause = health.cause or NetworkErrorKind.CONNECT
+        return KnownFailure(origin=origin, verdict=verdict, detail=health.error or "", cause=cause)
 
     def hasten_probe(self, origin: str, *, now: float) -> None:
         """Let the next probe of an open circuit start soon: the last download has ended by time."""

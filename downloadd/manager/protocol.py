@@ -98,6 +98,10 @@ class DownloadManager(Protocol):
         """Return active downloads, oldest first."""
         ...
 
+    def speed(self) -> float:
+        """Return the bytes a second of all downloads together."""
+        ...
+
     async def counts(self) -> Mapping[State, int]:
         """Return the number of downloads in each active state; those that are being paused count as paused."""
         ...
@@ -106,7 +110,7 @@ class DownloadManager(Protocol):
         """Return a page of finished downloads."""
         ...
 
-    def origins(self, limit: int) -> OriginList:
+    async def origins(self, limit: int) -> OriginList:
         """Return up to `limit` origins that are in use or not healthy, the ones in trouble first."""
         ...
 
@@ -126,7 +130,15 @@ class QueueManager(Protocol):
     """
 
     async def page(self, offset: int, limit: int) -> list[Snapshot]:
-        """Return a part of the list; from the end backwards if `offset` is negative, -1 for the last one."""
+        """Return a part of the list, without reasons.
+
+        It is counted from the end backwards if `offset` is negative, -1 for the last one.
+        """
+        ...
+
+    @property
+    def revision(self) -> int:
+        """Return a number that grows when the list or a row of it has changed; runs change their own without it."""
         ...
 
     async def move(self, id: str, move: QueueMove) -> int:
@@ -147,6 +159,11 @@ class ResultManager(Protocol):
 
     async def page(self, offset: int, limit: int) -> list[Download]:
         """Return a part of the list, oldest end first."""
+        ...
+
+    @property
+    def revision(self) -> int:
+        """Return a number that grows when the list or a row of it has changed."""
         ...
 
     async def count(self) -> ResultCount:

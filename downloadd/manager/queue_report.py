@@ -164,13 +164,19 @@ def _describe(scheduler: Scheduler, reason: WaitReason, origin: str, now: float)
             return f"{host} asked to wait, {entry.health.backoff_until - now:.0f} s more"
         case WaitReason.HOST_LIMIT:
             if _slots(scheduler, origin, entry) < scheduler.limits.slots_of(origin):
-                return f"{entry.running} downloads from {host} are running; it refused more ({entry.health.error})"
+                # An answer since then has left the slots lowered, but not the error.
+                error = f" ({entry.health.error})" if entry.health.error else ""
+                return f"{_count_running(entry.running, f' from {host}')}; it refused more{error}"
             setting = "slots" if host_of(origin) in scheduler.limits.slots_by_host else "max_per_host"
-            return f"{entry.running} downloads from {host} are running ({setting})"
+            return f"{_count_running(entry.running, f' from {host}')} ({setting})"
         case WaitReason.TOTAL_LIMIT:
-            return f"{len(scheduler.runs)} downloads are running (max_concurrent)"
+            return f"{_count_running(len(scheduler.runs))} (max_concurrent)"
         case _:
             return "about to start"
+
+
+def _count_running(count: int, source: str = "") -> str:
+    return f"1 download{source} is running" if count == 1 else f"{count} downloads{source} are running"
 
 
 def _host(origin: str) -> str:

@@ -1,6 +1,5 @@
 """Reconciliation of records and disk at start, after a daemon that was killed."""
 
-from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -21,13 +20,8 @@ from downloadd.storage.names import parse_part_name
 log = structlog.get_logger()
 
 
-async def reconcile(records: Records, destination: Destination, clock: Clock) -> Sequence[tuple[Download, Download]]:
-    """Interrupt every row that a run held when the daemon was killed, and complete published downloads.
-
-    Returns:
-        The downloads that ended by this: the row before and after.
-    """
-    ended: list[tuple[Download, Download]] = []
+async def reconcile(records: Records, destination: Destination, clock: Clock) -> None:
+    """Interrupt every row that a run held when the daemon was killed, and complete published downloads."""
     async for row in records.running_rows():
         has_name = await _has_final_name(destination, row)
 
@@ -46,9 +40,7 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
         before, after = changed
         log.info("download_recovered", was=before.state, now=after.state, **log_fields(row))
         if after.state in FINISHED:
-            ended.append(changed)
             await discard_part_of(destination, before)
-    return ended
 
 
 async def _has_final_name(destination: Destination, row: Download) -> bool | None:

@@ -19,6 +19,11 @@ class ResultList:
         """Return a part of the list, oldest end first."""
         return await self._results.page(offset, limit)
 
+    @property
+    def revision(self) -> int:
+        """Return a number that grows when the list or a row of it has changed."""
+        return self._results.revision
+
     async def count(self) -> ResultCount:
         """Return the length of the list, and the number of all ended downloads."""
         return ResultCount(shown=await self._results.count(), total=await self._records.ended_count())

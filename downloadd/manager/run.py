@@ -53,7 +53,7 @@ class StopReason(StrEnum):
     PAUSE = "pause"
     CANCEL = "cancel"
     INTERRUPT = "interrupt"
-    """The daemon stops; the download continues after the next start."""
+    """The daemon stops, or the run is restarted; the download continues with the next run."""
 
 
 class Run:
@@ -82,6 +82,7 @@ class Run:
         speed_policy: SpeedPolicy,
         on_change: Callable[["Run"], None],
         on_received: Callable[["Run"], None],
+        is_takeover: bool = False,
     ) -> None:
         """Make a run that has not begun; see `Attempt` for the parts.
 
@@ -102,6 +103,7 @@ class Run:
             speed_policy: times of the measurement of a least speed.
             on_change: called when the state has changed.
             on_received: called when the run needs its origin no longer.
+            is_takeover: another process has written the part file, and may still have it open.
         """
         self._clock = clock
         self._origins = origins
@@ -132,6 +134,7 @@ class Run:
             allows_overlap=config.resume == "evidence",
             slots=slots,
             speed_policy=speed_policy,
+            is_takeover=is_takeover,
         )
         self._outcomes = Outcomes(
             self._attempt,
@@ -171,6 +174,12 @@ class Run:
         """Apply what a user has changed in the row; the next write of the row would find it too."""
         self._attempt.download = adopt_request(replace(self._attempt.download, control=row.control), row.request)
 
+    @property
+    def speed(self) -> float:
+        """Return the bytes a second over the last seconds; 0 while nothing is transferred."""
+        is_transferring = self._attempt.download.state is State.DOWNLOADING
+        return self._attempt.meter.speed(self._clock.monotonic()) or 0.0 if is_transferring else 0.0
+
     def snapshot(self) -> Snapshot:
         """Return the download as it is now."""
         known, meter, now = self._attempt.download, self._attempt.meter, self._clock.monotonic()
@@ -179,7 +188,13 @@ class Run:
         if known.state is not State.DOWNLOADING:
             return Snapshot(download=known)
         speed = meter.speed(now)
-        return Snapshot(download=known, speed=speed, eta=meter.eta(speed), connections=self._attempt.connections)
+        return Snapshot(
+            download=known,
+            speed=speed,
+            eta=meter.eta(speed),
+            connections=self._attempt.connections,
+            current_url=self._attempt.current_url,
+        )
 
     def stop(self, reason: StopReason) -> None:
         """Stop the run, unless its file is being published already. A cancel is not replaced by another reason."""
@@ -215,7 +230,10 @@ class Run:
             return await self._write_outcome(row)
         except FencedError:
             log.warning("run_fenced", **self._log_fields, epoch=self.download.epoch)
-            if self._attempt.part is not None:
+            if self._stop is StopReason.CANCEL:
+                # No run continues a cancelled download.
+                await self._outcomes.remove_part()
+            elif self._attempt.part is not None:
                 await self._attempt.part.close()
             return None
 
@@ -291,7 +309,7 @@ class Run:
                     return row
             case FetchResult.SKIPPED:
                 pass
-        return await self._outcomes.skip()
+        return self._outcomes.skip()
 
     async def _publish(self) -> Download | None:
         while True:
@@ -311,7 +329,7 @@ class Run:
     async def _handle_stop(self, reason: StopReason) -> Download:
         match reason:
             case StopReason.CANCEL:
-                return await self._outcomes.cancel()
+                return self._outcomes.cancel()
             case StopReason.PAUSE:
                 return await self._outcomes.pause()
             case StopReason.INTERRUPT:
@@ -333,17 +351,27 @@ class Run:
                 return await self._outcomes.fail(error, has_waited=self._writer.has_waited)
 
     async def _write_outcome(self, row: Download) -> Download:
-        """Record the outcome of the attempt, if it is not recorded yet; try again until it succeeds."""
+        """Record the outcome of the attempt, if it is not recorded yet; then remove a part file that it does not name.
+
+        In this order, because another run may hold the download now, and continue from the part file.
+        """
         if row.result.ended_seq is not None:
             return row
-        has_kept_part = row.state in {State.RETRYING, State.FAILED} and row.progress.part_name is not None
-        if has_kept_part or self.pending_space is not None:
+        row = await self._save_outcome(row)
+        if row.progress.part_name is None and row.state is not State.COMPLETED:
+            await self._outcomes.remove_part()
+        return row
+
+    async def _save_outcome(self, row: Download) -> Download:
+        """Save the row of the outcome; try again until it succeeds."""
+        has_part = row.progress.part_name is not None
+        if not has_part or row.state in {State.RETRYING, State.FAILED} or self.pending_space is not None:
             try:
                 return await self._writer.save(row)
             except InsufficientStorageError:
                 # The records may be on the same disk, filled by this part.
                 await self._outcomes.remove_part()
-                row = lifecycle.reset_part(row)
+                row = lifecycle.reset_part(row) if has_part else row
             except DownloadError:
                 pass
         return await retry_forever(lambda: self._writer.save(row), "outcome_write_failed", **log_fields(row))

@@ -44,16 +44,20 @@ def observe(
     return before
 
 
-def select_wait_limit(state: State, options: AttemptOptions, *, stall_timeout: float) -> float:
+def select_wait_limit(
+    state: State, options: AttemptOptions, *, stall_timeout: float, connect_timeout: float | None = None
+) -> float:
     """Return the seconds that a run may wait for its origin; 0 for no limit.
 
     Args:
         state: the state of the run.
         options: those of its download, which come first.
         stall_timeout: seconds, as configured; 0 for no limit.
+        connect_timeout: seconds, the longest that a host is configured with, which may be the one that redirects lead
+            to; None if no host has one.
     """
     stall = stall_timeout if options.stall_timeout is None else options.stall_timeout
-    connect = options.connect_timeout
+    connect = connect_timeout if options.connect_timeout is None else options.connect_timeout
     if connect is None or state is not State.STARTING:
         return stall
     return max(stall, connect) if stall and connect else 0.0

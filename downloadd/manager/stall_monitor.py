@@ -1,14 +1,15 @@
 """Supervision of runs: aborts those that do not move any more."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
 import structlog
+from msgspec import UNSET
 
 from downloadd.clock import Clock
-from downloadd.config import DownloadsConfig
+from downloadd.config import DownloadsConfig, HostConfig
 from downloadd.download import Download, log_fields
 from downloadd.errors import StorageError
 from downloadd.manager import lifecycle
@@ -32,6 +33,7 @@ class StallMonitor:
         records: Records,
         clock: Clock,
         config: DownloadsConfig,
+        hosts: Iterable[HostConfig] = (),
         *,
         abort: Callable[[ActiveRun, Download], None],
     ) -> None:
@@ -40,11 +42,14 @@ class StallMonitor:
         self._runs = runs
         self._records = records
         self._clock = clock
-        self._config = config
+        self.configure(config, hosts)
 
-    def configure(self, config: DownloadsConfig) -> None:
-        """Set the stall timeout for all runs."""
-        self._config = config
+    def configure(self, config: DownloadsConfig, hosts: Iterable[HostConfig] = ()) -> None:
+        """Set the stall timeout for all runs, and the connect timeouts of hosts."""
+        self._stall_timeout = config.stall_timeout
+        self._connect_timeout = max(
+            (host.connect_timeout for host in hosts if host.connect_timeout is not UNSET), default=None
+        )
 
     async def watch(self) -> None:
         """Check all runs at regular times until cancelled."""
@@ -67,7 +72,10 @@ class StallMonitor:
             activity,
             size=download.progress.total or active.run.received_bytes,
             wait_limit=select_wait_limit(
-                activity.state, download.request.limits, stall_timeout=self._config.stall_timeout
+                activity.state,
+                download.request.limits,
+                stall_timeout=self._stall_timeout,
+                connect_timeout=self._connect_timeout,
             ),
             now=now,
         )

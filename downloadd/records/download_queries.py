@@ -69,6 +69,11 @@ class DownloadQueries:
         """Return the downloads with these `seq`."""
         return self._row_reader.rows(connection, _BY_SEQS, (msgspec.json.encode(list(seqs)).decode(),), decode)
 
+    def in_order(self, connection: sqlite3.Connection, seqs: Sequence[int]) -> list[Download]:
+        """Return the downloads with these `seq`, in their order."""
+        rows = {row.seq: row for row in self.by_seqs(connection, seqs)}
+        return [rows[seq] for seq in seqs if seq in rows]
+
     def page(self, connection: sqlite3.Connection, query: Query, known: Mapping[int, Download]) -> list[Download]:
         """Return the rows of a query, those in `known` without decoding them."""
         if not known:

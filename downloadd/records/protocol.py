@@ -13,6 +13,7 @@ import msgspec
 
 from downloadd.download import Download
 from downloadd.import_operation import Driver
+from downloadd.records.ends import EndListener
 from downloadd.records.origins import OriginRecords
 from downloadd.records.queue_places import QueueEntry
 from downloadd.states import State
@@ -142,9 +143,18 @@ class Records(Protocol):
 
     Attributes:
         origins: the records of origins that are not healthy.
+        is_shared: True if other processes write to these records too.
     """
 
     origins: OriginRecords
+    is_shared: bool
+
+    def set_end_listener(self, listener: EndListener) -> None:
+        """Call `listener` on the event loop with the ends of each transaction, as soon as they are durable.
+
+        It is called before the callers that wait for the transaction continue.
+        """
+        ...
 
     async def accept(
         self,

@@ -19,10 +19,8 @@ MAX_POSITION: Final = 10_000
 """Greatest index at which downloads are accepted; finding one takes time in proportion to it, for each of a batch."""
 
 # The SQL is composed of constants of this module only.
-LISTED: Final = (
-    "FROM downloads INDEXED BY downloads_queue "
-    "WHERE ended_seq IS NULL AND (state IN ('queued', 'paused') OR desired = 'pause')"
-)
+_IS_LISTED: Final = "{0}ended_seq IS NULL AND ({0}state IN ('queued', 'paused') OR {0}desired = 'pause')"
+LISTED: Final = f"FROM downloads INDEXED BY downloads_queue WHERE {_IS_LISTED.format('')}"
 """Clause that selects the waiting list; the condition is literally that of the index, so that it reads no rows."""
 IN_ORDER: Final = "ORDER BY -priority, coalesce(place, seq), seq"
 """Clause for the order of starting."""
@@ -140,6 +138,11 @@ class QueueMoves:
 
     def _read(self, cursor: sqlite3.Cursor, sql: str, parameters: tuple[int, ...]) -> list[QueueEntry]:
         return self._row_reader.rows(cursor.connection, sql, parameters, _decode_entry)
+
+
+def is_listed(row: str) -> str:
+    """Return the condition that a row is in the waiting list; `row` is its name, such as `old` in a trigger."""
+    return f"({_IS_LISTED.format(f'{row}.')})"
 
 
 def _target_of(cursor: sqlite3.Cursor, entry: QueueEntry, move: QueueMove) -> MoveTarget:

@@ -4,9 +4,13 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from downloadd.clock import Clock
 from downloadd.download import Download
 from downloadd.records.access import DatabaseAccess
+from downloadd.records.cached_count import CachedCount
 from downloadd.records.download_queries import DownloadQueries, last_used_ended_seq
+from downloadd.records.known_rows import KnownRows
+from downloadd.records.revisions import Revisions
 
 MAX_RESULTS: Final = 1_000
 """Ended downloads that the list shows; aria2 keeps as many."""
@@ -31,6 +35,11 @@ class ResultRecords(Protocol):
         """Return the length of the list, at most `MAX_RESULTS`."""
         ...
 
+    @property
+    def revision(self) -> int:
+        """Return the number of changes of ended downloads, and of what is cleared, that are known to be durable."""
+        ...
+
     async def clear_all(self) -> None:
         """Clear all downloads that have ended so far."""
         ...
@@ -39,25 +48,47 @@ class ResultRecords(Protocol):
 class SqliteResults:
     """`ResultRecords` in the database of the records."""
 
-    def __init__(self, access: DatabaseAccess, queries: DownloadQueries) -> None:
+    def __init__(
+        self,
+        access: DatabaseAccess,
+        queries: DownloadQueries,
+        revisions: Revisions,
+        known_rows: KnownRows,
+        clock: Clock,
+    ) -> None:
         self._access = access
         self._queries = queries
+        self._revisions = revisions
+        self._known_rows = known_rows
+        self._count = CachedCount(
+            clock,
+            lambda: access.read(lambda connection: len(_newest(connection))),
+            int,
+            lambda: revisions.results,
+        )
 
     async def page(self, offset: int, limit: int) -> list[Download]:
         """See `ResultRecords.page`."""
         if offset < 0 or limit <= 0:
             return []
 
-        def read(connection: sqlite3.Connection) -> list[Download]:
-            seqs = _newest(connection)[::-1][offset : offset + limit]
-            rows = {row.seq: row for row in self._queries.by_seqs(connection, seqs)}
-            return [rows[seq] for seq in seqs if seq in rows]
+        def find(connection: sqlite3.Connection) -> Sequence[int]:
+            return _newest(connection)[::-1][offset : offset + limit]
 
-        return await self._access.read(read)
+        page = await self._known_rows.page(self._access, find)
+        if page is not None:
+            return page
+        # A damaged row is left out.
+        return await self._access.read(lambda connection: self._queries.in_order(connection, find(connection)))
+
+    @property
+    def revision(self) -> int:
+        """See `ResultRecords.revision`."""
+        return self._revisions.results
 
     async def count(self) -> int:
         """See `ResultRecords.count`."""
-        return await self._access.read(lambda connection: len(_newest(connection)))
+        return await self._count.get()
 
     async def clear_all(self) -> None:
         """See `ResultRecords.clear_all`."""

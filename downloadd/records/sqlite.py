@@ -24,6 +24,7 @@ from downloadd.records.download_queries import (
     last_ended_seq,
     last_removal,
 )
+from downloadd.records.ends import EndListener, RecordedEnd
 from downloadd.records.gids import GidRecords, SqliteGids
 from downloadd.records.history import active_query, history_query
 from downloadd.records.import_contents import SqliteImportContents
@@ -32,6 +33,7 @@ from downloadd.records.import_files import SqliteImportFiles
 from downloadd.records.import_operations import SqliteImportOperations, manifest_owners, raise_epochs
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords, SqliteKeptParts
+from downloadd.records.known_rows import KnownRows
 from downloadd.records.origins import OriginRecords, SqliteOrigins
 from downloadd.records.protocol import (
     NO_DOWNLOADS,
@@ -46,10 +48,11 @@ from downloadd.records.protocol import (
 )
 from downloadd.records.readers import ReaderPool
 from downloadd.records.results import ResultRecords, SqliteResults
+from downloadd.records.revisions import Revisions
 from downloadd.records.schema import Migration, shipped_migrations
 from downloadd.records.storage_roots import SqliteStorageRoot, StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords, SqliteQueue
-from downloadd.records.writer import LOCK_TIMEOUT_SECONDS, Rejection, Writer
+from downloadd.records.writer import LOCK_TIMEOUT_SECONDS, Ending, Rejection, WriteOperation, Writer
 from downloadd.states import RUNNING, State
 
 T = TypeVar("T")
@@ -70,6 +73,8 @@ class SqliteRecords:
         RecordsUnreadableError: on entering, the directory or the database cannot be used.
         RecordsTooNewError: on entering, a newer daemon wrote the database.
     """
+
+    is_shared = False
 
     def __init__(
         self,
@@ -97,12 +102,15 @@ class SqliteRecords:
         self._migrations = migrations
         self._queries = DownloadQueries()
         self._changes = DownloadChanges(self._queries, make_deliveries)
+        known_rows = KnownRows(self._queries)
+        self.revisions = Revisions(known_rows.forget)
         self._writer = Writer(
             self._open_for_writing,
             clock,
             on_commit,
             check=self._directory.open_files.require_in_place,
             lock_timeout=lock_timeout,
+            take_changes=self.revisions.take_changes,
         )
         self._lookups = ReaderPool("records-lookup", _LOOKUP_THREADS)
         # A search reads the whole history: it has a thread of its own, so that it does not delay lookups.
@@ -114,11 +122,16 @@ class SqliteRecords:
         self.origins: OriginRecords = SqliteOrigins(self)
         self.kept_parts: KeptPartRecords = SqliteKeptParts(self)
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
-        self.queue: QueueRecords = SqliteQueue(self, self._queries)
-        self.results: ResultRecords = SqliteResults(self, self._queries)
+        self.queue: QueueRecords = SqliteQueue(self, self._queries, self.revisions, known_rows)
+        self.results: ResultRecords = SqliteResults(self, self._queries, self.revisions, known_rows, clock)
         self.gids: GidRecords = SqliteGids(self, self._queries)
-        self._state_counts = CachedCount(clock, lambda: self.read(count_by_state), lambda counts: sum(counts.values()))
-        self._ended_count = CachedCount(clock, lambda: self.read(count_ended), int)
+        self._state_counts = CachedCount(
+            clock,
+            lambda: self.read(count_by_state),
+            lambda counts: sum(counts.values()),
+            lambda: self.revisions.states,
+        )
+        self._ended_count = CachedCount(clock, lambda: self.read(count_ended), int, lambda: self.revisions.results)
 
     async def write(self, run: Callable[[sqlite3.Cursor], T | Rejection], *, rows: int = 1) -> T:
         """Run an operation in a transaction; see `DatabaseAccess.write`."""
@@ -127,6 +140,10 @@ class SqliteRecords:
     async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
         """Run a lookup; see `DatabaseAccess.read`."""
         return await self._lookups.run(run)
+
+    def set_end_listener(self, listener: EndListener) -> None:
+        """Hand the ends of each transaction over; see `Records.set_end_listener`."""
+        self._writer.on_ended = listener
 
     async def __aenter__(self) -> Self:
         try:
@@ -153,9 +170,10 @@ class SqliteRecords:
     ) -> AcceptResult:
         """Insert new downloads, all or none; see `Records.accept`."""
 
-        def write(cursor: sqlite3.Cursor) -> AcceptResult | Rejection:
-            return self._changes.accept(cursor, downloads, response, positions, now=self._clock.wall())
+        def accept(cursor: sqlite3.Cursor, ends: list[RecordedEnd]) -> AcceptResult | Rejection:
+            return self._changes.accept(cursor, downloads, response, positions, now=self._clock.wall(), ends=ends)
 
+        write = _with_ends(accept)
         return await self._writer.run(write if driver is None else fenced(driver, write), rows=len(downloads))
 
     async def claim(self, seqs: Sequence[int]) -> list[Download]:
@@ -166,17 +184,22 @@ class SqliteRecords:
 
     async def save(self, download: Download) -> Download | None:
         """Write the fields of a run, if it still holds the download; see `Records.save`."""
-        return await self._writer.run(lambda cursor: self._changes.save(cursor, download))
+        return await self._writer.run(_with_ends(lambda cursor, ends: self._changes.save(cursor, download, ends)))
 
     async def save_all(self, downloads: Sequence[Download]) -> list[Download | None]:
         """Write the fields of several runs in one transaction; see `Records.save_all`."""
         return await self._writer.run(
-            lambda cursor: [self._changes.save(cursor, download) for download in downloads], rows=len(downloads)
+            _with_ends(lambda cursor, ends: [self._changes.save(cursor, download, ends) for download in downloads]),
+            rows=len(downloads),
         )
 
     async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:
         """Apply a pure `change` to a row; see `Records.amend`. `change` may be called twice."""
-        return await self._writer.run(lambda cursor: self._changes.amend(cursor, id, change))
+
+        def amend(cursor: sqlite3.Cursor, ends: list[RecordedEnd]) -> tuple[Download, Download] | Rejection | None:
+            return self._changes.amend(cursor, id, change, ends)
+
+        return await self._writer.run(_with_ends(amend))
 
     async def get(self, id: str) -> Download | None:
         """Return a download, active or finished."""
@@ -283,6 +306,7 @@ class SqliteRecords:
             record_boot(connection, boot_id())
             raise_epochs(connection)
             self._changes.open(connection)
+            self.revisions.open(connection)
             self._directory.open_files.remember()
         except (OSError, sqlite3.Error) as error:
             connection.close()
@@ -295,3 +319,14 @@ class SqliteRecords:
         await self._lookups.close()
         await self._writer.close()
         self._directory.unlock()
+
+
+def _with_ends(change: Callable[[sqlite3.Cursor, list[RecordedEnd]], T | Rejection]) -> WriteOperation[T]:
+    """Return the operation of a change that may end downloads; it returns their ends beside its result."""
+
+    def run(cursor: sqlite3.Cursor) -> T | Rejection | Ending[T]:
+        ends: list[RecordedEnd] = []
+        result = change(cursor, ends)
+        return Ending(result, ends) if ends and not isinstance(result, Rejection) else result
+
+    return run

@@ -13,8 +13,10 @@ from downloadd.records.access import DatabaseAccess
 from downloadd.records.columns import COLUMNS, STATES, names
 from downloadd.records.corrupt_rows import RowReader
 from downloadd.records.download_queries import DownloadQueries, decode_waiting, last_used_seq
+from downloadd.records.known_rows import KnownRows
 from downloadd.records.protocol import WaitingDownload
 from downloadd.records.queue_moves import FROM_THE_END, IN_ORDER, LISTED, MovedDownload, QueueMoves
+from downloadd.records.revisions import Revisions
 from downloadd.records.rows import Row, corrupt_row_error, decode, decode_texts
 from downloadd.records.writer import Rejection
 from downloadd.states import RUNNING, WAITING, State
@@ -33,8 +35,8 @@ _DESIRED: Final = {member.value: member for member in Desired}
 
 # The SQL is composed of the names in the table of columns and in that of the states only.
 # ruff: noqa: S608
-_PAGE: Final = f"SELECT {names(COLUMNS)} {LISTED} {IN_ORDER} LIMIT ?2 OFFSET ?1"
-_PAGE_FROM_THE_END: Final = f"SELECT {names(COLUMNS)} {LISTED} {FROM_THE_END} LIMIT ?2 OFFSET ?1"
+_WINDOW: Final = f"{LISTED} {IN_ORDER} LIMIT ?2 OFFSET ?1"
+_WINDOW_FROM_THE_END: Final = f"{LISTED} {FROM_THE_END} LIMIT ?2 OFFSET ?1"
 _CANDIDATES: Final = (
     "SELECT seq, directory FROM downloads INDEXED BY downloads_active "
     "WHERE ended_seq IS NULL AND seq > ? AND seq <= ? AND state IN ({states}) ORDER BY seq LIMIT ?"
@@ -102,6 +104,11 @@ class QueueRecords(Protocol):
         """Return the waiting list from `offset` on; from the end backwards if it is negative, -1 for the last one."""
         ...
 
+    @property
+    def revision(self) -> int:
+        """Return the number of changes of the list, of its order or a row, that are known to be durable."""
+        ...
+
     async def last_seq(self) -> int:
         """Return the greatest `seq` that was ever assigned."""
         ...
@@ -122,9 +129,13 @@ class QueueRecords(Protocol):
 class SqliteQueue:
     """`QueueRecords` in the database of the records."""
 
-    def __init__(self, access: DatabaseAccess, queries: DownloadQueries) -> None:
+    def __init__(
+        self, access: DatabaseAccess, queries: DownloadQueries, revisions: Revisions, known_rows: KnownRows
+    ) -> None:
         self._access = access
         self._queries = queries
+        self._revisions = revisions
+        self._known_rows = known_rows
         self._moves = QueueMoves(queries)
         self._row_reader = RowReader()
 
@@ -138,12 +149,23 @@ class SqliteQueue:
 
     async def page(self, offset: int, limit: int) -> list[Download]:
         """See `QueueRecords.page`."""
-        sql, skipped = (_PAGE, offset) if offset >= 0 else (_PAGE_FROM_THE_END, -1 - offset)
+        window, skipped = (_WINDOW, offset) if offset >= 0 else (_WINDOW_FROM_THE_END, -1 - offset)
+        parameters = (skipped, max(0, limit))
 
-        def read(connection: sqlite3.Connection) -> list[Download]:
-            return self._row_reader.page(connection, sql, (skipped, max(0, limit)), decode)
+        def find(connection: sqlite3.Connection) -> list[int]:
+            return [seq for (seq,) in connection.execute(f"SELECT seq {window}", parameters)]
 
-        return await self._access.read(read)
+        page = await self._known_rows.page(self._access, find)
+        if page is not None:
+            return page
+        # The next row takes a damaged row's place.
+        sql = f"SELECT {names(COLUMNS)} {window}"
+        return await self._access.read(lambda connection: self._row_reader.page(connection, sql, parameters, decode))
+
+    @property
+    def revision(self) -> int:
+        """See `QueueRecords.revision`."""
+        return self._revisions.waiting
 
     async def last_seq(self) -> int:
         """See `QueueRecords.last_seq`."""

@@ -103,6 +103,15 @@ def parse_directory(text: str) -> SafeDirectory:
     return SafeDirectory(directory)
 
 
+def relative_to_root(path: str, root: str) -> str | None:
+    """Return the part of an absolute path that is below `root`, unchecked; None if it is elsewhere."""
+    segments = [segment for segment in path.split("/") if segment]
+    above = [segment for segment in root.split("/") if segment]
+    if not path.startswith("/") or segments[: len(above)] != above:
+        return None
+    return "/".join(segments[len(above) :])
+
+
 def parse_filename(text: str) -> SafeName:
     """Parse a file name that a user requests; it is not changed.
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import structlog
 from cli.conftest import Command
 from support.sample_downloads import sample_download
 from support.served_api import ServedApi
@@ -12,25 +13,42 @@ from downloadd.download_request import RequestFieldParameters
 from downloadd.manager.protocol import DownloadChange
 from downloadd.states import State
 
+ACTIVE_STATES = {State.QUEUED, State.STARTING, State.DOWNLOADING, State.RETRYING, State.VERIFYING, State.PAUSED}
+
+
+def add_one_of_each_state(api: ServedApi) -> dict[str, State]:
+    return {api.manager.add(sample_download(number, state=state)).id: state for number, state in enumerate(State)}
+
+
+async def test_all_active_downloads_are_cancelled(api: ServedApi, command: Command) -> None:
+    states = add_one_of_each_state(api)
+    changed = json.loads((await command("cancel", "--all", "--json")).output)["downloads"]
+    assert {states[entry["id"]] for entry in changed} == ACTIVE_STATES
+
 
 @pytest.mark.parametrize(
-    ("verb", "affected"),
-    [
-        ("pause", {State.QUEUED, State.STARTING, State.DOWNLOADING, State.RETRYING, State.VERIFYING}),
-        ("resume", {State.PAUSED}),
-        (
-            "cancel",
-            {State.QUEUED, State.STARTING, State.DOWNLOADING, State.RETRYING, State.VERIFYING, State.PAUSED},
-        ),
-    ],
+    ("verb", "affected", "after"),
+    [("pause", ACTIVE_STATES - {State.PAUSED}, State.PAUSED), ("resume", {State.PAUSED}, State.QUEUED)],
 )
-async def test_all_downloads_that_allow_it_are_changed(
-    api: ServedApi, command: Command, verb: str, affected: set[State]
+async def test_all_downloads_that_allow_it_are_changed_by_one_call(
+    api: ServedApi, command: Command, verb: str, affected: set[State], after: State
 ) -> None:
-    states = {api.manager.add(sample_download(number, state=state)).id: state for number, state in enumerate(State)}
-    result = await command(verb, "--all", "--json")
-    changed = json.loads(result.output)["downloads"]
-    assert {states[entry["id"]] for entry in changed} == affected
+    states = add_one_of_each_state(api)
+    with structlog.testing.capture_logs() as lines:
+        result = await command(verb, "--all", "--json")
+    paths = [line["path"] for line in lines if line["event"] == "request" and line["method"] == "POST"]
+    assert paths == [f"/api/v1/downloads/{verb}"]
+    assert json.loads(result.output)["changed"] == len(affected)
+    changed = {state for id, state in states.items() if api.manager.downloads[id].state is not state}
+    assert changed == affected
+    assert {api.manager.downloads[id].state for id, state in states.items() if state in affected} == {after}
+
+
+async def test_the_number_of_changed_downloads_is_shown(api: ServedApi, command: Command) -> None:
+    assert (await command("pause", "--all")).output == "No download to change.\n"
+    api.manager.add(sample_download(1))
+    assert (await command("pause", "--all")).output == "Downloads paused: 1\n"
+    assert (await command("resume", "--all")).output == "Downloads resumed: 1\n"
 
 
 async def test_a_retry_takes_names_only(api: ServedApi, command: Command) -> None:

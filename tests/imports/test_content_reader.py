@@ -1,17 +1,20 @@
 """Reading of import files into the records."""
 
 import asyncio
+import threading
+from collections.abc import Iterator
 
 import pytest
 from support.import_files import EXPORT, packed
-from support.import_stack import DIRECTORY, ImportStack, content
-from support.waiting import CONDITION_TIMEOUT
+from support.import_stack import DIRECTORY, ROOT, ImportStack, content
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.events import ImportChanged
 from downloadd.import_operation import FILES_CHANNEL_ID, Channel, Driver, ImportOperation, ImportState
 from downloadd.imports import content_reader
 from downloadd.imports.content_reader import ContentReader
 from downloadd.imports.reader_thread import ReaderThread
+from downloadd.imports.validation import ValidItem, next_chunk
 from downloadd.records.import_protocol import ImportFencedError
 
 
@@ -23,6 +26,7 @@ def reader(stack: ImportStack) -> ContentReader:
         uploads=stack.uploads,
         reader_thread=ReaderThread(),
         directory=DIRECTORY,
+        root=ROOT,
     )
 
 
@@ -96,14 +100,21 @@ async def test_the_progress_of_reading_has_events(
     stack: ImportStack, reader: ContentReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(content_reader, "PROGRESS_SECONDS", 0.001)
+    reported = threading.Event()
+
+    def next_chunk_after_report(items: Iterator[ValidItem]) -> list[ValidItem]:
+        assert reported.wait(CONDITION_TIMEOUT)
+        return next_chunk(items)
+
+    monkeypatch.setattr(content_reader, "next_chunk", next_chunk_after_report)
     operation = await uploaded(stack, "slack", packed(EXPORT))
     with stack.bus.subscribe() as events:
         reading = asyncio.create_task(reader.read(operation))
-        seen = None
-        async with asyncio.timeout(CONDITION_TIMEOUT):
-            while not reading.done() or seen is None:
-                seen = reader.with_progress(operation).reading or seen
-                await asyncio.sleep(0)
+        try:
+            await wait_until(lambda: reader.with_progress(operation).reading is not None)
+        finally:
+            # The thread of a failed test must end too.
+            reported.set()
         await reading
         published = [one.event.operation for one in await events.receive() if isinstance(one.event, ImportChanged)]
     progress = [one.reading for one in published if one.reading is not None]

@@ -101,7 +101,7 @@ def test_a_column_that_is_named_by_an_algorithm_has_checksums() -> None:
     strong, weak = "A" * 64, "b" * 32
     rows = ["url,MD5,SHA-256,checksum", f"https://h/1,{weak},{strong},", f"https://h/2,{weak},,",
             f"https://h/3,{weak},{strong},sha-1={'c' * 40}", "https://h/4,,,", f"https://h/5,,{weak},"]  # fmt: skip
-    found = list(ItemValidator("Imports").validate(iter(read("csv", "\n".join(rows).encode()))))
+    found = list(ItemValidator("Imports", "/srv/files").validate(iter(read("csv", "\n".join(rows).encode()))))
     checksums = [link.checksum for link in found if isinstance(link, FileLink)]
     assert checksums == [f"sha-256={strong}", f"md5={weak}", f"sha-1={'c' * 40}", None]
     [report] = [item for item in found if isinstance(item, SkippedEntry)]

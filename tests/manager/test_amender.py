@@ -1,5 +1,6 @@
 """Changes of downloads by users, with real records, a real directory and a real client."""
 
+import asyncio
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,9 +13,9 @@ from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
-from downloadd.download import Conflict
+from downloadd.download import Conflict, Snapshot
 from downloadd.download_request import DownloadRequest, RequestFieldParameters
 from downloadd.errors import (
     DomainBlockedError,
@@ -24,8 +25,12 @@ from downloadd.errors import (
     InvalidPathError,
     InvalidStateError,
     NotFoundError,
+    RemoteError,
 )
+from downloadd.events import DownloadChanged
+from downloadd.manager import lifecycle
 from downloadd.manager.protocol import DownloadChange
+from downloadd.manager.run import StopReason
 from downloadd.states import State
 
 SIZE = 3 << 20
@@ -52,6 +57,10 @@ async def start(stack: ManagerStack, origin: Origin, path: str = "/f", **paramet
     return (await stack.manager.start([request], user="ann")).downloads[0].id
 
 
+async def has_no_connections(stack: ManagerStack) -> bool:
+    return (await stack.dispatcher.origins.usage()).connections == 0
+
+
 async def hold(stack: ManagerStack, origin: Origin) -> str:
     """Return a running download that has some bytes; the next attempt receives the rest."""
     first = ScriptedResponse(size=SIZE, etag='"v"', stall_after=HELD)
@@ -74,7 +83,7 @@ async def test_a_running_download_is_published_under_its_new_name_and_directory_
     change = DownloadChange(directory="e/below", filename="n", conflict=Conflict.ERROR, segments=3)
     changed = await stack.manager.amend(id, change)
     assert (changed.download.file_path, changed.download.state) == ("e/below/n", State.DOWNLOADING)
-    ended = await stack.manager.wait(id, 20)
+    ended = await stack.manager.wait(id, CONDITION_TIMEOUT)
     assert (ended.state, ended.file_path, ended.progress.attempt) == (State.COMPLETED, "e/below/n", 1)
     assert stack.files() == {"e/below/n": WHOLE}
     assert len(origin.requests("/slow")) == 1, "the origin has no validator, so that nothing could be continued"
@@ -93,7 +102,7 @@ async def test_a_paused_download_goes_on_with_its_bytes_in_another_directory(
     assert [path for path in stack.files() if path.startswith("d/.")], "the part file stays"
     assert (await stack.manager.get(id)).download.file_path == "e/n"
     await stack.manager.resume(id)
-    assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
     assert stack.files() == {"e/n": WHOLE}
     assert (origin.requests("/held")[-1].field("Range") or "").startswith("bytes=")
 
@@ -113,11 +122,11 @@ async def test_a_kept_part_file_in_another_directory_is_found_and_removed(tmp_pa
     async with open_stack(tmp_path, replace(CONFIG, max_retries=0, stall_timeout=0.5)) as stack:
         id = await hold(stack, origin)
         await stack.manager.amend(id, DownloadChange(directory="e", max_retries=0))
-        assert (await stack.manager.wait(id, 20)).state is State.FAILED
+        assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.FAILED
         [kept] = await stack.records.kept_parts.page()
         assert (kept.directory, kept.received) == ("d", HELD)
         await stack.manager.retry(id)
-        assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert stack.files() == {"e/held": WHOLE}
 
 
@@ -130,7 +139,7 @@ async def test_request_fields_and_mirrors_of_a_paused_download_are_replaced(
     changed = (await stack.manager.get(id)).download
     assert [mirror.url for mirror in changed.request.mirrors] == [origin.url("/f?2")]
     await stack.manager.resume(id)
-    assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
     [first, *_] = origin.requests("/f")
     assert (first.field("X-New"), first.field("X-Old"), first.field("User-Agent")) == ("2", None, "Mine")
 
@@ -141,7 +150,7 @@ async def test_options_hold_for_a_download_that_waits(tmp_path: Path, origin: Or
         id = await start(stack, origin, "/cut", paused=True, retry_wait=60)
         await stack.manager.amend(id, DownloadChange(max_retries=0))
         await stack.manager.resume(id)
-        ended = await stack.manager.wait(id, 20)
+        ended = await stack.manager.wait(id, CONDITION_TIMEOUT)
         assert (ended.state, ended.result.error, ended.progress.attempt) == (State.FAILED, ErrorCode.NETWORK_ERROR, 1)
 
 
@@ -190,7 +199,7 @@ async def test_a_directory_on_another_file_system_is_refused_if_there_are_bytes(
         empty = await start(stack, origin, paused=True)
         await stack.manager.amend(empty, DownloadChange(directory="mounted/x"))
         await stack.manager.resume(empty)
-        assert (await stack.manager.wait(empty, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(empty, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert (place / "x" / "f").read_bytes() == WHOLE
         id = await hold(stack, origin)
         with pytest.raises(InvalidStateError, match="the received bytes are in d, and mounted is on another file"):
@@ -223,7 +232,124 @@ async def test_a_directory_that_becomes_another_file_system_later_delays_the_fil
         assert "e is on another file system" in detail
         await stack.manager.amend(id, DownloadChange(directory="g"))
         await stack.manager.retry(id)
-        assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert stack.files() == {"g/held": WHOLE}
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
+
+
+# -- restarts ----------------------------------------------------------------------------------------------------------
+
+ONE = replace(CONFIG, max_concurrent=1, max_per_host=1)
+NEW_FIELDS = DownloadChange(fields=RequestFieldParameters(headers={"X-New": "2"}))
+
+
+async def test_new_request_fields_restart_a_run_in_its_slot(tmp_path: Path, origin: Origin) -> None:
+    async with open_stack(tmp_path, ONE) as stack:
+        id = await hold(stack, origin)
+        other = await start(stack, origin, priority=9)
+        with stack.bus.subscribe() as subscription:
+            await stack.manager.amend(id, NEW_FIELDS)
+            ended = await stack.manager.wait(id, 20)
+            events = [published.event for published in await subscription.receive()]
+        own = [event for event in events if isinstance(event, DownloadChanged) and event.snapshot.download.id == id]
+        states = {event.snapshot.download.state for event in own} | {event.before for event in own}
+        first, second = origin.requests("/held")
+        assert (first.field("X-New"), second.field("X-New")) == (None, "2")
+        assert (second.field("Range") or "").startswith("bytes=")
+        assert (ended.state, ended.progress.attempt, ended.epoch) == (State.COMPLETED, 1, 2)
+        # Subscribers see one transfer.
+        assert State.STARTING in states
+        assert not {State.QUEUED, State.PAUSED} & states
+        # The other one has waited, though it stands before it.
+        await origin.wait_requested("/f")
+        assert second.received_at < origin.requests("/f")[0].received_at
+        assert (await stack.manager.wait(other, 20)).state is State.COMPLETED
+        await wait_until(lambda: has_no_connections(stack))
+
+
+async def test_a_url_of_another_origin_waits_for_a_slot_there(tmp_path: Path, origin: Origin) -> None:
+    async with Origin() as elsewhere, open_stack(tmp_path, ONE) as stack:
+        elsewhere.script("/new", ScriptedResponse(size=SIZE, etag='"v"'))
+        id = await hold(stack, origin)
+        other = await start(stack, origin, priority=9)
+        changed = await stack.manager.amend(id, DownloadChange(url=elsewhere.url("/new")))
+        assert changed.download.request.url == elsewhere.url("/new")
+        for one in (other, id):
+            assert (await stack.manager.wait(one, 20)).state is State.COMPLETED
+        assert len(elsewhere.requests("/new")) == 1
+        await wait_until(lambda: has_no_connections(stack))
+
+
+async def test_a_place_and_requests_are_changed_together(stack: ManagerStack, origin: Origin) -> None:
+    id = await hold(stack, origin)
+    change = replace(NEW_FIELDS, directory="e", filename="n", mirrors=[origin.url("/f")])
+    await stack.manager.amend(id, change)
+    assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+    assert stack.files() == {"e/n": WHOLE}
+
+
+async def test_a_value_that_is_refused_does_not_stop_the_run(stack: ManagerStack, origin: Origin) -> None:
+    id = await hold(stack, origin)
+    with pytest.raises(DomainBlockedError):
+        await stack.manager.amend(id, DownloadChange(url="http://[::1]/"))
+    assert (await stack.manager.get(id)).download.state is State.DOWNLOADING
+    assert len(origin.requests("/held")) == 1
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_changes_and_other_actions_at_the_same_time_are_all_applied(
+    tmp_path: Path, origin: Origin, count: int
+) -> None:
+    async with open_stack(tmp_path, ONE) as stack:
+        id = await hold(stack, origin)
+        changes = [stack.manager.amend(id, NEW_FIELDS) for _ in range(count)]
+        *_, paused = await asyncio.gather(*changes, stack.manager.pause(id))
+        assert paused.download.state is State.PAUSED
+        row = (await stack.manager.get(id)).download
+        assert row.state is State.PAUSED
+        assert row.request.fields is not None
+        await wait_until(lambda: len(stack.runs) == 0)
+        await wait_until(lambda: has_no_connections(stack))
+        await stack.manager.resume(id)
+        await asyncio.gather(stack.manager.amend(id, NEW_FIELDS), stack.manager.amend(id, DownloadChange(priority=3)))
+        ended = await stack.manager.wait(id, 20)
+        assert (ended.state, ended.control.priority) == (State.COMPLETED, 3)
+
+
+async def test_a_cancel_ends_a_download_that_is_being_restarted(tmp_path: Path, origin: Origin) -> None:
+    async with open_stack(tmp_path, ONE) as stack:
+        id = await hold(stack, origin)
+        await asyncio.gather(stack.manager.amend(id, NEW_FIELDS), stack.manager.cancel(id), return_exceptions=True)
+        assert (await stack.manager.get(id)).download.state is State.CANCELLED
+        await wait_until(lambda: len(stack.runs) == 0)
+        await wait_until(lambda: has_no_connections(stack))
+        assert (await stack.manager.wait(await start(stack, origin), 20)).state is State.COMPLETED
+
+
+async def test_a_change_at_the_end_of_a_run_is_made_or_refused(stack: ManagerStack, origin: Origin) -> None:
+    ids = [await start(stack, origin, directory=f"d{number}") for number in range(10)]
+    results = await asyncio.gather(*(stack.manager.amend(id, NEW_FIELDS) for id in ids), return_exceptions=True)
+    for id, result in zip(ids, results, strict=True):
+        assert isinstance(result, Snapshot | InvalidStateError)
+        assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+
+
+async def test_a_change_whose_run_does_not_end_is_refused_when_it_is_aborted(
+    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_stack(tmp_path, ONE) as stack:
+        id = await hold(stack, origin)
+        active = stack.runs.get(id)
+        assert active is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(active.run, "stop", lambda reason: None)
+            changing = asyncio.create_task(stack.manager.amend(id, NEW_FIELDS))
+            await wait_until(lambda: active.restarts)
+            failed = await stack.records.save(lifecycle.mark_failed(active.run.download, RemoteError(500), now=1))
+            assert failed is not None
+            stack.runner.abort(active, failed)
+            with pytest.raises(InvalidStateError):
+                await changing
+        active.run.stop(StopReason.CANCEL)
+        await wait_until(lambda: active.task is None or active.task.done())

@@ -80,12 +80,12 @@ def busy() -> Scheduler:
 @pytest.mark.parametrize(
     ("origin", "not_before", "description"),
     [
-        ("a", None, "1 downloads from a are running (max_per_host)"),
+        ("a", None, "1 download from a is running (max_per_host)"),
         ("c", None, "2 downloads are running (max_concurrent)"),
         ("blocked", None, "blocked asked to wait, 20 s more"),
         ("a", 15.0, "the next attempt starts in 5 s"),
         # Its delay has ended.
-        ("a", 10.0, "1 downloads from a are running (max_per_host)"),
+        ("a", 10.0, "1 download from a is running (max_per_host)"),
         ("http://down:81", None, "down:81 could not be reached; the next attempt starts in 0 s (no route)"),
         ("http://down:81", 12.0, "down:81 could not be reached; the next attempt starts in 0 s (no route)"),
     ],
@@ -111,6 +111,8 @@ def test_lowered_slots_are_a_reason_of_their_own() -> None:
     fail(queue, "a", kind=FailureKind.REFUSED)
     assert describe_wait(queue, "a", None, 0) == "3 downloads from a are running; it refused more (no route)"
     assert measure_origins(queue, now=0).slowed == 1
+    queue.report_answer("a", 0, now=0)
+    assert describe_wait(queue, "a", None, 0) == "3 downloads from a are running; it refused more"
 
 
 def test_origins_are_listed_with_those_in_trouble_first(busy: Scheduler) -> None:

@@ -56,6 +56,18 @@ def test_a_run_waits_as_long_as_the_options_of_its_download_say(
     assert select_wait_limit(state, options, stall_timeout=30) == expected
 
 
+@pytest.mark.parametrize(
+    ("state", "options", "expected"),
+    [
+        (State.STARTING, AttemptOptions(), 90),
+        (State.DOWNLOADING, AttemptOptions(), 30),
+        (State.STARTING, AttemptOptions(connect_timeout=5), 30),
+    ],
+)
+def test_a_run_connects_for_as_long_as_a_host_may_take(state: State, options: AttemptOptions, expected: float) -> None:
+    assert select_wait_limit(state, options, stall_timeout=30, connect_timeout=90) == expected
+
+
 def test_without_a_timeout_no_run_is_stalled() -> None:
     assert not is_stalled(SEEN, size=0, wait_limit=0, now=1e12)
 

@@ -31,6 +31,7 @@ from downloadd.attempt_options import AttemptOptions
 from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, NetworkErrorKind, StorageError
 from downloadd.import_operation import Driver
+from downloadd.records.ends import RecordedEnd
 from downloadd.records.import_protocol import ImportFencedError
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, PartOwner, Records, WaitingDownload
@@ -385,6 +386,26 @@ class RecordsContract:
         assert await records.history(HistoryFilter()) == [saved]
         assert await records.active(ActiveFilter()) == []
 
+    async def test_each_end_is_handed_over_once_in_order_before_its_caller_continues(self, records: Records) -> None:
+        ends: list[RecordedEnd] = []
+        records.set_end_listener(ends.extend)
+        held, other = await claimed(records, sample_download()), await claimed(records, sample_download())
+        queued = sample_download()
+        await records.accept([sample_download(state=State.FAILED), queued, sample_download(state=State.FAILED)])
+        assert [end.before for end in ends] == [None, None]
+        cancelled = await records.amend(queued.id, lambda row: with_fields(row, state=State.CANCELLED))
+        assert cancelled is not None
+        assert ends[2:] == [RecordedEnd(download=cancelled[1], before=State.QUEUED)]
+        saved = await records.save_all([with_fields(one, state=State.COMPLETED) for one in (held, other)])
+        assert ends[3:] == [RecordedEnd(download=row, before=None) for row in saved if row is not None]
+        # Neither a change of a row that has ended nor a retry is an end.
+        await records.amend(queued.id, lambda row: with_fields(row, detail="seen"))
+        await records.amend(queued.id, lambda row: with_fields(row, state=State.QUEUED))
+        assert await records.save(with_fields(held, state=State.FAILED)) is None
+        assert len(ends) == 5
+        seqs = [end.download.result.ended_seq or 0 for end in ends]
+        assert seqs == sorted(set(seqs))
+
     @pytest.mark.parametrize("epoch", [0, 2], ids=["earlier", "later"])
     async def test_save_of_another_epoch_is_refused(self, records: Records, epoch: int) -> None:
         held = await claimed(records, sample_download())
@@ -687,6 +708,11 @@ class RecordsContract:
             sample_download(state=State.FAILED),
         )
         assert await records.counts() == {State.QUEUED: 2, State.PAUSED: 1}
+
+    async def test_the_ended_downloads_are_counted(self, records: Records) -> None:
+        assert await records.ended_count() == 0
+        await added(records, sample_download(), *(sample_download(state=State.FAILED) for _ in range(2)))
+        assert await records.ended_count() == 2
 
     async def test_downloads_of_a_fenced_driver_are_not_accepted(self, open_store: OpenStore) -> None:
         async with open_store() as store:

@@ -31,7 +31,7 @@ class WaitingList:
         self.moves = QueueMoves(QUERIES)
 
     def add(self, *downloads: Download) -> None:
-        result = self.changes.accept(self.cursor, downloads, None, NO_POSITIONS, now=0)
+        result = self.changes.accept(self.cursor, downloads, None, NO_POSITIONS, now=0, ends=[])
         assert isinstance(result, AcceptResult)
 
     def move(self, seq: int, move: QueueMove) -> MovedDownload:

@@ -23,6 +23,7 @@ import downloadd.records.database
 from downloadd.download import Download
 from downloadd.errors import ShuttingDownError, StorageError, StoreUnavailableError
 from downloadd.records.database import DATABASE_FILE_NAME
+from downloadd.records.ends import RecordedEnd
 from downloadd.records.history import active_query, history_query
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.records.sqlite import SqliteRecords
@@ -71,6 +72,8 @@ async def test_one_failed_operation_of_a_batch_fails_alone(records: SqliteRecord
     (known,) = await added(records, sample_download())
     good = [sample_download() for _ in range(40)]
     ended = [sample_download(state=State.FAILED) for _ in range(3)]
+    ends: list[RecordedEnd] = []
+    records.set_end_listener(ends.extend)
     async with asyncio.TaskGroup() as group, busy_writer(records):
         tasks = [group.create_task(records.accept([download])) for download in good[:20]]
         failing = group.create_task(failure_of(records, known))
@@ -82,6 +85,7 @@ async def test_one_failed_operation_of_a_batch_fails_alone(records: SqliteRecord
     for download, task in zip(good + ended, tasks, strict=True):
         assert (await present(records, download.id)).seq == task.result().seqs[0]
     assert ids(await records.history(HistoryFilter(after_ended_seq=0))) == ids(ended)
+    assert [end.download.id for end in ends] == ids(ended), "what was rolled back is not handed over"
     assert await present(records, known.id) == known
 
 
@@ -93,13 +97,16 @@ async def failure_of(records: SqliteRecords, download: Download) -> StorageError
 
 
 async def test_a_cancelled_caller_does_not_affect_others(records: SqliteRecords) -> None:
-    kept, left = sample_download(), sample_download()
+    kept, left = sample_download(), sample_download(state=State.FAILED)
+    ends: list[RecordedEnd] = []
+    records.set_end_listener(ends.extend)
     async with asyncio.TaskGroup() as group, busy_writer(records):
         task = group.create_task(records.accept([left]))
         group.create_task(records.accept([kept]))
         await asyncio.sleep(0)
         task.cancel()
     assert (await present(records, kept.id)).state == State.QUEUED
+    assert [end.download.id for end in ends] == [left.id]
 
 
 async def test_long_searches_do_not_delay_other_reads(

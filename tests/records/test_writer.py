@@ -57,10 +57,12 @@ async def blocked(writer: Writer) -> AsyncIterator[None]:
         release.wait(CONDITION_TIMEOUT)
 
     blocking = asyncio.create_task(writer.run(block))
-    await asyncio.to_thread(entered.wait, 10)
-    yield
-    release.set()
-    await blocking
+    assert await asyncio.to_thread(entered.wait, CONDITION_TIMEOUT)
+    try:
+        yield
+    finally:
+        release.set()
+        await blocking
 
 
 async def test_an_operation_is_durable_when_it_returns(tmp_path: Path) -> None:
@@ -183,3 +185,16 @@ async def test_a_failure_to_open_is_raised(tmp_path: Path) -> None:
     with pytest.raises(PermissionError):
         await writer.open()
     await writer.close()
+
+
+async def test_changes_are_known_before_the_callers_continue_and_after_they_are_durable(tmp_path: Path) -> None:
+    seen: list[object] = []
+
+    def take_changes() -> Any:
+        stored = values(tmp_path)
+        return lambda: seen.append(("known", stored))
+
+    async with open_writer(tmp_path, take_changes=take_changes) as writer:
+        await writer.run(insert(1))
+        seen.append("continued")
+    assert seen == [("known", [1]), "continued"]

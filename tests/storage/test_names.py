@@ -15,6 +15,7 @@ from downloadd.storage.names import (
     parse_directory,
     parse_filename,
     parse_part_name,
+    relative_to_root,
     sanitize_directory,
     sanitize_name,
     shorten_name,
@@ -377,3 +378,9 @@ def test_a_requested_name_that_is_too_long_for_the_disk_is_refused() -> None:
     with pytest.raises(InvalidPathError, match="has 144 bytes, but the disk takes names of at most 143 bytes"):
         suggest_name(name, "other", "other", max_bytes=143)
     assert suggest_name(name[:143], "other", "other", max_bytes=143) == name[:143]
+
+
+def test_a_path_below_the_root_is_relative_to_it() -> None:
+    paths = {"/r/s": "", "/r/s/": "", "/r//s/a/b/": "a/b", "/r": None, "/r/sa": None, "r/s/a": None, "": None}
+    assert {path: relative_to_root(path, "/r/s/") for path in paths} == paths
+    assert relative_to_root("/a", "/") == "a"

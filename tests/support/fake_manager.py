@@ -90,6 +90,7 @@ class FakeManager:
         if download.state in FINISHED:
             self._ended_seq += 1
             download = with_fields(download, ended_seq=self._ended_seq)
+            self.bus.record_ended_seq(self._ended_seq)
         self.downloads[download.id] = download
         return download
 
@@ -203,6 +204,9 @@ class FakeManager:
         ]
         return [self.snapshots.get(row.id) or Snapshot(download=row) for row in rows[: criteria.limit]]
 
+    def speed(self) -> float:
+        return sum(snapshot.speed or 0.0 for snapshot in self.snapshots.values())
+
     async def counts(self) -> Mapping[State, int]:
         return Counter(download.state for download in self.downloads.values() if download.state not in FINISHED)
 
@@ -224,7 +228,7 @@ class FakeManager:
         ]
         return rows[: criteria.limit]
 
-    def origins(self, limit: int) -> OriginList:
+    async def origins(self, limit: int) -> OriginList:
         return OriginList(origins=self.origin_statuses[:limit], total=len(self.origin_statuses))
 
     async def ended_since(self, ended_seq: int, limit: int) -> list[Download]:

@@ -31,6 +31,10 @@ class FakeQueue:
         first = offset if offset >= 0 else -1 - offset
         return [Snapshot(download=row) for row in rows[first : first + limit]]
 
+    @property
+    def revision(self) -> int:
+        return 0
+
     async def move(self, id: str, move: QueueMove) -> int:
         row = self._manager.downloads.get(id)
         if row is None:
@@ -80,6 +84,10 @@ class FakeResults:
 
     async def page(self, offset: int, limit: int) -> list[Download]:
         return self._shown()[offset : offset + limit]
+
+    @property
+    def revision(self) -> int:
+        return 0
 
     async def count(self) -> ResultCount:
         finished = [row for row in self._manager.downloads.values() if row.state in FINISHED]

@@ -33,6 +33,8 @@ from downloadd.storage.names import parse_part_name
 from downloadd.users import Permission, User
 
 DIRECTORY = "Imports"
+ROOT = "/srv/files"
+"""Storage root, as absolute paths in lists name it."""
 USER = User(id="ann", permissions=frozenset(Permission))
 
 
@@ -141,6 +143,7 @@ class ImportStack:
             clock=self.clock,
             config=ImportsConfig(directory=DIRECTORY),
             rights=self.rights,
+            root=ROOT,
             on_state_change=self._record_state,
         )
 

@@ -14,7 +14,17 @@ SYSTEM_FOLDERS: Final = frozenset({"benchmarks", "end_to_end", "faults", "fronts
 """Folders below `tests/` whose tests start the daemon, a browser or a fuzzer."""
 
 SYSTEM_FIXTURES: Final = frozenset(
-    {"browser", "daemon", "disk", "fork_servers", "nginx", "playwright", "postgres_server", "restartable"}
+    {
+        "browser",
+        "daemon",
+        "daemon_in_memory",
+        "disk",
+        "fork_servers",
+        "nginx",
+        "playwright",
+        "postgres_server",
+        "restartable",
+    }
 )
 """Fixtures that start a program or mount a file system."""
 

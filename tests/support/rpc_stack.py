@@ -13,7 +13,7 @@ from support.waiting import wait_until
 from downloadd.clock import SystemClock
 from downloadd.config import DirectoryConfig, DownloadsConfig
 from downloadd.download import Snapshot
-from downloadd.fronts.aria2.calls import Call
+from downloadd.fronts.aria2.calls import Call, EncodedList
 from downloadd.fronts.aria2.errors import RpcError
 from downloadd.fronts.aria2.methods.methods import Methods
 from downloadd.manager.gid_lookup import GidLookup
@@ -67,7 +67,7 @@ class RpcStack:
         (outcome,) = await self.methods.call_all([call], request_id="r")
         if outcome.error is not None:
             raise outcome.error
-        return outcome.result
+        return outcome.result.decode() if isinstance(outcome.result, EncodedList) else outcome.result
 
     async def refusal(self, method: str, *params: Any, token: str | None = "ann") -> str:
         """Return the message of a call that fails."""

@@ -38,8 +38,12 @@ class Conf:
         return self._options[name].line if name in self._options else 0
 
     def text(self, name: str) -> str:
-        """Return the value of an option; "" if it is not given."""
-        return self._options[name].value if name in self._options else ""
+        """Return the value of an option; "" if it is not given.
+
+        Raises:
+            OptionError: its line has no value.
+        """
+        return self._parse(name, str, "")
 
     def number(self, name: str, default: int, low: int = 0) -> int:
         """Return a number, or `default` if the option is not given.
@@ -63,7 +67,7 @@ class Conf:
         Raises:
             OptionError: it is neither true nor false.
         """
-        return self._parse(name, parse_boolean, default)
+        return self._parse(name, parse_boolean, default, needs_value=False)
 
     def path(self, name: str) -> str:
         """Return a path with the home directory in it; "" if the option is not given.
@@ -73,11 +77,14 @@ class Conf:
         """
         return self._parse(name, lambda text: expand_home(text, self._home), "")
 
-    def _parse(self, name: str, parse: Callable[[str], T], default: T) -> T:
-        if name not in self._options:
+    def _parse(self, name: str, parse: Callable[[str], T], default: T, *, needs_value: bool = True) -> T:
+        option = self._options.get(name)
+        if option is None:
             return default
+        if needs_value and not option.has_value:
+            raise OptionError(name, f"the line has no =; write {name}=value")
         try:
-            return parse(self._options[name].value)
+            return parse(option.value)
         except ValueError as error:
             raise OptionError(name, str(error)) from None
 

@@ -19,6 +19,8 @@ class ConfOption(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     name: str
     value: str
+    has_value: bool = True
+    """False if the line has no `=`; aria2 takes that for true, where it expects true or false."""
 
 
 def parse_options(text: str) -> Sequence[ConfOption]:
@@ -27,7 +29,7 @@ def parse_options(text: str) -> Sequence[ConfOption]:
     for number, line in enumerate(text.removeprefix(_BYTE_ORDER_MARK).split("\n"), 1):
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
-            name, _, value = stripped.partition("=")
-            name = name.strip()
-            options.append(ConfOption(line=number, name=name if _NAME.fullmatch(name) else "", value=value.strip()))
+            name, separator, value = stripped.partition("=")
+            name = name.strip() if _NAME.fullmatch(name.strip()) else ""
+            options.append(ConfOption(line=number, name=name, value=value.strip(), has_value=separator != ""))
     return options

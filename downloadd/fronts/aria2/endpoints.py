@@ -77,7 +77,7 @@ class RpcEndpoints:
             BodyTooSlowError: the client is too slow.
         """
         request = context.request
-        context.response_fields = self._origins.response_fields(request.headers)
+        self.allow_reading(context)
         require_valid_head(context, self._hosts)
         self._origins.require(request.headers)
         is_json = context.target.path == JSON_PATH
@@ -95,6 +95,10 @@ class RpcEndpoints:
                 return await self._respond(context, answer, RpcTransport.HTTP)
             case method:
                 raise MethodNotAllowedError(method, ("GET", "OPTIONS", "POST") if is_json else ("OPTIONS", "POST"))
+
+    def allow_reading(self, context: RequestContext) -> None:
+        """Let a page of an allowed origin read the response to a request, whatever it is."""
+        context.response_fields = self._origins.response_fields(context.request.headers)
 
     async def _answer_json(self, context: RequestContext) -> web.Response:
         answer = await self._read(context, JSON_TYPE)

@@ -59,6 +59,8 @@ class RpcFront:
             NotFoundError: the path is another one.
         """
         if context.target.path not in PATHS:
+            # A page could not read the error otherwise, and would say that it cannot connect.
+            self._endpoints.allow_reading(context)
             raise NotFoundError("this port serves /jsonrpc and /rpc only; the API is at server.port")
         return await self._endpoints.handle(context)
 

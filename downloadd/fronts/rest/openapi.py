@@ -15,6 +15,7 @@ from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import PERMISSION_MISSING, json_response
 from downloadd.fronts.rest.route import Access, Route
 from downloadd.fronts.rest.schemas import ErrorResponse
+from downloadd.import_operation import OPERATION_ID_LENGTH
 from downloadd.users import Permission
 
 Json = dict[str, Any]
@@ -174,7 +175,7 @@ def _parameters(path: str, choices: Sequence[Route], schemas: Json) -> list[Json
     if "{file}" in path:
         parameters.append(_path_parameter("file", {"type": "string", "minLength": 1}, "File name."))
     if "{id}" in path:
-        parameters.append(_path_parameter("id", {"type": "string", "format": "uuid"}, "Id of the download."))
+        parameters.append(_path_parameter("id", *_describe_id(choices[0])))
     by_name: dict[str, list[Json]] = {}
     for route in choices:
         contract = route.contract
@@ -191,6 +192,14 @@ def _parameters(path: str, choices: Sequence[Route], schemas: Json) -> list[Json
     fields = dict.fromkeys(field for route in choices for field in route.contract.headers)
     parameters.extend({"name": field, "in": "header", "required": False, **_REQUEST_FIELDS[field]} for field in fields)
     return parameters
+
+
+def _describe_id(route: Route) -> tuple[Json, str]:
+    """Return the schema and the description of the id in the path."""
+    if route.is_of_import:
+        length = {"minLength": OPERATION_ID_LENGTH, "maxLength": OPERATION_ID_LENGTH}
+        return {"type": "string", **length}, "Id of the import operation."
+    return {"type": "string", "format": "uuid"}, "Id of the download."
 
 
 def _path_parameter(name: str, schema: Json, description: str) -> Json:

@@ -37,3 +37,8 @@ class Route(msgspec.Struct, frozen=True):
     """The query parameter that selects this route among those of the same path."""
     head: bool = False
     """True if HEAD is answered like GET, without the content (RFC 9110, section 9.3.2)."""
+
+    @property
+    def is_of_import(self) -> bool:
+        """True if `{id}` in the path is the id of an import operation, and not that of a download."""
+        return "/imports/{id}" in self.path

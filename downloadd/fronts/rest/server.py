@@ -22,7 +22,7 @@ _log: Final = structlog.get_logger()
 
 IDLE_TIMEOUT_SECONDS: Final = 75.0
 """Seconds that a connection may be open without a complete request head."""
-UNREAD_TIMEOUT_SECONDS: Final = 60
+UNREAD_TIMEOUT_SECONDS: Final = 60.0
 """Seconds that a client may leave a response unread before its connection is closed."""
 LISTEN_BACKLOG: Final = 1024
 """Connections that the kernel may queue for each socket."""
@@ -36,12 +36,14 @@ class ApiConnection(web.RequestHandler):
     limit: ConnectionLimit
     on_lost: Callable[[], None] | None = None
     """Called when the connection is lost while a request is handled."""
+    is_timed_out: bool = False
+    """True if the kernel has closed the connection because the client took nothing for too long, or is gone."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the kernel close the connection of a client that reads nothing; a response must not be kept for ever."""
         connection = transport.get_extra_info("socket")
         if connection is not None and connection.family != socket.AF_UNIX:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_SECONDS * 1000)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(UNREAD_TIMEOUT_SECONDS * 1000))
         super().connection_made(transport)
         self.limit.add(self)
 
@@ -63,6 +65,8 @@ class ApiConnection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Remove the connection from the limit, and end the work of its request."""
+        # ETIMEDOUT of the socket, by TCP_USER_TIMEOUT or keepalive probes.
+        self.is_timed_out = isinstance(exc, TimeoutError)
         self.limit.remove(self)
         if self.on_lost is not None:
             self.on_lost()

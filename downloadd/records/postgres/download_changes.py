@@ -13,18 +13,19 @@ from downloadd.download import Desired, Download
 from downloadd.errors import StorageError
 from downloadd.import_operation import Driver
 from downloadd.records.columns import ENDING_COLUMNS, RUN_COLUMNS, USER_COLUMNS, WRITTEN_COLUMNS
+from downloadd.records.ends import RecordedEnd
 from downloadd.records.import_protocol import ImportFencedError
 from downloadd.records.postgres.download_queries import DownloadQueries
 from downloadd.records.postgres.import_fence import is_fenced
 from downloadd.records.postgres.insertions import insert_downloads, next_seqs
-from downloadd.records.postgres.operations import Ending, Outcome
+from downloadd.records.postgres.operations import Outcome, UnnumberedEnds
 from downloadd.records.postgres.queue_moves import QueueMoves
 from downloadd.records.postgres.responses import store_response
 from downloadd.records.postgres.statements import FOLDED, assignments, fold, names
 from downloadd.records.protocol import AcceptResult, EndedRow, StoredResponse
 from downloadd.records.queue_places import QueueEntry
 from downloadd.records.rows import Row, encode, encode_end, encode_run, with_user_columns
-from downloadd.records.writer import Rejection
+from downloadd.records.writer import Ending, Rejection
 from downloadd.states import FINISHED, WAITING, Trigger, advance
 
 # The SQL is composed of the names in the table of columns and of those of the states only.
@@ -140,13 +141,15 @@ class DownloadChanges:
         if not ended:
             return result
 
-        async def finish(connection: asyncpg.Connection, numbers: Mapping[int, int]) -> AcceptResult:
+        async def finish(connection: asyncpg.Connection, numbers: Mapping[int, int]) -> Ending[AcceptResult]:
+            ends = []
             for seq, download in ended.items():
                 finished = msgspec.structs.replace(download.with_result(ended_seq=numbers[seq]), seq=seq)
                 await self._record_new_end(connection, finished)
-            return result
+                ends.append(RecordedEnd(download=finished, before=None))
+            return Ending(result, ends)
 
-        return Ending(seqs=list(ended), finish=finish)
+        return UnnumberedEnds(seqs=list(ended), finish=finish)
 
     async def claim(self, connection: asyncpg.Connection, items: Sequence[Sequence[int]]) -> Sequence[Outcome]:
         """Assign waiting downloads to runs; see `Records.claim`."""
@@ -208,10 +211,14 @@ class DownloadChanges:
         if not seqs:
             return results
 
-        async def finish(connection: asyncpg.Connection, numbers: Mapping[int, int]) -> list[Download | None]:
-            return [await self._numbered(connection, row, numbers) for row in results]
+        async def finish(connection: asyncpg.Connection, numbers: Mapping[int, int]) -> Ending[list[Download | None]]:
+            numbered = [await self._numbered(connection, row, numbers) for row in results]
+            ends = [
+                RecordedEnd(download=row, before=None) for row in numbered if row is not None and row.state in FINISHED
+            ]
+            return Ending(numbered, ends)
 
-        return Ending(seqs=seqs, finish=finish)
+        return UnnumberedEnds(seqs=seqs, finish=finish)
 
     async def _numbered(
         self, connection: asyncpg.Connection, row: Download | None, numbers: Mapping[int, int]
@@ -247,12 +254,14 @@ class DownloadChanges:
         if not is_ended or previous is not None:
             return before, after.with_result(ended_seq=previous)
 
-        async def finish(connection: asyncpg.Connection, numbers: Mapping[int, int]) -> tuple[Download, Download]:
+        async def finish(
+            connection: asyncpg.Connection, numbers: Mapping[int, int]
+        ) -> Ending[tuple[Download, Download]]:
             ended = after.with_result(ended_seq=numbers[before.seq])
             await self._record_end(connection, ended)
-            return before, ended
+            return Ending((before, ended), [RecordedEnd(download=ended, before=before.state)])
 
-        return Ending(seqs=[before.seq], finish=finish)
+        return UnnumberedEnds(seqs=[before.seq], finish=finish)
 
     async def remove_ended(self, connection: asyncpg.Connection, rows: Sequence[EndedRow]) -> Outcome:
         """Remove finished downloads, unless they were retried since; see `Records.remove_ended`."""
@@ -267,4 +276,4 @@ class DownloadChanges:
         async def finish(connection: asyncpg.Connection, numbers: Mapping[int, int]) -> list[EndedRow]:
             return [row for row in rows if row.seq in removed]
 
-        return Ending(removes=True, finish=finish)
+        return UnnumberedEnds(removes=True, finish=finish)

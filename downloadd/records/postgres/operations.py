@@ -7,19 +7,19 @@ from typing import Any, Final, Generic, TypeVar
 import asyncpg
 import msgspec
 
-from downloadd.records.writer import Rejection
+from downloadd.records.writer import Ending, Rejection
 
 T = TypeVar("T")
 
 Outcome = Any
-"""Result of an operation: its value, a `Rejection`, or an `Ending` that becomes one of both."""
+"""Result of an operation: its value, a `Rejection`, an `Ending` with a value, or `UnnumberedEnds` that become one."""
 Run = Callable[[asyncpg.Connection, Sequence[Any]], Awaitable[Sequence[Outcome]]]
 """Runs operations of one kind in a transaction, given an item for each; returns an outcome for each."""
 
 NO_NAMES: Final[frozenset[str]] = frozenset()
 
 
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
+class UnnumberedEnds(msgspec.Struct, frozen=True, kw_only=True):
     """Outcome of an operation that ends downloads or removes ended ones, before the ends have their numbers."""
 
     seqs: Sequence[int] = ()
@@ -27,7 +27,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     removes: bool = False
     """True if downloads were removed from the history."""
     finish: Callable[[asyncpg.Connection, Mapping[int, int]], Awaitable[Outcome]]
-    """Returns the result, given the `ended_seq` by `seq`; may insert rows, and changes none."""
+    """Returns the outcome, given the `ended_seq` by `seq`; may insert rows, and changes none."""
 
 
 class Operation(Generic[T]):
@@ -41,11 +41,12 @@ class Operation(Generic[T]):
         seqs: further downloads that it changes.
         is_alone: True if it changes downloads that it does not name, so that it has a transaction of its own.
         must_know: True if the caller waits as long as it is unknown if the operation took place.
+        changes_lists: False if it leaves the waiting list and the ended downloads as they are.
         future: of the caller.
         is_refused: True if the caller was told that the operation did not take place, or that it is unknown.
     """
 
-    __slots__ = ("future", "ids", "is_alone", "is_refused", "item", "must_know", "rows", "run", "seqs")
+    __slots__ = ("changes_lists", "future", "ids", "is_alone", "is_refused", "item", "must_know", "rows", "run", "seqs")
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Operation(Generic[T]):
         seqs: Sequence[int] = (),
         is_alone: bool = False,
         must_know: bool = False,
+        changes_lists: bool = True,
     ) -> None:
         self.run = run
         self.item = item
@@ -67,16 +69,20 @@ class Operation(Generic[T]):
         self.seqs = seqs
         self.is_alone = is_alone
         self.must_know = must_know
+        self.changes_lists = changes_lists
         self.is_refused = False
 
     def resolve(self, outcome: Outcome) -> None:
         """Give the caller the result, if it still waits."""
         if self.future.done():
             return
-        if isinstance(outcome, Rejection):
-            self.future.set_exception(outcome.error)
-        else:
-            self.future.set_result(outcome)
+        match outcome:
+            case Rejection(error):
+                self.future.set_exception(error)
+            case Ending(result, _):
+                self.future.set_result(result)
+            case _:
+                self.future.set_result(outcome)
 
     def refuse(self, error: Exception) -> None:
         """Raise an error in the task of the caller."""

@@ -13,6 +13,7 @@ from downloadd.import_operation import Driver
 from downloadd.records.boot import boot_id
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.deliveries import DeliveryRecords
+from downloadd.records.ends import EndListener
 from downloadd.records.gids import GidRecords
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords
@@ -107,6 +108,7 @@ class PostgresRecords:
             patience: seconds for which a change is tried again before it is refused, and for which the start waits for
                 another owner to end.
         """
+        self.is_shared = not is_owner
         self._address = DatabaseAddress(url)
         self._clock = clock
         self._migrations = migrations
@@ -132,11 +134,13 @@ class PostgresRecords:
         self.origins: OriginRecords = PostgresOrigins(self)
         self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
         self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
-        self.queue: QueueRecords = PostgresQueue(self, self._queries)
-        self.results: ResultRecords = PostgresResults(self, self._queries)
+        self.queue: QueueRecords = PostgresQueue(self, self._queries, self._list_revision)
+        self.results: ResultRecords = PostgresResults(self, self._queries, self._list_revision)
         self.gids: GidRecords = PostgresGids(self, self._queries)
-        self._state_counts = CachedCount(clock, lambda: self.read(count_by_state), lambda counts: sum(counts.values()))
-        self._ended_count = CachedCount(clock, lambda: self.read(count_ended), int)
+        self._state_counts = CachedCount(
+            clock, lambda: self.read(count_by_state), lambda counts: sum(counts.values()), self._list_revision
+        )
+        self._ended_count = CachedCount(clock, lambda: self.read(count_ended), int, self._list_revision)
 
     async def write(self, run: Callable[[asyncpg.Connection], Awaitable[T | Rejection]], *, rows: int = 1) -> T:
         """Run an operation in a transaction of its own; see `PostgresAccess.write`."""
@@ -149,7 +153,7 @@ class PostgresRecords:
             await connection.execute(sql, *parameters)
             return items
 
-        await self._writer.submit(run, None)
+        await self._writer.submit(run, None, changes_lists=False)
 
     async def read(self, run: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         """Run a lookup; see `PostgresAccess.read`."""
@@ -175,6 +179,10 @@ class PostgresRecords:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._close()
+
+    def set_end_listener(self, listener: EndListener) -> None:
+        """Call `listener` with the ends of each transaction; see `Records.set_end_listener`."""
+        self._writer.on_ended = listener
 
     async def accept(
         self,
@@ -215,7 +223,12 @@ class PostgresRecords:
         """Write the fields of several runs in one transaction; see `Records.save_all`."""
         ids = frozenset(download.id for download in downloads)
         saved: list[Download | None] = await self._writer.submit(
-            self._changes.save, downloads, rows=len(downloads), ids=ids, must_know=True
+            self._changes.save,
+            downloads,
+            rows=len(downloads),
+            ids=ids,
+            must_know=True,
+            changes_lists=any(download.state not in RUNNING for download in downloads),
         )
         return saved
 
@@ -323,6 +336,9 @@ class PostgresRecords:
         # Both conditions can make a query read the whole history.
         is_search = criteria.contains or criteria.ended_before is not None
         return await (self._searches if is_search else self._lookups).run(read)
+
+    def _list_revision(self) -> int:
+        return self._writer.list_revision
 
     async def _prepare(self, connection: asyncpg.Connection) -> None:
         """Bring the schema up to date, and let the writer begin with the connection."""

@@ -1,6 +1,6 @@
 """Records of the list of results that aria2 clients show, in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import asyncpg
@@ -26,9 +26,15 @@ _CLEAR_ALL: Final = "INSERT INTO cleared_results SELECT ended_seq FROM counter"
 class PostgresResults:
     """`ResultRecords` in PostgreSQL."""
 
-    def __init__(self, access: PostgresAccess, queries: DownloadQueries) -> None:
+    def __init__(self, access: PostgresAccess, queries: DownloadQueries, read_revision: Callable[[], int]) -> None:
         self._access = access
+        self._read_revision = read_revision
         self._queries = queries
+
+    @property
+    def revision(self) -> int:
+        """See `ResultRecords.revision`."""
+        return self._read_revision()
 
     async def page(self, offset: int, limit: int) -> list[Download]:
         """See `ResultRecords.page`."""

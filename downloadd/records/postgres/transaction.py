@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from downloadd.records.postgres.operations import Ending, Operation, Outcome, Run
+from downloadd.records.postgres.operations import Operation, Outcome, Run, UnnumberedEnds
 from downloadd.records.postgres.statements import array_of_texts
 
 _LOCK_DOWNLOADS: Final = (
@@ -47,12 +47,15 @@ async def execute_batch(connection: asyncpg.Connection, batch: Sequence[Operatio
         results = await run(connection, [batch[number].item for number in numbers])
         for number, outcome in zip(numbers, results, strict=True):
             outcomes[number] = outcome
-    endings = [outcome for outcome in outcomes if isinstance(outcome, Ending)]
+    endings = [outcome for outcome in outcomes if isinstance(outcome, UnnumberedEnds)]
     if not endings:
         return outcomes
     seqs = [seq for ending in endings for seq in ending.seqs]
     ended = dict(await connection.fetch(_NUMBER_ENDS, seqs, any(ending.removes for ending in endings)))
-    return [await outcome.finish(connection, ended) if isinstance(outcome, Ending) else outcome for outcome in outcomes]
+    return [
+        await outcome.finish(connection, ended) if isinstance(outcome, UnnumberedEnds) else outcome
+        for outcome in outcomes
+    ]
 
 
 async def _lock_downloads(connection: asyncpg.Connection, batch: Sequence[Operation[Any]]) -> None:

@@ -53,11 +53,17 @@ _Change = Callable[[asyncpg.Connection, Sequence[int]], Awaitable[list[ChangedDo
 class PostgresQueue:
     """`QueueRecords` in PostgreSQL."""
 
-    def __init__(self, access: PostgresAccess, queries: DownloadQueries) -> None:
+    def __init__(self, access: PostgresAccess, queries: DownloadQueries, read_revision: Callable[[], int]) -> None:
         self._access = access
+        self._read_revision = read_revision
         self._queries = queries
         self._moves = QueueMoves(queries)
         self._row_reader = RowReader()
+
+    @property
+    def revision(self) -> int:
+        """See `QueueRecords.revision`."""
+        return self._read_revision()
 
     async def move(self, id: str, move: QueueMove, check: Callable[[Download], None]) -> MovedDownload | None:
         """See `QueueRecords.move`."""

@@ -9,11 +9,12 @@ import structlog
 
 from downloadd.clock import Clock
 from downloadd.errors import ShuttingDownError, StoreUnavailableError
+from downloadd.records.ends import EndListener, RecordedEnd
 from downloadd.records.postgres.operations import NO_NAMES, Operation, OperationQueue, Outcome, Run
 from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS, is_conflict, storage_error
 from downloadd.records.postgres.session import WriterSession
 from downloadd.records.postgres.transaction import CommitInDoubtError
-from downloadd.records.writer import MAX_BATCH_ROWS, Rejection
+from downloadd.records.writer import MAX_BATCH_ROWS, Ending, Rejection
 
 T = TypeVar("T")
 
@@ -33,6 +34,12 @@ class Writer:
 
     A failed operation has changed nothing. A commit whose answer is lost is looked up as soon as the database can be
     reached, for as long as operations are tried again; after that, only operations that must know wait for it.
+
+    Attributes:
+        on_ended: called after each commit that ended downloads, with all of its ends in order; the callers of the
+            operations continue after it.
+        list_revision: number that grows with each commit that may have changed the waiting list or the ended downloads,
+            before the callers of the operations continue.
     """
 
     def __init__(
@@ -60,6 +67,8 @@ class Writer:
         # True after `records_unavailable` was logged, until a transaction succeeds.
         self._is_unavailable = False
         self._task: asyncio.Task[None] | None = None
+        self.on_ended: EndListener = lambda ends: None
+        self.list_revision = 0
 
     async def open(self, connection: asyncpg.Connection) -> None:
         """Begin to write with a connection; raise what `WriterSession.open` raises."""
@@ -105,13 +114,24 @@ class Writer:
         seqs: Sequence[int] = (),
         is_alone: bool = False,
         must_know: bool = False,
+        changes_lists: bool = True,
     ) -> Any:
         """Run an operation, in one transaction with others; see `Operation` for the arguments and `run` for errors."""
         if self._closed:
             raise ShuttingDownError
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.put(
-            Operation(run, item, future, rows=rows, ids=ids, seqs=seqs, is_alone=is_alone, must_know=must_know)
+            Operation(
+                run,
+                item,
+                future,
+                rows=rows,
+                ids=ids,
+                seqs=seqs,
+                is_alone=is_alone,
+                must_know=must_know,
+                changes_lists=changes_lists,
+            )
         )
         return await future
 
@@ -194,8 +214,12 @@ class Writer:
         rows = sum(operation.rows for operation, outcome in results if not isinstance(outcome, Rejection))
         if rows and self._on_commit is not None:
             self._on_commit(rows, seconds)
+        self.list_revision += any(operation.changes_lists for operation in batch)
         for operation, outcome in results:
             operation.resolve(outcome)
+        ends = [end for outcome in outcomes if isinstance(outcome, Ending) for end in outcome.ends]
+        if ends:
+            self.on_ended(sorted(ends, key=_number_of))
 
     def _report_unavailable(self, error: StoreUnavailableError) -> None:
         if not self._is_unavailable:
@@ -206,3 +230,7 @@ class Writer:
         if self._is_unavailable:
             self._is_unavailable = False
             log.warning("records_available")
+
+
+def _number_of(end: RecordedEnd) -> int:
+    return end.download.result.ended_seq or 0

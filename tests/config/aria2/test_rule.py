@@ -25,6 +25,23 @@ def test_an_option_has_the_value_of_its_kind() -> None:
 
 
 @pytest.mark.parametrize(
+    "read",
+    [
+        lambda conf: conf.text("x"),
+        lambda conf: conf.number("x", 1),
+        lambda conf: conf.size("x"),
+        lambda conf: conf.path("x"),
+    ],
+)
+def test_a_line_without_a_value_is_reported(read: Callable[[Conf], Any]) -> None:
+    with pytest.raises(OptionError) as caught:
+        read(conf("x\n"))
+    assert (caught.value.option, str(caught.value)) == ("x", "the line has no =; write x=value")
+    assert conf("x\n").flag("x"), "aria2 takes it for true"
+    assert conf("x=\n").text("x") == ""
+
+
+@pytest.mark.parametrize(
     ("read", "problem"),
     [
         (lambda conf: conf.number("x", 1, 1), "expected a number from 1 on"),

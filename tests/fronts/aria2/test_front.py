@@ -37,9 +37,10 @@ async def test_its_paths_have_no_prefix(further: TestClient[BaseRequest, None]) 
 
 @pytest.mark.parametrize("path", ["/", "/dl/jsonrpc", "/dl/api/v1/health", "/d?download=http%3A%2F%2Fa", "/jsonrpc/"])
 async def test_it_serves_nothing_else(further: TestClient[BaseRequest, None], path: str) -> None:
-    headers = {"Authorization": f"Bearer {TOKEN}"}
+    headers = {"Authorization": f"Bearer {TOKEN}", "Origin": "https://ariang.example"}
     async with further.get(path, headers=headers) as response:
         assert response.status == 404
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
         assert "server.port" in (await response.json())["detail"]
 
 

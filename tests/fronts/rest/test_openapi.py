@@ -81,6 +81,20 @@ def test_every_parameter_of_a_start_is_described(document: Any) -> None:
     assert by_name["timeout"]["description"]
 
 
+def test_the_ids_of_downloads_and_of_imports_are_described(document: Any) -> None:
+    ids = {
+        path: parameter
+        for path, item in document["paths"].items()
+        for operation in item.values()
+        for parameter in operation.get("parameters", ())
+        if parameter.get("in") == "path" and parameter["name"] == "id"
+    }
+    downloads, imports = ids["/api/v1/downloads/{id}"], ids["/api/v1/imports/{id}"]
+    assert (downloads["description"], downloads["schema"]["format"]) == ("Id of the download.", "uuid")
+    assert imports["description"] == "Id of the import operation."
+    assert imports["schema"] == {"type": "string", "minLength": 17, "maxLength": 17}
+
+
 def test_both_security_schemes_are_described_and_health_needs_none(document: Any) -> None:
     assert document["security"] == [{"bearer": []}, {"userId": [], "authToken": []}]
     assert set(document["components"]["securitySchemes"]) == {"bearer", "userId", "authToken"}

@@ -32,3 +32,9 @@ def test_access_without_a_permission_is_distinct_from_every_permission() -> None
         assert not isinstance(access, Permission)
         assert access.value not in {permission.value for permission in Permission}
     assert msgspec.structs.replace(ROUTE, access=Permission.DOWNLOAD).access is Permission.DOWNLOAD
+
+
+def test_the_id_of_an_import_is_not_that_of_a_download() -> None:
+    paths = ("/api/v1/imports/{id}", "/api/v1/imports/{id}/skipped", "/api/v1/imports", "/api/v1/downloads/{id}")
+    routes = [msgspec.structs.replace(ROUTE, path=path) for path in paths]
+    assert [route.is_of_import for route in routes] == [True, True, False, False]

@@ -10,7 +10,7 @@ import structlog
 from downloadd.download import Download
 from downloadd.errors import DownloadError, InternalError
 from downloadd.fronts.aria2.access.tokens import take_token
-from downloadd.fronts.aria2.calls import Call, Outcome
+from downloadd.fronts.aria2.calls import Call, EncodedList, Outcome
 from downloadd.fronts.aria2.errors import ErrorText, RpcError, make_error, refuse, translate_error
 from downloadd.fronts.aria2.methods.adding import Addition, make_result
 from downloadd.fronts.aria2.methods.context import Context, Services
@@ -92,7 +92,7 @@ class Batch:
             if self._listed > MAX_LISTED:
                 raise refuse(f"The calls before this one list more than {MAX_LISTED} downloads; send it on its own")
             result = await method.perform(context, parameters)
-            self._listed += len(result) if isinstance(result, list) else 0
+            self._listed += len(result) if isinstance(result, list | EncodedList) else 0
             self._outcomes[index] = Outcome(result=result, user=user)
         except Exception as error:
             self._outcomes[index] = Outcome(error=self._explain(error, call.method), user=user)

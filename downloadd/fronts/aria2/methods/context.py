@@ -9,9 +9,9 @@ from downloadd.config import DownloadsConfig
 from downloadd.download import Snapshot
 from downloadd.errors import NotFoundError
 from downloadd.fronts.aria2.errors import ErrorText, make_error
+from downloadd.fronts.aria2.methods.list_answers import ListAnswers
 from downloadd.fronts.aria2.methods.parameters import Parameters
 from downloadd.fronts.aria2.options.global_options import GlobalOptions
-from downloadd.fronts.aria2.status.restarts import Restarts
 from downloadd.fronts.aria2.status.status import View
 from downloadd.gid import GidNotUniqueError, is_gid_prefix
 from downloadd.service import DownloadService
@@ -27,9 +27,9 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     views: DownloadViews
     settings: SettingsService
     global_options: GlobalOptions
-    restarts: Restarts
     read_config: Callable[[], DownloadsConfig]
     """Function that returns the present configuration, which has the defaults of downloads."""
+    list_answers: ListAnswers
     root: str
     """The absolute path of the storage root."""
     session_id: str

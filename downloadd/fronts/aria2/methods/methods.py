@@ -8,10 +8,11 @@ from downloadd.events import Event
 from downloadd.fronts.aria2.calls import Call, Outcome
 from downloadd.fronts.aria2.methods.batch import Authenticate, Batch
 from downloadd.fronts.aria2.methods.context import Services
+from downloadd.fronts.aria2.methods.list_answers import ListAnswers
 from downloadd.fronts.aria2.methods.multicall import collect, expand
 from downloadd.fronts.aria2.options.global_options import GlobalOptions
+from downloadd.fronts.aria2.status.interruptions import Interruptions
 from downloadd.fronts.aria2.status.notifications import Notification, notification_of
-from downloadd.fronts.aria2.status.restarts import Restarts
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
 from downloadd.views import DownloadViews
@@ -43,13 +44,14 @@ class Methods:
             shutdown: stops the daemon; None if clients may not.
         """
         self._authenticate = authenticate
+        self._interruptions = Interruptions()
         self._services = Services(
             service=service,
             views=views,
             settings=settings,
             global_options=GlobalOptions(),
-            restarts=Restarts(),
             read_config=read_config,
+            list_answers=ListAnswers(),
             root=root,
             session_id=secrets.token_hex(20),
             shutdown=shutdown,
@@ -67,4 +69,4 @@ class Methods:
 
     def notification_of(self, event: Event) -> Notification | None:
         """Return the notification of an event; most have none."""
-        return notification_of(event, self._services.restarts)
+        return notification_of(event, self._interruptions)

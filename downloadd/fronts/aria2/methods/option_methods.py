@@ -2,7 +2,6 @@
 
 from downloadd.errors import InvalidParameterError, InvalidStateError
 from downloadd.fronts.aria2.errors import ErrorText, make_error
-from downloadd.fronts.aria2.methods.amendments import amend
 from downloadd.fronts.aria2.methods.context import OK, Context
 from downloadd.fronts.aria2.methods.parameters import Parameters
 from downloadd.fronts.aria2.options.download_options import make_change
@@ -39,7 +38,7 @@ async def change_option(context: Context, parameters: Parameters) -> str:
     if changes == DownloadChange():
         return OK
     try:
-        await amend(context, download, changes)
+        await services.service.amend(context.user, download.id, changes)
     except InvalidStateError as error:
         raise make_error(ErrorText.CANNOT_CHANGE_OPTION, gid=download.gid, reason=error.detail) from None
     return OK

@@ -7,7 +7,6 @@ from downloadd.download import Download
 from downloadd.download_request import MAX_SOURCES
 from downloadd.errors import InvalidStateError
 from downloadd.fronts.aria2.errors import ErrorText, make_error
-from downloadd.fronts.aria2.methods.amendments import amend
 from downloadd.fronts.aria2.methods.context import Context
 from downloadd.fronts.aria2.methods.parameters import Parameters
 from downloadd.manager.protocol import DownloadChange
@@ -58,7 +57,7 @@ async def change_uri(context: Context, parameters: Parameters) -> list[int]:
         )
     if after != before:
         try:
-            await amend(context, download, _change_urls(before, after))
+            await context.services.service.amend(context.user, download.id, _change_urls(before, after))
         except InvalidStateError as error:
             raise make_error(ErrorText.CANNOT_REMOVE_URIS, gid=download.gid, reason=error.detail) from None
     return [len(before) - len(kept), len(after) - len(kept)]

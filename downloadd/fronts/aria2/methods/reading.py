@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from downloadd.download import Snapshot
+from downloadd.fronts.aria2.calls import EncodedList
 from downloadd.fronts.aria2.errors import ErrorText, make_error
 from downloadd.fronts.aria2.methods.context import Context
+from downloadd.fronts.aria2.methods.list_answers import Listing
 from downloadd.fronts.aria2.methods.parameters import Parameters
 from downloadd.fronts.aria2.methods.windows import MAX_ROWS, resolve_window
 from downloadd.fronts.aria2.status.status import (
     ACTIVE_STATES,
+    FIELDS,
     Status,
     make_files,
     make_servers,
@@ -46,34 +49,46 @@ async def tell_active(context: Context, parameters: Parameters) -> Structs:
     return await _make_all(context, [row for row in rows if status_of(row.download) is Status.ACTIVE], keys)
 
 
-async def tell_waiting(context: Context, parameters: Parameters) -> Structs:
+async def tell_waiting(context: Context, parameters: Parameters) -> EncodedList:
     """Return the status of a window of the waiting and paused downloads, in the order in which they start."""
     offset, num, keys = _read_window(parameters)
-    # The waiting list counts negative offsets as aria2 does.
-    rows = await context.services.views.queue(context.user, offset, min(num, MAX_ROWS)) if num else []
-    return await _make_all(context, rows, keys)
+    user, views = context.user, context.services.views
+
+    async def read() -> Listing:
+        # The waiting list counts negative offsets as aria2 does.
+        rows = await views.queue(user, offset, min(num, MAX_ROWS)) if num else []
+        # A run changes its own row all the time.
+        is_live = any(row.download.state in RUNNING for row in rows)
+        return Listing(rows=EncodedList(await _make_all(context, rows, keys)), is_live=is_live)
+
+    key = ("waiting", offset, num, _key_of(keys), context.view)
+    return await context.services.list_answers.get(key, lambda: views.queue_revision(user), read)
 
 
-async def tell_stopped(context: Context, parameters: Parameters) -> Structs:
+async def tell_stopped(context: Context, parameters: Parameters) -> EncodedList:
     """Return the status of a window of the ended downloads, oldest first."""
     offset, num, keys = _read_window(parameters)
-    total = (await context.services.views.result_count(context.user)).shown if offset < 0 else 0
-    window = resolve_window(offset, num, total)
-    if not window.count:
-        return []
-    downloads = await context.services.views.results(context.user, window.start, window.count)
-    rows = [Snapshot(download=download) for download in downloads]
-    return await _make_all(context, rows[::-1] if window.is_backwards else rows, keys)
+    user, views = context.user, context.services.views
+
+    async def read() -> Listing:
+        total = (await views.result_count(user)).shown if offset < 0 else 0
+        window = resolve_window(offset, num, total)
+        downloads = await views.results(user, window.start, window.count) if window.count else []
+        rows = [Snapshot(download=download) for download in downloads]
+        ordered = rows[::-1] if window.is_backwards else rows
+        return Listing(rows=EncodedList(await _make_all(context, ordered, keys)))
+
+    key = ("stopped", offset, num, _key_of(keys), context.view)
+    return await context.services.list_answers.get(key, lambda: views.results_revision(user), read)
 
 
 async def get_global_stat(context: Context, _parameters: Parameters) -> dict[str, str]:
     """Return the counts of downloads and the speed of all."""
     views = context.services.views
     counts = await views.counts(context.user)
-    running = await views.active(context.user, ActiveFilter(states=RUNNING))
     results = await views.result_count(context.user)
     return {
-        "downloadSpeed": str(round(sum(row.speed or 0.0 for row in running))),
+        "downloadSpeed": str(round(views.speed(context.user))),
         "uploadSpeed": "0",
         "numActive": str(sum(counts.get(state, 0) for state in ACTIVE_STATES)),
         # Downloads that are to be paused count as paused.
@@ -114,6 +129,11 @@ async def get_peers(context: Context, parameters: Parameters) -> Structs:
 
 def _read_window(parameters: Parameters) -> tuple[int, int, list[str] | None]:
     return parameters.integer(0), parameters.integer(1, minimum=0), parameters.optional_texts(2)
+
+
+def _key_of(keys: Sequence[str] | None) -> tuple[str, ...] | None:
+    # Unknown keys have no effect, and clients may send any number of them. An empty list stands for all.
+    return tuple(key for key in dict.fromkeys(keys) if key in FIELDS) if keys else None
 
 
 async def _make_all(context: Context, rows: Sequence[Snapshot], keys: Sequence[str] | None) -> Structs:

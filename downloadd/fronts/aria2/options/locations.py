@@ -5,7 +5,7 @@ Pure: no I/O and no clock.
 
 from downloadd.errors import InvalidPathError
 from downloadd.fronts.aria2.options.options import bad_option
-from downloadd.storage.names import parse_directory, parse_filename
+from downloadd.storage.names import parse_directory, parse_filename, relative_to_root
 
 
 def find_directory(text: str, root: str) -> str:
@@ -18,14 +18,11 @@ def find_directory(text: str, root: str) -> str:
     Raises:
         RpcError: it is outside of the root, or cannot be a directory.
     """
-    segments = [segment for segment in text.split("/") if segment]
-    if text.startswith("/"):
-        above = [segment for segment in root.split("/") if segment]
-        if segments[: len(above)] != above:
-            raise bad_option("dir", f"expected {root} or a directory below it, or a path relative to it")
-        segments = segments[len(above) :]
+    relative = relative_to_root(text, root) if text.startswith("/") else text
+    if relative is None:
+        raise bad_option("dir", f"expected {root} or a directory below it, or a path relative to it")
     try:
-        return parse_directory("/".join(segments))
+        return parse_directory(relative)
     except InvalidPathError as error:
         raise bad_option("dir", error.detail) from error
 

@@ -103,6 +103,8 @@ class SocketSession:
             try:
                 await self._read_all()
             finally:
+                if self._connection.is_timed_out and not self._is_aborted:
+                    self._drop()
                 stopper.cancel()
                 self._queue.discard()
                 # It may wait for a client that has gone.

@@ -114,7 +114,7 @@ def make_servers(snapshot: Snapshot, view: View) -> list[dict[str, Any]]:
     servers = []
     if snapshot.download.state in RUNNING:
         uri = _source_uri(row)
-        servers = [{"uri": uri, "currentUri": uri, "downloadSpeed": _speed(row)}]
+        servers = [{"uri": uri, "currentUri": _current_uri(row) or uri, "downloadSpeed": _speed(row)}]
     return [{"index": "1", "servers": servers}]
 
 
@@ -200,6 +200,12 @@ def _source_uri(row: _Row) -> str:
     uris = _shown_urls(row)
     source = row.download.progress.source
     return uris[source if source < len(uris) else 0]
+
+
+def _current_uri(row: _Row) -> str | None:
+    """Return the URI that redirects have led to; None without redirects."""
+    url = row.snapshot.current_url
+    return url if url is None or row.view.shows_urls else redact_url(url)
 
 
 def _error_code(row: _Row) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from downloadd.fronts.aria2.calls import Call, Outcome
+from downloadd.fronts.aria2.calls import Call, EncodedList, Outcome
 from downloadd.fronts.aria2.errors import RpcError
 from downloadd.fronts.aria2.wire.envelope import MAX_CALLS, invalid_params, invalid_request, parse_error
 from downloadd.fronts.rest.target import decode_percent
@@ -218,6 +218,8 @@ def _encode_other(value: Any) -> Any:
     # A call within system.multicall that failed.
     if isinstance(value, RpcError):
         return _make_failure(value)
+    if isinstance(value, EncodedList):
+        return value.json
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
-from downloadd.fronts.aria2.calls import Call, Outcome
+from downloadd.fronts.aria2.calls import Call, EncodedList, Outcome
 from downloadd.fronts.aria2.errors import METHOD_FAILED, RpcError
 from downloadd.fronts.aria2.wire.envelope import invalid_request, parse_error
 
@@ -219,6 +219,8 @@ def _encode_other(value: Any) -> Any:
     # A call within system.multicall that failed.
     if isinstance(value, RpcError):
         return _make_fault(value)
+    if isinstance(value, EncodedList):
+        return value.decode()
     raise TypeError(f"{type(value).__name__} has no form in XML-RPC")
 
 

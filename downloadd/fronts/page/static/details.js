@@ -49,21 +49,21 @@ export class Details {
     this.entry = entry;
     setText(byId("moved"), "");
     byId("new-priority").value = entry.priority ?? 0;
-    for (const [id, value] of [["new-name", entry.filename], ["new-directory", entry.directory]]) {
+    // Four digits of a limit of any size: three decimal places would show one of 500 bytes a second as none.
+    const limit = String(Number(((entry.speed_limit ?? 0) / MIB).toPrecision(4)));
+    for (const [id, value] of [["new-name", entry.filename], ["new-directory", entry.directory], ["new-limit", limit]]) {
       byId(id).defaultValue = byId(id).value = value;
     }
-    byId("new-limit").value = entry.speed_limit ? String(Number((entry.speed_limit / MIB).toFixed(3))) : "0";
     this.#draw();
     this.dialog.showModal();
   }
 
-  /** Returns the values of the form; name and directory only if they were edited, since the name may change meanwhile. */
+  /** Returns the priority, and the other values that were edited: the name may change meanwhile, the limit is rounded. */
   #changes() {
     /** @type {Record<string, any>} */
-    const changes = {
-      priority: Number(byId("new-priority").value),
-      speed_limit: Math.round(Number(byId("new-limit").value) * MIB),
-    };
+    const changes = { priority: Number(byId("new-priority").value) };
+    const limit = byId("new-limit");
+    if (limit.value !== limit.defaultValue) changes.speed_limit = Math.round(Number(limit.value) * MIB);
     for (const [id, name] of [["new-name", "filename"], ["new-directory", "directory"]]) {
       const field = byId(id);
       if (field.value !== field.defaultValue) changes[name] = field.value;

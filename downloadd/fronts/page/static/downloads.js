@@ -180,11 +180,27 @@ export class DownloadsView {
     }
   }
 
-  /** @param {"pause" | "resume"} action @param {(entry: any) => boolean} applies */
+  /**
+   * Applies an action to all downloads in one call, or to those that the filter and the search select one by one.
+   * @param {"pause" | "resume"} action
+   * @param {(entry: any) => boolean} applies
+   */
   async #applyToAll(action, applies) {
-    const remaining = [...this.store.active.values()].filter(
-      (entry) => FILTERS[this.filter](entry) && this.#matches(entry) && applies(entry),
-    );
+    const all = [...this.store.active.values()].filter(applies);
+    const shown = all.filter((entry) => FILTERS[this.filter](entry) && this.#matches(entry));
+    if (shown.length < all.length) {
+      await this.#applyToEach(action, shown);
+      return;
+    }
+    try {
+      await (action === "pause" ? this.client.files.downloads.pauseAll() : this.client.files.downloads.resumeAll());
+    } catch (error) {
+      this.onError(error);
+    }
+  }
+
+  /** @param {"pause" | "resume"} action @param {any[]} remaining */
+  async #applyToEach(action, remaining) {
     const next = async () => {
       for (let entry = remaining.shift(); entry; entry = remaining.shift()) {
         try {

@@ -17,6 +17,7 @@ from downloadd.config import Aria2Config
 from downloadd.download import Snapshot
 from downloadd.events import DownloadChanged
 from downloadd.fronts.aria2.sockets.socket_limits import SocketLimits
+from downloadd.fronts.rest import server
 from downloadd.fronts.rest.connection_limit import ConnectionLimit
 from downloadd.fronts.rest.schemas import MAX_BODY_BYTES
 from downloadd.states import State
@@ -305,6 +306,28 @@ async def test_a_client_that_does_not_read_its_answers_is_dropped_after_a_while(
         await wait_until(lambda: dropped(api) == 1)
         await wait_until(lambda: sockets(api) == 0)
         assert len(api.methods.calls) < 20, "no further call was read while answers waited"
+
+
+async def test_a_client_whose_connection_the_kernel_closes_because_it_does_not_read_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, lines: list[MutableMapping[str, Any]]
+) -> None:
+    monkeypatch.setattr(server, "UNREAD_TIMEOUT_SECONDS", 0.3)
+    api = ServedApi(aria2=Aria2Config())
+    async with api.client, handshaken(api) as (_, writer):
+        # It fits into the buffer of the connection, so that no write waits.
+        writer.write(frame(request("aria2.large", SECRET, 100_000)))
+        await wait_until(lambda: dropped(api) == 1)
+        await wait_until(lambda: sockets(api) == 0)
+    assert [line["user"] for line in lines if line["event"] == "socket_dropped"] == ["alice"]
+
+
+async def test_a_client_that_disconnects_is_not_counted_as_dropped(api: ServedApi) -> None:
+    async with handshaken(api) as (_, writer):
+        writer.write(frame(request("aria2.echo", SECRET)))
+        await wait_until(lambda: len(api.methods.calls) == 1)
+        writer.transport.abort()
+        await wait_until(lambda: sockets(api) == 0)
+    assert dropped(api) == 0
 
 
 @asynccontextmanager

@@ -6,15 +6,15 @@ from support.sample_downloads import sample_download
 
 from downloadd.download import Download, Snapshot
 from downloadd.events import DownloadChanged, DownloadEnded, HistoryRemoved
+from downloadd.fronts.aria2.status.interruptions import Interruptions
 from downloadd.fronts.aria2.status.notifications import NotificationMethod, notification_of
-from downloadd.fronts.aria2.status.restarts import Restarts
 from downloadd.states import ACTIVE, FINISHED, RUNNING, State
 
 DOWNLOAD = sample_download(seq=3)
 
 
 def notified(
-    before: State | None, after: State, *, download: Download = DOWNLOAD, restarts: Restarts | None = None
+    before: State | None, after: State, *, download: Download = DOWNLOAD, interruptions: Interruptions | None = None
 ) -> str | None:
     download = with_fields(download, state=after)
     event = (
@@ -22,7 +22,7 @@ def notified(
         if after in FINISHED
         else DownloadChanged(snapshot=Snapshot(download=download), before=before)
     )
-    notification = notification_of(event, restarts or Restarts())
+    notification = notification_of(event, interruptions or Interruptions())
     if notification is None:
         return None
     assert notification.gid == download.gid
@@ -65,6 +65,19 @@ def test_a_change_of_state_has_a_notification_or_none(before: State | None, afte
     assert notified(before, after) == method
 
 
+@pytest.mark.parametrize(
+    ("after", "method"),
+    [
+        (State.COMPLETED, "aria2.onDownloadComplete"),
+        (State.FAILED, "aria2.onDownloadError"),
+        (State.CANCELLED, "aria2.onDownloadStop"),
+    ],
+)
+def test_an_end_that_another_process_recorded_is_told_if_the_download_has_run(after: State, method: str) -> None:
+    assert notified(None, after, download=with_fields(DOWNLOAD, epoch=1)) == method
+    assert notified(None, after, download=with_fields(DOWNLOAD, epoch=0)) is None
+
+
 def test_progress_has_none() -> None:
     for state in ACTIVE:
         assert notified(state, state) is None
@@ -75,19 +88,29 @@ def test_every_removal_of_an_active_download_is_told() -> None:
         assert notified(state, State.CANCELLED) == NotificationMethod.STOP.value
 
 
-def test_a_restart_by_a_change_is_not_told() -> None:
-    restarts, download = Restarts(), with_fields(DOWNLOAD, epoch=3)
-    restarts.add(download)
-    assert notified(State.DOWNLOADING, State.PAUSED, download=download, restarts=restarts) is None
-    following = with_fields(download, epoch=4)
-    assert notified(State.QUEUED, State.STARTING, download=following, restarts=restarts) is None
-    assert notified(State.DOWNLOADING, State.PAUSED, download=following, restarts=restarts) is not None
-    later = with_fields(download, epoch=5)
-    assert notified(State.QUEUED, State.STARTING, download=later, restarts=restarts) is not None
+@pytest.mark.parametrize("running", sorted(RUNNING))
+def test_a_start_after_an_interruption_is_not_told(running: State) -> None:
+    known, before, after = Interruptions(), with_fields(DOWNLOAD, epoch=3), with_fields(DOWNLOAD, epoch=4)
+    assert notified(running, State.QUEUED, download=before, interruptions=known) is None
+    assert notified(State.QUEUED, State.STARTING, download=after, interruptions=known) is None
+    # Only the next one.
+    assert notified(State.QUEUED, State.STARTING, download=after, interruptions=known) == NotificationMethod.START.value
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(State.QUEUED, State.PAUSED), (State.QUEUED, State.CANCELLED), (State.QUEUED, State.FAILED)]
+)
+def test_a_start_after_a_pause_or_an_end_is_told_though_there_was_an_interruption(before: State, after: State) -> None:
+    known, first, second = Interruptions(), with_fields(DOWNLOAD, epoch=3), with_fields(DOWNLOAD, epoch=4)
+    notified(State.DOWNLOADING, State.QUEUED, download=first, interruptions=known)
+    notified(before, after, download=first, interruptions=known)
+    assert (
+        notified(State.QUEUED, State.STARTING, download=second, interruptions=known) == NotificationMethod.START.value
+    )
 
 
 def test_other_events_have_none() -> None:
-    assert notification_of(HistoryRemoved(ids=["x"]), Restarts()) is None
+    assert notification_of(HistoryRemoved(ids=["x"]), Interruptions()) is None
 
 
 def test_the_names_are_those_of_aria2() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.fronts.aria2.calls import Outcome
+from downloadd.fronts.aria2.calls import EncodedList, Outcome
 from downloadd.fronts.aria2.errors import RpcError
 from downloadd.fronts.aria2.wire.envelope import MAX_CALLS, http_status
 from downloadd.fronts.aria2.wire.json_rpc import (
@@ -286,3 +286,10 @@ def test_any_query_is_a_message_that_can_be_answered(values: dict[str, str]) -> 
         callback = None
     message = parse_query(values)
     encode_answer(message, match_outcomes(message, [Outcome(result="OK")] * len(message.calls)), callback)
+
+
+def test_an_encoded_list_is_sent_as_it_is_also_within_a_multicall() -> None:
+    message = parse_message(b'{"id": 1, "method": "aria2.tellWaiting"}')
+    rows = EncodedList([{"gid": "a"}])
+    assert b'"result":[{"gid":"a"}]}' in encode_answer(message, [Outcome(result=rows)])
+    assert b'"result":[[[{"gid":"a"}]],"OK"]}' in encode_answer(message, [Outcome(result=[[rows], "OK"])])

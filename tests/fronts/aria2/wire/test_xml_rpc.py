@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.fronts.aria2.calls import Call, Outcome
+from downloadd.fronts.aria2.calls import Call, EncodedList, Outcome
 from downloadd.fronts.aria2.errors import RpcError
 from downloadd.fronts.aria2.wire.xml_rpc import MAX_DEPTH, XmlCallParser, encode_fault, encode_outcome, parse_call
 
@@ -242,3 +242,10 @@ TAGS = [
 def test_any_bytes_are_a_call_or_an_error(data: bytes) -> None:
     with suppress(RpcError):
         assert isinstance(parse_call(data), Call)
+
+
+def test_an_encoded_list_is_an_array_of_structs_also_within_a_multicall() -> None:
+    structs = [{"gid": "<a>", "files": [{"index": "1"}]}, {}]
+    rows = EncodedList(structs)
+    assert read_answer(encode_outcome(Outcome(result=rows))) == structs
+    assert read_answer(encode_outcome(Outcome(result=[[rows], "OK"]))) == [[structs], "OK"]
