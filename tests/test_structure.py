@@ -24,6 +24,7 @@ LAYERS: Final = (
     "client",
     "daemon",
     "app",
+    "store_choice",
     "servers",
     "reloader",
     "gauges",
@@ -122,7 +123,7 @@ PURE: Final = (
     *("manager.limits", "manager.delayed_downloads", "manager.waiting_queues", "manager.running_downloads"),
     *("manager.scheduler", "manager.retry", "manager.stall_detection", "manager.lifecycle", "manager.admission"),
     "manager.amendment",
-    "cluster.lease",
+    *("cluster.lease", "cluster.shared_settings"),
     *("transfer.fields", "transfer.classification", "transfer.response_head"),
     *("transfer.progress_meter", "transfer.speed_window"),
     *("transfer.representation", "transfer.resume", "transfer.response_facts", "transfer.response_table"),
@@ -136,7 +137,7 @@ PURE: Final = (
     *("cli.formatting", "cli.links", "client.events"),
     *("fronts.rest.target", "fronts.rest.schemas", "fronts.rest.entries", "fronts.rest.query_decoding"),
     *("fronts.rest.event_types", "fronts.rocketchat.schemas", "fronts.rest.auth"),
-    *("fronts.rest.request_guards", "fronts.rest.settings_schemas"),
+    *("fronts.rest.request_guards", "fronts.rest.settings_schemas", "fronts.rest.node_schemas"),
     *("fronts.rocketchat.selection", "fronts.rocketchat.statuses", "fronts.rocketchat.translation"),
     *("fronts.aria2.access.cross_origin", "fronts.aria2.access.tokens"),
     "fronts.aria2.errors",
@@ -286,8 +287,8 @@ def test_no_module_is_imported_in_a_circle() -> None:
 
 def test_only_the_composition_root_and_the_daemon_know_the_implementations_behind_the_seams() -> None:
     seams = {
-        "records.sqlite": {"app"},
-        "records.postgres.records": {"app"},
+        "records.sqlite": {"store_choice"},
+        "records.postgres.records": {"store_choice"},
         "manager.local_dispatcher": {"app", "manager.assembly"},
         "storage.local": {"app", "manager.assembly"},
     }

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from downloadd.node import NodeReport
+from downloadd.node import Node, NodeReport
 
 _REPORT = NodeReport(
     name="alpha",
@@ -21,3 +21,8 @@ _REPORT = NodeReport(
 def node_report(**changes: Any) -> NodeReport:
     """Return a report with these fields changed."""
     return replace(_REPORT, **changes)
+
+
+async def no_nodes() -> list[Node]:
+    """Return no node."""
+    return []

@@ -50,7 +50,8 @@ class PostgresNodes:
                 return None
             return _decode(await connection.fetchrow(_ONE, report.name))
 
-        return await self._access.write(write)
+        # No rows of downloads; see `beat`.
+        return await self._access.write(write, rows=0)
 
     async def beat(self, report: NodeReport) -> bool:
         """Record a heartbeat; see `NodeRecords.beat`."""
