@@ -133,6 +133,7 @@ class App:
             parts = self._make_manager(records, destination, session, bus)
             self._kept_parts = parts.kept_parts
             heartbeat.read_load = partial(self._read_load, parts)
+            heartbeat.on_lease_change = parts.lease.report_lease
             manager = await stack.enter_async_context(parts.manager)
             removal = HistoryRemoval(records=records, destination=destination, bus=bus, clock=self._clock)
             retention = await stack.enter_async_context(

@@ -43,6 +43,7 @@ class Heartbeat:
 
     Attributes:
         read_load: returns the present load; set it once there is one.
+        on_lease_change: called with False when the lease was lost, and with True when it is held again.
 
     Raises:
         StartupError: on entering, a living node has the name.
@@ -62,6 +63,7 @@ class Heartbeat:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.read_load: Callable[[], NodeLoad] = NodeLoad
+        self.on_lease_change: Callable[[bool], None] = lambda is_held: None
 
     async def __aenter__(self) -> Self:
         sent_at = self._clock.monotonic()
@@ -158,7 +160,7 @@ class Heartbeat:
             self._observe()
 
     def _observe(self) -> None:
-        """Log if the lease was lost or regained."""
+        """Log and report if the lease was lost or regained."""
         is_held = self.is_lease_held
         if is_held == self._is_held:
             return
@@ -168,6 +170,7 @@ class Heartbeat:
         else:
             silence = round(self._lease.silence(self._clock.monotonic()), 1)
             log.error("lease_lost", node=self._identity.name, seconds=silence, reason=self._failure)
+        self.on_lease_change(is_held)
 
     def _report(self) -> NodeReport:
         identity, load = self._identity, self.read_load()

@@ -124,6 +124,8 @@ async def test_the_lease_is_lost_while_the_store_is_away_and_comes_back_by_itsel
     nodes = SharedNodes()
     with lease_events() as events:
         async with Heartbeat(nodes, ALPHA, LoopClock()) as heartbeat:
+            changes: list[bool] = []
+            heartbeat.on_lease_change = changes.append
             await asyncio.sleep(3.5)
             nodes.is_away = True
             # The last good heartbeat was sent at 3 s.
@@ -136,6 +138,7 @@ async def test_the_lease_is_lost_while_the_store_is_away_and_comes_back_by_itsel
             nodes.is_away = False
             await asyncio.sleep(1)
             assert problem_of(heartbeat) is None
+            assert changes == [False, True]
     assert events == ["lease_lost", "lease_regained"]
 
 
