@@ -9,7 +9,7 @@ from support.manager_stack import ManagerStack, open_stack
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.states import State
@@ -47,14 +47,13 @@ async def test_runs_that_another_node_may_take_over_are_interrupted_until_the_le
     row = (await stack.manager.get(id)).download
     assert (row.state, row.progress.received, len(stack.files())) == (State.QUEUED, STALL_AFTER, 1)
     # A new download waits, too.
-    other = await start(stack, origin.url("/f"))
     claim = asyncio.create_task(stack.lease.claim([]))
-    await asyncio.wait((claim,), timeout=0.02)
+    other = await start(stack, origin.url("/f"))
     assert (claim.done(), len(origin.requests("/f"))) == (False, 1)
     stack.lease.report_lease(True)
     assert await claim == []
     for each in (id, other):
-        assert (await stack.manager.wait(each, 10)).state is State.COMPLETED
+        assert (await stack.manager.wait(each, CONDITION_TIMEOUT)).state is State.COMPLETED
     assert "bytes=50000-" in [request.field("Range") for request in origin.requests("/f")]
     assert stack.files()["d/f"] == expected_bytes(0, 0, SIZE)
 
@@ -84,15 +83,15 @@ async def test_a_run_that_starts_just_when_the_lease_was_lost_is_interrupted(
     await wait_until(is_waiting)
     assert origin.requests("/f") == []
     stack.lease.report_lease(True)
-    assert (await stack.manager.wait(id, 10)).state is State.COMPLETED
+    assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
 async def test_a_node_alone_continues(stack: ManagerStack, origin: Origin) -> None:
     origin.script("/f", ScriptedResponse(size=SIZE, etag='"a"', rate=500_000))
     id = await start(stack, origin.url("/f"))
-    await wait_until(lambda: len(stack.runs) == 1)
+    await wait_until(lambda: origin.requests("/f"))
     stack.lease.report_lease(False)
-    assert (await stack.manager.wait(id, 10)).state is State.COMPLETED
+    assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
     assert len(origin.requests("/f")) == 1
     # Others start as well.
-    assert (await stack.manager.wait(await start(stack, origin.url("/f")), 10)).state is State.COMPLETED
+    assert (await stack.manager.wait(await start(stack, origin.url("/f")), CONDITION_TIMEOUT)).state is State.COMPLETED
