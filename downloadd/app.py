@@ -29,8 +29,8 @@ from downloadd.hooks.rules import HookRules
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.import_operation import PENDING_KINDS
 from downloadd.imports.importers import IMPORTERS
+from downloadd.imports.local_uploads import LocalUploads
 from downloadd.imports.service import ImportService
-from downloadd.imports.uploads import UploadStore
 from downloadd.manager.assembly import ManagerParts, ManagerSettings, assemble_manager
 from downloadd.manager.history_removal import HistoryRemoval
 from downloadd.manager.history_retention import HistoryRetention
@@ -45,11 +45,13 @@ from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.records.database import UPLOADS_DIRECTORY_NAME
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.records.store import Store
 from downloadd.reloader import Reloader
 from downloadd.rights import Rights
 from downloadd.servers import Servers
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
+from downloadd.storage.destination import Destination
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.transfer.session import Session
@@ -127,7 +129,7 @@ class App:
                 results=results,
                 history=removal,
                 prober=Prober(session, lambda: self._config.downloads, proxies=lambda: self._origins.proxies.names),
-                storage=StorageConfirmation(records.storage_root, destination.accept_root),
+                storage=StorageConfirmation(records.storage_root, destination),
                 clock=self._clock,
                 rights=self._rights,
             )
@@ -234,7 +236,7 @@ class App:
             make_deliveries=lambda download: self._hook_rules.deliveries(download, self._clock.wall()),
         )
 
-    def _make_hooks(self, records: SqliteRecords, sender: WebhookSender) -> Hooks:
+    def _make_hooks(self, records: Store, sender: WebhookSender) -> Hooks:
         return Hooks(
             self._config.hooks,
             records=records.deliveries,
@@ -269,9 +271,7 @@ class App:
             clock=self._clock,
         )
 
-    def _make_manager(
-        self, records: SqliteRecords, destination: LocalDestination, session: Session, bus: EventBus
-    ) -> ManagerParts:
+    def _make_manager(self, records: Store, destination: Destination, session: Session, bus: EventBus) -> ManagerParts:
         return assemble_manager(
             ManagerSettings(
                 config=self._config.downloads,
@@ -291,14 +291,14 @@ class App:
 
     def _make_imports(
         self,
-        records: SqliteRecords,
+        records: Store,
         manager: Manager,
-        destination: LocalDestination,
+        destination: Destination,
         *,
         bus: EventBus,
         root: str,
     ) -> ImportService:
-        uploads = UploadStore(
+        uploads = LocalUploads(
             Path(self._config.server.state_dir) / UPLOADS_DIRECTORY_NAME,
             max_upload=self._config.imports.max_upload_size,
             min_free=self._config.storage.min_free,

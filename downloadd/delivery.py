@@ -24,3 +24,5 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """Failed attempts."""
     due: float
     """Unix time of the next attempt."""
+    taken_until: float | None = None
+    """End of the lease under which an attempt is made, by the clock of the store; None if none is."""

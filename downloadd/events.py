@@ -7,8 +7,7 @@ received, and receives what it missed.
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final, Self
 
 import msgspec
@@ -38,7 +37,7 @@ class DownloadEnded(msgspec.Struct, frozen=True, kw_only=True):
 
     download: Download
     before: State | None
-    """The state before; None for a request that was refused, and for an end that is read from the records."""
+    """The state before; None for a request that was refused, and if another process recorded the end."""
 
 
 class HistoryRemoved(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,8 +187,6 @@ class EventBus:
         self._generation = secrets.token_hex(6)
         self._number = 0
         self._ended_seq = 0
-        self._announced_ended_seq = 0
-        self._deferred_batches = 0
         self._replay_buffer: deque[PublishedEvent] = deque(maxlen=replay_limit)
         self._replay_limit = replay_limit
         self._backlog = backlog
@@ -214,37 +211,14 @@ class EventBus:
     @property
     def position(self) -> EventId:
         """Return the current position of the stream."""
-        return EventId(generation=self._generation, number=self._number, ended_seq=self._announced_ended_seq)
+        return EventId(generation=self._generation, number=self._number, ended_seq=self._ended_seq)
 
     def record_ended_seq(self, ended_seq: int) -> None:
-        """Record an end that was published before the bus started."""
+        """Record the newest end of a history that is older than the bus."""
         self._ended_seq = max(self._ended_seq, ended_seq)
-        if not self._deferred_batches:
-            self._announced_ended_seq = self._ended_seq
-
-    @contextmanager
-    def deferring_publication(self) -> Iterator[None]:
-        """Defer the ids of ends that are recorded already and published later, or in several turns of the loop.
-
-        Until all are published, ids keep the earlier `ended_seq`: a subscriber that reconnects in between would miss
-        the ends that are not yet published. If an exception ends the block, some may never be published: all
-        subscribers are disconnected and read the records when they reconnect.
-        """
-        self._deferred_batches += 1
-        try:
-            yield
-        except BaseException:
-            self._generation = secrets.token_hex(6)
-            self._replay_buffer.clear()
-            self.disconnect()
-            raise
-        finally:
-            self._deferred_batches -= 1
-            if not self._deferred_batches:
-                self._announced_ended_seq = self._ended_seq
 
     def publish(self, event: Event) -> None:
-        """Deliver an event to all subscribers, without waiting."""
+        """Deliver an event to all subscribers, without waiting; ends are published in the order of `ended_seq`."""
         self._number += 1
         if isinstance(event, DownloadEnded) and event.download.result.ended_seq is not None:
             self.record_ended_seq(event.download.result.ended_seq)

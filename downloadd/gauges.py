@@ -48,8 +48,8 @@ class GaugeCollector:
         """
         return GaugeSnapshot(
             active=await self._manager.counts(),
-            waiting=self._manager.wait_reasons(),
-            origins=self._manager.origin_usage(),
+            waiting=await self._manager.wait_reasons(),
+            origins=await self._manager.origin_usage(),
             subscribers=self._bus.reader_count,
             imports=self._imports.active_operations,
             messages=await self._hooks.waiting(),

@@ -272,6 +272,14 @@ class ReadingProgress(msgspec.Struct, frozen=True, kw_only=True):
     """Messages read so far."""
 
 
+class Driver(msgspec.Struct, frozen=True):
+    """Work for an operation: by a background task, or by the call of a user."""
+
+    operation: str
+    epoch: int
+    """Number of takeovers of the operation up to this one; after the next one, this driver writes nothing more."""
+
+
 class ImportOperation(msgspec.Struct, frozen=True, kw_only=True):
     """Import of one file, or one download of pending files."""
 
@@ -304,6 +312,13 @@ class ImportOperation(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     """Reason of the failure, for people."""
     error_code: ImportErrorCode | None = None
+    epoch: int = 0
+    """Number of takeovers by drivers; the store counts them."""
+
+    @property
+    def driver(self) -> Driver:
+        """Return the driver that holds the operation as it is here."""
+        return Driver(self.id, self.epoch)
 
     @property
     def pending_kind(self) -> PendingKind | None:

@@ -12,7 +12,7 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Failed assertions of these modules show their values.
-pytest.register_assert_rewrite("support", "records.contract")
+pytest.register_assert_rewrite("support", "records.contract", "records.contracts", "imports.uploads_contract")
 
 
 def pytest_configure() -> None:
@@ -22,4 +22,10 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-pytest_plugins = ["support.run_options", "support.markers", "support.fixtures", "support.small_disk"]
+pytest_plugins = [
+    "support.run_options",
+    "support.markers",
+    "support.failed_tests",
+    "support.fixtures",
+    "support.small_disk",
+]

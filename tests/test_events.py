@@ -1,7 +1,6 @@
 """The event bus: no event is lost across a reconnection, and no subscriber delays another one."""
 
 import asyncio
-from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -135,54 +134,6 @@ async def test_ids_have_the_newest_end() -> None:
         bus.publish(ended(8))
         bus.publish(ended(None))
         assert [one.id.ended_seq for one in await subscription.receive()] == [5, 9, 9, 9]
-
-
-async def test_ids_do_not_include_ends_that_are_not_yet_published() -> None:
-    bus = EventBus()
-    with bus.subscribe() as subscription:
-        with bus.deferring_publication():
-            bus.publish(ended(2))
-            with bus.deferring_publication():
-                bus.publish(ended(1))
-            bus.publish(sample_change())
-        bus.publish(sample_change())
-        assert [one.id.ended_seq for one in await subscription.receive()] == [0, 0, 0, 2]
-
-
-async def test_a_failed_publication_does_not_defer_later_ids() -> None:
-    bus = EventBus()
-    with pytest.raises(ZeroDivisionError), bus.deferring_publication():
-        raise ZeroDivisionError
-    with bus.subscribe() as subscription:
-        bus.publish(ended(5))
-        assert [one.id.ended_seq for one in await subscription.receive()] == [5]
-
-
-async def test_a_failed_publication_does_not_end_another_deferral() -> None:
-    bus = EventBus()
-    with bus.deferring_publication():
-        with pytest.raises(ZeroDivisionError), bus.deferring_publication():
-            raise ZeroDivisionError
-        with bus.subscribe() as subscription:
-            bus.publish(ended(5))
-            assert [one.id.ended_seq for one in await subscription.receive()] == [0]
-    assert bus.position.ended_seq == 5
-
-
-async def test_subscribers_read_the_records_after_a_failed_publication() -> None:
-    bus = EventBus()
-    bus.record_ended_seq(3)
-    with bus.subscribe() as subscription:
-        with suppress(ZeroDivisionError), bus.deferring_publication():
-            bus.publish(ended(5))
-            (last,) = await subscription.receive()
-            raise ZeroDivisionError
-        assert subscription.is_closed
-    assert last.id.ended_seq == 3, "the end before it, 4, was not published"
-    with bus.subscribe(last.id) as again:
-        assert again.missed is None
-        bus.publish(sample_change())
-        assert [one.id.ended_seq for one in await again.receive()] == [5]
 
 
 async def test_an_event_is_encoded_once() -> None:

@@ -25,10 +25,10 @@ class Components:
     async def counts(self) -> Counter[State]:
         return Counter({State.QUEUED: 5})
 
-    def wait_reasons(self) -> Mapping[WaitReason, int]:
+    async def wait_reasons(self) -> Mapping[WaitReason, int]:
         return {WaitReason.HOST_LIMIT: 5}
 
-    def origin_usage(self) -> OriginUsage:
+    async def origin_usage(self) -> OriginUsage:
         return OriginUsage(connections=7)
 
     async def kept_parts(self) -> KeptUsage:

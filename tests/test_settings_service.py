@@ -3,11 +3,11 @@
 import pytest
 from structlog.testing import capture_logs
 from support.clocks import ManualClock
+from support.dispatchers import make_dispatcher
 
 from downloadd.errors import InvalidParameterError
 from downloadd.events import EventBus, SettingsChanged
 from downloadd.manager.limits import Limits
-from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
 from downloadd.policy.directories import DirectoryRules
@@ -28,7 +28,7 @@ def bus() -> EventBus:
 
 
 def make_service(bus: EventBus, *, max_runs: int | None = None) -> SettingsService:
-    limits = RunLimits(LocalDispatcher(Limits(max_concurrent=64, max_per_host=16), ManualClock()), TokenBucket(0))
+    limits = RunLimits(make_dispatcher(Limits(max_concurrent=64, max_per_host=16), ManualClock()).queue, TokenBucket(0))
     # The daemon need not be allowed to fetch.
     rights = Rights(directories=DirectoryRules(), is_enabled=False)
     return SettingsService(limits, rights=rights, bus=bus, max_runs=max_runs)

@@ -33,10 +33,6 @@ async def _now(read: Callable[[], object]) -> object:
     return read()
 
 
-async def _origins(views: DownloadViews, user: User, _: str) -> object:
-    return views.origins(user, 10)
-
-
 READS: dict[str, Call] = {
     "get": lambda views, user, id: views.get(user, id),
     "wait": lambda views, user, id: views.wait(user, id, 0),
@@ -45,11 +41,11 @@ READS: dict[str, Call] = {
     "ended_since": lambda views, user, id: views.ended_since(user, 0, 10),
     "last_removal": lambda views, user, id: views.last_removal(user),
     "directories": lambda views, user, id: views.directories(user, "", 10),
-    "origins": _origins,
+    "origins": lambda views, user, id: views.origins(user, 10),
     "queue": lambda views, user, id: views.queue(user, 0, 10),
     "counts": lambda views, user, id: views.counts(user),
-    "queue_revision": lambda views, user, id: _now(lambda: views.queue_revision(user)),
-    "results_revision": lambda views, user, id: _now(lambda: views.results_revision(user)),
+    "queue_revision": lambda views, user, id: views.queue_revision(user),
+    "results_revision": lambda views, user, id: views.results_revision(user),
     "speed": lambda views, user, id: _now(lambda: views.speed(user)),
     "results": lambda views, user, id: views.results(user, 0, 10),
     "result_count": lambda views, user, id: views.result_count(user),

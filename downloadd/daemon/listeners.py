@@ -18,6 +18,9 @@ UNIX_MODE: Final = 0o660
 """Mode of a Unix socket: its owner and group may connect, and need a token too."""
 
 
+_MAX_FREE_PORTS: Final = 10
+"""Free ports that are tried: the kernel chooses one for the first address, which may be in use at another."""
+
 _MISSING: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 """Errors for an address that the machine does not have."""
 
@@ -91,6 +94,19 @@ def bind(*addresses: TcpAddress, port_setting: str = "--port") -> list[socket.so
         StartupError: an address does not exist, permission is missing, or a port is in use.
     """
     resolved = [(each, _resolve(each)) for each in addresses]
+    further_tries = _MAX_FREE_PORTS - 1 if any(each.port == 0 for each in addresses) else 0
+    while True:
+        try:
+            return _bind_resolved(resolved, port_setting)
+        except StartupError as error:
+            if not further_tries or not _is_in_use(error.__cause__):
+                raise
+            further_tries -= 1
+
+
+def _bind_resolved(
+    resolved: Sequence[tuple[TcpAddress, Sequence[_Candidate]]], port_setting: str
+) -> list[socket.socket]:
     ipv4_ports = frozenset(one.port for _, found in resolved for one in found if one.family == socket.AF_INET)
     bound: list[socket.socket] = []
     free_port = 0
@@ -247,6 +263,10 @@ def _bind_one(family: socket.AddressFamily, sockaddr: tuple[Any, ...], *, is_dua
         listener.close()
         raise
     return listener
+
+
+def _is_in_use(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
 
 
 def _reason(error: OSError, port_setting: str) -> str:

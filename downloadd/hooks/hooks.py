@@ -1,7 +1,7 @@
 """Configured hooks, with one worker for each."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -83,12 +83,7 @@ class Hooks:
                 self._changed.clear()
                 hooks = self._hooks
                 await self._stop_workers([hook for hook in self._workers if hook not in hooks])
-                names = [hook.name for hook in hooks]
-                # An administrator who starts or reloads the daemon may have repaired a receiver.
-                reset = partial(self._records.reset, names, now=self._clock.wall())
-                dropped = await retry_forever(reset, "hook_messages_reset_failed")
-                if dropped:
-                    log.warning("hook_messages_dropped", count=dropped, reason="their hooks are no longer configured")
+                await self._prepare(hooks)
                 for hook in hooks:
                     if hook not in self._workers:
                         self._metrics.register_hook(hook.name)
@@ -97,6 +92,19 @@ class Hooks:
                 await self._changed.wait()
         finally:
             await self._stop_workers(list(self._workers))
+
+    async def _prepare(self, hooks: Sequence[HookConfig]) -> None:
+        """Make the deliveries of the hooks due, and discard those of all others."""
+        names = [hook.name for hook in hooks]
+        # An earlier process, or a worker that was stopped, has left them; a worker that goes on keeps its own.
+        left = [hook.name for hook in hooks if hook not in self._workers]
+        await retry_forever(partial(self._records.release, left), "hook_messages_reset_failed")
+        # An administrator who starts or reloads the daemon may have repaired a receiver.
+        make_due = partial(self._records.make_due, names, now=self._clock.wall())
+        await retry_forever(make_due, "hook_messages_reset_failed")
+        dropped = await retry_forever(partial(self._records.remove_others, names), "hook_messages_reset_failed")
+        if dropped:
+            log.warning("hook_messages_dropped", count=dropped, reason="their hooks are no longer configured")
 
     def _start_worker(self, hook: HookConfig) -> Worker:
         return Worker(hook, send=self._send, records=self._records, metrics=self._metrics, clock=self._clock)

@@ -1,12 +1,12 @@
 """Worker of one hook: delivers the messages that are due, a few at a time, until each is delivered or discarded.
 
-A delivery is in the records, where it was written together with the end of its download, so it survives the process. A
-message that was delivered but not removed when the process ended is delivered again, under the same id. Each hook has a
-worker of its own, so that a slow hook delays neither another hook nor a download.
+A delivery is in the records, where it was written together with the end of its download, so it survives the process. It
+is taken under a lease for each attempt, so that of several processes one attempts it. A message that was delivered but
+not removed when the process ended is delivered again, under the same id. Each hook has a worker of its own, so that a
+slow hook delays neither another hook nor a download.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from random import random
@@ -27,8 +27,8 @@ log = structlog.get_logger()
 
 MAX_CONCURRENT_DELIVERIES: Final = 4
 """Concurrent deliveries to one hook."""
-MAX_BUFFERED_DELIVERIES: Final = 64
-"""Deliveries of one hook that are held in memory."""
+LEASE_MARGIN_SECONDS: Final = 10.0
+"""Seconds by which the lease of a delivery is longer than the timeout of its hook."""
 MIN_POLL_SECONDS: Final = 0.1
 """Seconds between two reads of the records; each commit of the records wakes the worker."""
 MAX_POLL_SECONDS: Final = 60.0
@@ -54,7 +54,6 @@ class Worker:
         self._metrics = metrics
         self._clock = clock
         self._wakeup = asyncio.Event()
-        self._buffer: deque[Delivery] = deque()
         self._in_flight: dict[int, asyncio.Task[None]] = {}
         self._task = asyncio.get_running_loop().create_task(self._work())
         self._task.add_done_callback(log_task_failure)
@@ -75,32 +74,39 @@ class Worker:
     async def _work(self) -> None:
         while True:
             self._wakeup.clear()
-            if not self._buffer and len(self._in_flight) < MAX_CONCURRENT_DELIVERIES:
-                wait = await self._fill_buffer()
-            else:
-                wait = MAX_POLL_SECONDS
-            while self._buffer and len(self._in_flight) < MAX_CONCURRENT_DELIVERIES:
-                delivery = self._buffer.popleft()
-                task = asyncio.get_running_loop().create_task(self._deliver(delivery))
-                task.add_done_callback(log_task_failure)
-                self._in_flight[delivery.number] = task
+            wait = MAX_POLL_SECONDS
+            free = MAX_CONCURRENT_DELIVERIES - len(self._in_flight)
+            if free > 0 and await self._start_due(free) < free:
+                wait = await self._seconds_until_due()
             try:
                 async with asyncio.timeout(wait):
                     await self._wakeup.wait()
             except TimeoutError:
                 continue
 
-    async def _fill_buffer(self) -> float:
-        """Read the deliveries that are due; return the seconds until the next read."""
+    async def _start_due(self, limit: int) -> int:
+        """Take up to `limit` deliveries that are due, and start to deliver them; return their number."""
         now = self._clock.wall()
-        # The running deliveries are due too, and may be removed during the read.
-        in_flight = frozenset(self._in_flight)
-        limit = MAX_BUFFERED_DELIVERIES + len(in_flight)
-        read = partial(self._records.due, self._hook.name, now=now, latest=now + MAX_AGE_SECONDS, limit=limit)
-        found = await retry_forever(read, "hook_messages_read_failed", hook=self._hook.name)
-        self._buffer.extend(each for each in found if each.number not in in_flight)
-        if self._buffer:
-            return MAX_POLL_SECONDS
+        take = partial(
+            self._records.take,
+            self._hook.name,
+            now=now,
+            latest=now + MAX_AGE_SECONDS,
+            limit=limit,
+            lease=self._hook.timeout + LEASE_MARGIN_SECONDS,
+        )
+        taken = await retry_forever(take, "hook_messages_read_failed", hook=self._hook.name)
+        for delivery in taken:
+            # The lease of one that could not be removed for long has ended.
+            if delivery.number not in self._in_flight:
+                task = asyncio.get_running_loop().create_task(self._deliver(delivery))
+                task.add_done_callback(log_task_failure)
+                self._in_flight[delivery.number] = task
+        return len(taken)
+
+    async def _seconds_until_due(self) -> float:
+        """Return the seconds until the next delivery is due."""
+        now = self._clock.wall()
         await asyncio.sleep(MIN_POLL_SECONDS)
         due = await retry_forever(
             partial(self._records.next_due, self._hook.name, now=now), "hook_messages_read_failed", hook=self._hook.name
@@ -143,7 +149,7 @@ class Worker:
             case RetryAt(due=due):
                 log.warning("hook_failed", reason=outcome.reason, retry_in=round(due - now, 3), **log_fields)
                 await retry_forever(
-                    partial(self._records.reschedule, delivery.number, tries=tries, due=due),
+                    partial(self._records.reschedule, delivery, tries=tries, due=due),
                     "hook_message_reschedule_failed",
                     **log_fields,
                 )

@@ -24,12 +24,13 @@ from downloadd.errors import (
     StoreUnavailableError,
     UnexpectedContentError,
 )
-from downloadd.import_operation import FileStatus, PendingFile, PendingKind
+from downloadd.import_operation import PENDING_KINDS, FileStatus, ImportOperation, PendingFile
+from downloadd.import_part import part_id_of
 from downloadd.imports.archive_entries import ArchiveEntries
 from downloadd.imports.archives import open_archive
 from downloadd.imports.layout import format_import_directory, resolve_destination
 from downloadd.imports.refusal import ImportRefusedError
-from downloadd.imports.uploads import UploadStore
+from downloadd.imports.uploads import Uploads
 from downloadd.records.import_protocol import ImportFileRecords
 from downloadd.storage.destination import Destination, Part
 from downloadd.storage.names import SafeName, parse_filename
@@ -47,7 +48,7 @@ class ArchivedFiles:
         self,
         *,
         records: ImportFileRecords,
-        uploads: UploadStore,
+        uploads: Uploads,
         destination: Destination,
         directory: str,
         max_size: int = 0,
@@ -60,11 +61,12 @@ class ArchivedFiles:
         self._directory = directory
 
     async def save(
-        self, files: Sequence[PendingFile], kind: PendingKind, *, on_saved: Callable[[], Awaitable[None]]
+        self, run: ImportOperation, files: Sequence[PendingFile], *, on_saved: Callable[[], Awaitable[None]]
     ) -> None:
-        """Save claimed files, and record the outcome of each.
+        """Save claimed files of a run, and record the outcome of each.
 
         Raises:
+            ImportFencedError: another driver has taken over the run.
             StoreUnavailableError: the records are unavailable; the files that are left can be saved later.
         """
         by_import = sorted(files, key=lambda file: file.import_id)
@@ -74,7 +76,7 @@ class ArchivedFiles:
                 async with _opened(self._uploads.path(id)) as archive:
                     left.sort(key=lambda file: archive.position(file.link.member), reverse=True)
                     while left:
-                        await self._records.settle(await self._save(archive, left[-1], kind))
+                        await self._records.settle(run.driver, await self._save(run, archive, left[-1]))
                         left.pop()
                         await on_saved()
             except (ImportRefusedError, OSError) as error:
@@ -82,7 +84,7 @@ class ArchivedFiles:
                 reason = error.strerror if isinstance(error, OSError) else error
                 detail = f"the archive of the import cannot be read: {reason}; {_ARCHIVE_HINT}"
                 for file in left:
-                    await self._records.settle(_failed(file, ErrorCode.UNEXPECTED_CONTENT, detail))
+                    await self._records.settle(run.driver, _failed(file, ErrorCode.UNEXPECTED_CONTENT, detail))
 
     async def remove_unneeded(self, imports: Iterable[str]) -> None:
         """Delete the archives from which no file must be taken any more; on failure they stay for the next time."""
@@ -93,22 +95,23 @@ class ArchivedFiles:
             except DownloadError as error:
                 log.info("import_archive_kept", operation=id, error=error.code)
 
-    async def _save(self, archive: ArchiveEntries[Any], file: PendingFile, kind: PendingKind) -> PendingFile:
+    async def _save(self, run: ImportOperation, archive: ArchiveEntries[Any], file: PendingFile) -> PendingFile:
         """Return the file with its outcome."""
         try:
-            return await self._publish(archive, file, kind)
+            return await self._publish(run, archive, file)
         except StoreUnavailableError:
             raise
         except DownloadError as error:
             log.warning("archived_file_failed", operation=file.import_id, error=error.code, detail=error.detail)
             return _failed(file, error.code, error.detail)
 
-    async def _publish(self, archive: ArchiveEntries[Any], file: PendingFile, kind: PendingKind) -> PendingFile:
-        folder, given = resolve_destination(file, kind)
+    async def _publish(self, run: ImportOperation, archive: ArchiveEntries[Any], file: PendingFile) -> PendingFile:
+        folder, given = resolve_destination(file, PENDING_KINDS[run.kind])
         top = format_import_directory(self._directory, file.import_started_at, file.import_name)
         directory, name = f"{top}/{folder}", parse_filename(given or file.link.member.rpartition("/")[2])
+        # The sweep leaves the part of a run alone while its epoch is the last one.
         part = await self._destination.open_part(
-            directory=directory, filename=name, download_id=file.download_id or "", epoch=1, existing=None
+            directory=directory, filename=name, download_id=part_id_of(run.id), epoch=run.epoch, existing=None
         )
         try:
             checksum = await self._copy(archive, file, part)
@@ -122,7 +125,7 @@ class ArchivedFiles:
             )
             if file.path is not None and await self._is_saved(file.path, checksum):
                 return saved
-            return replace(saved, path=await self._publish_as(part, file, directory, name))
+            return replace(saved, path=await self._publish_as(run, part, file, directory, name))
         finally:
             await part.remove()
 
@@ -143,10 +146,12 @@ class ArchivedFiles:
         await part.sync()
         return format_checksum(DEFAULT_ALGORITHM, await part.digest(DEFAULT_ALGORITHM))
 
-    async def _publish_as(self, part: Part, file: PendingFile, directory: str, name: SafeName) -> str:
+    async def _publish_as(
+        self, run: ImportOperation, part: Part, file: PendingFile, directory: str, name: SafeName
+    ) -> str:
         """Give the part file its name or a free one like it, and return its path."""
         path = f"{directory}/{name}"
-        await self._records.place(file, path)
+        await self._records.place(run.driver, file, path)
         if await part.publish(name, replace=False, last_modified=_last_modified(file)):
             return path
         while True:
@@ -155,7 +160,7 @@ class ArchivedFiles:
                 raise StorageError(f"no name like {name} is free")
             try:
                 path = f"{directory}/{free}"
-                await self._records.place(file, path)
+                await self._records.place(run.driver, file, path)
                 if await part.publish(free, replace=False, last_modified=_last_modified(file)):
                     return path
             finally:

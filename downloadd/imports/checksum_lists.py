@@ -139,12 +139,12 @@ class ChecksumLists:
                     reports += await self._read(checksums, file)
             if reports:
                 has_skipped = True
-                await self._record(source, reports)
+                await self._record(run, source, reports)
         async for page in _pages(partial(self._records.of_run, run.id)):
-            await self._apply_to(checksums, [file for file in page if _needs_checksum(file)])
+            await self._apply_to(run, checksums, [file for file in page if _needs_checksum(file)])
         return has_skipped
 
-    async def _apply_to(self, checksums: _Checksums, files: Sequence[PendingFile]) -> None:
+    async def _apply_to(self, run: ImportOperation, checksums: _Checksums, files: Sequence[PendingFile]) -> None:
         found = await self._reader_thread.run(checksums.find_all, [file.link for file in files])
         changed: list[PendingFile] = []
         for file, checksum in zip(files, found, strict=True):
@@ -153,9 +153,9 @@ class ChecksumLists:
             elif file.link.checksum_list:
                 error, detail = checksums.failure(file.link.checksum_list)
                 failed = replace(file, status=FileStatus.FAILED, error=error, error_detail=detail)
-                await once_available(partial(self._records.settle, failed))
+                await once_available(partial(self._records.settle, run.driver, failed))
         if changed:
-            await self._records.set_links(changed)
+            await self._records.set_links(run.driver, changed)
 
     async def _read(self, checksums: _Checksums, file: PendingFile) -> list[SkippedEntry]:
         """Add the checksums of a list, and return the reports about it."""
@@ -189,7 +189,7 @@ class ChecksumLists:
             return b"", f"it cannot be read ({error.code})"
         return bytes(content), ""
 
-    async def _record(self, source: str, entries: Sequence[SkippedEntry]) -> None:
+    async def _record(self, run: ImportOperation, source: str, entries: Sequence[SkippedEntry]) -> None:
         """Record skipped entries of an import, except those that are recorded already."""
         missing, after = list(entries), 0
         while missing and (page := await self._contents.skipped(source, after, MAX_CHUNK_ROWS)):
@@ -199,7 +199,7 @@ class ChecksumLists:
         for entry in missing:
             log.warning("checksum_list_unusable", operation=source, detail=entry.detail)
         if missing:
-            await self._contents.add(source, missing)
+            await self._contents.add(run.driver, missing, operation=source)
 
 
 def _needs_checksum(file: PendingFile) -> bool:

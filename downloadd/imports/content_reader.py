@@ -21,7 +21,7 @@ from downloadd.imports.layout import format_import_directory
 from downloadd.imports.operations import Operations
 from downloadd.imports.reader_thread import BytesRead, ReaderThread, read_items
 from downloadd.imports.refusal import ImportRefusedError
-from downloadd.imports.uploads import UploadStore
+from downloadd.imports.uploads import Uploads
 from downloadd.imports.validation import ItemValidator, ValidItem, next_chunk
 from downloadd.records.import_protocol import ImportRecords
 
@@ -37,7 +37,7 @@ class ContentReader:
         *,
         operations: Operations,
         records: ImportRecords,
-        uploads: UploadStore,
+        uploads: Uploads,
         reader_thread: ReaderThread,
         directory: str,
         root: str,
@@ -65,7 +65,7 @@ class ContentReader:
         The file is deleted, unless files must be taken from it.
         """
         async with self._reader_thread.lock:
-            await self._records.contents.clear(operation.id)
+            await self._records.contents.clear(operation.driver)
             directory = format_import_directory(self._directory, operation.started_at, operation.name)
             validator = ItemValidator(directory, self._root)
             self._operation, count = operation, BytesRead()
@@ -99,13 +99,13 @@ class ContentReader:
     ) -> ImportOperation:
         items = validator.validate(read_items(operation.kind, self._uploads.path(operation.id), count))
         while chunk := await self._reader_thread.run(next_chunk, items):
-            await self._records.contents.add(operation.id, chunk)
+            await self._records.contents.add(operation.driver, chunk)
             state = _reading_state(chunk[-1]) or operation.state
             if state is not operation.state:
                 self._operation = operation = await self._operations.advance_once_available(operation, state)
         if validator.needs_files_channel:
             channel = Channel(channel_id=FILES_CHANNEL_ID, name=operation.name or "Files")
-            await self._records.contents.add(operation.id, [channel])
+            await self._records.contents.add(operation.driver, [channel])
         return operation
 
     async def _report(self, operation: ImportOperation, validator: ItemValidator, count: BytesRead) -> None:

@@ -6,14 +6,21 @@ from typing import Protocol
 from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import DownloadError, StoreUnavailableError
+from downloadd.import_operation import Driver
 from downloadd.manager.protocol import StartResult
 
 
 class Downloads(Protocol):
     """The part of the manager that imports use."""
 
-    async def start(self, requests: Sequence[DownloadRequest], *, user: str) -> StartResult:
-        """Accept requests; the downloads are durable on return."""
+    async def start(
+        self, requests: Sequence[DownloadRequest], *, user: str, driver: Driver | None = None
+    ) -> StartResult:
+        """Accept requests; the downloads are durable on return.
+
+        Raises:
+            ImportFencedError: the driver does not hold its operation; nothing was accepted.
+        """
         ...
 
     async def wait(self, id: str, seconds: float) -> Download:

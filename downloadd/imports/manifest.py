@@ -6,6 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from downloadd.errors import DownloadError, StoreUnavailableError
 from downloadd.import_operation import ImportOperation, PendingFile, SkippedEntry
+from downloadd.import_part import part_id_of
 from downloadd.imports.layout import MANIFEST_NAME, format_import_directory
 from downloadd.imports.operations import Operations
 from downloadd.policy.redaction import redact_url
@@ -53,23 +54,25 @@ class ManifestWriter:
         """Write the manifest of an import, or of each one that a run has files of; log failures of the storage.
 
         Raises:
+            ImportFencedError: another driver has taken over the operation.
             StoreUnavailableError: the records are unavailable.
         """
         sources = await self._records.operations.sources(run.id) if run.pending_kind is not None else (run,)
         for source in sources:
             try:
-                await self._write(source)
+                await self._write(run, source)
             except StoreUnavailableError:
                 raise
             except DownloadError as error:
                 log.warning("manifest_write_failed", operation=run.id, error=error.code, detail=error.detail)
 
-    async def _write(self, source: ImportOperation) -> None:
+    async def _write(self, run: ImportOperation, source: ImportOperation) -> None:
+        # The sweep leaves the part of an operation alone while its epoch is the last one.
         part = await self._destination.open_part(
             directory=format_import_directory(self._directory, source.started_at, source.name),
             filename=MANIFEST_NAME,
-            download_id=self._operations.new_download_id(),
-            epoch=1,
+            download_id=part_id_of(run.id),
+            epoch=run.epoch,
             existing=None,
         )
         try:
@@ -84,6 +87,7 @@ class ManifestWriter:
                 await part.write(lines, part.size)
                 after = skipped[-1][0]
             await part.sync()
+            await self._operations.require_driver(run)
             await part.publish(MANIFEST_NAME, replace=True, last_modified=None)
         finally:
             await part.remove()

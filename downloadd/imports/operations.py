@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from random import getrandbits
 
@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from downloadd.clock import Clock
 from downloadd.download import new_id
 from downloadd.events import EventBus, ImportChanged
-from downloadd.import_operation import OPERATION_ID_ALPHABET, OPERATION_ID_LENGTH, ImportOperation, ImportState
+from downloadd.import_operation import OPERATION_ID_ALPHABET, OPERATION_ID_LENGTH, Driver, ImportOperation, ImportState
 from downloadd.imports.refusal import ImportRefusedError
-from downloadd.imports.uploads import UploadStore
+from downloadd.imports.uploads import Uploads
 from downloadd.records.availability import once_available
-from downloadd.records.import_protocol import ImportOperationRecords
+from downloadd.records.import_protocol import ImportFencedError, ImportOperationRecords
 from downloadd.storage.names import remove_invisible
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ class Operations:
         self,
         *,
         records: ImportOperationRecords,
-        uploads: UploadStore,
+        uploads: Uploads,
         bus: EventBus,
         clock: Clock,
         on_state_change: Callable[[ImportOperation], None],
@@ -75,6 +75,10 @@ class Operations:
         replaced = await self._records.current(operation.user)
         await self._records.create(operation)
         self.publish(operation)
+        await self.discard_replaced(replaced)
+
+    async def discard_replaced(self, replaced: ImportOperation | None) -> None:
+        """Delete the file of an operation that a newer one of its user has replaced, unless a task works on it."""
         # The task that fetches or reads a file deletes it.
         if replaced is not None and replaced.state in {ImportState.UPLOADED, ImportState.READY}:
             await self._uploads.remove(replaced.id)
@@ -83,6 +87,7 @@ class Operations:
         """Record a new state, and all other fields, for the call of a user.
 
         Raises:
+            ImportFencedError: another driver has taken over the operation; nothing was changed.
             StoreUnavailableError: nothing was changed.
         """
         advanced = replace(operation, state=state, updated_at=self._now())
@@ -91,14 +96,17 @@ class Operations:
         self.publish(advanced)
         return advanced
 
-    async def update(self, operation: ImportOperation) -> ImportOperation:
+    async def update(self, operation: ImportOperation, *, driver: Driver | None = None) -> ImportOperation:
         """Record the fields of an operation in its present state.
 
+        `driver` is that of another operation, which changes this one; None for its own.
+
         Raises:
+            ImportFencedError: the driver does not hold its operation; nothing was changed.
             StoreUnavailableError: nothing was changed.
         """
         updated = replace(operation, updated_at=self._now())
-        await self._records.save(updated)
+        await self._records.save(updated, driver=driver)
         self.publish(updated)
         return updated
 
@@ -113,9 +121,34 @@ class Operations:
         await self.advance_once_available(failed, ImportState.FAILED)
         await self._uploads.remove(operation.id)
 
+    async def claim(self, operation: ImportOperation, states: Collection[ImportState]) -> ImportOperation | None:
+        """Take over an operation in one of these states, so that its former driver writes nothing any more.
+
+        Returns None if it is in another state, or not recorded.
+
+        Raises:
+            StoreUnavailableError: nothing was changed.
+        """
+        return await self._records.claim(operation.id, states)
+
+    async def require_driver(self, operation: ImportOperation) -> None:
+        """Return if the operation is held as it is here.
+
+        Raises:
+            ImportFencedError: another driver has taken it over.
+        """
+        await self._records.require(operation.driver)
+
     async def reload(self, operation: ImportOperation) -> ImportOperation:
-        """Return the operation as it is recorded, or `operation` if it is not recorded."""
-        return await self._records.get(operation.id) or operation
+        """Return the operation as it is recorded.
+
+        Raises:
+            ImportFencedError: another driver has taken it over, or it is not recorded.
+        """
+        recorded = await self._records.get(operation.id)
+        if recorded is None or recorded.epoch != operation.epoch:
+            raise ImportFencedError(operation.driver)
+        return recorded
 
     def publish(self, operation: ImportOperation) -> None:
         """Publish the operation as an event."""

@@ -6,6 +6,7 @@ after a crash a run continues from the records.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -15,7 +16,6 @@ from downloadd.clock import Clock
 from downloadd.download_request import DownloadRequest, make_download_request
 from downloadd.import_operation import (
     PENDING_KINDS,
-    FileCounts,
     FileParameters,
     FileStatus,
     ImportOperation,
@@ -31,7 +31,7 @@ from downloadd.imports.manifest import ManifestWriter
 from downloadd.imports.operations import Operations
 from downloadd.media_types import ANY_FILE, HTML_TYPES, parse_media_type
 from downloadd.records.availability import once_available
-from downloadd.records.import_protocol import MAX_CHUNK_ROWS, ImportRecords
+from downloadd.records.import_protocol import MAX_CHUNK_ROWS, ImportFencedError, ImportRecords
 from downloadd.states import FINISHED
 
 MIN_POLL_SECONDS: Final = 0.1
@@ -82,26 +82,27 @@ class PendingDownloads:
         async with self._operations.lock:
             run = self._operations.new(request.kind, user, ImportState.DOWNLOADING)
             before = await self._all_operations.current(user)
-            await self._records.apply_outcomes()
-            reserved = await self._records.reserve(run.id, user, request)
-            sources = set(reserved.sources)
             if before is not None and before.pending_kind is None and request.operation is None:
                 # An import of which nothing is pending has skipped entries, too.
-                sources.add(before.id)
-            run = replace(
-                run,
-                file_counts=FileCounts(total=reserved.count),
-                sources=tuple(sorted(sources)),
-                skipped=sum([await once_available(partial(self._count_skipped, id)) for id in sorted(sources)]),
-            )
+                run = replace(run, sources=(before.id,))
+            await self._records.apply_outcomes()
+            reserved = await self._records.reserve(run, request)
+            run = reserved.run
+            skipped = [await once_available(partial(self._count_skipped, id)) for id in run.sources]
+            run = replace(run, skipped=sum(skipped))
             if not has_work(run):
                 run = replace(run, state=ImportState.DONE)
-            await once_available(partial(self._operations.create, run))
+            run = await once_available(partial(self._operations.update, run))
+            await self._operations.discard_replaced(before)
         await self._update_runs(reserved.earlier_runs)
         return run
 
     async def download(self, run: ImportOperation) -> None:
-        """Download the files of a run, as many at once as the limit allows, and return when all have finished."""
+        """Download the files of a run, as many at once as the limit allows, and return when all have finished.
+
+        Raises:
+            ImportFencedError: another driver has taken over the run.
+        """
         # Before any file has its name, so that no file gets that of the manifest.
         await self._manifests.write_all(run)
         while lost := await self._records.without_download(run.id, MAX_BATCH_FILES):
@@ -118,27 +119,19 @@ class PendingDownloads:
         # A user may have retried a failed download meanwhile.
         await self._operations.advance_once_available(await self.with_counts(run), ImportState.DONE)
 
-    async def release(self, id: str) -> None:
-        """Cancel the files that a run has not started.
-
-        Raises:
-            StoreUnavailableError: the records are unavailable; nothing was changed.
-        """
-        await self._records.release(id)
-
     async def cancel(self, run: ImportOperation) -> ImportOperation:
         """Cancel the downloads of a run; safe to repeat.
 
         Raises:
             StoreUnavailableError: the records are unavailable; some downloads may be cancelled.
         """
-        await self._records.release(run.id)
+        await self._records.release(run.driver)
+        # The former driver was stopped before it started their downloads, or is taking them from an archive.
+        while lost := await self._records.without_download(run.id, MAX_BATCH_FILES):
+            for file in lost:
+                await self._records.settle(run.driver, replace(file, status=FileStatus.CANCELLED))
         async for file in self._files(run.id):
-            if file.status in _ENDED:
-                continue
-            if file.link.member:
-                await self._records.settle(replace(file, status=FileStatus.CANCELLED))
-            elif file.download_id is not None:
+            if file.status not in _ENDED and file.download_id is not None:
                 await cancel_if_active(self._downloads, file.download_id)
         await self._records.apply_outcomes()
         run = await self.with_counts(run)
@@ -166,6 +159,7 @@ class PendingDownloads:
         return replace(run, file_counts=await self._records.count(run.id))
 
     async def _update_counts(self, run: ImportOperation) -> ImportOperation:
+        await self._operations.require_driver(run)
         counted = await self.with_counts(run)
         await self._records.apply_outcomes()
         if counted != run:
@@ -178,7 +172,9 @@ class PendingDownloads:
             run = await once_available(partial(self._all_operations.get, id))
             if run is not None and run.state is not ImportState.DOWNLOADING:
                 run = await once_available(partial(self.with_counts, run))
-                await once_available(partial(self._operations.update, run))
+                # Another call that changes the run counts its files too.
+                with suppress(ImportFencedError):
+                    await once_available(partial(self._operations.update, run))
 
     async def _count_skipped(self, id: str) -> int:
         source = await self._all_operations.get(id)
@@ -201,7 +197,8 @@ class PendingDownloads:
         for id in run.sources:
             source = await self._all_operations.get(id)
             if source is not None:
-                await self._operations.update(replace(source, skipped=await self._contents.count_skipped(id)))
+                skipped = await self._contents.count_skipped(id)
+                await self._operations.update(replace(source, skipped=skipped), driver=run.driver)
         skipped = sum([await self._count_skipped(id) for id in run.sources])
         return await self._operations.update(replace(run, skipped=skipped))
 
@@ -210,7 +207,7 @@ class PendingDownloads:
         if await self._records.count_downloading(run.id) > MAX_ACTIVE_FILES - MAX_BATCH_FILES:
             return False
         files = await self._records.claim(
-            run.id, MAX_BATCH_FILES, self._operations.new_download_id, lists_only=lists_only
+            run.driver, MAX_BATCH_FILES, self._operations.new_download_id, lists_only=lists_only
         )
         if files:
             await self._start(run, files)
@@ -220,7 +217,7 @@ class PendingDownloads:
         """Start the downloads of claimed files, then save those that their archives contain."""
         requests = [self._make_request(run, file) for file in files if not file.link.member]
         if requests:
-            await self._downloads.start(requests, user=run.user)
+            await self._downloads.start(requests, user=run.user, driver=run.driver)
         counted_at = self._clock.monotonic()
 
         async def on_saved() -> None:
@@ -230,7 +227,7 @@ class PendingDownloads:
                 counted_at = self._clock.monotonic()
 
         members = [file for file in files if file.link.member]
-        await self._archives.save(members, PENDING_KINDS[run.kind], on_saved=on_saved)
+        await self._archives.save(run, members, on_saved=on_saved)
 
     def _make_request(self, run: ImportOperation, file: PendingFile) -> DownloadRequest:
         link = file.link

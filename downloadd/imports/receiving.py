@@ -14,7 +14,7 @@ from downloadd.imports.importers import Importer
 from downloadd.imports.operations import Operations
 from downloadd.imports.reader_thread import ReaderThread
 from downloadd.imports.refusal import ImportRefusedError
-from downloadd.imports.uploads import UploadStore
+from downloadd.imports.uploads import Uploads
 from downloadd.policy.redaction import redact_misplaced_url
 from downloadd.records.availability import once_available
 from downloadd.states import FINISHED, State
@@ -31,7 +31,7 @@ class FileReceiver:
         self,
         *,
         operations: Operations,
-        uploads: UploadStore,
+        uploads: Uploads,
         downloads: Downloads,
         destination: Destination,
         reader_thread: ReaderThread,
@@ -99,11 +99,12 @@ class FileReceiver:
         """Wait for the download of a file, then verify and store the file."""
         download_id = operation.download_id or ""
         while (download := await self._downloads.wait(download_id, _WAIT_SECONDS)).state not in FINISHED:
-            pass
+            await self._operations.require_driver(operation)
         if download.state is not State.COMPLETED:
             why = download.result.detail or download.result.error or f"it was {download.state}"
             await self._operations.fail(operation, ImportRefusedError(f"the file was not fetched: {why}"))
             return
+        await self._operations.require_driver(operation)
         try:
             pieces = self._destination.read_file(
                 directory=download.request.directory, filename=parse_filename(download.filename)
@@ -111,7 +112,6 @@ class FileReceiver:
             await self._uploads.save(operation.id, verify_fetched(pieces, download))
             await self._probe(operation)
         except ImportRefusedError as error:
-            await self._uploads.remove(operation.id)
             await self._operations.fail(operation, error)
             return
         async with self._operations.lock:

@@ -71,8 +71,9 @@ class ContentSelection:
             operation = await self._records.operations.current(user)
             if operation is None or operation.pending_kind is not None:
                 return FileData()
-            if operation.state is ImportState.UPLOADED:
-                operation = await self._operations.advance(operation, ImportState.READING)
+            is_uploaded = operation.state is ImportState.UPLOADED
+            if is_uploaded and (claimed := await self._operations.claim(operation, {ImportState.UPLOADED})) is not None:
+                operation = await self._operations.advance(claimed, ImportState.READING)
                 self._tasks.start(operation, self._reader.read)
         if operation.state in UNREAD_STATES:
             return None
@@ -102,19 +103,22 @@ class ContentSelection:
         """Make the files and avatars of a selection pending.
 
         Raises:
+            ImportFencedError: the operation was cancelled meanwhile.
             ImportRefusedError: no file is ready, or the selection is empty.
             StoreUnavailableError: the records are unavailable; nothing is selected.
         """
         async with self._operations.lock:
             operation = await self._records.operations.current(user)
             # `SELECTING` is a selection that the end of the daemon has interrupted: others hold the lock.
-            if operation is None or operation.state not in {ImportState.READY, ImportState.SELECTING}:
+            states = {ImportState.READY, ImportState.SELECTING}
+            operation = None if operation is None else await self._operations.claim(operation, states)
+            if operation is None:
                 raise ImportRefusedError(
                     "no import waits for a selection; upload a file and get its data first",
                     ImportErrorCode.WRONG_STATE,
                 )
             operation = await self._operations.advance(operation, ImportState.SELECTING)
-            count = await once_available(partial(self._records.contents.select, operation.id, selection))
+            count = await once_available(partial(self._records.contents.select, operation.driver, selection))
             if not count:
                 await self._operations.advance_once_available(operation, ImportState.READY)
                 raise ImportRefusedError(

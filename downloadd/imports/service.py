@@ -1,5 +1,6 @@
 """Import service: the calls of users, with their rights, and the continuation of operations after a start."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from types import TracebackType
@@ -25,6 +26,7 @@ from downloadd.imports.archived_files import ArchivedFiles
 from downloadd.imports.checksum_lists import ChecksumLists
 from downloadd.imports.content_reader import ContentReader
 from downloadd.imports.downloads import Downloads, cancel_if_active
+from downloadd.imports.fencing import changed_meanwhile, refused_if_fenced
 from downloadd.imports.importers import find_importer
 from downloadd.imports.manifest import ManifestWriter
 from downloadd.imports.operations import Operations
@@ -34,15 +36,21 @@ from downloadd.imports.receiving import FileReceiver
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.selection import ContentSelection, FileData
 from downloadd.imports.tasks import OperationTasks
-from downloadd.imports.uploads import UploadStore
+from downloadd.imports.uploads import Uploads
 from downloadd.records.availability import once_available
-from downloadd.records.import_protocol import ImportRecords
+from downloadd.records.import_protocol import ImportFencedError, ImportRecords
 from downloadd.rights import REQUIRED_PERMISSIONS, Action, Rights
 from downloadd.storage.destination import Destination
 from downloadd.users import User
 
 MAX_LISTED_OPERATIONS: Final = 20
 """Operations in a listing."""
+MAX_END_SECONDS: Final = 5.0
+"""Seconds that a call waits for another one that ends the same operation."""
+_END_POLL_SECONDS: Final = 0.02
+_UNFINISHED_STATES: Final = frozenset(ImportState) - FINISHED_STATES
+_DRIVEN_STATES: Final = _UNFINISHED_STATES - {ImportState.UPLOADED, ImportState.READY, ImportState.SELECTING}
+"""States that a task works on. The others wait for a call of the user."""
 
 
 class ImportService:
@@ -57,7 +65,7 @@ class ImportService:
         records: ImportRecords,
         downloads: Downloads,
         destination: Destination,
-        uploads: UploadStore,
+        uploads: Uploads,
         bus: EventBus,
         clock: Clock,
         config: ImportsConfig,
@@ -137,14 +145,9 @@ class ImportService:
         unfinished = await self._records.operations.unfinished()
         await self._remove_orphans({operation.id for operation in unfinished})
         for operation in unfinished:
-            if operation.state in {ImportState.NEW, ImportState.UPLOADING}:
-                await self._operations.fail(operation, ImportRefusedError("the upload was interrupted"))
-            elif operation.state is ImportState.FETCHING:
-                self._tasks.start(operation, self._receiver.finish_fetch)
-            elif operation.state in READING_STATES:
-                self._tasks.start(operation, self._reader.read)
-            elif operation.state is ImportState.DOWNLOADING:
-                self._tasks.start(operation, self._pending.download)
+            driven = await self._operations.claim(operation, _DRIVEN_STATES)
+            if driven is not None:
+                await self._continue(driven)
         return self
 
     async def __aexit__(
@@ -153,6 +156,16 @@ class ImportService:
         """Stop the background tasks; the next start continues them."""
         await self._tasks.close()
         self._reader_thread.close()
+
+    async def _continue(self, operation: ImportOperation) -> None:
+        if operation.state is ImportState.FETCHING:
+            self._tasks.start(operation, self._receiver.finish_fetch)
+        elif operation.state in READING_STATES:
+            self._tasks.start(operation, self._reader.read)
+        elif operation.state is ImportState.DOWNLOADING:
+            self._tasks.start(operation, self._pending.download)
+        else:
+            await self._operations.fail(operation, ImportRefusedError("the upload was interrupted"))
 
     def authorize_upload(self, user: User) -> None:
         """Return if the user may write to the directory of imports; interfaces call it before they read a file.
@@ -189,12 +202,14 @@ class ImportService:
     async def file_data(self, user: User) -> FileData | None:
         """Return the content of the user's current file; see `ContentSelection.file_data`."""
         self._rights.require(user, Action.IMPORT)
-        return await self._selection.file_data(user.id)
+        with refused_if_fenced():
+            return await self._selection.file_data(user.id)
 
     async def start(self, selection: Selection, *, user: User) -> ImportOperation:
         """Make the files and avatars of a selection pending; see `ContentSelection.select`."""
         self._rights.require(user, Action.IMPORT)
-        return await self._selection.select(selection, user=user.id)
+        with refused_if_fenced():
+            return await self._selection.select(selection, user=user.id)
 
     async def download_pending(self, request: PendingRequest, *, user: User) -> int:
         """Start to download the user's pending files that a request names, and return their number.
@@ -202,12 +217,14 @@ class ImportService:
         Raises:
             NotFoundError: the user has no such operation.
             DownloadForbiddenError: the daemon may not download.
+            ImportRefusedError: the operation was cancelled meanwhile.
             StoreUnavailableError: the records are unavailable; no file is downloaded.
         """
         self._rights.require(user, Action.FETCH_IMPORT, directory=self._directory)
         if request.operation is not None:
             await self._get_own(request.operation, user)
-        run = await self._pending.create(request, user=user.id)
+        with refused_if_fenced():
+            run = await self._pending.create(request, user=user.id)
         if has_work(run):
             self._tasks.start(run, self._pending.download)
         return run.file_counts.total
@@ -264,22 +281,51 @@ class ImportService:
         if operation.state not in FINISHED_STATES:
             operation = await self._end(operation)
         if give_up:
-            await self._pending.give_up(operation)
-            operation = await once_available(partial(self._operations.reload, operation))
+            with refused_if_fenced():
+                operation = await self._give_up(operation)
         return operation
 
+    async def _give_up(self, operation: ImportOperation) -> ImportOperation:
+        claimed = await self._operations.claim(operation, FINISHED_STATES)
+        if claimed is None:
+            raise ImportFencedError(operation.driver)
+        await self._pending.give_up(claimed)
+        return await once_available(partial(self._operations.reload, claimed))
+
     async def _end(self, operation: ImportOperation) -> ImportOperation:
-        id = operation.id
         # The first change: if it is refused, the operation continues.
-        await self._pending.release(id)
-        await self._tasks.cancel(id)
-        # The operation has no task any more, so that the cancellation must not be refused from here on.
-        operation = replace(await once_available(partial(self._operations.reload, operation)), valid=False)
+        claimed = await self._operations.claim(operation, _UNFINISHED_STATES)
+        if claimed is None:
+            return await self._wait_for_end(operation.id)
+        await self._tasks.cancel(operation.id)
+        try:
+            return await self._end_claimed(replace(claimed, valid=False))
+        except ImportFencedError:
+            # Another call ends it.
+            return await self._wait_for_end(operation.id)
+
+    async def _wait_for_end(self, id: str) -> ImportOperation:
+        """Return an operation that another call has finished, or finishes at the moment.
+
+        Raises:
+            ImportRefusedError: it was not finished within some seconds.
+        """
+        deadline = asyncio.get_running_loop().time() + MAX_END_SECONDS
+        while True:
+            operation = await once_available(partial(self._records.operations.get, id))
+            if operation is not None and operation.state in FINISHED_STATES:
+                return operation
+            if asyncio.get_running_loop().time() > deadline:
+                raise changed_meanwhile()
+            await asyncio.sleep(_END_POLL_SECONDS)
+
+    async def _end_claimed(self, operation: ImportOperation) -> ImportOperation:
+        # The former driver writes nothing any more, so that the cancellation must not be refused from here on.
         if operation.download_id is not None:
             await once_available(partial(cancel_if_active, self._downloads, operation.download_id))
         if operation.pending_kind is not None:
             operation = await once_available(partial(self._pending.cancel, operation))
-        await self._uploads.remove(id)
+        await self._uploads.remove(operation.id)
         return await self._operations.advance_once_available(operation, ImportState.CANCELLED)
 
     async def current(self, user: User) -> ImportOperation | None:

@@ -9,6 +9,7 @@ token; others need that of the workspace. Some programs put the files into the a
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -113,7 +114,8 @@ class _Attachment(msgspec.Struct, gc=False):
 
 class _Message(msgspec.Struct, gc=False):
     user: str | None = None
-    ts: str = ""
+    ts: str | float | None = None
+    """Unix time; Slack writes text, and programs that rewrite exports write numbers or null."""
     files: list[msgspec.Raw] | None = None
     file: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     attachments: list[msgspec.Raw] | None = None
@@ -284,7 +286,7 @@ class _Export:
                 reason=problem[0],
                 detail=f"the file {shorten(file.id)!r} {problem[1]}",
                 entry=shorten(entry),
-                message=shorten(message.ts),
+                message=shorten(str(message.ts or "")),
                 file_id=file.id if len(file.id) <= _MAX_ID_CHARACTERS else "",
                 channel_id=channel_id,
             )
@@ -360,11 +362,13 @@ def _parse_size(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value <= _MAX_FILE_BYTES else None
 
 
-def _parse_timestamp(ts: str) -> float | None:
+def _parse_timestamp(ts: str | float | None) -> float | None:
+    """Return a Unix time; None if the value is not one, in which case the files are fetched all the same."""
     try:
-        return float(ts)
+        time = float(ts or "")
     except ValueError:
         return None
+    return time if isfinite(time) else None
 
 
 def _too_large_error(message: str) -> ImportRefusedError:

@@ -11,6 +11,7 @@ from downloadd.errors import DownloadError
 from downloadd.import_operation import ImportOperation
 from downloadd.imports.operations import Operations
 from downloadd.imports.refusal import ImportRefusedError
+from downloadd.records.import_protocol import ImportFencedError
 
 log = structlog.get_logger()
 
@@ -32,7 +33,7 @@ class OperationTasks:
         return len(self._tasks)
 
     def start(self, operation: ImportOperation, work: Work) -> None:
-        """Start `work` on an operation."""
+        """Start `work` on an operation, by the driver that holds it."""
         task = asyncio.get_running_loop().create_task(self._run(operation, work))
         self._tasks[operation.id] = task
         task.add_done_callback(partial(self._discard, operation.id))
@@ -53,20 +54,32 @@ class OperationTasks:
             await asyncio.wait(tasks)
 
     async def _run(self, operation: ImportOperation, work: Work) -> None:
-        """Run `work`, and repeat it from the recorded state while the records or the storage fail."""
-        while True:
-            try:
-                await work(await self._operations.reload(operation))
-                return
-            except DownloadError as error:
-                log.error("import_delayed", operation=operation.id, error=error.code, detail=error.detail)
+        """Run `work`, and repeat it from the recorded state while the records or the storage fail.
+
+        It ends when another driver has taken over the operation.
+        """
+        try:
+            while True:
+                if await self._try(operation, work):
+                    return
                 await asyncio.sleep(RETRY_SECONDS)
-            except Exception:
-                log.exception("import_failed_unexpectedly", operation=operation.id)
-                await self._operations.fail(
-                    operation, ImportRefusedError("the server failed unexpectedly; its log has the details")
-                )
-                return
+        except ImportFencedError:
+            log.warning("import_driver_fenced", operation=operation.id, epoch=operation.epoch)
+
+    async def _try(self, operation: ImportOperation, work: Work) -> bool:
+        """Return True if `work` has ended, False if it must be repeated."""
+        try:
+            await work(await self._operations.reload(operation))
+        except ImportFencedError:
+            raise
+        except DownloadError as error:
+            log.error("import_delayed", operation=operation.id, error=error.code, detail=error.detail)
+            return False
+        except Exception:
+            log.exception("import_failed_unexpectedly", operation=operation.id)
+            failure = ImportRefusedError("the server failed unexpectedly; its log has the details")
+            await self._operations.fail(operation, failure)
+        return True
 
     def _discard(self, id: str, task: "asyncio.Task[None]") -> None:
         if self._tasks.get(id) is task:

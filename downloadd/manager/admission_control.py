@@ -1,8 +1,8 @@
 """Admission of download requests to the queue, within its limit."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from random import getrandbits
 from typing import Final
 
@@ -13,10 +13,11 @@ from downloadd.config import DownloadsConfig
 from downloadd.download import Download, new_id
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import DownloadError, QueueFullError, ShuttingDownError
+from downloadd.import_operation import Driver
 from downloadd.manager.admission import admit, check_change, check_new_url, refuse
 from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.amendment import CheckedChange, NewUrl
-from downloadd.manager.dispatcher import Dispatcher
+from downloadd.manager.dispatcher import Queue
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.protocol import DownloadChange, MakeStoredResponse, StartResult
 from downloadd.manager.run_table import RunTable
@@ -39,7 +40,7 @@ class AdmissionControl:
         *,
         records: Records,
         checks: AdmissionChecks,
-        dispatcher: Dispatcher,
+        queue: Queue,
         notifier: Notifier,
         runs: RunTable,
         clock: Clock,
@@ -50,7 +51,7 @@ class AdmissionControl:
     ) -> None:
         self._records = records
         self._checks = checks
-        self._dispatcher = dispatcher
+        self._queue = queue
         self._notifier = notifier
         self._runs = runs
         self._clock = clock
@@ -87,16 +88,16 @@ class AdmissionControl:
         """Return a change with its values checked; see `admission.check_change`."""
         return check_change(changes, policy=self._policy, directories=self._directories, proxies=self._proxies.names)
 
-    @contextmanager
-    def reserving_slot(self) -> Iterator[QueueFullError | None]:
+    @asynccontextmanager
+    async def reserving_slot(self) -> AsyncIterator[QueueFullError | None]:
         """Reserve a slot of the queue inside of the block; yield the error to raise when no slot is free.
 
         The reservation keeps concurrent requests from using the same free slot.
         """
-        full = None if self._free_slots > 0 else self._queue_full_error()
         self._reserved_slots += 1
         try:
-            yield full
+            # The slot of this request is reserved already.
+            yield None if await self._count_free_slots() + 1 > 0 else self._queue_full_error()
         finally:
             self._reserved_slots -= 1
 
@@ -107,6 +108,7 @@ class AdmissionControl:
         user: str,
         request_id: str | None = None,
         make_stored_response: MakeStoredResponse | None = None,
+        driver: Driver | None = None,
     ) -> StartResult:
         """Check the requests and record them durably, in one transaction; enqueue the accepted ones.
 
@@ -115,9 +117,11 @@ class AdmissionControl:
             user: the id of the user who asks.
             request_id: the id of the request in the log.
             make_stored_response: called before the downloads are recorded, if the request has an `Idempotency-Key`.
+            driver: that of the import operation that the downloads belong to.
 
         Raises:
             ShuttingDownError: the daemon stops and accepts nothing.
+            ImportFencedError: the driver does not hold its operation; nothing was recorded.
             IdempotencyKeyReusedError: the key belongs to another request.
         """
         if self._closed:
@@ -130,37 +134,44 @@ class AdmissionControl:
                     downloads,
                     make_stored_response(downloads) if make_stored_response is not None else None,
                     positions=_positions(requests, downloads),
+                    driver=driver,
                 )
         finally:
             self._reserved_slots -= len(requests)
         if accepted.replayed is not None:
             return StartResult(replayed=accepted.replayed)
         # Those that had to change for the new ones; unknown ones are ignored.
-        self._dispatcher.reorder(accepted.placed.values())
+        self._queue.reorder(accepted.placed.values())
         return StartResult(downloads=await self._publish(downloads, accepted))
 
     async def _publish(self, downloads: Sequence[Download], accepted: AcceptResult) -> list[Download]:
-        """Enqueue accepted downloads and publish all of them; return their rows."""
+        """Enqueue accepted downloads and publish them; return the rows of all."""
         rows: list[Download] = []
         waiting: list[WaitingDownload] = []
         paused = 0
-        with self._notifier.deferring_publication():
-            for number, (download, seq) in enumerate(zip(downloads, accepted.seqs, strict=True)):
-                await _yield_to_loop(number)
-                row = _stored(download, seq, accepted)
-                rows.append(row)
-                if row.state in FINISHED:
-                    self._notifier.publish_finished(row, before=None)
-                    continue
-                if row.state in WAITING:
-                    waiting.append(WaitingDownload.of(row, not_before=None))
-                else:
-                    paused += 1
-                if self._notifier.is_watched:
-                    self._notifier.publish_changed(self._runs.snapshot(row), before=None)
+        for number, (download, seq) in enumerate(zip(downloads, accepted.seqs, strict=True)):
+            await _yield_to_loop(number)
+            row = _stored(download, seq, accepted)
+            rows.append(row)
+            if row.state in WAITING:
+                waiting.append(WaitingDownload.of(row, not_before=None))
+            elif row.state not in FINISHED:
+                paused += 1
+        await self._publish_accepted(rows)
         self._notifier.count_accepted(len(waiting) + paused)
-        self._dispatcher.enqueue(waiting)
+        self._queue.enqueue(waiting)
         return rows
+
+    async def _publish_accepted(self, rows: Sequence[Download]) -> None:
+        """Publish accepted downloads; `EndedFollower` publishes the refused ones."""
+        for start in range(0, len(rows), ADMISSION_BATCH_SIZE):
+            if not self._notifier.is_watched:
+                return
+            batch = [row for row in rows[start : start + ADMISSION_BATCH_SIZE] if row.state not in FINISHED]
+            for snapshot in await self._runs.snapshots(batch):
+                self._notifier.publish_changed(snapshot, before=None)
+            if start + ADMISSION_BATCH_SIZE < len(rows):
+                await asyncio.sleep(0)
 
     async def _admit(
         self, requests: Sequence[DownloadRequest], user: str, request_id: str | None, gids: set[str]
@@ -168,7 +179,7 @@ class AdmissionControl:
         """Return the download of each request; the gids that they chose are reserved, and added to `gids`."""
         now = self._clock.wall()
         # The slots of these requests are reserved already.
-        free_slots = self._free_slots + len(requests)
+        free_slots = await self._count_free_slots() + len(requests)
         downloads: list[Download] = []
         for number, request in enumerate(requests):
             await _yield_to_loop(number)
@@ -195,9 +206,8 @@ class AdmissionControl:
             downloads.append(download)
         return downloads
 
-    @property
-    def _free_slots(self) -> int:
-        return self._config.max_queued - self._dispatcher.waiting - self._reserved_slots
+    async def _count_free_slots(self) -> int:
+        return self._config.max_queued - await self._queue.count_waiting() - self._reserved_slots
 
     def _queue_full_error(self) -> QueueFullError:
         return QueueFullError(self._config.max_queued)

@@ -63,12 +63,12 @@ class Amender:
             # Its run may have ended, and another one have begun, meanwhile.
             with suppress(RestartNeededError):
                 _, after = await self._runner.restart(id, apply)
-                return self._runs.snapshot(after)
+                return await self._runs.snapshot(after)
         if after.state in WAITING:
-            self._runner.enqueue(after, before=before.state)
+            await self._runner.enqueue(after, before=before.state)
         elif after.state not in FINISHED:
-            self._runner.publish_changed(after, before=before.state)
-        return self._runs.snapshot(after)
+            await self._runner.publish_changed([(after, before.state)])
+        return await self._runs.snapshot(after)
 
     async def _check_publication(self, id: str, change: CheckedChange) -> None:
         """Check that the disk takes the file under its new name and in its new directory."""

@@ -8,6 +8,7 @@ from downloadd.events import EventBus
 from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
+from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.gid_lookup import GidLookup
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.limits import Limits
@@ -29,8 +30,8 @@ from downloadd.metrics import DownloadMetrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
-from downloadd.records.sqlite import SqliteRecords
-from downloadd.storage.local import LocalDestination
+from downloadd.records.store import Store
+from downloadd.storage.destination import Destination
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
 
@@ -61,13 +62,14 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     admission: AdmissionControl
     runs: RunTable
     runner: Runner
+    follower: EndedFollower
 
 
 def assemble_manager(
     settings: ManagerSettings,
     *,
-    records: SqliteRecords,
-    destination: LocalDestination,
+    records: Store,
+    destination: Destination,
     session: Session,
     bus: EventBus,
     metrics: DownloadMetrics,
@@ -75,11 +77,11 @@ def assemble_manager(
 ) -> ManagerParts:
     """Construct the manager over open records, storage and client."""
     config = settings.config
-    dispatcher = LocalDispatcher(Limits.from_config(config, settings.hosts), clock)
+    dispatcher = LocalDispatcher(Limits.from_config(config, settings.hosts), clock, records)
     shared_limit = TokenBucket(config.speed_limit)
-    origins = OriginMonitor(dispatcher, records.origins)
+    origins = OriginMonitor(dispatcher.origins, records.origins)
     notifier = Notifier(bus, metrics)
-    gate = StorageGate(destination, dispatcher, clock)
+    gate = StorageGate(destination, dispatcher.queue, clock)
     kept_parts = KeptParts(
         records=records,
         kept=records.kept_parts,
@@ -87,13 +89,13 @@ def assemble_manager(
         clock=clock,
         keep_seconds=settings.keep_parts,
     )
-    space = SpaceQueue(destination, dispatcher, records, clock, reclaim=kept_parts.reclaim)
-    runs = RunTable(dispatcher, space)
+    space = SpaceQueue(destination, dispatcher.queue, records, clock, reclaim=kept_parts.reclaim)
+    runs = RunTable(dispatcher.queue, space)
     checks = AdmissionChecks(destination, records.gids)
     admission = AdmissionControl(
         records=records,
         checks=checks,
-        dispatcher=dispatcher,
+        queue=dispatcher.queue,
         notifier=notifier,
         runs=runs,
         clock=clock,
@@ -107,7 +109,7 @@ def assemble_manager(
         session=session,
         destination=destination,
         clock=clock,
-        slots=dispatcher,
+        slots=dispatcher.slots,
         origins=origins,
         runs=runs,
         config=config,
@@ -116,6 +118,7 @@ def assemble_manager(
         shared_limit=shared_limit,
         speed_policy=settings.speed_policy,
     )
+    follower = EndedFollower(records, runs, notifier)
     runner = Runner(
         records=records,
         destination=destination,
@@ -132,6 +135,7 @@ def assemble_manager(
         destination=destination,
         dispatcher=dispatcher,
         notifier=notifier,
+        follower=follower,
         gate=gate,
         space=space,
         admission=admission,
@@ -148,13 +152,14 @@ def assemble_manager(
     return ManagerParts(
         manager=manager,
         queue=QueueControl(
-            queue=records.queue, dispatcher=dispatcher, space=space, runner=runner, runs=runs, notifier=notifier
+            queue=records.queue, waiting=dispatcher.queue, space=space, runner=runner, runs=runs, notifier=notifier
         ),
         gids=GidLookup(records.gids, runs),
-        limits=RunLimits(dispatcher, shared_limit),
+        limits=RunLimits(dispatcher.queue, shared_limit),
         kept_parts=kept_parts,
         dispatcher=dispatcher,
         admission=admission,
         runs=runs,
         runner=runner,
+        follower=follower,
     )

@@ -1,11 +1,15 @@
 """The interface of the dispatcher, which decides when waiting downloads start.
 
-In one process it is the scheduler and a loop around it; in a cluster it will be a queue engine.
+In one process it is the scheduler and a loop around it; in a cluster it will be a queue engine over shared records.
+What only shared records know is asynchronous: the number of waiting downloads, their reasons, slots, and the claim.
+What changes the queue is a hint about records that are durable already, and what frees a slot needs no answer: neither
+waits.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from downloadd.download import Download
 from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import KnownFailure, OriginFailure, Verdict
 from downloadd.manager.queue_report import OriginList
@@ -14,23 +18,30 @@ from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
 from downloadd.records.queue_places import QueueEntry
 from downloadd.states import WaitReason
+from downloadd.transfer.connection_slots import ConnectionSlots
+
+StartClaimed = Callable[[Sequence[Download]], None]
+"""Starts the runs of claimed downloads."""
 
 
-class Dispatcher(Protocol):
+class Queue(Protocol):
     """Queue of waiting downloads that starts them within the limits."""
-
-    @property
-    def waiting(self) -> int:
-        """Return the number of waiting downloads."""
-        ...
 
     @property
     def limits(self) -> Limits:
         """Return the limits that hold now."""
         ...
 
+    def change_limits(self, limits: Limits) -> None:
+        """Set new limits; running downloads continue."""
+        ...
+
+    def set_suspension(self, reason: str | None) -> None:
+        """Suspend all starts in this process for a `reason`, in words, that waiting downloads show; None ends it."""
+        ...
+
     def enqueue(self, waiting: Sequence[WaitingDownload]) -> None:
-        """Add downloads to the queue; one that waits already is moved."""
+        """Add downloads to the queue; one that waits already is moved, and one that runs joins at its end."""
         ...
 
     def reorder(self, entries: Iterable[QueueEntry]) -> None:
@@ -38,43 +49,55 @@ class Dispatcher(Protocol):
         ...
 
     def dequeue(self, seq: int) -> None:
-        """Remove a download from the queue."""
-        ...
-
-    def free_slots(self, seq: int) -> None:
-        """Free the slots of a run that needs its origins no longer; it counts towards the total until its end."""
+        """Remove a download from the queue; an unknown one is ignored."""
         ...
 
     def holds_slots(self, seq: int, origin: str) -> bool:
         """Return True if a running download has its slot of `origin` still, so that its next run may use it."""
         ...
 
-    def finish(self, seq: int) -> None:
-        """Let a run that has ended count no longer, and free its slot."""
-        ...
+    async def claim_again(self, seq: int) -> Sequence[Download]:
+        """Claim a download again whose run has ended and whose slots are not free yet; return its row as in `dispatch`.
 
-    def acquire(self, origin: str, count: int) -> int:
-        """Take up to `count` free slots of an origin for connections of a running download; return their number."""
-        ...
-
-    def release(self, origin: str, slots: int) -> None:
-        """Free acquired slots."""
-        ...
-
-    def enter(self, seq: int, source: str, origin: str) -> bool:
-        """Take a slot of the origin that redirects of `source` lead a running download to; return False without one.
-
-        The slot is free again when the run ends, or is led elsewhere.
+        If it cannot be claimed, its slots are freed.
         """
         ...
 
-    def leave(self, seq: int) -> None:
-        """Free the slot of a running download at the target of redirects, if it has one."""
+    def finish(self, seq: int) -> None:
+        """Let a run that has ended count no longer, and free its slots; an unknown one is ignored."""
         ...
 
-    def expected_target(self, seq: int) -> str | None:
-        """Return the origin that redirects are expected to lead a running download to; None if that is not known."""
+    async def dispatch(self, start: StartClaimed) -> None:
+        """Claim waiting downloads within the limits and start them, until cancelled.
+
+        `start` gets the rows as the claim has recorded them, which is durable. Those that cannot be claimed, because
+        they do not wait any more or a user wants them stopped, are left out.
+        """
         ...
+
+    async def count_waiting(self) -> int:
+        """Return the number of waiting downloads."""
+        ...
+
+    async def describe_waits(self, rows: Sequence[Download]) -> Sequence[str]:
+        """Return for each of the waiting downloads the reason, in words, why it has not started."""
+        ...
+
+    async def wait_reasons(self) -> Mapping[WaitReason, int]:
+        """Return the number of waiting downloads per reason; reasons without downloads may be left out."""
+        ...
+
+
+class HostSlots(ConnectionSlots, Protocol):
+    """Slots of origins for running downloads; each has one of its own from its start."""
+
+    def free(self, seq: int) -> None:
+        """Free the slots of a run that needs its origins no longer; it counts towards the total until its end."""
+        ...
+
+
+class Origins(Protocol):
+    """Health and use of the origins; the health is that which this process observes."""
 
     def report_answer(self, origin: str, seq: int, *, is_redirect: bool = False) -> bool:
         """Record that an origin has answered a request of a download; return True if it closed the circuit.
@@ -91,6 +114,10 @@ class Dispatcher(Protocol):
         """Return the failure of an attempt that would fail as the last one; None with a closed circuit."""
         ...
 
+    def expected_target(self, seq: int) -> str | None:
+        """Return the origin that redirects are expected to lead a running download to; None if that is not known."""
+        ...
+
     def hasten_probe(self, origin: str) -> None:
         """Let the next probe of an open circuit start soon."""
         ...
@@ -99,41 +126,37 @@ class Dispatcher(Protocol):
         """Return True if the circuit of an origin is open, and the origin has answered before."""
         ...
 
-    def origin_record(self, origin: str) -> OriginRecord | None:
+    def record(self, origin: str) -> OriginRecord | None:
         """Return what must outlive the process of an origin's health; None if there is nothing."""
         ...
 
-    def restore_origin(self, record: OriginRecord) -> None:
+    def restore(self, record: OriginRecord) -> None:
         """Set the health of an origin to what was recorded."""
         ...
 
-    def set_suspension(self, reason: str | None) -> None:
-        """Suspend all starts for a `reason`, in words, that waiting downloads show; None ends the suspension."""
-        ...
-
-    def describe_wait(self, origin: str, not_before: float | None, *, seq: int | None = None) -> str:
-        """Return the reason, in words, why a waiting download of `origin` has not started.
-
-        `seq` is its number, by which the queue knows the target of its redirects.
-        """
-        ...
-
-    def wait_reasons(self) -> Mapping[WaitReason, int]:
-        """Return the number of waiting downloads per reason; reasons without downloads may be left out."""
-        ...
-
-    def origin_usage(self) -> OriginUsage:
+    async def usage(self) -> OriginUsage:
         """Return the use of all origins together."""
         ...
 
-    def origins(self, limit: int) -> OriginList:
+    async def listing(self, limit: int) -> OriginList:
         """Return up to `limit` origins that are in use or not healthy, the ones in trouble first."""
         ...
 
-    def change_limits(self, limits: Limits) -> None:
-        """Set new limits; running downloads continue."""
+
+class Dispatcher(Protocol):
+    """The parts of a dispatcher, which share its state."""
+
+    @property
+    def queue(self) -> Queue:
+        """Return the queue of waiting downloads."""
         ...
 
-    async def dispatch(self, start: Callable[[Sequence[int]], Awaitable[None]]) -> None:
-        """Start downloads, by their `seq`, within the limits until cancelled."""
+    @property
+    def slots(self) -> HostSlots:
+        """Return the slots of running downloads."""
+        ...
+
+    @property
+    def origins(self) -> Origins:
+        """Return the health and the use of the origins."""
         ...

@@ -26,4 +26,4 @@ class GidLookup:
             raise NotFoundError("no download has this gid")
         if len(rows) > 1:
             raise GidNotUniqueError(f"several gids begin with {gid}; state more digits")
-        return self._runs.snapshot(rows[0])
+        return await self._runs.snapshot(rows[0])

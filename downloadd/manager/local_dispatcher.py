@@ -1,12 +1,16 @@
 """The dispatcher of a single process: a scheduler and a loop around it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from random import random
+from typing import Protocol
 
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
+from downloadd.download import Download
+from downloadd.manager.dispatcher import StartClaimed
+from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import KnownFailure, OriginFailure, Verdict
 from downloadd.manager.origin_table import make_known_health, make_record
@@ -26,84 +30,179 @@ from downloadd.records.queue_places import QueueEntry
 from downloadd.states import WaitReason
 
 
-class LocalDispatcher:
-    """A `Scheduler` and a loop that asks it after each change."""
+class ClaimRecords(Protocol):
+    """The part of the records that a claim needs."""
+
+    async def claim(self, seqs: Sequence[int]) -> list[Download]:
+        """Assign waiting downloads to runs; see `Records.claim`."""
+        ...
+
+
+class SharedScheduler:
+    """The scheduler that the parts of a local dispatcher share.
+
+    Attributes:
+        scheduler: the scheduler.
+        clock: the clock; the scheduler uses its monotonic time.
+        changed: set after each change, after which downloads may start.
+    """
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
-        self._scheduler = Scheduler(limits)
-        self._clock = clock
-        self._changed = asyncio.Event()
+        self.scheduler = Scheduler(limits)
+        self.clock = clock
+        self.changed = asyncio.Event()
 
     @property
-    def waiting(self) -> int:
-        """Return the number of waiting downloads."""
-        return self._scheduler.waiting
+    def now(self) -> float:
+        """Return the time of the scheduler."""
+        return self.clock.monotonic()
+
+    def to_monotonic(self, unix_time: float) -> float:
+        """Return the time on the monotonic clock, as it is known now, so that later jumps of the clock do not matter.
+
+        A time further ahead than the longest delay was recorded before the clock was set back; it is shortened.
+        """
+        return self.clock.monotonic() + min(unix_time - self.clock.wall(), MAX_RETRY_AFTER_SECONDS)
+
+
+class LocalQueue:
+    """`Queue` that asks the scheduler after each change."""
+
+    def __init__(self, shared: SharedScheduler, records: ClaimRecords) -> None:
+        self._shared = shared
+        self._scheduler = shared.scheduler
+        self._records = records
 
     @property
     def limits(self) -> Limits:
         """Return the limits that hold now."""
         return self._scheduler.limits
 
+    def change_limits(self, limits: Limits) -> None:
+        """Set new limits; running downloads continue."""
+        self._scheduler.change_limits(limits)
+        self._shared.changed.set()
+
+    def set_suspension(self, reason: str | None) -> None:
+        """Suspend all starts for a `reason`, in words, that waiting downloads show; None ends the suspension."""
+        self._scheduler.suspension = reason
+        self._shared.changed.set()
+
     def enqueue(self, waiting: Sequence[WaitingDownload]) -> None:
-        """Add downloads to the queue; one that waits already is moved."""
+        """Add downloads to the queue; one that waits already is moved, and one that runs joins at its end."""
         for one in waiting:
             due = one.not_before
-            self._scheduler.add(one if due is None else replace(one, not_before=self._to_monotonic(due)))
-        self._changed.set()
+            self._scheduler.add(one if due is None else replace(one, not_before=self._shared.to_monotonic(due)))
+        self._shared.changed.set()
 
     def reorder(self, entries: Iterable[QueueEntry]) -> None:
         """Give waiting downloads other places; their times and targets stay, and others are ignored."""
         self._scheduler.reorder(entries)
-        self._changed.set()
+        self._shared.changed.set()
 
     def dequeue(self, seq: int) -> None:
         """Remove a download from the queue."""
         self._scheduler.dequeue(seq)
-        self._changed.set()
-
-    def free_slots(self, seq: int) -> None:
-        """Free the slots of a run that needs its origins no longer."""
-        self._scheduler.runs.free_slots(seq)
-        self._changed.set()
+        self._shared.changed.set()
 
     def holds_slots(self, seq: int, origin: str) -> bool:
         """Return True if a running download has its slot of `origin` still."""
         running = self._scheduler.runs.get(seq)
         return running is not None and running.has_slots and running.origin == origin
 
+    async def claim_again(self, seq: int) -> Sequence[Download]:
+        """Claim a download again whose run has ended and whose slots are not free yet."""
+        return await self._claim([seq])
+
     def finish(self, seq: int) -> None:
-        """Free the slot of a run that has ended."""
+        """Free the slots of a run that has ended."""
         self._scheduler.finish(seq)
-        self._changed.set()
+        self._shared.changed.set()
 
-    def acquire(self, origin: str, count: int) -> int:
+    async def dispatch(self, start: StartClaimed) -> None:
+        """Claim waiting downloads within the limits and start them, until cancelled."""
+        while True:
+            self._shared.changed.clear()
+            picked = self._scheduler.select_ready(self._shared.now)
+            if picked:
+                start(await self._claim(picked))
+                continue
+            due = self._scheduler.next_due()
+            timeout = None if due is None else max(0.0, due - self._shared.now)
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._shared.changed.wait()
+            except TimeoutError:
+                continue
+
+    async def count_waiting(self) -> int:
+        """Return the number of waiting downloads."""
+        return self._scheduler.waiting
+
+    async def describe_waits(self, rows: Sequence[Download]) -> Sequence[str]:
+        """Return for each of the waiting downloads the reason, in words, why it has not started."""
+        return [self._describe_wait(row) for row in rows]
+
+    async def wait_reasons(self) -> Mapping[WaitReason, int]:
+        """Return the number of waiting downloads per reason."""
+        return count_wait_reasons(self._scheduler, self._shared.now)
+
+    def _describe_wait(self, row: Download) -> str:
+        not_before = row.progress.not_before
+        due = None if not_before is None else self._shared.to_monotonic(not_before)
+        return describe_wait(self._scheduler, row.progress.origin, due, self._shared.now, seq=row.seq)
+
+    async def _claim(self, picked: Sequence[int]) -> Sequence[Download]:
+        claimed = await retry_forever(lambda: self._records.claim(picked), "claim_failed")
+        for seq in set(picked) - {row.seq for row in claimed}:
+            self.finish(seq)
+        return claimed
+
+
+class LocalHostSlots:
+    """`HostSlots` of the scheduler."""
+
+    def __init__(self, shared: SharedScheduler) -> None:
+        self._shared = shared
+        self._scheduler = shared.scheduler
+
+    async def acquire(self, seq: int, origin: str, count: int) -> int:
         """Take up to `count` free slots of an origin for connections of a running download; return their number."""
-        return self._scheduler.runs.acquire(origin, count, now=self._clock.monotonic())
+        return self._scheduler.runs.acquire(origin, count, now=self._shared.now)
 
-    def release(self, origin: str, slots: int) -> None:
+    def release(self, seq: int, origin: str, slots: int) -> None:
         """Free acquired slots."""
         self._scheduler.runs.release(origin, slots)
-        self._changed.set()
+        self._shared.changed.set()
 
-    def enter(self, seq: int, source: str, origin: str) -> bool:
+    async def enter(self, seq: int, source: str, origin: str) -> bool:
         """Take a slot of the origin that redirects of `source` lead a running download to; return False without one."""
-        has_slot = self._scheduler.enter(seq, source, origin, now=self._clock.monotonic())
-        self._changed.set()
+        has_slot = self._scheduler.enter(seq, source, origin, now=self._shared.now)
+        self._shared.changed.set()
         return has_slot
 
     def leave(self, seq: int) -> None:
         """Free the slot of a running download at the target of redirects, if it has one."""
         self._scheduler.runs.leave(seq)
-        self._changed.set()
+        self._shared.changed.set()
 
-    def expected_target(self, seq: int) -> str | None:
-        """Return the origin that redirects are expected to lead a running download to; None if that is not known."""
-        return self._scheduler.runs.expected_target(seq)
+    def free(self, seq: int) -> None:
+        """Free the slots of a run that needs its origins no longer."""
+        self._scheduler.runs.free_slots(seq)
+        self._shared.changed.set()
+
+
+class LocalOrigins:
+    """`Origins` of the scheduler."""
+
+    def __init__(self, shared: SharedScheduler) -> None:
+        self._shared = shared
+        self._scheduler = shared.scheduler
 
     def report_answer(self, origin: str, seq: int, *, is_redirect: bool = False) -> bool:
         """Record that an origin has answered a request of a download; return True if it closed the circuit."""
-        has_closed = self._scheduler.report_answer(origin, seq, is_redirect=is_redirect, now=self._clock.monotonic())
-        self._changed.set()
+        has_closed = self._scheduler.report_answer(origin, seq, is_redirect=is_redirect, now=self._shared.now)
+        self._shared.changed.set()
         return has_closed
 
     def report_failure(self, origin: str, failure: OriginFailure) -> Verdict:
@@ -111,83 +210,62 @@ class LocalDispatcher:
         verdict = self._scheduler.report_failure(
             origin,
             failure,
-            now=self._clock.monotonic(),
+            now=self._shared.now,
             random=random(),  # noqa: S311 - jitter, not a secret
         )
-        self._changed.set()
+        self._shared.changed.set()
         return verdict
 
     def known_failure(self, origin: str) -> KnownFailure | None:
         """Return the failure of an attempt that would fail as the last one; None with a closed circuit."""
-        return self._scheduler.origins.known_failure(origin, now=self._clock.monotonic())
+        return self._scheduler.origins.known_failure(origin, now=self._shared.now)
+
+    def expected_target(self, seq: int) -> str | None:
+        """Return the origin that redirects are expected to lead a running download to; None if that is not known."""
+        return self._scheduler.runs.expected_target(seq)
 
     def hasten_probe(self, origin: str) -> None:
         """Let the next probe of an open circuit start soon."""
-        self._scheduler.origins.hasten_probe(origin, now=self._clock.monotonic())
-        self._changed.set()
+        self._scheduler.origins.hasten_probe(origin, now=self._shared.now)
+        self._shared.changed.set()
 
     def is_awaited(self, origin: str) -> bool:
         """Return True if the circuit of an origin is open, and the origin has answered before."""
         return self._scheduler.origins.is_awaited(origin)
 
-    def origin_record(self, origin: str) -> OriginRecord | None:
+    def record(self, origin: str) -> OriginRecord | None:
         """Return what must outlive the process of an origin's health; None if there is nothing."""
-        known = self._scheduler.origins.health_to_store(origin, now=self._clock.monotonic())
-        return None if known is None else make_record(known, self._clock.wall() - self._clock.monotonic())
+        now = self._shared.now
+        known = self._scheduler.origins.health_to_store(origin, now=now)
+        return None if known is None else make_record(known, self._shared.clock.wall() - now)
 
-    def restore_origin(self, record: OriginRecord) -> None:
+    def restore(self, record: OriginRecord) -> None:
         """Set the health of an origin to what was recorded."""
         self._scheduler.origins.restore(
-            make_known_health(record, now=self._clock.monotonic(), to_own_time=self._to_monotonic)
+            make_known_health(record, now=self._shared.now, to_own_time=self._shared.to_monotonic)
         )
-        self._changed.set()
+        self._shared.changed.set()
 
-    def set_suspension(self, reason: str | None) -> None:
-        """Suspend all starts for a `reason`, in words, that waiting downloads show; None ends the suspension."""
-        self._scheduler.suspension = reason
-        self._changed.set()
-
-    def describe_wait(self, origin: str, not_before: float | None, *, seq: int | None = None) -> str:
-        """Return the reason, in words, why a waiting download of `origin` has not started."""
-        due = None if not_before is None else self._to_monotonic(not_before)
-        return describe_wait(self._scheduler, origin, due, self._clock.monotonic(), seq=seq)
-
-    def wait_reasons(self) -> Mapping[WaitReason, int]:
-        """Return the number of waiting downloads per reason."""
-        return count_wait_reasons(self._scheduler, self._clock.monotonic())
-
-    def origin_usage(self) -> OriginUsage:
+    async def usage(self) -> OriginUsage:
         """Return the use of all origins together."""
-        return measure_origins(self._scheduler, self._clock.monotonic())
+        return measure_origins(self._scheduler, self._shared.now)
 
-    def origins(self, limit: int) -> OriginList:
+    async def listing(self, limit: int) -> OriginList:
         """Return up to `limit` origins that are in use or not healthy, the ones in trouble first."""
-        return list_origins(self._scheduler, limit, now=self._clock.monotonic(), wall_time=self._clock.wall())
+        return list_origins(self._scheduler, limit, now=self._shared.now, wall_time=self._shared.clock.wall())
 
-    def change_limits(self, limits: Limits) -> None:
-        """Set new limits; running downloads continue."""
-        self._scheduler.change_limits(limits)
-        self._changed.set()
 
-    async def dispatch(self, start: Callable[[Sequence[int]], Awaitable[None]]) -> None:
-        """Start downloads, by their `seq`, within the limits until cancelled."""
-        while True:
-            self._changed.clear()
-            picked = self._scheduler.select_ready(self._clock.monotonic())
-            if picked:
-                await start(picked)
-                continue
-            due = self._scheduler.next_due()
-            timeout = None if due is None else max(0.0, due - self._clock.monotonic())
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+class LocalDispatcher:
+    """`Dispatcher` with everything in memory.
 
-    def _to_monotonic(self, unix_time: float) -> float:
-        """Return the time on the monotonic clock, as it is known now, so that later jumps of the clock do not matter.
+    Attributes:
+        queue: the queue, which claims in `records`.
+        slots: the slots of running downloads.
+        origins: the health and the use of the origins.
+    """
 
-        A time further ahead than the longest delay was recorded before the clock was set back; it is shortened.
-        """
-        return self._clock.monotonic() + min(unix_time - self._clock.wall(), MAX_RETRY_AFTER_SECONDS)
+    def __init__(self, limits: Limits, clock: Clock, records: ClaimRecords) -> None:
+        shared = SharedScheduler(limits, clock)
+        self.queue = LocalQueue(shared, records)
+        self.slots = LocalHostSlots(shared)
+        self.origins = LocalOrigins(shared)

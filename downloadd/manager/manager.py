@@ -14,10 +14,12 @@ from downloadd.config import DownloadsConfig, HostConfig
 from downloadd.download import Desired, Download, Snapshot
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import NotFoundError
+from downloadd.import_operation import Driver
 from downloadd.manager import lifecycle
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
 from downloadd.manager.dispatcher import Dispatcher
+from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.limits import Limits
 from downloadd.manager.notifier import Notifier
@@ -51,6 +53,7 @@ class Manager:
         destination: Destination,
         dispatcher: Dispatcher,
         notifier: Notifier,
+        follower: EndedFollower,
         gate: StorageGate,
         space: SpaceQueue,
         admission: AdmissionControl,
@@ -64,8 +67,10 @@ class Manager:
     ) -> None:
         self._records = records
         self._destination = destination
-        self._dispatcher = dispatcher
+        self._queue = dispatcher.queue
+        self._origin_states = dispatcher.origins
         self._notifier = notifier
+        self._follower = follower
         self._gate = gate
         self._space = space
         self._admission = admission
@@ -80,13 +85,13 @@ class Manager:
 
     async def __aenter__(self) -> Self:
         """Reconcile records and disk, then let downloads start."""
-        for before, after in await reconcile(self._records, self._destination, self._clock):
-            self._notifier.publish_finished(after, before=before.state)
-        self._notifier.record_ended_seq(await self._records.last_ended_seq())
+        await self._follower.open()
+        await reconcile(self._records, self._destination, self._clock)
         await self._origins.restore()
         async for chunk in self._records.waiting():
-            self._dispatcher.enqueue(chunk)
+            self._queue.enqueue(chunk)
         await self._gate.open()
+        self._tasks.spawn(self._follower.follow())
         self._tasks.spawn(self._runner.dispatch())
         self._tasks.spawn(self._runner.report_progress())
         self._tasks.spawn(self._stalls.watch())
@@ -119,7 +124,7 @@ class Manager:
         self._admission.configure(policy=policy, directories=directories, config=config, proxies=proxies)
         self._runner.configure(config)
         self._stalls.configure(config, hosts)
-        self._dispatcher.change_limits(Limits.from_config(config, hosts))
+        self._queue.change_limits(Limits.from_config(config, hosts))
 
     # -- user actions --------------------------------------------------------------------------------------------------
 
@@ -130,10 +135,11 @@ class Manager:
         user: str,
         request_id: str | None = None,
         make_stored_response: MakeStoredResponse | None = None,
+        driver: Driver | None = None,
     ) -> StartResult:
         """Check the requests and record them durably, in one transaction; see `AdmissionControl.start`."""
         return await self._admission.start(
-            requests, user=user, request_id=request_id, make_stored_response=make_stored_response
+            requests, user=user, request_id=request_id, make_stored_response=make_stored_response, driver=driver
         )
 
     async def cancel(self, id: str) -> Download:
@@ -146,9 +152,9 @@ class Manager:
         while True:
             before, after = await self._runner.amend(id, partial(lifecycle.cancel, now=self._clock.wall()))
             if after.state not in RUNNING:
-                self._dispatcher.dequeue(after.seq)
+                self._queue.dequeue(after.seq)
                 self._space.discard(after.seq)
-                await self._runner.end(before, after, before=before.state)
+                await self._runner.clean_up(before)
                 return after
             after = await self._runner.stop(after, StopReason.CANCEL)
             if after.state is State.CANCELLED:
@@ -164,13 +170,13 @@ class Manager:
         while True:
             before, after = await self._runner.amend(id, lifecycle.pause)
             if after.state not in RUNNING:
-                self._dispatcher.dequeue(after.seq)
+                self._queue.dequeue(after.seq)
                 self._space.discard(after.seq)
-                self._runner.publish_changed(after, before=before.state)
-                return self._runs.snapshot(after)
+                await self._runner.publish_changed([(after, before.state)])
+                return await self._runs.snapshot(after)
             after = await self._runner.stop(after, StopReason.PAUSE)
             if after.state is State.PAUSED:
-                return self._runs.snapshot(after)
+                return await self._runs.snapshot(after)
 
     async def resume(self, id: str) -> Snapshot:
         """Resume a paused download.
@@ -180,8 +186,8 @@ class Manager:
             InvalidStateError: the download is not paused.
         """
         before, after = await self._runner.amend(id, lifecycle.resume)
-        self._runner.enqueue(after, before=before.state)
-        return self._runs.snapshot(after)
+        await self._runner.enqueue(after, before=before.state)
+        return await self._runs.snapshot(after)
 
     async def retry(self, id: str, url: str | None = None) -> Snapshot:
         """Retry a failed, cancelled or skipped download, or a retrying one without further delay.
@@ -195,11 +201,11 @@ class Manager:
             QueueFullError: the download has ended, and the queue is full.
         """
         new_url = None if url is None else self._admission.check_new_url(url)
-        with self._admission.reserving_slot() as full:
+        async with self._admission.reserving_slot() as full:
             change = partial(lifecycle.retry, now=self._clock.wall(), url=new_url, full=full)
             before, after = await self._runner.amend(id, change)
-        self._runner.enqueue(after, before=before.state)
-        return self._runs.snapshot(after)
+        await self._runner.enqueue(after, before=before.state)
+        return await self._runs.snapshot(after)
 
     async def amend(self, id: str, changes: DownloadChange) -> Snapshot:
         """Change an active download, or one that can be retried and gets a URL; see `Amender.amend`."""
@@ -216,20 +222,20 @@ class Manager:
         download = await self._records.get(id)
         if download is None:
             raise NotFoundError("no download has this id")
-        return self._runs.snapshot(download)
+        return await self._runs.snapshot(download)
 
     async def active(self, criteria: ActiveFilter) -> list[Snapshot]:
         """Return active downloads as they are now, oldest first."""
         states = criteria.states
         known = {active.run.download.seq: active.run.download for active in self._runs}
         if states is None or not states & RUNNING:
-            return [self._runs.snapshot(row) for row in await self._records.active(criteria, known)]
+            return await self._runs.snapshots(await self._records.active(criteria, known))
         # The state of a run is finer than that of its row: rows of all running states are read, and filtered by the
         # state of the run.
         rows = await self._records.active(
             replace(criteria, states=states | RUNNING, limit=criteria.limit + len(self._runs)), known
         )
-        snapshots = [self._runs.snapshot(row) for row in rows]
+        snapshots = await self._runs.snapshots(rows)
         return [one for one in snapshots if one.download.state in states][: criteria.limit]
 
     async def counts(self) -> Counter[State]:
@@ -249,21 +255,21 @@ class Manager:
         """Return the bytes a second of all downloads together, over the last seconds."""
         return sum(active.run.speed for active in self._runs)
 
-    def wait_reasons(self) -> Mapping[WaitReason, int]:
+    async def wait_reasons(self) -> Mapping[WaitReason, int]:
         """Return the number of waiting downloads per reason; reasons without downloads may be left out."""
-        reasons = Counter(self._dispatcher.wait_reasons())
-        # The dispatcher counts those that wait for space as delayed.
+        reasons = Counter(await self._queue.wait_reasons())
+        # The queue counts those that wait for space as delayed.
         reasons[WaitReason.DELAYED] -= self._space.waiting
         reasons[WaitReason.STORAGE_UNAVAILABLE] += self._space.waiting
         return reasons
 
-    def origin_usage(self) -> OriginUsage:
+    async def origin_usage(self) -> OriginUsage:
         """Return the use of all origins together."""
-        return self._dispatcher.origin_usage()
+        return await self._origin_states.usage()
 
-    def origins(self, limit: int) -> OriginList:
+    async def origins(self, limit: int) -> OriginList:
         """Return up to `limit` origins that are in use or not healthy, the ones in trouble first."""
-        return self._dispatcher.origins(limit)
+        return await self._origin_states.listing(limit)
 
     async def kept_parts(self) -> KeptUsage:
         """Return the number and size of the part files of failed downloads."""
@@ -289,7 +295,7 @@ class Manager:
         """
         deadline = self._clock.monotonic() + seconds
         while True:
-            waiter = self._notifier.add_waiter(id)
+            waiter = self._notifier.ends.add(id)
             try:
                 download = (await self.get(id)).download
                 left = deadline - self._clock.monotonic()
@@ -297,4 +303,4 @@ class Manager:
                     return download
                 await asyncio.wait((waiter,), timeout=left)
             finally:
-                self._notifier.remove_waiter(id, waiter)
+                self._notifier.ends.remove(id, waiter)

@@ -1,13 +1,11 @@
 """Notification of changes and ends: event bus, metrics, log, and callers that wait for an end."""
 
-import asyncio
-from contextlib import AbstractContextManager
-
 import structlog
 
 from downloadd.download import Download, Snapshot, log_fields
 from downloadd.errors import ErrorCode
 from downloadd.events import DownloadChanged, DownloadEnded, EventBus
+from downloadd.manager.waiters import Waiters
 from downloadd.metrics import DownloadMetrics
 from downloadd.states import State
 
@@ -15,12 +13,16 @@ log = structlog.get_logger()
 
 
 class Notifier:
-    """Reports every change of a download to those who follow it."""
+    """Reports every change of a download to those who follow it.
+
+    Attributes:
+        ends: callers that wait for the end of a download.
+    """
 
     def __init__(self, bus: EventBus, metrics: DownloadMetrics) -> None:
         self._bus = bus
         self._metrics = metrics
-        self._waiters: dict[str, list[asyncio.Future[Download]]] = {}
+        self.ends = Waiters()
 
     @property
     def is_watched(self) -> bool:
@@ -31,19 +33,17 @@ class Notifier:
         """Record the newest `ended_seq` of a history that is older than the bus."""
         self._bus.record_ended_seq(ended_seq)
 
-    def deferring_publication(self) -> AbstractContextManager[None]:
-        """Defer the ids of ends that are recorded already and published inside of the block."""
-        return self._bus.deferring_publication()
-
     def publish_changed(self, snapshot: Snapshot, *, before: State | None) -> None:
         """Publish the state of an active download; `before` is the one of `DownloadChanged`."""
         self._bus.publish(DownloadChanged(snapshot=snapshot, before=before))
 
-    def publish_finished(self, row: Download, *, before: State | None) -> None:
-        """Count, log and publish the end of a download, and wake the callers that wait for it.
+    def publish_ended(self, end: DownloadEnded) -> None:
+        """Publish the end of a download, and wake the callers that wait for it; `EndedFollower` keeps the order."""
+        self._bus.publish(end)
+        self.ends.notify(end.download)
 
-        `before` is the state of `DownloadEnded`.
-        """
+    def count_ended(self, row: Download) -> None:
+        """Count and log the end of a download in this process."""
         # The clock may have been set back since.
         seconds = max(0, (row.result.end_time or row.start_time) - row.start_time)
         self._metrics.ended(row.state, row.result.error, seconds)
@@ -59,8 +59,6 @@ class Notifier:
             size=row.progress.total if row.state is State.COMPLETED else None,
             attempts=row.progress.attempt,
         )
-        self._bus.publish(DownloadEnded(download=row, before=before))
-        self.notify_waiters(row)
 
     def count_accepted(self, count: int) -> None:
         """Count accepted downloads."""
@@ -77,23 +75,3 @@ class Notifier:
     def count_received(self, nbytes: int) -> None:
         """Count bytes that origins have sent."""
         self._metrics.received(nbytes)
-
-    def add_waiter(self, id: str) -> asyncio.Future[Download]:
-        """Return a future for the row with which the present run of a download, or the download, ends."""
-        waiter: asyncio.Future[Download] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(id, []).append(waiter)
-        return waiter
-
-    def remove_waiter(self, id: str, waiter: asyncio.Future[Download]) -> None:
-        """Forget a future of `add_waiter`."""
-        waiters = self._waiters.get(id, [])
-        if waiter in waiters:
-            waiters.remove(waiter)
-        if not waiters:
-            self._waiters.pop(id, None)
-
-    def notify_waiters(self, row: Download) -> None:
-        """Wake the callers that wait for this download."""
-        for waiter in self._waiters.pop(row.id, ()):
-            if not waiter.done():
-                waiter.set_result(row)

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from downloadd.errors import DownloadError, NetworkError, StorageError, StoreUnavailableError
-from downloadd.manager.dispatcher import Dispatcher
+from downloadd.manager.dispatcher import Origins
 from downloadd.manager.origin_health import KnownFailure, OriginFailure, Verdict, classify_failure
 from downloadd.records.availability import once_available
 from downloadd.records.origins import OriginRecord, OriginRecords
@@ -26,8 +26,8 @@ class OriginMonitor:
     Trouble in the records changes nothing in memory: the record is written again at the next change.
     """
 
-    def __init__(self, dispatcher: Dispatcher, records: OriginRecords) -> None:
-        self._dispatcher = dispatcher
+    def __init__(self, origins: Origins, records: OriginRecords) -> None:
+        self._origins = origins
         self._records = records
         # The records as they were written last; None if it is not known.
         self._written: dict[str, OriginRecord | None] = {}
@@ -37,11 +37,11 @@ class OriginMonitor:
         """Set the health of the origins to what it was before a restart."""
         for record in await once_available(self._records.load):
             self._written[record.origin] = record
-            self._dispatcher.restore_origin(record)
+            self._origins.restore(record)
 
     def report_answer(self, origin: str, seq: int, *, is_redirect: bool = False) -> None:
         """Report that an origin has answered a request of a download with its representation, or with a redirect."""
-        if self._dispatcher.report_answer(origin, seq, is_redirect=is_redirect):
+        if self._origins.report_answer(origin, seq, is_redirect=is_redirect):
             log.info("origin_recovered", origin=origin)
             self._recovered.set()
 
@@ -58,7 +58,7 @@ class OriginMonitor:
             has_response=error.origin_status is not None,
             retry_after=error.retry_after,
         )
-        verdict = self._dispatcher.report_failure(origin, failure)
+        verdict = self._origins.report_failure(origin, failure)
         await self._store(origin)
         return verdict
 
@@ -68,19 +68,19 @@ class OriginMonitor:
         The circuits are those of the origin, and of the target that its redirects are expected to lead a running
         download to.
         """
-        for asked in filter(None, (origin, self._dispatcher.expected_target(seq))):
-            known = self._dispatcher.known_failure(asked)
+        for asked in filter(None, (origin, self._origins.expected_target(seq))):
+            known = self._origins.known_failure(asked)
             if known is not None:
                 return known
         return None
 
     def is_awaited(self, origin: str) -> bool:
         """Return True if the circuit of an origin is open, and the origin has answered before."""
-        return self._dispatcher.is_awaited(origin)
+        return self._origins.is_awaited(origin)
 
     def hasten_probe(self, origin: str) -> None:
         """Let the next probe of an origin start soon, because a download has ended by time."""
-        self._dispatcher.hasten_probe(origin)
+        self._origins.hasten_probe(origin)
 
     async def remove_recovered(self) -> None:
         """Remove the records of origins that have recovered or are not used any more, until cancelled."""
@@ -93,7 +93,7 @@ class OriginMonitor:
                 await self._store(origin)
 
     async def _store(self, origin: str) -> None:
-        record = self._dispatcher.origin_record(origin)
+        record = self._origins.record(origin)
         if record == self._written.get(origin) and (record is not None or origin not in self._written):
             return
         try:

@@ -82,14 +82,12 @@ class Outcomes:
                 error.origin = known.origin
                 raise error
 
-    async def skip(self) -> Download:
+    def skip(self) -> Download:
         """Return the row of a download whose name is taken and whose request says to keep the existing file."""
-        await self.remove_part()
         return lifecycle.mark_skipped(self._download, now=self._clock.wall())
 
-    async def cancel(self) -> Download:
+    def cancel(self) -> Download:
         """Return the row of a download that a user has cancelled."""
-        await self.remove_part()
         return lifecycle.mark_cancelled(self._download, now=self._clock.wall())
 
     async def pause(self) -> Download:
@@ -117,9 +115,9 @@ class Outcomes:
         progressed = self._attempt.has_progressed and not isinstance(error, StorageError)
         if isinstance(error, ChecksumMismatchError):
             if must_start_over(download):
-                return await self._start_over(error)
+                return self._start_over(error)
             if download.request.mirrors and download.progress.failures <= len(download.request.mirrors):
-                return await self._retry_sources_singly(error)
+                return self._retry_sources_singly(error)
         decision = retry.decide(
             error,
             failures=download.progress.failures,
@@ -177,7 +175,6 @@ class Outcomes:
         log.info("waiting_for_space", **self._log_fields, needed=error.needed, detail=error.detail)
         if self._download.progress.part_name is None:
             # It has no bytes.
-            await self.remove_part()
             row = self._download
         else:
             row = await self._attempt.close_part()
@@ -219,23 +216,22 @@ class Outcomes:
             return NetworkError("no response within the timeout", kind=NetworkErrorKind.TIMEOUT)
         return error
 
-    async def _retry_sources_singly(self, error: ChecksumMismatchError) -> Download:
+    def _retry_sources_singly(self, error: ChecksumMismatchError) -> Download:
         """Return the row for asking one source at a time: one of them, not known which, sends wrong bytes."""
-        row = await self._reset(error)
+        row = self._reset(error)
         return lifecycle.mark_deferred(
             row, error, now=self._clock.wall(), delay=0.0, failures=row.progress.failures + 1, progressed=False
         )
 
-    async def _start_over(self, error: ChecksumMismatchError) -> Download:
+    def _start_over(self, error: ChecksumMismatchError) -> Download:
         """Return the row for another attempt from the first byte: the bytes were resumed on weak evidence."""
-        row = (await self._reset(error)).with_progress(strict_resume=True)
+        row = self._reset(error).with_progress(strict_resume=True)
         return lifecycle.mark_deferred(
             row, error, now=self._clock.wall(), delay=0.0, failures=row.progress.failures, progressed=True
         )
 
-    async def _reset(self, error: ChecksumMismatchError) -> Download:
+    def _reset(self, error: ChecksumMismatchError) -> Download:
         log.info("attempt_failed", **self._log_fields, error=error.code, detail=error.detail, retry_in=0)
-        await self.remove_part()
         return lifecycle.reset_part(self._download).with_progress(time_spent=self._timer.spent)
 
     async def _keep_part(self, error: DownloadError) -> Download:
@@ -249,7 +245,7 @@ class Outcomes:
         return await self._attempt.close_part()
 
     async def _keep_failed_part(self, error: DownloadError) -> Download:
-        """Return the row of a download that fails, with the bytes that a retry can continue from; remove others."""
+        """Return the row of a download that fails, with the bytes that a retry can continue from."""
         # Without an open part file, nothing was learned about it.
         is_useful = self._attempt.part is None or self._attempt.is_resumable
         if self._keeps_parts and is_useful and not error.invalidates_part:
@@ -257,7 +253,6 @@ class Outcomes:
             # Only a failure of the storage loses the file, during a publication.
             if row.progress.received and (not isinstance(error, StorageError) or await self._attempt.has_part()):
                 return row
-        await self.remove_part()
         return lifecycle.reset_part(self._download)
 
 

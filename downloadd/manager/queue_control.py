@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from downloadd.download import Download, Snapshot
 from downloadd.errors import DownloadError, NotFoundError
 from downloadd.manager import lifecycle
-from downloadd.manager.dispatcher import Dispatcher
+from downloadd.manager.dispatcher import Queue
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.run import StopReason
 from downloadd.manager.run_table import RunTable
@@ -14,7 +14,7 @@ from downloadd.manager.runner import Runner
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.queue_move import QueueMove
 from downloadd.records.waiting_list import ChangedDownload, ChunkRequest, QueueChunk, QueueRecords
-from downloadd.states import RUNNING, State
+from downloadd.states import RUNNING
 
 CanUse = Callable[[str], bool]
 """Returns True if a user may change downloads to a directory."""
@@ -27,14 +27,14 @@ class QueueControl:
         self,
         *,
         queue: QueueRecords,
-        dispatcher: Dispatcher,
+        waiting: Queue,
         space: SpaceQueue,
         runner: Runner,
         runs: RunTable,
         notifier: Notifier,
     ) -> None:
         self._queue = queue
-        self._dispatcher = dispatcher
+        self._waiting = waiting
         self._space = space
         self._runner = runner
         self._runs = runs
@@ -47,10 +47,9 @@ class QueueControl:
         """
         return [self._runs.snapshot_without_reason(row) for row in await self._queue.page(offset, limit)]
 
-    @property
-    def revision(self) -> int:
+    async def revision(self) -> int:
         """Return a number that grows when the list or a row of it has changed; runs change their own without it."""
-        return self._queue.revision
+        return await self._queue.revision()
 
     async def move(self, id: str, move: QueueMove) -> int:
         """Move a download; return its new index, from 0.
@@ -64,10 +63,10 @@ class QueueControl:
         moved = await self._queue.move(id, move, lifecycle.require_in_waiting_list)
         if moved is None:
             raise NotFoundError("no download has this id")
-        self._dispatcher.reorder(moved.changed)
+        self._waiting.reorder(moved.changed)
         self._space.reorder(moved.changed)
         if moved.changed:
-            self._publish([(row, row.state) for row in (moved.after, *moved.neighbours)])
+            await self._runner.publish_changed([(row, row.state) for row in (moved.after, *moved.neighbours)])
         return moved.index
 
     async def pause_all(self, can_use: CanUse) -> int:
@@ -91,11 +90,11 @@ class QueueControl:
                     count += len(changed)
                     for one in changed:
                         if one.before not in RUNNING:
-                            self._dispatcher.dequeue(one.waiting.seq)
+                            self._waiting.dequeue(one.waiting.seq)
                             self._space.discard(one.waiting.seq)
                         elif one.row is not None:
                             group.create_task(stop(one.row))
-                    self._publish(
+                    await self._runner.publish_changed(
                         [(one.row, one.before) for one in changed if one.row is not None and one.before not in RUNNING]
                     )
             except DownloadError as error:
@@ -114,8 +113,8 @@ class QueueControl:
         count = 0
         async for changed in self._chunks(self._queue.resume_chunk, can_use):
             count += len(changed)
-            self._dispatcher.enqueue([one.waiting for one in changed])
-            self._publish([(one.row, one.before) for one in changed if one.row is not None])
+            self._waiting.enqueue([one.waiting for one in changed])
+            await self._runner.publish_changed([(one.row, one.before) for one in changed if one.row is not None])
         return count
 
     async def _chunks(
@@ -135,9 +134,3 @@ class QueueControl:
         if active is not None:
             active.run.apply_amended(row)
         await self._runner.stop(row, StopReason.PAUSE)
-
-    def _publish(self, changes: Sequence[tuple[Download, State]]) -> None:
-        """Publish downloads as they are now, each with its state before."""
-        if self._notifier.is_watched:
-            for row, before in changes:
-                self._runner.publish_changed(row, before=before)

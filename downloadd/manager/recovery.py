@@ -1,6 +1,5 @@
 """Reconciliation of records and disk at start, after a daemon that was killed."""
 
-from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -8,6 +7,7 @@ import structlog
 from downloadd.clock import Clock
 from downloadd.download import Download, is_created_before, log_fields
 from downloadd.errors import DownloadError, StorageAwayError, StorageError
+from downloadd.import_part import operation_of_part
 from downloadd.manager import lifecycle
 from downloadd.manager.discard_part import discard_part, discard_part_of
 from downloadd.manager.publication import is_published
@@ -20,13 +20,8 @@ from downloadd.storage.names import parse_part_name
 log = structlog.get_logger()
 
 
-async def reconcile(records: Records, destination: Destination, clock: Clock) -> Sequence[tuple[Download, Download]]:
-    """Interrupt every row that a run held when the daemon was killed, and complete published downloads.
-
-    Returns:
-        The downloads that ended by this: the row before and after.
-    """
-    ended: list[tuple[Download, Download]] = []
+async def reconcile(records: Records, destination: Destination, clock: Clock) -> None:
+    """Interrupt every row that a run held when the daemon was killed, and complete published downloads."""
     async for row in records.running_rows():
         has_name = await _has_final_name(destination, row)
 
@@ -45,9 +40,7 @@ async def reconcile(records: Records, destination: Destination, clock: Clock) ->
         before, after = changed
         log.info("download_recovered", was=before.state, now=after.state, **log_fields(row))
         if after.state in FINISHED:
-            ended.append(changed)
             await discard_part_of(destination, before)
-    return ended
 
 
 async def _has_final_name(destination: Destination, row: Download) -> bool | None:
@@ -63,11 +56,10 @@ async def _has_final_name(destination: Destination, row: Download) -> bool | Non
 
 
 async def sweep(records: Records, destination: Destination) -> None:
-    """Remove part files that no download owns, except those that are older than the records.
+    """Remove part files that neither a download nor an import owns, except those that are older than the records.
 
     Records that were lost are created again, empty. Part files that they do not know can be continued when the lost
-    records are restored. `Destination.list_parts` leaves out files that are open, such as the manifest of an import,
-    which has no row.
+    records are restored.
     """
     created_at = await once_available(records.created_at)
     foreign = 0
@@ -93,7 +85,8 @@ async def sweep(records: Records, destination: Destination) -> None:
 
 
 async def _is_foreign(records: Records, part: PartEntry, created_at: float) -> bool:
-    if not is_created_before(part.download_id, created_at):
+    # A manifest is written anew, and never continued.
+    if operation_of_part(part.download_id) is not None or not is_created_before(part.download_id, created_at):
         return False
     try:
         return await once_available(partial(records.get, part.download_id)) is None

@@ -82,6 +82,7 @@ class Run:
         speed_policy: SpeedPolicy,
         on_change: Callable[["Run"], None],
         on_received: Callable[["Run"], None],
+        is_takeover: bool = False,
     ) -> None:
         """Make a run that has not begun; see `Attempt` for the parts.
 
@@ -102,6 +103,7 @@ class Run:
             speed_policy: times of the measurement of a least speed.
             on_change: called when the state has changed.
             on_received: called when the run needs its origin no longer.
+            is_takeover: another process has written the part file, and may still have it open.
         """
         self._clock = clock
         self._origins = origins
@@ -132,6 +134,7 @@ class Run:
             allows_overlap=config.resume == "evidence",
             slots=slots,
             speed_policy=speed_policy,
+            is_takeover=is_takeover,
         )
         self._outcomes = Outcomes(
             self._attempt,
@@ -227,7 +230,10 @@ class Run:
             return await self._write_outcome(row)
         except FencedError:
             log.warning("run_fenced", **self._log_fields, epoch=self.download.epoch)
-            if self._attempt.part is not None:
+            if self._stop is StopReason.CANCEL:
+                # No run continues a cancelled download.
+                await self._outcomes.remove_part()
+            elif self._attempt.part is not None:
                 await self._attempt.part.close()
             return None
 
@@ -303,7 +309,7 @@ class Run:
                     return row
             case FetchResult.SKIPPED:
                 pass
-        return await self._outcomes.skip()
+        return self._outcomes.skip()
 
     async def _publish(self) -> Download | None:
         while True:
@@ -323,7 +329,7 @@ class Run:
     async def _handle_stop(self, reason: StopReason) -> Download:
         match reason:
             case StopReason.CANCEL:
-                return await self._outcomes.cancel()
+                return self._outcomes.cancel()
             case StopReason.PAUSE:
                 return await self._outcomes.pause()
             case StopReason.INTERRUPT:
@@ -345,17 +351,27 @@ class Run:
                 return await self._outcomes.fail(error, has_waited=self._writer.has_waited)
 
     async def _write_outcome(self, row: Download) -> Download:
-        """Record the outcome of the attempt, if it is not recorded yet; try again until it succeeds."""
+        """Record the outcome of the attempt, if it is not recorded yet; then remove a part file that it does not name.
+
+        In this order, because another run may hold the download now, and continue from the part file.
+        """
         if row.result.ended_seq is not None:
             return row
-        has_kept_part = row.state in {State.RETRYING, State.FAILED} and row.progress.part_name is not None
-        if has_kept_part or self.pending_space is not None:
+        row = await self._save_outcome(row)
+        if row.progress.part_name is None and row.state is not State.COMPLETED:
+            await self._outcomes.remove_part()
+        return row
+
+    async def _save_outcome(self, row: Download) -> Download:
+        """Save the row of the outcome; try again until it succeeds."""
+        has_part = row.progress.part_name is not None
+        if not has_part or row.state in {State.RETRYING, State.FAILED} or self.pending_space is not None:
             try:
                 return await self._writer.save(row)
             except InsufficientStorageError:
                 # The records may be on the same disk, filled by this part.
                 await self._outcomes.remove_part()
-                row = lifecycle.reset_part(row)
+                row = lifecycle.reset_part(row) if has_part else row
             except DownloadError:
                 pass
         return await retry_forever(lambda: self._writer.save(row), "outcome_write_failed", **log_fields(row))

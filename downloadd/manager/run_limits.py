@@ -2,23 +2,23 @@
 
 from msgspec.structs import replace
 
-from downloadd.manager.dispatcher import Dispatcher
+from downloadd.manager.dispatcher import Queue
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.runtime_settings import RuntimeSettings
 
 
 class RunLimits:
-    """The limits of the dispatcher, and the speed limit over all downloads."""
+    """The limits of the queue, and the speed limit over all downloads."""
 
-    def __init__(self, dispatcher: Dispatcher, shared_limit: TokenBucket) -> None:
+    def __init__(self, queue: Queue, shared_limit: TokenBucket) -> None:
         """Take the parts that apply the limits; `shared_limit` is that of all runs."""
-        self._dispatcher = dispatcher
+        self._queue = queue
         self._shared_limit = shared_limit
 
     @property
     def settings(self) -> RuntimeSettings:
         """Return the limits that hold now."""
-        limits = self._dispatcher.limits
+        limits = self._queue.limits
         return RuntimeSettings(
             max_concurrent=limits.max_concurrent,
             max_per_host=limits.max_per_host,
@@ -27,10 +27,8 @@ class RunLimits:
 
     def change(self, settings: RuntimeSettings) -> None:
         """Apply new limits at once; running downloads continue, even if they are more than may start now."""
-        limits = replace(
-            self._dispatcher.limits, max_concurrent=settings.max_concurrent, max_per_host=settings.max_per_host
-        )
-        if limits != self._dispatcher.limits:
-            self._dispatcher.change_limits(limits)
+        limits = replace(self._queue.limits, max_concurrent=settings.max_concurrent, max_per_host=settings.max_per_host)
+        if limits != self._queue.limits:
+            self._queue.change_limits(limits)
         if settings.speed_limit != self._shared_limit.rate:
             self._shared_limit.rate = settings.speed_limit

@@ -1,15 +1,16 @@
 """Runs under way, and the present state of downloads that they change."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from downloadd.download import Download, Snapshot
-from downloadd.manager.dispatcher import Dispatcher
+from downloadd.manager.dispatcher import Queue
 from downloadd.manager.rate_limit import DownloadLimiter
 from downloadd.manager.run import Run, StopReason
 from downloadd.manager.run_restart import RestartRequest
 from downloadd.manager.space_queue import SpaceQueue
-from downloadd.states import CLAIMED_FROM, RUNNING, State
+from downloadd.states import CLAIMED_FROM, RUNNING, WAITING, State
 
 
 class ActiveRun:
@@ -20,7 +21,8 @@ class ActiveRun:
         limiter: its speed limits.
         task: the task that performs it; None before.
         is_ended: True after its end, also if it was aborted and its task waits for something still.
-        reported_state: the state that subscribers know, at first that before the claim.
+        reported_state: the state that subscribers know, at first that before the claim; a finished one once the end is
+            durable.
         restarts: changes for which the run is stopped, and which are made before the next one begins.
     """
 
@@ -54,10 +56,11 @@ class ActiveRun:
 class RunTable:
     """The runs under way, by the id of the download."""
 
-    def __init__(self, dispatcher: Dispatcher, space: SpaceQueue) -> None:
-        self._dispatcher = dispatcher
+    def __init__(self, queue: Queue, space: SpaceQueue) -> None:
+        self._queue = queue
         self._space = space
         self._runs: dict[str, ActiveRun] = {}
+        self._settling: dict[str, ActiveRun] = {}
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -77,6 +80,27 @@ class RunTable:
         """Remove the run of a download."""
         del self._runs[id]
 
+    @contextmanager
+    def settling(self, active: ActiveRun) -> Iterator[None]:
+        """Keep what was reported of a run that was removed, while the block records what follows its end."""
+        self._settling[active.run.download.id] = active
+        try:
+            yield
+        finally:
+            del self._settling[active.run.download.id]
+
+    def record_end(self, row: Download) -> State | None:
+        """Record that the end of a download is durable; its run is not reported any more.
+
+        Returns:
+            The state that subscribers know, if the end is that of a run.
+        """
+        active = self._runs.get(row.id) or self._settling.get(row.id)
+        if active is None:
+            return None
+        before, active.reported_state = active.reported_state, row.state
+        return before
+
     def stop(self, id: str, reason: StopReason) -> bool:
         """Stop the run of a download; return False if it has none."""
         active = self._runs.get(id)
@@ -85,9 +109,18 @@ class RunTable:
         active.run.stop(reason)
         return True
 
-    def snapshot(self, row: Download) -> Snapshot:
-        """Return the download as it is now: finer than its row while it runs, with a reason while it waits."""
-        return self._live(row) or Snapshot(download=row, reason=self._reason(row))
+    async def snapshot(self, row: Download) -> Snapshot:
+        """Return the download as it is now; see `snapshots`."""
+        return (await self.snapshots((row,)))[0]
+
+    async def snapshots(self, rows: Sequence[Download]) -> list[Snapshot]:
+        """Return the downloads as they are now: finer than their rows while they run, with a reason while they wait."""
+        waiting = [row for row in rows if row.state in WAITING and self._space.describe_wait(row.seq) is None]
+        reasons: dict[str, str] = {}
+        if waiting:
+            described = await self._queue.describe_waits(waiting)
+            reasons = {row.id: reason for row, reason in zip(waiting, described, strict=True)}
+        return [self._snapshot(row, reasons.get(row.id)) for row in rows]
 
     def snapshot_without_reason(self, row: Download) -> Snapshot:
         """Return the download as it is now; a reason takes longer than the rest, and long lists do not show it."""
@@ -97,13 +130,12 @@ class RunTable:
         active = self._runs.get(row.id)
         return active.run.snapshot() if active is not None and row.state in RUNNING else None
 
-    def _reason(self, row: Download) -> str | None:
-        match row.state:
-            case State.PAUSED:
-                return "paused by a user"
-            case State.QUEUED | State.RETRYING:
-                return self._space.describe_wait(row.seq) or self._dispatcher.describe_wait(
-                    row.progress.origin, row.progress.not_before, seq=row.seq
-                )
-            case _:
-                return None
+    def _snapshot(self, row: Download, reason: str | None) -> Snapshot:
+        live = self._live(row)
+        if live is not None:
+            return live
+        if row.state is State.PAUSED:
+            reason = "paused by a user"
+        elif row.state in WAITING:
+            reason = self._space.describe_wait(row.seq) or reason
+        return Snapshot(download=row, reason=reason)

@@ -21,6 +21,7 @@ from downloadd.manager.run_table import ActiveRun, RunTable
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.storage_gate import StorageGate
 from downloadd.manager.tasks import TaskSet
+from downloadd.manager.waiters import Waiters
 from downloadd.records.availability import once_available
 from downloadd.records.protocol import Records, WaitingDownload
 from downloadd.states import FINISHED, RUNNING, WAITING, State
@@ -50,7 +51,8 @@ class Runner:
     ) -> None:
         self._records = records
         self._destination = destination
-        self._dispatcher = dispatcher
+        self._queue = dispatcher.queue
+        self._slots = dispatcher.slots
         self._notifier = notifier
         self._gate = gate
         self._space = space
@@ -58,6 +60,7 @@ class Runner:
         self._factory = factory
         self._clock = clock
         self._tasks = TaskSet()
+        self._stop_waiters = Waiters()
         # Tasks of aborted runs that wait for something that cannot be cancelled.
         self._stuck_tasks: set[asyncio.Task[None]] = set()
         # Stops for downloads that are being claimed: they have no run yet.
@@ -74,7 +77,7 @@ class Runner:
 
     async def dispatch(self) -> None:
         """Start downloads within the limits until cancelled."""
-        await self._dispatcher.dispatch(self._start_picked)
+        await self._queue.dispatch(self._start_claimed)
 
     async def report_progress(self) -> None:
         """Count received bytes, and publish the downloads that received some, once a second until cancelled."""
@@ -119,7 +122,7 @@ class Runner:
             self._pending_rows[id] = row
         return changed
 
-    def enqueue(self, row: Download, *, before: State, target: str | None = None) -> None:
+    async def enqueue(self, row: Download, *, before: State, target: str | None = None) -> None:
         """Add a waiting download to the queue, and publish it.
 
         Args:
@@ -128,36 +131,32 @@ class Runner:
             target: the origin that it is redirected to.
         """
         self._space.discard(row.seq)
-        self._dispatcher.enqueue([WaitingDownload.of(row, not_before=row.progress.not_before, target=target)])
-        self.publish_changed(row, before=before)
+        self._queue.enqueue([WaitingDownload.of(row, not_before=row.progress.not_before, target=target)])
+        await self.publish_changed([(row, before)])
 
-    def publish_changed(self, row: Download, *, before: State) -> None:
-        """Publish an active download as it is now; `before` is its state before, if it does not run."""
-        active = self._runs.get(row.id)
-        if active is not None and row.state in RUNNING:
-            self._publish_run(active)
-        else:
-            self._notifier.publish_changed(self._runs.snapshot(row), before=before)
+    async def publish_changed(self, changes: Sequence[tuple[Download, State]]) -> None:
+        """Publish active downloads as they are now, each with its state before, which counts if it does not run."""
+        if not self._notifier.is_watched:
+            return
+        snapshots = await self._runs.snapshots([row for row, _ in changes])
+        for (row, before), snapshot in zip(changes, snapshots, strict=True):
+            active = self._runs.get(row.id)
+            if active is not None and row.state in RUNNING:
+                self._publish_run(active)
+            else:
+                self._notifier.publish_changed(snapshot, before=before)
 
-    async def end(self, row: Download, after: Download, *, before: State) -> None:
-        """Remove the part file of a download that ended without a run, and publish its end.
-
-        Args:
-            row: the row before the end.
-            after: the row of the end.
-            before: the state that subscribers know.
-        """
-        self._factory.forget(after.id)
-        with self._notifier.deferring_publication():
-            await discard_part_of(self._destination, row)
-            self._notifier.publish_finished(after, before=before)
+    async def clean_up(self, row: Download) -> None:
+        """Remove what a download has kept that ended without a run; `row` is that before the end."""
+        self._factory.forget(row.id)
+        await discard_part_of(self._destination, row)
 
     async def stop(self, download: Download, reason: StopReason) -> Download:
         """Stop the run of a download, and return the row when it has ended.
 
         The desired state is recorded already, so that unavailable records delay the result and do not fail it.
         """
-        waiter = self._notifier.add_waiter(download.id)
+        waiter = self._stop_waiters.add(download.id)
         try:
             if not self._runs.stop(download.id, reason):
                 # Its claim is under way, or its run has just ended.
@@ -168,7 +167,7 @@ class Runner:
                     self._pending_stops[download.id] = reason
             return await self._wait_for_end(download.id, waiter)
         finally:
-            self._notifier.remove_waiter(download.id, waiter)
+            self._stop_waiters.remove(download.id, waiter)
 
     async def restart(self, id: str, change: Change) -> tuple[Download, Download]:
         """Stop the run of a download, change its row, and run it again; return the row before and after.
@@ -197,7 +196,7 @@ class Runner:
     async def _amend_waiting(self, id: str, change: Change) -> tuple[Download, Download]:
         before, after = await self.amend(id, change)
         if after.state in WAITING:
-            self.enqueue(after, before=before.state)
+            await self.enqueue(after, before=before.state)
         return before, after
 
     async def _wait_for_end(self, id: str, waiter: asyncio.Future[Download]) -> Download:
@@ -209,11 +208,8 @@ class Runner:
 
     # -- running -------------------------------------------------------------------------------------------------------
 
-    async def _start_picked(self, seqs: Sequence[int], *, reported_state: State | None = None) -> None:
-        """Claim downloads that have slots, and start their runs; `reported_state` is what subscribers know of them."""
-        claimed = await retry_forever(lambda: self._records.claim(seqs), "claim_failed")
-        for seq in set(seqs) - {download.seq for download in claimed}:
-            self._dispatcher.finish(seq)
+    def _start_claimed(self, claimed: Sequence[Download], *, reported_state: State | None = None) -> None:
+        """Start the runs of claimed downloads; `reported_state` is what subscribers know of them, if not the row."""
         now = self._clock.wall()
         for download in claimed:
             self._space.discard(download.seq)
@@ -250,7 +246,7 @@ class Runner:
         if outcome is None or is_aborted:
             return
         if keeps_slot:
-            await self._start_picked([outcome.seq], reported_state=active.reported_state)
+            self._start_claimed(await self._queue.claim_again(outcome.seq), reported_state=active.reported_state)
         else:
             await self._settle(outcome, active)
 
@@ -268,7 +264,7 @@ class Runner:
     def _may_keep_slot(self, row: Download) -> bool:
         """Return True if a restarted run may begin in the slot of the one before."""
         is_ready = row.state is State.QUEUED and row.control.desired is Desired.RUN
-        return is_ready and not self._closing and self._dispatcher.holds_slots(row.seq, row.progress.origin)
+        return is_ready and not self._closing and self._queue.holds_slots(row.seq, row.progress.origin)
 
     def abort(self, active: ActiveRun, outcome: Download) -> None:
         """End a run that makes no progress with a row that is recorded.
@@ -298,47 +294,45 @@ class Runner:
             self._gate.report_outcome(outcome, lacks_space=run.pending_space is not None)
             self._space.notify_run_ended(outcome.seq)
         if not keeps_slot:
-            self._dispatcher.finish(run.download.seq)
+            self._queue.finish(run.download.seq)
 
     async def _settle(self, row: Download, active: ActiveRun) -> None:
-        """Enqueue or publish a download whose run has ended."""
+        """Enqueue or publish a download whose run has ended, and wake the callers that have stopped it."""
         run, before = active.run, active.reported_state
         if row.state in WAITING and row.control.desired is not Desired.RUN:
-            await self._apply_desired(row, before=before)
+            row = await self._apply_desired(row, active)
         elif row.state in WAITING and run.pending_space is not None:
             self._space.add(row, run.pending_space)
-            self.publish_changed(row, before=before)
-            self._notifier.notify_waiters(row)
+            await self.publish_changed([(row, before)])
         else:
-            self._publish_outcome(row, before=before, target=run.target_of(row.progress.origin))
+            await self._publish_outcome(row, before=before, target=run.target_of(row.progress.origin))
+        self._stop_waiters.notify(row)
 
-    async def _apply_desired(self, row: Download, *, before: State) -> None:
-        """Apply a user's action that crossed with the end of the attempt; `before` is the state of the run."""
-        deferred, after = await retry_forever(
-            lambda: self.amend(row.id, partial(lifecycle.apply_desired, now=self._clock.wall())),
-            "desired_state_write_failed",
-        )
-        if after.state is deferred.state:
-            # Another action came first, and was published by its caller.
-            self._notifier.notify_waiters(after)
-        elif after.state in FINISHED:
-            await self.end(deferred, after, before=before)
-        else:
-            self._publish_outcome(after, before=before)
+    async def _apply_desired(self, row: Download, active: ActiveRun) -> Download:
+        """Apply a user's action that crossed with the end of the attempt; return the row then."""
+        with self._runs.settling(active):
+            deferred, after = await retry_forever(
+                lambda: self.amend(row.id, partial(lifecycle.apply_desired, now=self._clock.wall())),
+                "desired_state_write_failed",
+            )
+        if after.state in FINISHED and deferred.state not in FINISHED:
+            await self.clean_up(deferred)
+        elif after.state is not deferred.state:
+            await self._publish_outcome(after, before=active.reported_state)
+        # Otherwise another action came first, and was published by its caller.
+        return after
 
-    def _publish_outcome(self, row: Download, *, before: State, target: str | None = None) -> None:
-        if row.state in FINISHED:
-            self._notifier.publish_finished(row, before=before)
-        elif row.state in WAITING:
+    async def _publish_outcome(self, row: Download, *, before: State, target: str | None = None) -> None:
+        """Publish what follows a run, unless it is the end, which `EndedFollower` publishes."""
+        if row.state in WAITING:
             if row.state is State.RETRYING and row.result.error is not None:
                 self._notifier.count_failed_attempt(row.result.error)
-            self.enqueue(row, before=before, target=target)
-        else:
-            self.publish_changed(row, before=before)
-        self._notifier.notify_waiters(row)
+            await self.enqueue(row, before=before, target=target)
+        elif row.state not in FINISHED:
+            await self.publish_changed([(row, before)])
 
     def _free_slots(self, run: Run) -> None:
-        self._dispatcher.free_slots(run.download.seq)
+        self._slots.free(run.download.seq)
 
     def _publish_change(self, run: Run) -> None:
         active = self._runs.get(run.download.id)
@@ -347,6 +341,8 @@ class Runner:
             self._publish_run(active)
 
     def _publish_run(self, active: ActiveRun) -> None:
+        if active.reported_state in FINISHED:
+            return
         before = active.report_state()
         if self._notifier.is_watched:
             self._notifier.publish_changed(active.run.snapshot(), before=before)

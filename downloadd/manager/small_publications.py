@@ -22,8 +22,7 @@ from downloadd.manager.row_writer import FencedError
 from downloadd.manager.tasks import TaskSet
 from downloadd.records.availability import once_available
 from downloadd.records.protocol import Records
-from downloadd.storage.destination import Destination
-from downloadd.storage.small_file import LinkResult, SmallFile
+from downloadd.storage.destination import Destination, LinkResult, SmallFile
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from downloadd.download import Download
 from downloadd.errors import DownloadError, SpacePendingError
 from downloadd.manager import lifecycle
 from downloadd.manager.discard_part import discard_part_of
-from downloadd.manager.dispatcher import Dispatcher
+from downloadd.manager.dispatcher import Queue
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
 from downloadd.manager.space_selection import SpaceRequest, select_fitting, select_part_to_discard
 from downloadd.records.protocol import Records, WaitingDownload
@@ -43,7 +43,7 @@ class SpaceQueue:
     def __init__(
         self,
         destination: Destination,
-        dispatcher: Dispatcher,
+        queue: Queue,
         records: Records,
         clock: Clock,
         *,
@@ -51,7 +51,7 @@ class SpaceQueue:
     ) -> None:
         self._destination = destination
         self._reclaim = reclaim
-        self._dispatcher = dispatcher
+        self._queue = queue
         self._records = records
         self._clock = clock
         self._requests: dict[int, SpaceRequest] = {}
@@ -72,7 +72,7 @@ class SpaceQueue:
         self._requests[row.seq] = SpaceRequest(
             id=row.id, waiting=waiting, needed=error.needed, kept=error.kept, reason=error.detail
         )
-        self._dispatcher.enqueue([waiting])
+        self._queue.enqueue([waiting])
         self._changed.set()
 
     def discard(self, seq: int) -> None:
@@ -132,7 +132,7 @@ class SpaceQueue:
         for request in fitting:
             self._started[request.waiting.seq] = now, request.needed
             self.discard(request.waiting.seq)
-        self._dispatcher.enqueue([replace(request.waiting, not_before=None) for request in fitting])
+        self._queue.enqueue([replace(request.waiting, not_before=None) for request in fitting])
         if fitting or starting or space.announced:
             self._idle_since = None
             return

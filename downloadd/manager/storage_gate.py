@@ -8,7 +8,7 @@ import structlog
 from downloadd.clock import Clock
 from downloadd.download import Download
 from downloadd.errors import DownloadError, ErrorCode, InsufficientStorageError, StorageAwayError
-from downloadd.manager.dispatcher import Dispatcher
+from downloadd.manager.dispatcher import Queue
 from downloadd.states import WAITING
 from downloadd.storage.destination import Destination
 
@@ -32,9 +32,9 @@ class StorageGate:
     brought back only by an administrator, so nothing starts until then.
     """
 
-    def __init__(self, destination: Destination, dispatcher: Dispatcher, clock: Clock) -> None:
+    def __init__(self, destination: Destination, queue: Queue, clock: Clock) -> None:
         self._destination = destination
-        self._dispatcher = dispatcher
+        self._queue = queue
         self._clock = clock
         self._failed = asyncio.Event()
         self._problem: str | None = None
@@ -79,7 +79,7 @@ class StorageGate:
 
     def _suspend(self, reason: str | None) -> None:
         self._problem = reason
-        self._dispatcher.set_suspension(reason)
+        self._queue.set_suspension(reason)
 
     async def _suspend_until_available(self) -> str | None:
         """Return the reason of the suspension that was logged last; None when the storage was in order at once."""

@@ -1,7 +1,6 @@
 """Record of which storage root is used, and its confirmation by a user after a change."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
@@ -12,6 +11,7 @@ from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.tasks import TaskSet
 from downloadd.records.storage_roots import StorageRootRecords
 from downloadd.root_identity import RootIdentity
+from downloadd.storage.destination import ReplaceableRoot
 
 log = structlog.get_logger()
 
@@ -62,9 +62,9 @@ class StorageIdentity:
 class StorageConfirmation:
     """Lets a user confirm that the storage root was changed on purpose; implements `StorageControl`."""
 
-    def __init__(self, records: StorageRootRecords, accept_root: Callable[[], Awaitable[RootIdentity]]) -> None:
+    def __init__(self, records: StorageRootRecords, storage: ReplaceableRoot) -> None:
         self._records = records
-        self._accept_root = accept_root
+        self._storage = storage
 
     async def accept(self) -> RootIdentity:
         """Use the storage root that is there from now on; return its identity when it is recorded.
@@ -72,7 +72,7 @@ class StorageConfirmation:
         Raises:
             StorageRootMissingError: there is no directory.
         """
-        identity = await self._accept_root()
+        identity = await self._storage.accept_root()
         await self._records.save(identity)
         log.warning("storage_accepted", filesystem=identity.filesystem, device=identity.device)
         return identity

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
+from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.records.access import DatabaseAccess
 from downloadd.records.corrupt_rows import RowReader
@@ -18,46 +20,82 @@ _FIELDS: Final = ("event_id", "hook", "download_id", "body", "created", "tries",
 # The SQL is composed of the names in the list of columns only.
 # ruff: noqa: S608
 _INSERT: Final = f"INSERT INTO deliveries ({', '.join(_FIELDS)}) VALUES ({', '.join('?' * len(_FIELDS))})"
-# A delivery that is due later than the longest delay was scheduled before the clock was set back.
-_DUE: Final = (
-    f"SELECT number, {', '.join(_FIELDS)} FROM deliveries "
-    "WHERE hook = ? AND (due <= ? OR due > ?) ORDER BY due, number LIMIT ?"
+# A delivery that is due later than the longest delay was scheduled before the clock was set back. A lease that lasts
+# longer than one that begins now began before that, too.
+_IS_DUE: Final = """
+FROM deliveries WHERE hook = ?1 AND (due <= ?2 OR due > ?3)
+    AND (taken_until IS NULL OR taken_until <= ?4 OR taken_until > ?4 + ?5)
+"""
+_HAS_DUE: Final = f"SELECT EXISTS (SELECT 1 {_IS_DUE})"
+_DUE: Final = f"SELECT number, {', '.join(_FIELDS)} {_IS_DUE} ORDER BY due, number LIMIT ?6"
+_TAKE: Final = "UPDATE deliveries SET taken_until = ? WHERE number = ?"
+_NEXT_DUE: Final = """
+SELECT min(time) FROM (
+    SELECT min(due) AS time FROM deliveries WHERE hook = ?1 AND due > ?2
+    UNION ALL
+    SELECT min(taken_until) FROM deliveries INDEXED BY deliveries_taken
+    WHERE hook = ?1 AND taken_until IS NOT NULL AND taken_until > ?2
 )
-_NEXT_DUE: Final = "SELECT min(due) FROM deliveries WHERE hook = ? AND due > ?"
-_RESCHEDULE: Final = "UPDATE deliveries SET tries = ?, due = ? WHERE number = ?"
+"""
+_RESCHEDULE: Final = (
+    "UPDATE deliveries SET tries = ?, due = ?, taken_until = NULL WHERE number = ? AND taken_until IS ?"
+)
 _REMOVE: Final = "DELETE FROM deliveries WHERE number = ?"
 _REMOVE_OTHERS: Final = "DELETE FROM deliveries WHERE hook NOT IN (SELECT value FROM json_each(?))"
-_MAKE_DUE: Final = "UPDATE deliveries SET due = ? WHERE due > ?"
+_MAKE_DUE: Final = "UPDATE deliveries SET due = ?1 WHERE due > ?1 AND hook IN (SELECT value FROM json_each(?2))"
+_RELEASE: Final = """
+UPDATE deliveries SET taken_until = NULL
+WHERE taken_until IS NOT NULL AND hook IN (SELECT value FROM json_each(?))
+"""
 _WAITING: Final = "SELECT hook, count(*) FROM deliveries GROUP BY hook"
 
 
 class DeliveryRecords(Protocol):
     """Durable records of deliveries; each call that changes them returns after the change is durable."""
 
-    async def due(self, hook: str, *, now: float, latest: float, limit: int) -> list[Delivery]:
-        """Return the deliveries of a hook that are due at `now`, in order of their times.
+    async def take(self, hook: str, *, now: float, latest: float, limit: int, lease: float) -> list[Delivery]:
+        """Take up to `limit` deliveries of a hook that are due, in order of their times; durable on return.
 
-        `latest` is the latest time that a delivery can be scheduled for (Unix time): later ones are due too.
+        No other call takes one of them while the lease lasts, or until it is rescheduled or released. One whose taker
+        died is due again at the end of the lease.
+
+        Args:
+            hook: name of the hook.
+            now: Unix time.
+            latest: the latest time that a delivery can be scheduled for (Unix time); later ones are due too.
+            limit: number of deliveries.
+            lease: seconds, by the clock of the store.
         """
         ...
 
     async def next_due(self, hook: str, *, now: float) -> float | None:
-        """Return the time of a hook's next delivery after `now` (Unix times); None if there is none."""
+        """Return the time after `now` at which a hook's next delivery is due, or the next lease ends (Unix times).
+
+        None if there is none.
+        """
         ...
 
-    async def reschedule(self, number: int, *, tries: int, due: float) -> None:
-        """Schedule the next try of a delivery that failed; durable on return."""
+    async def reschedule(self, delivery: Delivery, *, tries: int, due: float) -> None:
+        """End the lease of a delivery that failed, and schedule its next try; durable on return.
+
+        Nothing is changed if its lease has ended and another call has taken it.
+        """
         ...
 
     async def remove(self, number: int) -> None:
         """Delete a delivery that succeeded or will not be tried again; durable on return."""
         ...
 
-    async def reset(self, hooks: Iterable[str], *, now: float) -> int:
-        """Make the deliveries of these hooks due at `now` (Unix time) and delete those of all other hooks.
+    async def release(self, hooks: Iterable[str]) -> None:
+        """End the leases of these hooks that this process or an earlier one of it holds; durable on return."""
+        ...
 
-        Both changes are durable on return. Returns the number of deleted deliveries.
-        """
+    async def make_due(self, hooks: Iterable[str], *, now: float) -> None:
+        """Make all deliveries of these hooks due at `now` (Unix time); durable on return."""
+        ...
+
+    async def remove_others(self, hooks: Iterable[str]) -> int:
+        """Delete the deliveries of all other hooks; durable on return. Returns their number."""
         ...
 
     async def waiting(self) -> dict[str, int]:
@@ -68,17 +106,25 @@ class DeliveryRecords(Protocol):
 class SqliteDeliveries:
     """`DeliveryRecords` in SQLite."""
 
-    def __init__(self, access: DatabaseAccess) -> None:
+    def __init__(self, access: DatabaseAccess, clock: Clock) -> None:
         self._access = access
+        self._clock = clock
         self._row_reader = RowReader()
 
-    async def due(self, hook: str, *, now: float, latest: float, limit: int) -> list[Delivery]:
-        """See `DeliveryRecords.due`."""
+    async def take(self, hook: str, *, now: float, latest: float, limit: int, lease: float) -> list[Delivery]:
+        """See `DeliveryRecords.take`."""
+        clock = self._clock.wall()
+        parameters = (hook, now, latest, clock, lease)
+        # A commit that takes nothing would wake the worker, which would try to take again.
+        if not await self._access.read(lambda connection: connection.execute(_HAS_DUE, parameters).fetchone()[0]):
+            return []
 
-        def read(connection: sqlite3.Connection) -> list[Delivery]:
-            return self._row_reader.page(connection, _DUE, (hook, now, latest, limit), _decode_delivery)
+        def write(cursor: sqlite3.Cursor) -> list[Delivery]:
+            found = self._row_reader.page(cursor.connection, _DUE, (*parameters, limit), _decode_delivery)
+            cursor.executemany(_TAKE, [(clock + lease, delivery.number) for delivery in found])
+            return [replace(delivery, taken_until=clock + lease) for delivery in found]
 
-        return await self._access.read(read)
+        return await self._access.write(write, rows=limit)
 
     async def next_due(self, hook: str, *, now: float) -> float | None:
         """See `DeliveryRecords.next_due`."""
@@ -89,35 +135,37 @@ class SqliteDeliveries:
 
         return await self._access.read(read)
 
-    async def reschedule(self, number: int, *, tries: int, due: float) -> None:
+    async def reschedule(self, delivery: Delivery, *, tries: int, due: float) -> None:
         """See `DeliveryRecords.reschedule`."""
-
-        def write(cursor: sqlite3.Cursor) -> None:
-            cursor.execute(_RESCHEDULE, (tries, due, number))
-
-        await self._access.write(write)
+        await self._execute(_RESCHEDULE, (tries, due, delivery.number, delivery.taken_until))
 
     async def remove(self, number: int) -> None:
         """See `DeliveryRecords.remove`."""
+        await self._execute(_REMOVE, (number,))
 
-        def write(cursor: sqlite3.Cursor) -> None:
-            cursor.execute(_REMOVE, (number,))
+    async def release(self, hooks: Iterable[str]) -> None:
+        """See `DeliveryRecords.release`."""
+        await self._execute(_RELEASE, (_to_json(hooks),))
 
-        await self._access.write(write)
+    async def make_due(self, hooks: Iterable[str], *, now: float) -> None:
+        """See `DeliveryRecords.make_due`."""
+        await self._execute(_MAKE_DUE, (now, _to_json(hooks)))
 
-    async def reset(self, hooks: Iterable[str], *, now: float) -> int:
-        """See `DeliveryRecords.reset`."""
-        known = msgspec.json.encode(list(hooks)).decode()
-
-        def write(cursor: sqlite3.Cursor) -> int:
-            cursor.execute(_MAKE_DUE, (now, now))
-            return cursor.execute(_REMOVE_OTHERS, (known,)).rowcount
-
-        return await self._access.write(write)
+    async def remove_others(self, hooks: Iterable[str]) -> int:
+        """See `DeliveryRecords.remove_others`."""
+        return await self._execute(_REMOVE_OTHERS, (_to_json(hooks),))
 
     async def waiting(self) -> dict[str, int]:
         """See `DeliveryRecords.waiting`."""
         return await self._access.read(lambda connection: dict(connection.execute(_WAITING).fetchall()))
+
+    async def _execute(self, sql: str, parameters: Row) -> int:
+        """Run a statement, and return the number of rows that it changed."""
+        return await self._access.write(lambda cursor: cursor.execute(sql, parameters).rowcount)
+
+
+def _to_json(hooks: Iterable[str]) -> str:
+    return msgspec.json.encode(list(hooks)).decode()
 
 
 def _decode_delivery(row: Row) -> Delivery:

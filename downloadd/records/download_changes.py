@@ -21,6 +21,7 @@ from downloadd.records.columns import (
 )
 from downloadd.records.deliveries import add_deliveries
 from downloadd.records.download_queries import DownloadQueries, last_used_ended_seq, last_used_seq
+from downloadd.records.ends import RecordedEnd
 from downloadd.records.import_files import settle_files, settle_retried_files
 from downloadd.records.protocol import NO_POSITIONS, AcceptResult, EndedRow, StoredResponse
 from downloadd.records.queue_moves import QueueMoves
@@ -28,7 +29,7 @@ from downloadd.records.queue_places import QueueEntry
 from downloadd.records.responses import find_response, store_response
 from downloadd.records.rows import encode, encode_end, encode_initial, encode_run, execute, with_user_columns
 from downloadd.records.writer import Rejection
-from downloadd.states import FINISHED, WAITING, Trigger, advance
+from downloadd.states import FINISHED, WAITING, State, Trigger, advance
 
 # The SQL is composed of the names in the table of columns only.
 # ruff: noqa: S608
@@ -55,7 +56,10 @@ _REMOVE: Final = "DELETE FROM downloads WHERE seq IN (SELECT value FROM json_eac
 
 
 class DownloadChanges:
-    """Changes of downloads. For the writing thread only: each call may be repeated after a rollback."""
+    """Changes of downloads. For the writing thread only: each call may be repeated after a rollback.
+
+    Calls that may end downloads append the ends to the list that they are given, in the order of `ended_seq`.
+    """
 
     def __init__(self, queries: DownloadQueries, make_deliveries: Callable[[Download], Sequence[Delivery]]) -> None:
         """Take the queries, and the function that returns the hook deliveries of a finished download."""
@@ -78,6 +82,7 @@ class DownloadChanges:
         positions: Mapping[int, int] = NO_POSITIONS,
         *,
         now: float,
+        ends: list[RecordedEnd],
     ) -> AcceptResult | Rejection:
         """Insert downloads and the response to their request; see `Records.accept`."""
         if response is not None:
@@ -88,7 +93,7 @@ class DownloadChanges:
                 return AcceptResult(replayed=stored)
             store_response(cursor, response, now=now)
         if not positions:
-            return AcceptResult(seqs=[self._insert(cursor, download) for download in downloads])
+            return AcceptResult(seqs=[self._insert(cursor, download, ends) for download in downloads])
         seqs: list[int] = []
         placed: dict[int, QueueEntry] = {}
         for number, download in enumerate(downloads):
@@ -98,7 +103,7 @@ class DownloadChanges:
                 changed = self._moves.make_room(cursor, entry, position)
                 placed.update((one.seq, one) for one in changed)
                 download = download.with_control(priority=changed[0].priority, place=changed[0].place)
-            seqs.append(self._insert(cursor, download))
+            seqs.append(self._insert(cursor, download, ends))
         return AcceptResult(seqs=seqs, placed=placed)
 
     def claim(self, cursor: sqlite3.Cursor, seqs: Sequence[int]) -> list[Download]:
@@ -121,7 +126,7 @@ class DownloadChanges:
         )
         return claimed
 
-    def save(self, cursor: sqlite3.Cursor, download: Download) -> Download | None:
+    def save(self, cursor: sqlite3.Cursor, download: Download, ends: list[RecordedEnd]) -> Download | None:
         """Write the fields of a run, if it still holds the download; see `Records.save`."""
         if download.state in FINISHED:
             ended_seq = self._last_ended_seq + 1
@@ -135,11 +140,11 @@ class DownloadChanges:
         saved = with_user_columns(download.with_result(ended_seq=ended_seq), rows[0], known)
         if ended_seq is not None:
             self._last_ended_seq = ended_seq
-            self._record_end(cursor, saved)
+            self._record_end(cursor, saved, None, ends)
         return saved
 
     def amend(
-        self, cursor: sqlite3.Cursor, id: str, change: Callable[[Download], Download]
+        self, cursor: sqlite3.Cursor, id: str, change: Callable[[Download], Download], ends: list[RecordedEnd]
     ) -> tuple[Download, Download] | Rejection | None:
         """Apply a pure `change` to a row; see `Records.amend`."""
         try:
@@ -156,7 +161,7 @@ class DownloadChanges:
         execute(cursor, _UPDATE_ALL, (*encode(after, ended_seq), before.seq))
         after = after.with_result(ended_seq=ended_seq)
         if ended_seq != before.result.ended_seq and ended_seq is not None:
-            self._record_end(cursor, after)
+            self._record_end(cursor, after, before.state, ends)
         return before, after
 
     def remove_ended(self, cursor: sqlite3.Cursor, rows: Sequence[EndedRow]) -> list[EndedRow]:
@@ -171,8 +176,11 @@ class DownloadChanges:
             cursor.execute(_RETIRE_REMOVED, (newest, max(removed), self._last_ended_seq))
         return [row for row in rows if row.seq in removed]
 
-    def _record_end(self, cursor: sqlite3.Cursor, download: Download) -> None:
+    def _record_end(
+        self, cursor: sqlite3.Cursor, download: Download, before: State | None, ends: list[RecordedEnd]
+    ) -> None:
         """Record what the end of a download that was accepted earlier means for others."""
+        ends.append(RecordedEnd(download=download, before=before))
         add_deliveries(cursor, self._make_deliveries(download))
         if download.request.operation is not None:
             settle_retried_files(cursor, [download.seq])
@@ -189,7 +197,7 @@ class DownloadChanges:
             cursor.execute(_RETIRE_SEQ, (previous,))
         return None
 
-    def _insert(self, cursor: sqlite3.Cursor, download: Download) -> int:
+    def _insert(self, cursor: sqlite3.Cursor, download: Download, ends: list[RecordedEnd]) -> int:
         self._last_seq = seq = self._last_seq + 1
         initial = None
         ended_seq = None
@@ -203,5 +211,6 @@ class DownloadChanges:
             execute(cursor, _INSERT_INITIAL, (seq, *initial))
         if ended_seq is not None:
             finished = msgspec.structs.replace(download.with_result(ended_seq=ended_seq), seq=seq)
+            ends.append(RecordedEnd(download=finished, before=None))
             add_deliveries(cursor, self._make_deliveries(finished))
         return seq

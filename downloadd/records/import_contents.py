@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from downloadd.import_operation import (
     FILES_CHANNEL_ID,
     Channel,
+    Driver,
     FileLink,
     PendingKind,
     Selection,
@@ -18,6 +19,7 @@ from downloadd.import_operation import (
 )
 from downloadd.records.access import DatabaseAccess
 from downloadd.records.corrupt_rows import RowReader
+from downloadd.records.import_fence import fenced
 from downloadd.records.import_protocol import ContentItem
 from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
 
@@ -93,17 +95,18 @@ class SqliteImportContents:
         self._access = access
         self._row_reader = RowReader()
 
-    async def clear(self, operation: str) -> None:
+    async def clear(self, driver: Driver) -> None:
         """Delete the content of an operation; see `ImportContentRecords.clear`."""
 
         def write(cursor: sqlite3.Cursor) -> None:
             for sql in (_USERS.delete, _CHANNELS.delete, _DELETE_FILES, _DELETE_SKIPPED):
-                cursor.execute(sql, (operation,))
+                cursor.execute(sql, (driver.operation,))
 
-        await self._access.write(write)
+        await self._access.write(fenced(driver, write))
 
-    async def add(self, operation: str, items: Sequence[ContentItem]) -> None:
+    async def add(self, driver: Driver, items: Sequence[ContentItem], *, operation: str | None = None) -> None:
         """Insert items; see `ImportContentRecords.add`."""
+        operation = operation or driver.operation
         users, channels, files, skipped = [], [], [], []
         for item in items:
             match item:
@@ -124,7 +127,7 @@ class SqliteImportContents:
             cursor.executemany(_INSERT_FILE, _bindable_rows(files))
             cursor.executemany(_INSERT_SKIPPED, _bindable_rows(skipped))
 
-        await self._access.write(write, rows=len(items))
+        await self._access.write(fenced(driver, write), rows=len(items))
 
     async def users(self, operation: str, after: str, limit: int) -> list[tuple[WorkspaceUser, bool]]:
         """Return a page of the users of an import; see `ImportContentRecords.users`."""
@@ -157,15 +160,16 @@ class SqliteImportContents:
 
         return await self._access.read(read)
 
-    async def select(self, operation: str, selection: Selection) -> int:
+    async def select(self, driver: Driver, selection: Selection) -> int:
         """Select users and channels; see `ImportContentRecords.select`."""
+        operation = driver.operation
 
         def write(cursor: sqlite3.Cursor) -> int:
             return _select(cursor, _USERS, operation, selection.users) + _select(
                 cursor, _CHANNELS, operation, selection.channels
             )
 
-        return await self._access.write(write)
+        return await self._access.write(fenced(driver, write))
 
     async def _read(self, table: _Table, parameters: Row, kind: type[T], label: str) -> list[tuple[T, bool]]:
         def decode(row: Row) -> tuple[T, bool]:

@@ -10,18 +10,23 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from downloadd.import_operation import (
     PENDING_KINDS,
+    Driver,
     FileCounts,
     FileLink,
     FileStatus,
+    ImportOperation,
     PendingFile,
     PendingKind,
     PendingRequest,
 )
 from downloadd.records.access import DatabaseAccess
 from downloadd.records.corrupt_rows import RowReader
+from downloadd.records.import_fence import fenced
+from downloadd.records.import_operations import create_operation
 from downloadd.records.import_protocol import GivenUp, Reservation
 from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
 
@@ -76,11 +81,6 @@ SELECT DISTINCT run FROM import_files
 WHERE status IN ('failed', 'cancelled') AND wanted = :kind AND operation IN ({_OF_USER}) AND run IS NOT NULL
 """
 _SOURCES: Final = "SELECT DISTINCT operation FROM import_files WHERE run = ?"
-# The daemon was killed before it recorded the run.
-_RECOVER: Final = """
-UPDATE import_files SET status = CASE WHEN download_id IS NULL THEN 'pending' ELSE 'failed' END
-WHERE status = 'reserved' AND run NOT IN (SELECT id FROM operations)
-"""
 _RELEASE: Final = "UPDATE import_files SET status = 'cancelled' WHERE status = 'reserved' AND run = ?"
 # The rows are damaged; they must not keep the run from finishing.
 _FAIL_UNREADABLE: Final = (
@@ -170,29 +170,32 @@ class SqliteImportFiles:
         self._access = access
         self._row_reader = RowReader()
 
-    async def reserve(self, run: str, user: str, request: PendingRequest) -> Reservation:
-        """Assign pending files to a run; see `ImportFileRecords.reserve`."""
-        parameters = {"run": run, "user": user, "kind": PENDING_KINDS[request.kind].value}
+    async def reserve(self, run: ImportOperation, request: PendingRequest) -> Reservation:
+        """Record a run and assign pending files to it; see `ImportFileRecords.reserve`."""
+        parameters = {"run": run.id, "user": run.user, "kind": PENDING_KINDS[request.kind].value}
 
         def write(cursor: sqlite3.Cursor) -> Reservation:
             imports = None if request.operation is None else _find_imports(cursor, request.operation)
             named = parameters | {"import": None if imports is None else msgspec.json.encode(imports).decode()}
-            cursor.execute(_RECOVER)
             count = cursor.execute(_RESERVE, named).rowcount
             earlier: list[str] = []
             if request.retry:
                 earlier = [row[0] for row in cursor.execute(_ENDED_RUNS, named)]
                 count += cursor.execute(_RESERVE_ENDED, named).rowcount
-            sources = [row[0] for row in cursor.execute(_SOURCES, (run,))]
-            return Reservation(
-                count=count, sources=tuple(sorted({*sources, *(imports or ())})), earlier_runs=tuple(sorted(earlier))
+            sources = [row[0] for row in cursor.execute(_SOURCES, (run.id,))]
+            recorded = replace(
+                run,
+                file_counts=FileCounts(total=count),
+                sources=tuple(sorted({*run.sources, *sources, *(imports or ())})),
             )
+            create_operation(cursor, recorded)
+            return Reservation(run=recorded, earlier_runs=tuple(sorted(earlier)))
 
         return await self._access.write(write)
 
-    async def release(self, run: str) -> None:
+    async def release(self, driver: Driver) -> None:
         """Cancel the files that a run has not claimed; see `ImportFileRecords.release`."""
-        await self._execute(_RELEASE, (run,))
+        await self._write(driver, _RELEASE, (driver.operation,))
 
     async def give_up(self, imports: Sequence[str], kind: PendingKind | None) -> GivenUp:
         """End files of imports for good; see `ImportFileRecords.give_up`."""
@@ -209,40 +212,38 @@ class SqliteImportFiles:
         return bool(await self._read_value(_OPEN_MEMBERS, (operation, found)))
 
     async def claim(
-        self, run: str, limit: int, new_id: Callable[[], str], *, lists_only: bool = False
+        self, driver: Driver, limit: int, new_id: Callable[[], str], *, lists_only: bool = False
     ) -> list[PendingFile]:
         """Return reserved files with ids for their downloads; see `ImportFileRecords.claim`."""
-        rank = 0 if lists_only else 1
+        run, rank = driver.operation, 0 if lists_only else 1
 
         def write(cursor: sqlite3.Cursor) -> list[PendingFile]:
             reserved = self._row_reader.page(cursor.connection, _RESERVED, (run, rank, limit), _decode_file)
-            claimed = [
-                msgspec.structs.replace(file, download_id=new_id(), status=FileStatus.DOWNLOADING) for file in reserved
-            ]
+            claimed = [replace(file, download_id=new_id(), status=FileStatus.DOWNLOADING) for file in reserved]
             cursor.executemany(_CLAIM, [(file.download_id, file.number) for file in claimed])
             if len(claimed) < limit:
                 cursor.execute(_FAIL_UNREADABLE, (run, rank))
             return claimed
 
-        return await self._access.write(write, rows=limit)
+        return await self._access.write(fenced(driver, write), rows=limit)
 
-    async def place(self, file: PendingFile, path: str) -> None:
+    async def place(self, driver: Driver, file: PendingFile, path: str) -> None:
         """Record the path that a file of an archive is about to get; durable on return."""
-        await self._execute(_PLACE, to_bindable((path, file.number)))
+        await self._write(driver, _PLACE, to_bindable((path, file.number)))
 
-    async def settle(self, file: PendingFile) -> None:
+    async def settle(self, driver: Driver, file: PendingFile) -> None:
         """Record the outcome of a file without a download; see `ImportFileRecords.settle`."""
         values = (str(file.status), file.saved_size, file.saved_checksum, file.error, file.error_detail, file.number)
-        await self._execute(_COMPLETE, to_bindable(values))
+        await self._write(driver, _COMPLETE, to_bindable(values))
 
-    async def set_links(self, files: Sequence[PendingFile]) -> None:
+    async def set_links(self, driver: Driver, files: Sequence[PendingFile]) -> None:
         """Replace the links of files that are not claimed; durable on return."""
         rows = [to_bindable((msgspec.json.encode(file.link).decode(), file.number)) for file in files]
 
         def write(cursor: sqlite3.Cursor) -> None:
             cursor.executemany(_SET_CHECKSUM, rows)
 
-        await self._access.write(write, rows=len(rows))
+        await self._access.write(fenced(driver, write), rows=len(rows))
 
     async def has_lists(self, imports: Sequence[str]) -> bool:
         """Return True if one of these imports has lists of checksums."""
@@ -266,7 +267,7 @@ class SqliteImportFiles:
 
     async def apply_outcomes(self) -> None:
         """Record which downloads have finished; see `ImportFileRecords.apply_outcomes`."""
-        await self._execute(_APPLY_OUTCOMES, ())
+        await self._access.write(lambda cursor: cursor.execute(_APPLY_OUTCOMES).rowcount)
 
     async def count(self, run: str) -> FileCounts:
         """Return the numbers of files of a run."""
@@ -285,11 +286,11 @@ class SqliteImportFiles:
         """Return a page of the files of an import; see `ImportFileRecords.of_import`."""
         return await self._read_page(_OF_IMPORT, (operation, after, limit))
 
-    async def _execute(self, sql: str, parameters: Row) -> None:
+    async def _write(self, driver: Driver, sql: str, parameters: Row) -> None:
         def write(cursor: sqlite3.Cursor) -> None:
             cursor.execute(sql, parameters)
 
-        await self._access.write(write)
+        await self._access.write(fenced(driver, write))
 
     async def _read_value(self, sql: str, parameters: Row) -> int:
         def read(connection: sqlite3.Connection) -> int:
@@ -340,6 +341,6 @@ def _decode_file(row: Row) -> PendingFile:
         return file
     # The file is of an archive, failed before its download, or its download was removed from the history.
     path, size, own_checksum, own_error, own_detail = row[16:]
-    return msgspec.structs.replace(
+    return replace(
         file, path=path, saved_size=size, saved_checksum=own_checksum, error=own_error, error_detail=own_detail
     )

@@ -5,16 +5,24 @@ read.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
-from downloadd.import_operation import FINISHED_STATES, ImportErrorCode, ImportOperation, ImportState
+from downloadd.errors import StorageError
+from downloadd.import_operation import FINISHED_STATES, Driver, ImportErrorCode, ImportOperation, ImportState
+from downloadd.import_part import operation_of_part
 from downloadd.records.access import DatabaseAccess
 from downloadd.records.corrupt_rows import RowReader, read_one
+from downloadd.records.import_fence import fenced, holds
+from downloadd.records.import_protocol import ImportFencedError
+from downloadd.records.protocol import PartOwner
 from downloadd.records.rows import Row, corrupt_row_error, decode_texts, to_bindable
+from downloadd.records.writer import Rejection
+from downloadd.states import State
 
 STORED_STATES: Final[Mapping[ImportState, str]] = MappingProxyType(
     {
@@ -67,6 +75,7 @@ _COLUMNS: Final = (
     "error_code",
     "sources",
     "given_up",
+    "epoch",
 )
 """The columns that are used; `file` of the table is not."""
 
@@ -75,8 +84,11 @@ _COLUMNS: Final = (
 _COLUMN_LIST: Final = ", ".join(_COLUMNS)
 _INSERT: Final = f"INSERT INTO operations ({_COLUMN_LIST}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 # A task that works for a replaced operation does not know that it is invalid.
-_SET: Final = ", ".join("valid = min(valid, ?)" if name == "valid" else f"{name} = ?" for name in _COLUMNS)
+_SET: Final = ", ".join(
+    "valid = min(valid, ?)" if name == "valid" else f"{name} = ?" for name in _COLUMNS if name != "epoch"
+)
 _UPDATE: Final = f"UPDATE operations SET {_SET} WHERE id = ?"
+_CLAIM: Final = "UPDATE operations SET epoch = epoch + 1 WHERE id = ?"
 _INVALIDATE: Final = "UPDATE operations SET valid = 0 WHERE user = ? AND id != ? AND valid = 1"
 _CURRENT: Final = f"SELECT {_COLUMN_LIST} FROM operations WHERE user = ? ORDER BY ts DESC, rowid DESC LIMIT 1"
 _LATEST: Final = f"SELECT {_COLUMN_LIST} FROM operations ORDER BY updated_at DESC, rowid DESC LIMIT ?"
@@ -86,14 +98,40 @@ _SOURCES: Final = (
     "WHERE id IN (SELECT operation FROM import_files WHERE run = ?1) "
     "OR id IN (SELECT j.value FROM operations AS run, json_each(run.sources) AS j WHERE run.id = ?1) ORDER BY rowid"
 )
-_UNFINISHED: Final = (
-    f"SELECT {_COLUMN_LIST} FROM operations "
-    f"WHERE status = ? OR (valid = 1 AND status NOT IN ({', '.join('?' * len(FINISHED_STATES))})) ORDER BY rowid"
-)
+_IS_UNFINISHED: Final = f"(status = ? OR (valid = 1 AND status NOT IN ({', '.join('?' * len(FINISHED_STATES))})))"
+_UNFINISHED: Final = f"SELECT {_COLUMN_LIST} FROM operations WHERE {_IS_UNFINISHED} ORDER BY rowid"
+_RAISE_EPOCHS: Final = f"UPDATE operations SET epoch = epoch + 1 WHERE {_IS_UNFINISHED}"
+_EPOCHS: Final = f"SELECT id, epoch FROM operations WHERE {_IS_UNFINISHED} AND id IN (SELECT value FROM json_each(?))"
 _UNFINISHED_PARAMETERS: Final = (
     STORED_STATES[ImportState.DOWNLOADING],
     *(STORED_STATES[state] for state in FINISHED_STATES),
 )
+
+
+def create_operation(cursor: sqlite3.Cursor, operation: ImportOperation) -> None:
+    """Insert an operation in the transaction of `cursor`; see `ImportOperationRecords.create`."""
+    cursor.execute(_INSERT, encode_operation(operation))
+    cursor.execute(_INVALIDATE, (operation.user, operation.id))
+
+
+def raise_epochs(connection: sqlite3.Connection) -> None:
+    """Fence the drivers of an earlier process from the operations that this one continues.
+
+    The sweep of part files then knows that none of them writes a manifest any more.
+    """
+    connection.execute(_RAISE_EPOCHS, _UNFINISHED_PARAMETERS)
+
+
+def manifest_owners(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, PartOwner]:
+    """Return the unfinished operations among the owners of part files, by the id in the name of the part."""
+    part_ids = {operation: id for id in ids if (operation := operation_of_part(id)) is not None}
+    if not part_ids:
+        return {}
+    parameters = (*_UNFINISHED_PARAMETERS, msgspec.json.encode(list(part_ids)).decode())
+    return {
+        part_ids[operation]: PartOwner(state=State.DOWNLOADING, epoch=epoch, part_name=None)
+        for operation, epoch in connection.execute(_EPOCHS, parameters)
+    }
 
 
 class SqliteImportOperations:
@@ -105,20 +143,38 @@ class SqliteImportOperations:
 
     async def create(self, operation: ImportOperation) -> None:
         """Insert an operation; see `ImportOperationRecords.create`."""
+        await self._access.write(lambda cursor: create_operation(cursor, operation))
+
+    async def claim(self, id: str, states: Collection[ImportState]) -> ImportOperation | None:
+        """Take over an operation; see `ImportOperationRecords.claim`."""
+        parameters = to_bindable((id,))
+
+        def write(cursor: sqlite3.Cursor) -> ImportOperation | Rejection | None:
+            try:
+                found = read_one(cursor.connection, _BY_ID, parameters, decode_operation)
+            except StorageError as error:
+                # Raised in the task of the caller.
+                return Rejection(error)
+            if found is None or found.state not in states:
+                return None
+            cursor.execute(_CLAIM, parameters)
+            return replace(found, epoch=found.epoch + 1)
+
+        return await self._access.write(write)
+
+    async def require(self, driver: Driver) -> None:
+        """Return if the driver holds its operation; see `ImportOperationRecords.require`."""
+        if not await self._access.read(lambda connection: holds(connection, driver)):
+            raise ImportFencedError(driver)
+
+    async def save(self, operation: ImportOperation, *, driver: Driver | None = None) -> None:
+        """Write all fields of an operation but the epoch; see `ImportOperationRecords.save`."""
+        *values, _ = encode_operation(operation)
 
         def write(cursor: sqlite3.Cursor) -> None:
-            cursor.execute(_INSERT, encode_operation(operation))
-            cursor.execute(_INVALIDATE, (operation.user, operation.id))
+            cursor.execute(_UPDATE, (*values, *to_bindable((operation.id,))))
 
-        await self._access.write(write)
-
-    async def save(self, operation: ImportOperation) -> None:
-        """Write all fields of an operation; see `ImportOperationRecords.save`."""
-
-        def write(cursor: sqlite3.Cursor) -> None:
-            cursor.execute(_UPDATE, (*encode_operation(operation), operation.id))
-
-        await self._access.write(write)
+        await self._access.write(fenced(driver or operation.driver, write))
 
     async def get(self, id: str) -> ImportOperation | None:
         """Return an operation; see `ImportOperationRecords.get`."""
@@ -170,6 +226,7 @@ def encode_operation(operation: ImportOperation) -> Row:
             None if operation.error_code is None else STORED_ERROR_CODES[operation.error_code],
             msgspec.json.encode(operation.sources).decode() if operation.sources else None,
             operation.file_counts.given_up,
+            operation.epoch,
         )
     )
 

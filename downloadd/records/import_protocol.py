@@ -1,18 +1,23 @@
 """Protocols of the records of imports, independent of the database.
 
 The calls keep the promises of `records.protocol`: on return, a change is durable.
+
+Each write for an operation is made by a driver, which raises the epoch of the operation before it begins. If another
+one has raised it since, the write raises `ImportFencedError` and changes nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
 from downloadd.import_operation import (
     Channel,
+    Driver,
     FileCounts,
     FileLink,
     ImportOperation,
+    ImportState,
     PendingFile,
     PendingKind,
     PendingRequest,
@@ -28,12 +33,23 @@ ContentItem = WorkspaceUser | Channel | FileLink | SkippedEntry
 """Item of an import file that is recorded."""
 
 
-class Reservation(msgspec.Struct, frozen=True, kw_only=True):
-    """Files that were assigned to a run."""
+class ImportFencedError(Exception):
+    """Write of a driver whose operation another one has taken over.
 
-    count: int
-    sources: tuple[str, ...]
-    """Ids of the imports that they belong to, and of those that were asked for."""
+    Attributes:
+        driver: the driver, which must stop.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__(f"the driver of epoch {driver.epoch} does not hold the import operation {driver.operation}")
+        self.driver = driver
+
+
+class Reservation(msgspec.Struct, frozen=True, kw_only=True):
+    """Run with the files that were assigned to it."""
+
+    run: ImportOperation
+    """As it is recorded: with the number of the files, and the imports that they belong to or that were asked for."""
     earlier_runs: tuple[str, ...] = ()
     """Ids of the runs that had them before."""
 
@@ -53,8 +69,34 @@ class ImportOperationRecords(Protocol):
         """Insert an operation, and make the user's earlier ones invalid; both are durable on return."""
         ...
 
-    async def save(self, operation: ImportOperation) -> None:
-        """Write all fields of an operation, durable on return; an invalid one stays invalid."""
+    async def claim(self, id: str, states: Collection[ImportState]) -> ImportOperation | None:
+        """Take over an operation in one of these states: its epoch becomes one higher, durable on return.
+
+        Returns the operation; None if it is unknown or in another state, which is not changed.
+
+        Raises:
+            StorageError: its row is damaged.
+        """
+        ...
+
+    async def require(self, driver: Driver) -> None:
+        """Return if the driver holds its operation.
+
+        Raises:
+            ImportFencedError: it does not.
+        """
+        ...
+
+    async def save(self, operation: ImportOperation, *, driver: Driver | None = None) -> None:
+        """Write all fields of an operation but the epoch, durable on return; an invalid one stays invalid.
+
+        Args:
+            operation: the operation.
+            driver: the driver of another operation that writes this one; None for the driver of this one.
+
+        Raises:
+            ImportFencedError: the driver does not hold its operation; nothing was written.
+        """
         ...
 
     async def get(self, id: str) -> ImportOperation | None:
@@ -85,14 +127,26 @@ class ImportOperationRecords(Protocol):
 class ImportContentRecords(Protocol):
     """Durable records of the content of import files."""
 
-    async def clear(self, operation: str) -> None:
-        """Delete the content of an operation, so that its file can be read again; durable on return."""
+    async def clear(self, driver: Driver) -> None:
+        """Delete the content of the driver's operation, so that its file can be read again; durable on return.
+
+        Raises:
+            ImportFencedError: the driver does not hold its operation; nothing was deleted.
+        """
         ...
 
-    async def add(self, operation: str, items: Sequence[ContentItem]) -> None:
+    async def add(self, driver: Driver, items: Sequence[ContentItem], *, operation: str | None = None) -> None:
         """Insert items, all or none, durable on return.
 
         Users, channels, and files of a channel, that are known already are not inserted again.
+
+        Args:
+            driver: the driver.
+            items: the items.
+            operation: the import that they belong to; None for that of the driver.
+
+        Raises:
+            ImportFencedError: the driver does not hold its operation; nothing was inserted.
         """
         ...
 
@@ -115,30 +169,37 @@ class ImportContentRecords(Protocol):
         """Return the number of entries that `skipped` lists."""
         ...
 
-    async def select(self, operation: str, selection: Selection) -> int:
-        """Select users and channels, and make their avatars and files pending; durable on return.
+    async def select(self, driver: Driver, selection: Selection) -> int:
+        """Select users and channels of the driver's operation; durable on return.
 
-        A file that several selected channels name is pending once. Safe to repeat before a run.
+        Their avatars and files become pending. A file that several selected channels name is pending once. Safe to
+        repeat before a run.
 
         Returns the number of selected users and channels.
+
+        Raises:
+            ImportFencedError: the driver does not hold its operation; nothing was selected.
         """
         ...
 
 
 class ImportFileRecords(Protocol):
-    """Durable records of the files of imports. A run is an operation that downloads pending files."""
+    """Durable records of the files of imports. A run is an operation that downloads pending files.
 
-    async def reserve(self, run: str, user: str, request: PendingRequest) -> Reservation:
-        """Assign pending files of a user to a run, durable on return.
+    Each write of a driver raises `ImportFencedError` and changes nothing if the driver does not hold its run.
+    """
 
-        The caller records the run before the next reservation; those of runs that were never recorded are undone.
+    async def reserve(self, run: ImportOperation, request: PendingRequest) -> Reservation:
+        """Record a run as `ImportOperationRecords.create` does, and assign pending files of its user to it.
+
+        Both are durable on return, in one transaction. The sources of the run are extended by those of the files.
         Files that failed or were cancelled are assigned only if the request asks to retry them. One whose download a
         user has retried meanwhile is counted as completed or downloading.
         """
         ...
 
-    async def release(self, run: str) -> None:
-        """Cancel the files that a run has not claimed; durable on return."""
+    async def release(self, driver: Driver) -> None:
+        """Cancel the files that the driver's run has not claimed; durable on return."""
         ...
 
     async def give_up(self, imports: Sequence[str], kind: PendingKind | None) -> GivenUp:
@@ -158,26 +219,26 @@ class ImportFileRecords(Protocol):
         ...
 
     async def claim(
-        self, run: str, limit: int, new_id: Callable[[], str], *, lists_only: bool = False
+        self, driver: Driver, limit: int, new_id: Callable[[], str], *, lists_only: bool = False
     ) -> list[PendingFile]:
-        """Return up to `limit` reserved files of a run, each with the id of a download to start; durable on return.
+        """Return up to `limit` reserved files of the driver's run, each with the id of a download to start.
 
-        With `lists_only`, only lists of checksums.
+        With `lists_only`, only lists of checksums. Durable on return.
         """
         ...
 
-    async def place(self, file: PendingFile, path: str) -> None:
+    async def place(self, driver: Driver, file: PendingFile, path: str) -> None:
         """Record the path that a file of an archive is about to get; durable on return."""
         ...
 
-    async def settle(self, file: PendingFile) -> None:
+    async def settle(self, driver: Driver, file: PendingFile) -> None:
         """Record the status, size, checksum, error and its detail of a file without a download; durable on return.
 
         Such a file is in an archive, or failed before its download.
         """
         ...
 
-    async def set_links(self, files: Sequence[PendingFile]) -> None:
+    async def set_links(self, driver: Driver, files: Sequence[PendingFile]) -> None:
         """Replace the links of files that are not claimed; durable on return."""
         ...
 

@@ -12,6 +12,8 @@ from typing import Final, Protocol, Self
 import msgspec
 
 from downloadd.download import Download
+from downloadd.import_operation import Driver
+from downloadd.records.ends import EndListener
 from downloadd.records.origins import OriginRecords
 from downloadd.records.queue_places import QueueEntry
 from downloadd.states import State
@@ -141,9 +143,18 @@ class Records(Protocol):
 
     Attributes:
         origins: the records of origins that are not healthy.
+        is_shared: True if other processes write to these records too.
     """
 
     origins: OriginRecords
+    is_shared: bool
+
+    def set_end_listener(self, listener: EndListener) -> None:
+        """Call `listener` on the event loop with the ends of each transaction, as soon as they are durable.
+
+        It is called before the callers that wait for the transaction continue.
+        """
+        ...
 
     async def accept(
         self,
@@ -151,16 +162,19 @@ class Records(Protocol):
         response: StoredResponse | None = None,
         *,
         positions: Mapping[int, int] = NO_POSITIONS,
+        driver: Driver | None = None,
     ) -> AcceptResult:
         """Insert new downloads, all or none, in one transaction.
 
         On return, all of them and `response` are durable. Refused ones (state `failed`) go to the history at once.
         With a `response`, its key is looked up in the same transaction: if it is known and not older than 24 hours,
         nothing is written and the first response is returned. `positions` has the index in the waiting list for some of
-        the downloads, by their number; others stand at its end.
+        the downloads, by their number; others stand at its end. `driver` is that of the import operation that they
+        belong to.
 
         Raises:
             IdempotencyKeyReusedError: the key is known with another fingerprint.
+            ImportFencedError: the driver does not hold its operation.
         """
         ...
 
@@ -259,5 +273,8 @@ class Records(Protocol):
         ...
 
     async def part_owners(self, ids: Sequence[str]) -> dict[str, PartOwner]:
-        """Return the part files that the downloads among `ids` may own; ended ones without a part are left out."""
+        """Return the part files that the owners in `ids` may have; ended downloads without a part are left out.
+
+        An owner is a download, or an import operation that is not finished, which may write a file in its epoch.
+        """
         ...

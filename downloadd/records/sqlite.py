@@ -9,6 +9,7 @@ from typing import Final, Self, TypeVar
 from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
+from downloadd.import_operation import Driver
 from downloadd.records.boot import boot_id, record_boot
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.database import StateDirectory
@@ -23,11 +24,13 @@ from downloadd.records.download_queries import (
     last_ended_seq,
     last_removal,
 )
+from downloadd.records.ends import EndListener, RecordedEnd
 from downloadd.records.gids import GidRecords, SqliteGids
 from downloadd.records.history import active_query, history_query
 from downloadd.records.import_contents import SqliteImportContents
+from downloadd.records.import_fence import fenced
 from downloadd.records.import_files import SqliteImportFiles
-from downloadd.records.import_operations import SqliteImportOperations
+from downloadd.records.import_operations import SqliteImportOperations, manifest_owners, raise_epochs
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords, SqliteKeptParts
 from downloadd.records.known_rows import KnownRows
@@ -49,7 +52,7 @@ from downloadd.records.revisions import Revisions
 from downloadd.records.schema import Migration, shipped_migrations
 from downloadd.records.storage_roots import SqliteStorageRoot, StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords, SqliteQueue
-from downloadd.records.writer import LOCK_TIMEOUT_SECONDS, Rejection, Writer
+from downloadd.records.writer import LOCK_TIMEOUT_SECONDS, Ending, Rejection, WriteOperation, Writer
 from downloadd.states import RUNNING, State
 
 T = TypeVar("T")
@@ -70,6 +73,8 @@ class SqliteRecords:
         RecordsUnreadableError: on entering, the directory or the database cannot be used.
         RecordsTooNewError: on entering, a newer daemon wrote the database.
     """
+
+    is_shared = False
 
     def __init__(
         self,
@@ -113,7 +118,7 @@ class SqliteRecords:
         self.imports = ImportRecords(
             operations=SqliteImportOperations(self), contents=SqliteImportContents(self), files=SqliteImportFiles(self)
         )
-        self.deliveries: DeliveryRecords = SqliteDeliveries(self)
+        self.deliveries: DeliveryRecords = SqliteDeliveries(self, clock)
         self.origins: OriginRecords = SqliteOrigins(self)
         self.kept_parts: KeptPartRecords = SqliteKeptParts(self)
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
@@ -132,6 +137,10 @@ class SqliteRecords:
     async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
         """Run a lookup; see `DatabaseAccess.read`."""
         return await self._lookups.run(run)
+
+    def set_end_listener(self, listener: EndListener) -> None:
+        """Hand the ends of each transaction over; see `Records.set_end_listener`."""
+        self._writer.on_ended = listener
 
     async def __aenter__(self) -> Self:
         try:
@@ -154,12 +163,15 @@ class SqliteRecords:
         response: StoredResponse | None = None,
         *,
         positions: Mapping[int, int] = NO_POSITIONS,
+        driver: Driver | None = None,
     ) -> AcceptResult:
         """Insert new downloads, all or none; see `Records.accept`."""
-        return await self._writer.run(
-            lambda cursor: self._changes.accept(cursor, downloads, response, positions, now=self._clock.wall()),
-            rows=len(downloads),
-        )
+
+        def accept(cursor: sqlite3.Cursor, ends: list[RecordedEnd]) -> AcceptResult | Rejection:
+            return self._changes.accept(cursor, downloads, response, positions, now=self._clock.wall(), ends=ends)
+
+        write = _with_ends(accept)
+        return await self._writer.run(write if driver is None else fenced(driver, write), rows=len(downloads))
 
     async def claim(self, seqs: Sequence[int]) -> list[Download]:
         """Assign waiting downloads to runs; see `Records.claim`."""
@@ -169,17 +181,22 @@ class SqliteRecords:
 
     async def save(self, download: Download) -> Download | None:
         """Write the fields of a run, if it still holds the download; see `Records.save`."""
-        return await self._writer.run(lambda cursor: self._changes.save(cursor, download))
+        return await self._writer.run(_with_ends(lambda cursor, ends: self._changes.save(cursor, download, ends)))
 
     async def save_all(self, downloads: Sequence[Download]) -> list[Download | None]:
         """Write the fields of several runs in one transaction; see `Records.save_all`."""
         return await self._writer.run(
-            lambda cursor: [self._changes.save(cursor, download) for download in downloads], rows=len(downloads)
+            _with_ends(lambda cursor, ends: [self._changes.save(cursor, download, ends) for download in downloads]),
+            rows=len(downloads),
         )
 
     async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:
         """Apply a pure `change` to a row; see `Records.amend`. `change` may be called twice."""
-        return await self._writer.run(lambda cursor: self._changes.amend(cursor, id, change))
+
+        def amend(cursor: sqlite3.Cursor, ends: list[RecordedEnd]) -> tuple[Download, Download] | Rejection | None:
+            return self._changes.amend(cursor, id, change, ends)
+
+        return await self._writer.run(_with_ends(amend))
 
     async def get(self, id: str) -> Download | None:
         """Return a download, active or finished."""
@@ -267,7 +284,8 @@ class SqliteRecords:
         for start in range(0, len(possible), _PART_OWNERS_CHUNK_ROWS):
 
             def read(connection: sqlite3.Connection, start: int = start) -> dict[str, PartOwner]:
-                return self._queries.part_owners(connection, possible[start : start + _PART_OWNERS_CHUNK_ROWS])
+                chunk = possible[start : start + _PART_OWNERS_CHUNK_ROWS]
+                return self._queries.part_owners(connection, chunk) | manifest_owners(connection, chunk)
 
             part_owners.update(await self._lookups.run(read))
         return part_owners
@@ -283,6 +301,7 @@ class SqliteRecords:
         connection = self._directory.open_for_writing(migrations, now=self._clock.wall())
         try:
             record_boot(connection, boot_id())
+            raise_epochs(connection)
             self._changes.open(connection)
             self.revisions.open(connection)
             self._directory.open_files.remember()
@@ -297,3 +316,14 @@ class SqliteRecords:
         await self._lookups.close()
         await self._writer.close()
         self._directory.unlock()
+
+
+def _with_ends(change: Callable[[sqlite3.Cursor, list[RecordedEnd]], T | Rejection]) -> WriteOperation[T]:
+    """Return the operation of a change that may end downloads; it returns their ends beside its result."""
+
+    def run(cursor: sqlite3.Cursor) -> T | Rejection | Ending[T]:
+        ends: list[RecordedEnd] = []
+        result = change(cursor, ends)
+        return Ending(result, ends) if ends and not isinstance(result, Rejection) else result
+
+    return run

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
@@ -13,6 +13,7 @@ import structlog
 
 from downloadd.clock import Clock
 from downloadd.errors import DownloadError, ShuttingDownError, StoreUnavailableError
+from downloadd.records.ends import EndListener, RecordedEnd
 from downloadd.records.sqlite_errors import is_locked, storage_error
 
 T = TypeVar("T")
@@ -33,15 +34,26 @@ class Rejection(msgspec.Struct, frozen=True):
     error: Exception
 
 
+class Ending(msgspec.Struct, Generic[T], frozen=True):
+    """Result of an operation that ended downloads, with these ends."""
+
+    result: T
+    ends: Sequence[RecordedEnd]
+
+
 class _Operation(Generic[T]):
     """Operation of a transaction, with the future of its caller."""
 
     __slots__ = ("future", "rows", "run")
 
-    def __init__(self, run: Callable[[sqlite3.Cursor], T | Rejection], rows: int, future: asyncio.Future[T]) -> None:
+    def __init__(self, run: "WriteOperation[T]", rows: int, future: asyncio.Future[T]) -> None:
         self.run = run
         self.rows = rows
         self.future = future
+
+
+WriteOperation = Callable[[sqlite3.Cursor], T | Rejection | Ending[T]]
+"""Work of an operation in its transaction."""
 
 
 class Writer:
@@ -49,6 +61,10 @@ class Writer:
 
     The queue needs no bound: each caller waits for its operation. A failed operation has changed nothing: its
     transaction did not begin, or was rolled back. While a lock lasts, only the first transaction waits for it.
+
+    Attributes:
+        on_ended: called on the event loop after each commit that ended downloads, with all of its ends in order; the
+            callers of the operations continue after it.
     """
 
     def __init__(
@@ -86,6 +102,7 @@ class Writer:
         self._closed = True
         self._loop: asyncio.AbstractEventLoop
         self._stopped: asyncio.Future[None]
+        self.on_ended: EndListener = lambda ends: None
 
     async def open(self) -> None:
         """Start the thread and return when its connection is open; raise what opening it raises."""
@@ -109,7 +126,7 @@ class Writer:
             self._queue.put(None)
             await self._stopped
 
-    async def run(self, run: Callable[[sqlite3.Cursor], T | Rejection], *, rows: int = 1) -> T:
+    async def run(self, run: WriteOperation[T], *, rows: int = 1) -> T:
         """Run an operation in the thread and return its result once it is durable.
 
         `run` may be called twice: if an operation of its transaction fails, all are rolled back and repeated, each in
@@ -235,13 +252,19 @@ class Writer:
             publish_changes()
         if rows and self._on_commit is not None:
             self._on_commit(rows, seconds)
+        ends: list[RecordedEnd] = []
         for future, outcome in results:
+            if isinstance(outcome, Ending):
+                ends.extend(outcome.ends)
+                outcome = outcome.result
             if future.done():
                 continue
             if isinstance(outcome, Rejection):
                 future.set_exception(outcome.error)
             else:
                 future.set_result(outcome)
+        if ends:
+            self.on_ended(ends)
 
 
 def _roll_back(cursor: sqlite3.Cursor) -> None:

@@ -7,6 +7,7 @@ All calls may be made on the event loop; disk work runs in threads. Errors of th
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from enum import Enum
 from typing import Protocol
 
 import msgspec
@@ -14,10 +15,10 @@ import msgspec
 from downloadd.directory_settings import Quota
 from downloadd.download import Conflict
 from downloadd.metrics import StorageUsage
+from downloadd.root_identity import RootIdentity
 from downloadd.storage.byte_source import ByteSource, MoveResult
 from downloadd.storage.free_space import UnannouncedSpace
 from downloadd.storage.names import SafeName
-from downloadd.storage.small_file import LinkResult, SmallFile
 
 
 class PartEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +100,16 @@ class Part(Protocol):
         """
         ...
 
+    async def copy(self, source: "Part", ranges: Iterable[tuple[int, int]]) -> None:
+        """Write ranges of another open part of this storage, each from its start up to its end, at their place.
+
+        A range is copied as far as the source has it. Later writes to the source do not change the copy.
+
+        Raises:
+            InsufficientStorageError: as for `write`.
+        """
+        ...
+
     async def read(self, offset: int, nbytes: int) -> bytes:
         """Return `nbytes` bytes from `offset` on, or fewer at the end of the file."""
         ...
@@ -140,6 +151,31 @@ class Part(Protocol):
 
     async def remove(self) -> None:
         """Close the file and delete it."""
+        ...
+
+
+class LinkResult(Enum):
+    """Result of linking a small file."""
+
+    PUBLISHED = "published"
+    """The file has its name, and both are on stable storage."""
+    TAKEN = "taken"
+    """Another file has the name; the part holds its bytes still."""
+    UNSUITABLE = "unsuitable"
+    """It must be published as an ordinary part file; the part holds its bytes still."""
+
+
+class SmallFile(Protocol):
+    """Held bytes of one part, with the name that they are to have."""
+
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+        ...
+
+    @property
+    def identity(self) -> str | None:
+        """Identity of the file once it is written; None before, and if it must be an ordinary part file."""
         ...
 
 
@@ -188,6 +224,9 @@ class Destination(Protocol):
         If `existing` is None, that happens at the first write or at publication. `restart` counts the part files of
         one run: a transfer that starts over writes a new file, since a later run or a published file may share the old
         one.
+
+        An existing part is continued in place. If another process may have it open, only its name is taken away from
+        that process: continue in a copy (`Part.copy`).
         """
         ...
 
@@ -268,7 +307,7 @@ class Destination(Protocol):
         """Check that the storage is there, and is the one that was used before.
 
         Raises:
-            StorageRootMissingError: it is not.
+            StorageRootMissingError: it is not; see `ReplaceableRoot`.
         """
         ...
 
@@ -305,10 +344,32 @@ class Destination(Protocol):
         """
         ...
 
+    async def directories(self, prefix: str, limit: int) -> list[str]:
+        """Return up to `limit` directories whose paths begin with `prefix` and have no slash after it, in order.
+
+        Directories that no download can be in, and hidden ones, are left out.
+
+        Raises:
+            InvalidPathError: no directory can begin with `prefix`.
+        """
+        ...
+
     async def measure_use(self, quotas: Sequence[Quota]) -> StorageUsage:
         """Return the use of the storage and of the directories that have these quotas."""
         ...
 
     def list_parts(self) -> AsyncIterator[Sequence[PartEntry]]:
         """Yield all part files below the root except for open ones, in chunks, for the sweep after start."""
+        ...
+
+
+class ReplaceableRoot(Protocol):
+    """Storage whose root may be another one than before, for example because a disk is not mounted."""
+
+    async def accept_root(self) -> RootIdentity:
+        """Use the root that is there, though it is not the one that was used before; return its identity.
+
+        Raises:
+            StorageRootMissingError: there is none.
+        """
         ...

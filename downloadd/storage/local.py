@@ -61,6 +61,8 @@ class LocalDestination:
         reclaim: frees space before a call is refused because `min_free` or a quota would be violated.
         verifier: compares the root with the one that was used before; by default any is used.
         has_commit_process: write small files in a process of their own, and not in threads.
+        is_shared: other processes may open the root too, if they share it as well. Small files are then published as
+            ordinary part files, whose names another process can take away: see `docs/explanation/takeover.md`.
 
     Attributes:
         small_files: writes and links small files.
@@ -80,6 +82,7 @@ class LocalDestination:
         reclaim: Reclaim = reclaim_nothing,
         verifier: RootVerifier | None = None,
         has_commit_process: bool = False,
+        is_shared: bool = False,
     ) -> None:
         clock = clock or SystemClock()
         self._directory_settings = directory_settings
@@ -91,6 +94,7 @@ class LocalDestination:
             on_change=self._invalidate,
             attributes=self._attributes,
             verifier=verifier,
+            is_shared=is_shared,
         )
         self._quotas = Quotas(
             directory_settings=directory_settings,
@@ -108,11 +112,12 @@ class LocalDestination:
         self.small_files = SmallFiles(
             root=self._root,
             threads=self._threads,
-            process=CommitProcess(clock, is_enabled=has_commit_process),
+            process=CommitProcess(clock, is_enabled=has_commit_process and not is_shared),
             quotas=self._quotas,
             space=self._space,
             directory_settings=directory_settings,
             fsync=fsync,
+            is_enabled=not is_shared,
         )
 
     async def __aenter__(self) -> Self:
@@ -324,13 +329,7 @@ class LocalDestination:
         return await self._threads.run(DiskPool.CALLS, "", self._root.accept)
 
     async def directories(self, prefix: str, limit: int) -> list[str]:
-        """Return up to `limit` directories whose paths begin with `prefix` and have no slash after it, in order.
-
-        Hidden directories, links, and directories that no download can be in, are left out.
-
-        Raises:
-            InvalidPathError: no directory can begin with `prefix`.
-        """
+        """Return up to `limit` directories that begin with `prefix`; see `list_directories` for those left out."""
         before, _, start = prefix.lstrip("/").rpartition("/")
         parent = parse_directory(before)
         found = await self._threads.run(DiskPool.CALLS, parent, list_directories, self._root, parent, start, limit)

@@ -14,16 +14,24 @@ from downloadd.storage.free_space import FreeSpace, SpaceClaim
 from downloadd.storage.part_descriptor import PartDescriptor
 from downloadd.storage.part_sync import PartSync
 from downloadd.storage.quotas import QuotaCharge
+from downloadd.storage.rename import UNSUPPORTED_ERRNOS
 from downloadd.storage.running_digests import RunningDigests
 
 DIGEST_BLOCK_BYTES: Final = 1 << 20
 """Bytes that a digest reads at once; a cancellation is noticed after each block."""
+
+COPY_BLOCK_BYTES: Final = 1 << 20
+"""Bytes that a copy reads at once where the kernel does not copy."""
 
 MAX_WRITE_BYTES: Final = 64 * 1024
 """Bytes in one call; for longer ones the page cache searches for large pages, which takes longer than to fill them."""
 
 MAX_BUFFERS_PER_WRITE: Final = 1024
 """Buffers in one call (IOV_MAX in <limits.h>)."""
+
+
+_NO_COPY_ERRNOS: Final = UNSUPPORTED_ERRNOS | {errno.EXDEV}
+"""Errors of a kernel or a file system that does not copy from file to file."""
 
 
 class PartContent:
@@ -92,6 +100,18 @@ class PartContent:
         with self._descriptor.shared() as fd:
             return os.pread(fd, nbytes, offset)
 
+    def copy(self, source: PartDescriptor, start: int, end: int) -> int:
+        """Write the bytes of another part file from `start` to `end` at their place; return the number of bytes."""
+        size = end - start
+        with self._descriptor.shared() as fd, self._space.reserve(size, self._claim) as write:
+            self._descriptor.check_root()
+            self._charge.grow(end)
+            with source.shared() as source_fd:
+                write.written = copy_bytes(source_fd, fd, start, size)
+            if write.written:
+                self._add_written(start + write.written, write.written)
+            return write.written
+
     def digest(self, algorithm: str, is_cancelled: threading.Event) -> str:
         """Return the digest of all bytes; stop after a block when `is_cancelled` is set."""
         with self._descriptor.exclusive():
@@ -117,6 +137,21 @@ class PartContent:
             is_sync_due = self._part_sync.add_written(nbytes)
         if is_sync_due:
             self._part_sync.start()
+
+
+def copy_bytes(source_fd: int, fd: int, start: int, size: int) -> int:
+    """Copy up to `size` bytes at `start` of a file to the same place of another one; return their number.
+
+    The kernel shares the blocks if the file system can (Btrfs, XFS), and a server copies them itself (NFS 4.2).
+    """
+    try:
+        copied = os.copy_file_range(source_fd, fd, size, start, start)
+    except OSError as error:
+        if error.errno not in _NO_COPY_ERRNOS:
+            raise
+        copied = 0
+    # Some file systems copy nothing and report no error.
+    return copied or os.pwrite(fd, os.pread(source_fd, min(size, COPY_BLOCK_BYTES), start), start)
 
 
 def first_bytes(pieces: Iterable[memoryview], max_bytes: int) -> list[memoryview]:

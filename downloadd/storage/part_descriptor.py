@@ -145,7 +145,7 @@ class PartDescriptor:
         """Restore the files as they were before `adopt_first`, and close the descriptor."""
         with self.exclusive():
             try:
-                if self._fd is not None:
+                if self._fd is not None or self._adopted_name is not None:
                     self._restore_names()
             finally:
                 self.release()
@@ -170,24 +170,34 @@ class PartDescriptor:
         # again by its descriptor, because it may have been replaced in between.
         if _is_sole_regular_file(found):
             with suppress(FileNotFoundError):
-                fd = os.open(existing.encode(), _OPEN_FLAGS, dir_fd=directory_fd)
-                status = os.fstat(fd)
-                if _is_sole_regular_file(status):
-                    # From here on the descriptor is closed with the part, also after an error.
-                    self._fd = fd
-                    self._adopted_name = existing
-                    self.size = status.st_size
-                    self._charge.adopt(status.st_size)
-                    # An earlier daemon may have set another mode; a disk without modes refuses this one.
-                    with suppress(OSError):
-                        os.fchmod(fd, PART_MODE)
-                    _rename(existing, self.name, directory_fd)
+                # Renamed before it is opened: of two processes that adopt it at once, only one finds it.
+                _rename(existing, self.name, directory_fd)
+                self._adopted_name = existing
+                if self._open_adopted(directory_fd):
                     return True
-                os.close(fd)
+                self._adopted_name, existing = None, self.name
         if not stat.S_ISDIR(found.st_mode):
             with suppress(FileNotFoundError):
                 os.unlink(existing.encode(), dir_fd=directory_fd)
         return False
+
+    def _open_adopted(self, directory_fd: int) -> bool:
+        try:
+            fd = os.open(self.name.encode(), _OPEN_FLAGS, dir_fd=directory_fd)
+        except FileNotFoundError:
+            return False
+        status = os.fstat(fd)
+        if not _is_sole_regular_file(status):
+            os.close(fd)
+            return False
+        # From here on the descriptor is closed with the part, also after an error.
+        self._fd = fd
+        self.size = status.st_size
+        self._charge.adopt(status.st_size)
+        # An earlier daemon may have set another mode; a disk without modes refuses this one.
+        with suppress(OSError):
+            os.fchmod(fd, PART_MODE)
+        return True
 
     def _restore_names(self) -> None:
         with self.root.open_directory(self.directory) as directory_fd, suppress(FileNotFoundError):

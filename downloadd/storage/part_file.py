@@ -10,6 +10,7 @@ from downloadd.directory_settings import DirectorySettings
 from downloadd.download import join_path
 from downloadd.errors import DownloadError
 from downloadd.storage.byte_source import ByteSource, MoveResult
+from downloadd.storage.destination import Part
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
 from downloadd.storage.file_size_limit import SMALLEST_FILE_SYSTEM_LIMIT, check_process_limit
 from downloadd.storage.free_space import FreeSpace, SpaceClaim
@@ -26,6 +27,9 @@ from downloadd.storage.running_digests import RunningDigests
 
 MAX_HELD_BYTES: Final = 1 << 20
 """Bytes of a file that is held in memory from its last byte until its publication."""
+
+MAX_COPY_BYTES: Final = 64 << 20
+"""Bytes that one call copies from another part; a cancellation is noticed after each call."""
 
 MAX_INLINE_DIGEST_BYTES: Final = 64 * 1024
 """Held bytes that are hashed at once; for more, a thread costs less than the time that other tasks wait."""
@@ -45,6 +49,7 @@ class PartFile:
         directory: the directory.
         charge: the account of the quotas.
         claim: the announced space.
+        descriptor: the file.
     """
 
     def __init__(
@@ -69,19 +74,17 @@ class PartFile:
         self._space, self.claim = space, SpaceClaim()
         self._may_hold = may_hold
         self._held: bytes | None = None
-        self._descriptor = PartDescriptor(
+        self.descriptor = PartDescriptor(
             root=root,
             directory=directory,
             name=name,
             charge=charge,
             withdraw_claim=partial(space.withdraw, self.claim),
         )
-        self._sync = PartSync(self._descriptor, threads=threads, publisher=publisher)
-        self._content = PartContent(
-            self._descriptor, part_sync=self._sync, charge=charge, space=space, claim=self.claim
-        )
+        self._sync = PartSync(self.descriptor, threads=threads, publisher=publisher)
+        self._content = PartContent(self.descriptor, part_sync=self._sync, charge=charge, space=space, claim=self.claim)
         self._publication = PartPublication(
-            self._descriptor,
+            self.descriptor,
             part_sync=self._sync,
             publisher=publisher,
             charge=charge,
@@ -91,17 +94,17 @@ class PartFile:
     @property
     def name(self) -> str:
         """Name in the destination directory."""
-        return self._descriptor.name
+        return self.descriptor.name
 
     @property
     def is_closed(self) -> bool:
         """True after the part was closed, published or removed."""
-        return self._descriptor.is_closed
+        return self.descriptor.is_closed
 
     @property
     def size(self) -> int:
         """End of the last byte that was written."""
-        return self._descriptor.size
+        return self.descriptor.size
 
     @property
     def synced(self) -> int:
@@ -135,11 +138,11 @@ class PartFile:
             DownloadError: the part file cannot be made.
         """
         try:
-            await self._threads.run(DiskPool.CALLS, self._path, self._descriptor.adopt_first, existing)
+            await self._threads.run(DiskPool.CALLS, self._path, self.descriptor.adopt_first, existing)
         except BaseException:
             # The first error is raised, not that it could not be undone.
             with suppress(DownloadError):
-                await self._threads.run_shielded(DiskPool.CALLS, self._path, self._descriptor.undo_adoption)
+                await self._threads.run_shielded(DiskPool.CALLS, self._path, self.descriptor.undo_adoption)
             raise
 
     def hash_while_writing(self, algorithms: Iterable[str]) -> None:
@@ -187,7 +190,7 @@ class PartFile:
         """
         held, self._held = self._held, None
         if held is not None:
-            self._descriptor.size = 0
+            self.descriptor.size = 0
             await self._write([held], 0)
 
     async def receive(self, source: ByteSource, offset: int, max_bytes: int) -> MoveResult:
@@ -202,6 +205,22 @@ class PartFile:
             self._threads.run, DiskPool.SOCKETS, self._path, self._content.receive, source, offset, max_bytes
         )
         return await with_reclaimed_space(receive, self._reclaim)
+
+    async def copy(self, source: Part, ranges: Iterable[tuple[int, int]]) -> None:
+        """Write ranges of another open part, each from its start up to its end, at their place.
+
+        A range is copied as far as the source has it.
+
+        Raises:
+            InsufficientStorageError: as for `write`.
+        """
+        assert isinstance(source, PartFile)  # noqa: S101 - narrows the type; both are of one storage
+        await self.write_held()
+        await source.write_held()
+        for start, end in ranges:
+            last = min(end, source.size)
+            while start < last and (copied := await self._copy(source, start, min(last, start + MAX_COPY_BYTES))):
+                start += copied
 
     async def read(self, offset: int, nbytes: int) -> bytes:
         """Return `nbytes` bytes from `offset` on, or fewer at the end of the file."""
@@ -273,7 +292,7 @@ class PartFile:
         if not self.is_closed:
             with suppress(DownloadError):
                 await self.write_held()
-            await self._threads.run_shielded(DiskPool.CALLS, self._path, self._descriptor.close)
+            await self._threads.run_shielded(DiskPool.CALLS, self._path, self.descriptor.close)
 
     async def remove(self) -> None:
         """Close the file and delete it; a published file is not deleted."""
@@ -283,13 +302,19 @@ class PartFile:
 
     def _hold(self, pieces: Sequence[bytes | memoryview]) -> bool:
         """Hold the bytes of the whole file in memory; return False if they must be written."""
-        descriptor = self._descriptor
+        descriptor = self.descriptor
         size = sum(map(len, pieces))
         if size > MAX_HELD_BYTES or descriptor.size or not descriptor.is_unused or not self._may_hold(self.directory):
             return False
         self._held = b"".join(pieces)
         descriptor.size = size
         return True
+
+    async def _copy(self, source: "PartFile", start: int, end: int) -> int:
+        copy = partial(
+            self._threads.run, DiskPool.DIGESTS, self._path, self._content.copy, source.descriptor, start, end
+        )
+        return await with_reclaimed_space(copy, self._reclaim)
 
     async def _write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:
         write = partial(self._threads.run, DiskPool.CALLS, self._path, self._content.write, pieces, offset)

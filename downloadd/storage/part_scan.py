@@ -7,7 +7,8 @@ from downloadd.download import join_path
 from downloadd.errors import InvalidPathError, StorageAwayError
 from downloadd.storage.destination import PartEntry
 from downloadd.storage.names import ROOT_DIRECTORY, SafeDirectory, parse_directory, parse_part_name
-from downloadd.storage.root import StorageRoot, is_locked
+from downloadd.storage.root import StorageRoot
+from downloadd.storage.root_lock import is_locked
 
 MAX_PARTS_PER_CHUNK: Final = 500
 """Part files in one chunk of a sweep."""

@@ -60,8 +60,12 @@ class _Move(msgspec.Struct, frozen=True, kw_only=True):
         with suppress(OSError):
             os.unlink(self.part.encode(), dir_fd=self.part_fd)
 
-    def undo(self) -> None:
-        """Undo a publication, so that a later attempt still has the bytes."""
+    def undo(self, own: os.stat_result) -> None:
+        """Undo the publication of the file `own`, so that a later attempt still has the bytes."""
+        taken = self.find_taken()
+        if taken is None or not os.path.samestat(own, taken):
+            # Removed or replaced meanwhile: what has the name now is not this run's.
+            return
         if stat_entry(self.part, self.part_fd) is None:
             os.rename(self.final.encode(), self.part.encode(), src_dir_fd=self.final_fd, dst_dir_fd=self.part_fd)
         else:
@@ -153,7 +157,7 @@ class Publisher:
             if not replace:
                 # A publication that is reported as failed must not leave the final name, also for the next attempt.
                 try:
-                    move.undo()
+                    move.undo(own)
                 except OSError as restore_error:
                     raise OSError(
                         errno.EIO, "the directory cannot be synced, and the final name cannot be removed"

@@ -5,11 +5,9 @@ in the tree nor one that is made between a check and its use leads out of the ro
 """
 
 import errno
-import fcntl
 import os
 import stat
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -23,20 +21,12 @@ from downloadd.storage.disk_space import DiskSpace, measure_disk_space
 from downloadd.storage.disk_sync import DiskSync
 from downloadd.storage.names import SafeDirectory, parse_directory
 from downloadd.storage.os_errors import Cause, find_cause
+from downloadd.storage.root_lock import DIRECTORY_FLAGS, LOCK_TIMEOUT_SECONDS, open_locked
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.storage.write_trial import detect_invalid_name, try_writing
 
-_DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
 _DIRECTORY_MODE: Final = 0o777
 """Mode of a directory that is made, before the umask or the default access control list of its parent."""
-
-
-LOCK_TIMEOUT_SECONDS: Final = 3.0
-"""Seconds that a start waits for the lock of the root: the process of a killed daemon may have to finish a call."""
-
-LOCK_POLL_SECONDS: Final = 0.05
-"""Seconds between two tries."""
 
 
 class StorageRoot:
@@ -56,6 +46,7 @@ class StorageRoot:
         on_change: called in any thread when the root is found missing or replaced.
         attributes: sets owners and modes.
         verifier: compares the root with the one that was used before; by default any is used, and none is marked.
+        is_shared: other processes may open the root too, if they share it as well.
 
     Attributes:
         generation: counts the directories that have been the root; files opened in an earlier one are not in this one.
@@ -73,8 +64,10 @@ class StorageRoot:
         on_change: Callable[[], None] = lambda: None,
         attributes: FileAttributes | None = None,
         verifier: RootVerifier | None = None,
+        is_shared: bool = False,
     ) -> None:
         self.generation = 0
+        self._is_shared = is_shared
         self._path = os.fspath(path)
         self._fsync = fsync
         self._sync = DiskSync(is_enabled=fsync)
@@ -105,7 +98,7 @@ class StorageRoot:
     def _open_first(self) -> None:
         _make_root(self._path)
         self._real_path = os.path.realpath(self._path, strict=True)
-        self._fd = _open_root(self._real_path, lock_timeout=LOCK_TIMEOUT_SECONDS)
+        self._fd = open_locked(self._real_path, is_shared=self._is_shared, timeout=LOCK_TIMEOUT_SECONDS)
         self._initial_status = os.fstat(self._fd)
         self._was_mounted = os.path.ismount(self._real_path)
         if self._verifier is not None:
@@ -247,7 +240,7 @@ class StorageRoot:
                 return
             try:
                 real_path = os.path.realpath(self._path, strict=True)
-                fd = _open_root(real_path)
+                fd = open_locked(real_path, is_shared=self._is_shared)
             except OSError as error:
                 raise _missing_error(error) from error
             try:
@@ -278,7 +271,7 @@ class StorageRoot:
     def _open_segment(self, parent: int, segment: bytes, *, path: str | None) -> int:
         """Return the descriptor of a directory in `parent`; make it if it is missing and a `path` is given."""
         try:
-            return os.open(segment, _DIRECTORY_FLAGS, dir_fd=parent)
+            return os.open(segment, DIRECTORY_FLAGS, dir_fd=parent)
         except FileNotFoundError:
             if path is None:
                 raise
@@ -292,7 +285,7 @@ class StorageRoot:
             os.mkdir(segment, mode, dir_fd=parent)
             made = True
             self._sync.sync(parent)
-        fd = os.open(segment, _DIRECTORY_FLAGS, dir_fd=parent)
+        fd = os.open(segment, DIRECTORY_FLAGS, dir_fd=parent)
         if made:
             try:
                 self._apply_attributes(fd, path, directory_settings)
@@ -312,56 +305,12 @@ class StorageRoot:
             self._attributes.set_owner(fd, directory_settings.owner, path)
 
 
-def _open_root(path: str, *, lock_timeout: float = 0.0) -> int:
-    """Open a directory and lock it for this daemon; wait so many seconds for the lock.
-
-    Raises:
-        OSError: it is missing, not a directory, or locked by another daemon (EWOULDBLOCK).
-    """
-    fd = os.open(path, _DIRECTORY_FLAGS)
-    try:
-        # A second daemon would remove the part files of this one as stray.
-        while not _try_lock(fd, is_required=lock_timeout <= 0):
-            time.sleep(LOCK_POLL_SECONDS)
-            lock_timeout -= LOCK_POLL_SECONDS
-    except BlockingIOError:
-        os.close(fd)
-        raise
-    except OSError:
-        # Network file systems that have no locks say so by different errors.
-        pass
-    return fd
-
-
 def _make_root(path: str) -> None:
     """Make a missing root; one that cannot be read is not missing."""
     try:
         os.stat(path)
     except FileNotFoundError:
         os.makedirs(path, _DIRECTORY_MODE, exist_ok=True)
-
-
-def _try_lock(fd: int, *, is_required: bool) -> bool:
-    """Lock a directory; return False if it is locked by another process, or raise the error."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if is_required:
-            raise
-        return False
-    return True
-
-
-def is_locked(directory_fd: int) -> bool:
-    """Return True if a directory is the root of another daemon, as far as the file system supports locks."""
-    try:
-        fcntl.flock(directory_fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    fcntl.flock(directory_fd, fcntl.LOCK_UN)
-    return False
 
 
 def _missing_error(error: OSError) -> StorageRootMissingError:

@@ -7,7 +7,7 @@ What cannot go this way becomes an ordinary part file, so that every failure is 
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from itertools import count
 from typing import Final
@@ -15,7 +15,7 @@ from typing import Final
 from downloadd.directory_settings import DirectorySettings
 from downloadd.errors import DownloadError, InsufficientStorageError
 from downloadd.storage.commit_process import CommitBusyError, CommitProcess
-from downloadd.storage.destination import Part
+from downloadd.storage.destination import LinkResult, Part, SmallFile
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
 from downloadd.storage.free_space import FreeSpace, PendingWrite
 from downloadd.storage.names import SafeDirectory, SafeName
@@ -25,7 +25,6 @@ from downloadd.storage.publisher import clamp_time
 from downloadd.storage.quotas import Quotas
 from downloadd.storage.root import StorageRoot
 from downloadd.storage.root_verifier import find_mount
-from downloadd.storage.small_file import LinkResult, SmallFile
 from downloadd.storage.unnamed_files import Content, Link, WrittenFile
 
 MAX_KNOWN_DIRECTORIES: Final = 10_000
@@ -41,6 +40,34 @@ UNSUPPORTED_ERRNOS: Final = frozenset(
 """Errors of a file system without unnamed files, or which does not link them."""
 
 
+class HeldFile:
+    """Held bytes of one part file; implements `SmallFile`.
+
+    Attributes:
+        part: the part.
+        filename: the name that they are to have.
+        last_modified: Unix time.
+        identity: the identity of the file, once it is written; None before, and if it must be an ordinary part file.
+        token: number of the written file.
+        written: status of the written file.
+    """
+
+    __slots__ = ("filename", "identity", "last_modified", "part", "token", "written")
+
+    def __init__(self, part: PartFile, filename: SafeName, last_modified: int | None) -> None:
+        self.part = part
+        self.filename = filename
+        self.last_modified = last_modified
+        self.identity: str | None = None
+        self.token = 0
+        self.written: WrittenFile | None = None
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes."""
+        return self.part.size
+
+
 class SmallFiles:
     """Writes and links small files of one storage root."""
 
@@ -54,7 +81,9 @@ class SmallFiles:
         space: FreeSpace,
         directory_settings: Callable[[str], DirectorySettings],
         fsync: bool,
+        is_enabled: bool,
     ) -> None:
+        self._is_enabled = is_enabled
         self._root = root
         self._threads = threads
         self._process = process
@@ -84,12 +113,13 @@ class SmallFiles:
 
     def is_suitable(self, directory: SafeDirectory) -> bool:
         """Return False if files of a directory must be ordinary part files, as far as that is known."""
-        return self._has_proc and not self._process.is_stuck and directory not in self._unsuitable_directories
+        is_usable = self._is_enabled and self._has_proc and not self._process.is_stuck
+        return is_usable and directory not in self._unsuitable_directories
 
-    def make(self, part: Part, filename: SafeName, *, last_modified: int | None) -> SmallFile:
+    def make(self, part: Part, filename: SafeName, *, last_modified: int | None) -> HeldFile:
         """Return the held bytes of a part as a file to be published with others."""
         assert isinstance(part, PartFile)  # noqa: S101 - narrows the type; only such a part holds its bytes
-        return SmallFile(part, filename, last_modified)
+        return HeldFile(part, filename, last_modified)
 
     async def write(self, files: Sequence[SmallFile]) -> None:
         """Write files to stable storage, without names yet; set the identity of those that were written."""
@@ -106,15 +136,15 @@ class SmallFiles:
 
     async def discard(self, files: Sequence[SmallFile]) -> None:
         """Discard written files that will not be linked."""
-        tokens = [file.token for file in files]
+        tokens = [_own(file).token for file in files]
         await self._threads.run(DiskPool.SMALL_FILES, "", self._process.discard, tokens)
 
     # The methods below run in threads.
 
-    def _write(self, directory: SafeDirectory, files: Sequence[SmallFile]) -> None:
+    def _write(self, directory: SafeDirectory, files: Sequence[HeldFile]) -> None:
         settings = self._directory_settings(directory)
         contents: list[Content] = []
-        pending: list[tuple[SmallFile, PendingWrite]] = []
+        pending: list[tuple[HeldFile, PendingWrite]] = []
         try:
             with ExitStack() as stack:
                 directory_fd = stack.enter_context(self._root.open_directory(directory, create=True))
@@ -147,7 +177,7 @@ class SmallFiles:
             # The ordinary part file meets the same error, and reports it.
             return
 
-    def _link(self, directory: SafeDirectory, files: Sequence[SmallFile]) -> list[LinkResult]:
+    def _link(self, directory: SafeDirectory, files: Sequence[HeldFile]) -> list[LinkResult]:
         links = [Link(file.token, file.filename, file.written) for file in files if file.written is not None]
         try:
             with self._quotas.publishing(), self._root.open_directory(directory) as directory_fd:
@@ -188,8 +218,13 @@ def _link_result(error: int) -> LinkResult:
             return LinkResult.UNSUITABLE
 
 
-def _by_directory(files: Sequence[SmallFile]) -> list[tuple[SafeDirectory, list[SmallFile]]]:
-    groups: dict[SafeDirectory, list[SmallFile]] = {}
-    for file in files:
+def _own(file: SmallFile) -> HeldFile:
+    assert isinstance(file, HeldFile)  # noqa: S101 - narrows the type; `SmallFiles.make` has made it
+    return file
+
+
+def _by_directory(files: Iterable[SmallFile]) -> list[tuple[SafeDirectory, list[HeldFile]]]:
+    groups: dict[SafeDirectory, list[HeldFile]] = {}
+    for file in map(_own, files):
         groups.setdefault(file.part.directory, []).append(file)
     return list(groups.items())

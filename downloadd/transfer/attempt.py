@@ -64,6 +64,7 @@ class Attempt:
         allows_overlap: bool,
         slots: ConnectionSlots,
         speed_policy: SpeedPolicy,
+        is_takeover: bool = False,
     ) -> None:
         """Make an attempt that has not started.
 
@@ -82,7 +83,9 @@ class Attempt:
             allows_overlap: False for `downloads.resume = "strict"`.
             slots: slots for further connections, and at the targets of redirects.
             speed_policy: times of the measurement of a least speed.
+            is_takeover: another process has written the part file, and may still have it open.
         """
+        self._is_takeover = is_takeover
         self._checkpoints = Checkpoints(
             download,
             destination=destination,
@@ -244,7 +247,9 @@ class Attempt:
 
     async def _resume_part(self, existing: str) -> Step:
         """Open the part file of an earlier attempt, or a superseded one of the same version that has more bytes."""
-        part = await self._checkpoints.adopt_part(existing)
+        checkpoints = self._checkpoints
+        open_existing = checkpoints.take_over_part if self._is_takeover else checkpoints.adopt_part
+        part = await open_existing(existing)
         progress = self.download.progress
         if progress.received_ranges is None and part.size > progress.received:
             # A run that was killed has written more than its last checkpoint.

@@ -59,6 +59,13 @@ class ByteRanges:
         ends = [0] + [end for _, end in self._ranges]
         return [(start, end) for start, end in zip(ends, starts, strict=True) if start < end]
 
+    def up_to(self, end: int) -> Self:
+        """Return the bytes before `end`."""
+        before = type(self)()
+        for start, stop in self:
+            before.add(start, min(stop, end))
+        return before
+
     def format(self) -> str:
         """Return one line of text, for the records."""
         return ",".join(f"{start}-{end}" for start, end in self._ranges)

@@ -21,6 +21,7 @@ from downloadd.storage.destination import Destination, Part
 from downloadd.storage.names import parse_filename
 from downloadd.transfer.byte_ranges import ByteRanges
 from downloadd.transfer.classification import UseResponse
+from downloadd.transfer.recorded_bytes import forget_bytes, proven_ranges, record_copy, recorded_ranges
 from downloadd.transfer.representation import Representation
 from downloadd.transfer.resume import is_resumable, weakest_evidence
 
@@ -99,6 +100,30 @@ class Checkpoints:
         self.baseline = self.part.size
         return self.part
 
+    async def take_over_part(self, existing: str) -> Part:
+        """Continue the part file of a run that may still write to it: in a new file, with a copy of what it recorded.
+
+        Without evidence for these bytes, or without space for the copy, the new file is empty. A superseded part file
+        is removed: that run may remove or continue it at any time.
+        """
+        superseded = self._superseded_name()
+        # Opened for its name: without it, the other run can neither publish nor remove the file.
+        old = await self._open_part(existing)
+        try:
+            part, kept = await self._copy_recorded(old)
+            try:
+                # Until here the row names the file of the other run, so that the next run takes it over too.
+                await self.save(record_copy(self.download, part.name, kept))
+            except BaseException:
+                await part.remove()
+                raise
+        finally:
+            with suppress(DownloadError):
+                await old.close()
+        self.part, self.baseline = part, part.size
+        await self._remove_parts({old.name, *filter(None, [superseded])})
+        return part
+
     async def create_part(self) -> Part:
         """Return the part file, which is made at the first write if there is none yet."""
         if self.part is None:
@@ -138,20 +163,9 @@ class Checkpoints:
             self.has_discarded = True
         else:
             self.baseline = max(self.baseline, superseded.received)
-        self.part = await self._open_part(None)
-        await self.save(
-            self.download.with_progress(
-                part_name=self.part.name,
-                received=0,
-                received_ranges=None,
-                url_changed=False,
-                total=None,
-                validator=None,
-                weak_tag=None,
-                resumed_by=None,
-                superseded=superseded,
-            )
-        )
+        part = await self._open_part(None)
+        await self.save(forget_bytes(self.download).with_progress(part_name=part.name, superseded=superseded))
+        self.part = part
         with suppress(DownloadError):
             await old.close()
         await self._remove_parts(removed)
@@ -179,10 +193,13 @@ class Checkpoints:
             self.download = self.download.with_progress(superseded=None)
             await part.remove()
             return False
-        self.part = part
         fields = {**asdict(superseded), "part_name": part.name}
-        await self.save(self.download.with_progress(**fields, superseded=None))
-        self.baseline = self.part.size
+        try:
+            await self.save(self.download.with_progress(**fields, superseded=None))
+        except BaseException:
+            await part.close()
+            raise
+        self.part, self.baseline = part, part.size
         if new is not None:
             with suppress(DownloadError):
                 await new.close()
@@ -304,6 +321,21 @@ class Checkpoints:
             part_name=part.name, received=received, received_ranges=None if kept is None else kept.format()
         )
 
+    async def _copy_recorded(self, old: Part) -> tuple[Part, ByteRanges]:
+        """Return a new part file with the recorded bytes of another one, on stable storage, and their ranges."""
+        recorded = proven_ranges(self.download, allows_overlap=self._allows_overlap)
+        part = await self._open_part(None)
+        try:
+            await part.copy(old, recorded)
+            await part.sync()
+        except InsufficientStorageError:
+            await part.remove()
+            return await self._open_part(None), ByteRanges()
+        except BaseException:
+            await part.remove()
+            raise
+        return part, recorded.up_to(part.size)
+
     async def _open_part(self, existing: str | None) -> Part:
         """Open an existing part file, or begin one; each but the first of this run has a number in its name."""
         restart = self._restarts
@@ -364,9 +396,3 @@ class Checkpoints:
                     async with asyncio.timeout(CHECKPOINT_TIMEOUT):
                         await self.save(self.download.with_progress(received=part.synced))
             part.start_sync()
-
-
-def recorded_ranges(download: Download) -> ByteRanges:
-    """Return the recorded ranges of the part file."""
-    ranges = download.progress.received_ranges
-    return ByteRanges.parse(f"0-{download.progress.received}" if ranges is None else ranges)

@@ -1,26 +1,34 @@
-"""Slots of the origins that the requests of one attempt lead to, after redirects.
+"""Slots of the origins that the requests of one attempt lead to, after redirects, and those of further connections.
 
 The run has one slot for all requests that follow each other; each further connection at the same time needs its own.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from downloadd.transfer.sources import Source
+
 
 class ConnectionSlots(Protocol):
-    """Slots of origins, for the connections of running downloads."""
+    """Slots of origins, for the connections of running downloads, by their `seq`.
 
-    def acquire(self, origin: str, count: int) -> int:
+    A cancelled call has taken no slot. All slots of a run are free when it has ended.
+    """
+
+    async def acquire(self, seq: int, origin: str, count: int) -> int:
         """Acquire up to `count` free slots of an origin, beside the one of the run; return their number."""
         ...
 
-    def release(self, origin: str, slots: int) -> None:
+    def release(self, seq: int, origin: str, slots: int) -> None:
         """Release acquired slots."""
         ...
 
-    def enter(self, seq: int, source: str, origin: str) -> bool:
-        """Move the slot of a run to the origin that redirects of `source` lead to; return False without a free one."""
+    async def enter(self, seq: int, source: str, origin: str) -> bool:
+        """Move the slot of a run to the origin that redirects of `source` lead to; return False without a free one.
+
+        The slot is free again when the run ends, or is led elsewhere.
+        """
         ...
 
     def leave(self, seq: int) -> None:
@@ -75,18 +83,18 @@ class RedirectSlots:
             return
         self.targets[source] = origin
         if not self._is_used:
-            if not self._slots.enter(self._seq, source, origin):
-                raise NoTargetSlotError(origin)
             self._is_used = True
             try:
+                if not await self._slots.enter(self._seq, source, origin):
+                    raise NoTargetSlotError(origin)
                 yield
             finally:
                 self._is_used = False
-        elif self._slots.acquire(origin, 1):
+        elif await self._slots.acquire(self._seq, origin, 1):
             try:
                 yield
             finally:
-                self._slots.release(origin, 1)
+                self._slots.release(self._seq, origin, 1)
         else:
             raise NoTargetSlotError(origin)
 
@@ -112,3 +120,36 @@ class RequestPath:
         self.origin = origin
         async with self._slots.enter(self._source, origin):
             yield
+
+
+@asynccontextmanager
+async def distributed_slots(
+    sources: Sequence[Source], count: int, *, seq: int, slots: ConnectionSlots
+) -> AsyncIterator[int]:
+    """Distribute up to `count` slots of a run among the sources; each gets one before any gets two.
+
+    The first slot of the first source is the one that the run has. Yields the number of slots in all, which are set in
+    the sources; the acquired ones are released at the end.
+
+    Args:
+        sources: in the order of preference.
+        count: slots in all.
+        seq: number of the download.
+        slots: where slots are acquired.
+    """
+    acquired: list[str] = []
+    for source in sources:
+        source.slots = 0
+    sources[0].slots = 1
+    candidates = [*sources[1:], sources[0]]
+    try:
+        while candidates and 1 + len(acquired) < count:
+            source = candidates.pop(0)
+            if await slots.acquire(seq, source.origin, 1):
+                acquired.append(source.origin)
+                source.slots += 1
+                candidates.append(source)
+        yield 1 + len(acquired)
+    finally:
+        for origin in acquired:
+            slots.release(seq, origin, 1)

@@ -120,7 +120,7 @@ class PartTransfer:
             kept = ByteRanges()
             kept.add(0, begin)
             sources = [source, *(other for other in self._requests.sources if other is not source)]
-            with self._requests.distributed_slots(sources, self._max_connections) as slots:
+            async with self._requests.distributed_slots(sources, self._max_connections) as slots:
                 segments = divide(kept.gaps(total), slots)
                 if len(segments) > 1:
                     self._checkpoints.download = self._checkpoints.download.with_progress(received_ranges=kept.format())
@@ -144,7 +144,7 @@ class PartTransfer:
         if progress.url_changed and await compare_end(part, known, self._requests, first_end) is None:
             await self.start_over()
             return step.next()
-        with self._requests.distributed_slots(self._requests.sources, self._max_connections) as slots:
+        async with self._requests.distributed_slots(self._requests.sources, self._max_connections) as slots:
             segments = plan_segments(kept, size=part.size, validator=known.validator, total=known.total, count=slots)
             if segments is None or known.total is None:
                 await self.start_over()

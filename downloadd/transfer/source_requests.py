@@ -2,19 +2,25 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from downloadd.download import Download
 from downloadd.errors import ORIGIN_ERRORS, DownloadError, ErrorCode
 from downloadd.origin.cookies import CookieJar
 from downloadd.transfer.classification import Classification, UseResponse, classify
-from downloadd.transfer.connection_slots import ConnectionSlots, NoTargetSlotError, RedirectSlots, RequestPath
+from downloadd.transfer.connection_slots import (
+    ConnectionSlots,
+    NoTargetSlotError,
+    RedirectSlots,
+    RequestPath,
+    distributed_slots,
+)
 from downloadd.transfer.representation import Representation
 from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.session import OriginResponse, Session
-from downloadd.transfer.sources import Source, distribute_slots, order_sources
+from downloadd.transfer.sources import Source, order_sources
 
 SOURCE_TIMEOUT: Final = 5.0
 """Seconds that a source has for its response while others were not tried; it is tried again after them."""
@@ -77,6 +83,7 @@ class SourceRequests:
         self.responding_origin = download.progress.origin
         self._run_origin = download.progress.origin
         self._session = session
+        self._seq = download.seq
         self._slots = slots
         self.redirects = RedirectSlots(download.seq, slots)
         self._max_size = max_size
@@ -98,7 +105,7 @@ class SourceRequests:
         while queue:
             source, is_first_try = queue.popleft()
             async with AsyncExitStack() as stack:
-                if not stack.enter_context(self._slot_at(source.origin)):
+                if not await stack.enter_async_context(self._slot_at(source.origin)):
                     busy.append((source, None))
                     continue
                 try:
@@ -149,15 +156,9 @@ class SourceRequests:
         if self._has_mirrors:
             self.errors[source.redacted_url] = reason
 
-    @contextmanager
-    def distributed_slots(self, sources: Sequence[Source], count: int) -> Iterator[int]:
-        """Distribute up to `count` slots among the sources; yield the number of slots."""
-        acquired = distribute_slots(sources, count, self._slots.acquire)
-        try:
-            yield 1 + sum(slots for _, slots in acquired)
-        finally:
-            for origin, slots in acquired:
-                self._slots.release(origin, slots)
+    def distributed_slots(self, sources: Sequence[Source], count: int) -> AbstractAsyncContextManager[int]:
+        """Return the context of up to `count` slots that are distributed among the sources; it yields their number."""
+        return distributed_slots(sources, count, seq=self._seq, slots=self._slots)
 
     async def _respond(self, stack: AsyncExitStack, source: Source, request: RangeRequest) -> OriginResponse:
         self.count += 1
@@ -169,14 +170,14 @@ class SourceRequests:
         finally:
             self.responding_origin = path.origin
 
-    @contextmanager
-    def _slot_at(self, origin: str) -> Iterator[bool]:
+    @asynccontextmanager
+    async def _slot_at(self, origin: str) -> AsyncIterator[bool]:
         """Acquire a slot of an origin; yield False if none is free."""
         if origin == self._run_origin:
             yield True
             return
-        slots = self._slots.acquire(origin, 1)
+        slots = await self._slots.acquire(self._seq, origin, 1)
         try:
             yield slots > 0
         finally:
-            self._slots.release(origin, slots)
+            self._slots.release(self._seq, origin, slots)

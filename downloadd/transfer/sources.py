@@ -3,8 +3,6 @@
 Pure: no I/O and no clock.
 """
 
-from collections.abc import Callable, Sequence
-
 from downloadd.download import Download
 from downloadd.origin.context import RequestContext
 from downloadd.origin.cookies import CookieJar
@@ -80,34 +78,3 @@ def _fields(download: Download, index: int) -> RequestFields | None:
     if fields is None or _origin(download, index) == _origin(download, 0):
         return fields
     return fields.for_other_origin()
-
-
-def distribute_slots(
-    sources: Sequence[Source], count: int, acquire: Callable[[str, int], int]
-) -> list[tuple[str, int]]:
-    """Distribute up to `count` slots among the sources; each gets one before any gets two.
-
-    The first slot of the first source is the one that the run has.
-
-    Args:
-        sources: in the order of preference.
-        count: slots in all.
-        acquire: acquires up to a number of slots of an origin and returns their number.
-
-    Returns:
-        The acquired origins and slots, to be released.
-    """
-    acquired: list[tuple[str, int]] = []
-    for source in sources:
-        source.slots = 0
-    sources[0].slots = 1
-    distributed = 1
-    candidates = [*sources[1:], sources[0]]
-    while candidates and distributed < count:
-        source = candidates.pop(0)
-        if acquire(source.origin, 1):
-            acquired.append((source.origin, 1))
-            source.slots += 1
-            distributed += 1
-            candidates.append(source)
-    return acquired

@@ -75,6 +75,7 @@ def run_command(arguments: Sequence[str], text: str, environment: Mapping[str, s
             status = process.wait(CONDITION_TIMEOUT)
         finally:
             process.kill()
+            process.wait(CONDITION_TIMEOUT)
         for file in (out, err):
             file.seek(0)
         result = CommandResult(status, out.read().decode(), err.read().decode())

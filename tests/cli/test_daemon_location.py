@@ -7,6 +7,7 @@ import click
 import pytest
 
 from downloadd.cli.daemon_location import DEFAULT_URL, DaemonLocation, locate_daemon
+from downloadd.daemon.address_file import ADDRESS_FILE_NAME
 from downloadd.daemon.first_user import TOKEN_FILE_NAME
 
 
@@ -25,6 +26,13 @@ def test_the_token_of_the_state_directory_is_for_its_own_address(state_dir: Path
     assert locate(state_dir=state_dir).token == "stored"
     assert locate(state_dir=state_dir, url=f"{DEFAULT_URL}/").token == "stored"
     assert locate(state_dir=state_dir, url="http://other.example").token is None
+
+
+def test_the_address_is_given_or_that_of_a_running_daemon_or_the_default(state_dir: Path) -> None:
+    assert locate(state_dir=state_dir).url == DEFAULT_URL
+    (state_dir / ADDRESS_FILE_NAME).write_text("http://127.0.0.1:1234/fetch\n")
+    assert locate(state_dir=state_dir).url == "http://127.0.0.1:1234/fetch"
+    assert locate(state_dir=state_dir, url="http://other.example").url == "http://other.example"
 
 
 def test_a_given_token_wins(state_dir: Path) -> None:

@@ -101,7 +101,8 @@ async def test_a_repeated_start_returns_the_first_result(client: Client, origin:
 
 async def test_a_download_is_paused_changed_and_waited_for(client: Client, origin: Origin) -> None:
     downloads = client.files.downloads
-    origin.script("/slow", ScriptedResponse(size=3000, rate=3000))
+    release = asyncio.Event()
+    origin.script("/slow", ScriptedResponse(size=3000, body_event=release))
     origin.script("/gone", error_response(404))
     id = (await downloads.fetch(download=origin.url("/slow"), segments=1, priority=1)).download_id
     assert (await downloads.pause(id)).status is State.PAUSED
@@ -110,6 +111,7 @@ async def test_a_download_is_paused_changed_and_waited_for(client: Client, origi
     assert (changed.priority, changed.speed_limit) == (3, 5_000_000)
     assert isinstance(await downloads.get(id), ActiveEntry)
     assert (await downloads.resume(id)).success
+    release.set()
     assert (await downloads.wait(id)).status is State.COMPLETED
     assert (await downloads.wait(id)).id == id, "it ended before the call"
     assert isinstance(await downloads.get(id), HistoryEntry)
@@ -240,19 +242,17 @@ async def test_an_export_is_imported(client: Client, daemon: DaemonProcess, orig
 async def test_the_event_stream_survives_a_kill_without_a_gap(restartable: DaemonProcess, origin: Origin) -> None:
     origin.script("/slow", ScriptedResponse(size=300_000, rate=100_000, etag='"1"'))
     await restartable.start()
-    port = restartable.url.rpartition(":")[2]
-    restartable.flags = (*restartable.flags, "--port", port)
     async with Client(restartable.url, token=TOKEN) as client:
         id = (await client.files.downloads.fetch(download=origin.url("/slow"))).download_id
         waiting = asyncio.create_task(client.files.downloads.wait(id))
         received: list[Event] = []
+        kills = 0
         async with aclosing(client.events()) as events:
             async for event in events:
                 received.append(event)
                 match event.data:
-                    case ActiveEntry(current_size=size) if (
-                        size and restartable.process is not None and len(received) < 50
-                    ):
+                    case ActiveEntry(current_size=size) if size and restartable.process is not None and kills < 2:
+                        kills += 1
                         await restartable.kill()
                     case Disconnected() if restartable.process is None:
                         await restartable.start()

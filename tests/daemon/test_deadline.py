@@ -38,12 +38,12 @@ def test_a_process_that_ends_in_time_is_not_affected() -> None:
 
 
 def test_a_later_deadline_replaces_an_earlier_one() -> None:
-    status, _ = run(SCRIPT_PREFIX + "deadline.set(1, 3)\ndeadline.set(2, 4)\ntime.sleep(3600)")
+    status, _ = run(SCRIPT_PREFIX + "deadline.set(0.5, 3)\ndeadline.set(1, 4)\ntime.sleep(3600)")
     assert status == 4
 
 
 def test_a_deadline_can_be_cancelled() -> None:
-    assert run(SCRIPT_PREFIX + "deadline.set(1, 3)\ndeadline.cancel()\ntime.sleep(1.2)") == (0, "")
+    assert run(SCRIPT_PREFIX + "deadline.set(0.5, 3)\ndeadline.cancel()\ntime.sleep(0.7)") == (0, "")
 
 
 def test_the_process_can_end_at_once() -> None:

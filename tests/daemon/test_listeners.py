@@ -1,12 +1,16 @@
 import errno
+import os
 import socket
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.ports import free_port
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.config import Aria2Config, Config, ServerConfig, TcpAddress
+from downloadd.daemon import listeners as listeners_module
 from downloadd.daemon.listeners import (
     bind,
     bind_all,
@@ -26,16 +30,42 @@ def test_port_zero_is_a_free_port_that_the_url_names() -> None:
         assert host == "127.0.0.1"
         assert port
         assert listener_url(listener) == f"http://127.0.0.1:{port}"
-        with socket.create_connection((host, port), 10):
+        with socket.create_connection((host, port), CONDITION_TIMEOUT):
             pass
 
 
 def test_all_addresses_of_a_name_share_one_port() -> None:
-    listeners = bind(TcpAddress("localhost", 0))
-    assert len({listener_address(listener)[1] for listener in listeners}) == 1
-    assert {listener_address(listener)[0] for listener in listeners} <= {"127.0.0.1", "::1"}
-    for listener in listeners:
-        listener.close()
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(listener) for listener in bind(TcpAddress("localhost", 0))]
+        assert len({listener_address(listener)[1] for listener in listeners}) == 1
+        assert {listener_address(listener)[0] for listener in listeners} <= {"127.0.0.1", "::1"}
+
+
+def test_a_free_port_that_is_in_use_at_a_further_address_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    bind_one = listeners_module._bind_one
+    taken: list[socket.socket] = []
+
+    def bind_after_another(family: socket.AddressFamily, sockaddr: tuple[Any, ...], **options: Any) -> socket.socket:
+        if sockaddr[1] and len(taken) < 2:
+            taken.append(stack.enter_context(bind_one(family, sockaddr)))
+        return bind_one(family, sockaddr, **options)
+
+    monkeypatch.setattr(listeners_module, "_bind_one", bind_after_another)
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(each) for each in bind(TcpAddress("127.0.0.2", 0), TcpAddress("127.0.0.3", 0))]
+        addresses = [listener_address(each) for each in listeners]
+        assert [address for address, _ in addresses] == ["127.0.0.2", "127.0.0.3"]
+        assert addresses[0][1] == addresses[1][1] not in {listener_address(each)[1] for each in taken}
+
+
+def test_a_port_that_was_chosen_is_not_replaced() -> None:
+    port = free_port()
+    with (
+        closing(bind(TcpAddress("127.0.0.3", port))[0]),
+        pytest.raises(StartupError, match=rf"127\.0\.0\.3:{port}: the port is in use"),
+    ):
+        bind(TcpAddress("127.0.0.2", port), TcpAddress("127.0.0.3", port))
+    bind(TcpAddress("127.0.0.2", port))[0].close()
 
 
 def has_ipv6_loopback() -> bool:
@@ -70,17 +100,16 @@ def test_the_wildcard_of_ipv6_accepts_ipv4_too() -> None:
         port = listener_address(listener)[1]
         assert listener_url(listener) == f"http://127.0.0.1:{port}"
         for address in ("127.0.0.1", "::1") if has_ipv6_loopback() else ("127.0.0.1",):
-            socket.create_connection((address, port), 10).close()
+            socket.create_connection((address, port), CONDITION_TIMEOUT).close()
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 def test_the_wildcard_of_ipv6_leaves_ipv4_to_an_address_beside_it() -> None:
     # `::` in front of the other one would take its port.
-    listeners = bind(TcpAddress("::", 0), TcpAddress("127.0.0.1", 0))
-    assert [listener.family for listener in listeners] == [socket.AF_INET6, socket.AF_INET]
-    assert [listener_url(listener).rpartition(":")[0] for listener in listeners] == ["http://[::1]", "http://127.0.0.1"]
-    for listener in listeners:
-        listener.close()
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(each) for each in bind(TcpAddress("::", 0), TcpAddress("127.0.0.1", 0))]
+        assert [each.family for each in listeners] == [socket.AF_INET6, socket.AF_INET]
+        assert [listener_url(each).rpartition(":")[0] for each in listeners] == ["http://[::1]", "http://127.0.0.1"]
 
 
 def test_the_wildcard_of_ipv6_is_that_of_ipv4_on_a_machine_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,32 +133,32 @@ def test_all_addresses_and_unix_sockets_of_the_list_are_bound(tmp_path: Path) ->
     )
     with ExitStack() as stack:
         sockets = bind_all(config, stack)
+        for each in sockets:
+            stack.callback(each.close)
         tcp, paths = sockets[:2], sockets[2:]
         assert [listener_address(each)[0] for each in tcp] == ["127.0.0.1", "127.0.0.2"]
         # A free port is the same for all of them.
         assert len({listener_address(each)[1] for each in tcp}) == 1
         assert [listener_url(each) for each in paths] == [f"unix:{tmp_path}/a", f"unix:{tmp_path}/b"]
     assert not list(tmp_path.iterdir())
-    for each in sockets:
-        each.close()
 
 
 def test_a_list_whose_last_address_is_taken_leaves_nothing_bound(tmp_path: Path) -> None:
     (tmp_path / "b").write_text("mine")
-    (taken,) = bind(TcpAddress("127.0.0.1", 0))
-    port = listener_address(taken)[1]
+    port = free_port()
+    (taken,) = bind(TcpAddress("127.0.0.1", port))
     other = f"127.0.0.2:{port}"
     with taken, ExitStack() as stack, pytest.raises(StartupError, match=f"127.0.0.1:{port}: the port is in use"):
         bind_all(ServerConfig(listen=(other, f"127.0.0.1:{port}", f"unix:{tmp_path}/a")), stack)
     with ExitStack() as stack, pytest.raises(StartupError, match="another file is there"):
         bind_all(ServerConfig(listen=(other, f"unix:{tmp_path}/a", f"unix:{tmp_path}/b")), stack)
-    bind(TcpAddress("127.0.0.2", int(port or 0)))[0].close()
+    bind(TcpAddress("127.0.0.2", port))[0].close()
     assert [each.name for each in tmp_path.iterdir()] == ["b"]
 
 
 def test_the_further_port_is_bound_at_the_hosts_of_the_server() -> None:
-    (taken,) = bind(TcpAddress("127.0.0.1", 0))
-    port = listener_address(taken)[1] or 0
+    port = free_port()
+    (taken,) = bind(TcpAddress("127.0.0.1", port))
     server = ServerConfig(listen=("127.0.0.2:0", "127.0.0.3:0"))
     with taken, ExitStack() as stack:
         sockets = bind_aria2(Config(server=server, aria2=Aria2Config(port=port)), stack)
@@ -151,7 +180,7 @@ def test_the_wildcard_address_has_the_url_of_loopback() -> None:
 
 def test_a_unix_socket_has_a_path() -> None:
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind("\0downloadd-test-listener")
+        listener.bind(f"\0downloadd-test-listener-{os.getpid()}")
         assert listener_url(listener).startswith("unix:")
         assert listener_address(listener)[1] is None
 
@@ -200,15 +229,14 @@ def test_an_address_that_is_listed_twice_is_named(host: str) -> None:
 
 
 def test_a_port_is_free_again_at_once(tmp_path: Path) -> None:
-    (first,) = bind(TcpAddress("127.0.0.1", 0))
-    port = first.getsockname()[1]
-    with first, socket.create_connection(("127.0.0.1", port), 10) as client:
+    port = free_port()
+    (first,) = bind(TcpAddress("127.0.0.1", port))
+    with first, socket.create_connection(("127.0.0.1", port), CONDITION_TIMEOUT) as client:
         first.setblocking(True)
         server, _ = first.accept()
         server.close()
         assert client.recv(1) == b""
-    (again,) = bind(TcpAddress("127.0.0.1", port))
-    again.close()
+    bind(TcpAddress("127.0.0.1", port))[0].close()
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "a" * 70, "\udcff"])

@@ -18,4 +18,4 @@ def test_there_are_promises() -> None:
 def test_a_promise_is_held_by_a_test(promise: str, cell: str) -> None:
     named = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", cell)
     assert named is not None, promise
-    assert re.search(rf"^(async )?def {named[2]}\(", (TOP / named[1]).read_text(), re.MULTILINE)
+    assert re.search(rf"^ *(async )?def {named[2]}\(", (TOP / named[1]).read_text(), re.MULTILINE)

@@ -28,7 +28,7 @@ START: Final = read("docs/tutorial/getting-started.md")
 ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MEANT: Final = {
     *("status", "success", "message", "error", "filename", "path", "file_path", "directory", "url"),
-    *("openapi", "attempt"),
+    *("openapi", "attempt", "step"),
 }
 """Fields whose values are the same each time."""
 TOUR_API: Final = "http://127.0.0.1:8080"
@@ -46,8 +46,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def repeatable(self) -> bool:
         """True if the command only reads."""
-        command = re.sub(r"^sleep \d; ", "", self.command)
-        looks = command.startswith(("curl ", "ls ", "grep ", "(cd ", "downloadctl list", "downloadctl status"))
+        looks = self.command.startswith(("curl ", "ls ", "grep ", "(cd ", "downloadctl list", "downloadctl status"))
         return looks and not re.search(r"download=| -X | --json ", self.command)
 
     @property
@@ -61,7 +60,9 @@ def steps() -> list[Step]:
         for piece in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             lines = piece.splitlines()
             count = next(number for number, line in enumerate(lines, 1) if not line.endswith("\\"))
-            found.append(Step(command="\n".join(lines[:count]), printed="\n".join(lines[count:]).strip()))
+            # A command that a reader gives after some seconds is repeated until it prints what the page shows.
+            command = re.sub(r"^sleep \d; ", "", "\n".join(lines[:count]))
+            found.append(Step(command=command, printed="\n".join(lines[count:]).strip()))
     return found
 
 

@@ -9,6 +9,7 @@ from support.daemon_process import DaemonProcess, make_config
 from support.origin.content import expected_bytes, expected_sha256
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.waiting import wait_until
 
 SIZE = 5 << 20
 WHOLE = expected_bytes(0, 0, SIZE)
@@ -52,7 +53,8 @@ async def test_a_file_that_does_not_match_the_origin_digest_is_not_published(
     status, answer = await daemon.fetch("d", origin.url("/f"))
     assert (status, answer["error"]) == (422, "CHECKSUM_MISMATCH")
     assert f"the origin's {field[0]} says sha-256=" in answer["detail"]
-    assert (daemon.files(), daemon.part_files()) == ({}, [])
+    await wait_until(lambda: daemon.part_files() == [])
+    assert daemon.files() == {}
     assert len(origin.requests("/f")) == 1
 
 

@@ -353,7 +353,10 @@ async def test_an_unknown_id_is_not_found(daemon: DaemonProcess) -> None:
 # -- wait --------------------------------------------------------------------------------------------------------------
 
 
-async def test_wait_ends_with_the_download_or_at_the_time_limit(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_wait_ends_with_the_download_or_at_the_time_limit(
+    daemon_in_memory: DaemonProcess, origin: Origin
+) -> None:
+    daemon = daemon_in_memory
     origin.script("/slow", ScriptedResponse(size=1000, delay=0.3))
     status, answer = await daemon.fetch("d", origin.url("/slow"))
     assert (status, answer["success"], answer["message"], answer["error"]) == (201, True, "Download completed", None)

@@ -47,7 +47,7 @@ async def test_500_accepted_downloads_survive_repeated_kills(restartable: Daemon
     assert {entry["status"] for entry in history} == {"completed"}
     assert len(restartable.files()) == ACCEPTED
     assert_no_file_is_truncated(restartable, sizes)
-    assert restartable.part_files() == []
+    await wait_until(lambda: restartable.part_files() == [])
     assert await restartable.stop() == 0
 
 

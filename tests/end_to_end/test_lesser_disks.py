@@ -148,7 +148,7 @@ async def test_a_file_too_large_for_the_file_system_fails_once_and_holds_no_othe
         assert "RLIMIT_FSIZE" in answer["detail"]
         assert len(origin.requests("/large")) == 1
         assert (await daemon.fetch("d", origin.url("/small")))[1]["message"] == "Download completed"
-        assert daemon.part_files() == []
+        await wait_until(lambda: daemon.part_files() == [])
         assert "queue_suspended" not in daemon.log.read_text()
 
 

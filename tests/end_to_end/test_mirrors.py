@@ -39,7 +39,7 @@ async def fetch(daemon: DaemonProcess, *urls: str, **parameters: str) -> dict[st
     query = [("download", url) for url in urls] + [("wait", "60"), *parameters.items()]
     status, answer = await daemon.request("GET", "/d", params=query)
     assert status == 201, answer
-    assert daemon.part_files() == []
+    await wait_until(lambda: daemon.part_files() == [])
     return await daemon.get_download(answer["download_id"])
 
 
@@ -55,8 +55,9 @@ async def test_all_sources_are_used_together(daemon: DaemonProcess, origin: Orig
 
 
 async def test_a_fast_source_sends_more_and_both_end_together(
-    daemon: DaemonProcess, origin: Origin, mirror: Origin
+    daemon_in_memory: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
+    daemon = daemon_in_memory
     origin.script("/f", replace(SLOW_RESPONSE, rate=MIB // 4))
     mirror.script("/m", replace(SLOW_RESPONSE, rate=6 * MIB))
     watch = daemon.stopwatch()
@@ -143,8 +144,9 @@ async def test_a_mirror_sends_the_rest_of_a_broken_source(
 
 
 async def test_the_range_of_a_stalled_source_is_fetched_from_another(
-    daemon: DaemonProcess, origin: Origin, mirror: Origin
+    daemon_in_memory: DaemonProcess, origin: Origin, mirror: Origin
 ) -> None:
+    daemon = daemon_in_memory
     origin.script("/f", replace(SLOW_RESPONSE, rate=0, stall_after=100))
     mirror.script("/m", replace(SLOW_RESPONSE, rate=4 * MIB))
     watch = daemon.stopwatch()
@@ -237,7 +239,7 @@ async def test_a_download_fails_if_all_sources_send_wrong_bytes(daemon: DaemonPr
     assert (status, answer["error"]) == (422, "CHECKSUM_MISMATCH")
     assert sum(len(origin.requests(f"/{number}/f")) for number in range(3)) < 10
     assert daemon.files() == {}
-    assert daemon.part_files() == []
+    await wait_until(lambda: daemon.part_files() == [])
 
 
 @pytest.mark.parametrize("size", [3 << 20, 20 << 20])

@@ -106,7 +106,7 @@ async def test_the_complete_file_is_saved(short_timeout_daemon: DaemonProcess) -
             empty = answers[-1].raw is None and answers[-1].size == 0
             assert files[f"{name}/f.bin"] == (b"" if empty else WHOLE), name
             assert len(origin.requests("/f.bin")) == requests, name
-    assert short_timeout_daemon.part_files() == []
+    await wait_until(lambda: short_timeout_daemon.part_files() == [])
 
 
 VERSION_2 = expected_bytes(2, 0, SIZE + 1)

@@ -83,7 +83,7 @@ async def test_content_of_another_type_than_the_expected_one_is_not_saved(
     assert (status, answer["error"]) == (502, "UNEXPECTED_CONTENT")
     assert content_type.partition(";")[0] in answer["detail"]
     assert daemon.files() == {}
-    assert daemon.part_files() == []
+    await wait_until(lambda: daemon.part_files() == [])
 
 
 async def test_the_expected_type_is_part_of_a_batch(daemon: DaemonProcess, origin: Origin) -> None:

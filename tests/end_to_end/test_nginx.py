@@ -47,7 +47,7 @@ async def test_files_of_every_size_are_complete(
             assert path.stat().st_size == size
             assert path.stat().st_mtime == 1_600_000_000
             assert path.stat().st_mode & 0o777 == 0o644
-        assert daemon.part_files() == []
+        await wait_until(lambda: daemon.part_files() == [])
 
 
 async def test_an_untrusted_certificate_is_refused_without_retries(
@@ -68,7 +68,7 @@ async def test_a_wrong_checksum_leaves_no_file(
     assert (status, answer["error"]) == (422, "CHECKSUM_MISMATCH")
     assert files[65_536] in answer["detail"]
     assert daemon.files() == {}
-    assert daemon.part_files() == []
+    await wait_until(lambda: daemon.part_files() == [])
 
 
 async def test_after_a_kill_only_the_rest_of_a_large_file_is_fetched(

@@ -7,6 +7,7 @@ from support.daemon_process import DaemonProcess, make_config
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin, Request
 from support.origin.scripted_response import ScriptedResponse, error_response
+from support.ports import free_port
 from support.waiting import wait_until
 
 SIZE = 300_000
@@ -25,8 +26,8 @@ async def hosts(daemon: DaemonProcess) -> list[dict[str, Any]]:
 
 async def test_an_outage_fails_no_download_and_costs_no_retry(tmp_path: Path) -> None:
     async with DaemonProcess(tmp_path, config=make_config(max_retries=1, timeout=0)) as daemon:
-        async with Origin(fallback=answer) as origin:
-            port = origin.port
+        port = free_port()
+        async with Origin(port=port, fallback=answer) as origin:
             started = await daemon.start_download("d", origin.url("/first"))
             await daemon.wait_until_finished(started["download_id"])
         ids = [(await daemon.start_download("d", origin.url(f"/{number}")))["download_id"] for number in range(20)]
@@ -54,8 +55,8 @@ async def test_an_outage_fails_no_download_and_costs_no_retry(tmp_path: Path) ->
 
 async def test_a_transfer_that_an_outage_cuts_goes_on_where_it_was(tmp_path: Path) -> None:
     async with DaemonProcess(tmp_path, config=make_config(max_retries=1, timeout=0)) as daemon:
-        async with Origin() as origin:
-            port = origin.port
+        port = free_port()
+        async with Origin(port=port) as origin:
             origin.script("/big", ScriptedResponse(size=SIZE, etag='"v"', stall_after=100_000))
             id = (await daemon.start_download("d", origin.url("/big")))["download_id"]
 

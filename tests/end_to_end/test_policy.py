@@ -11,6 +11,7 @@ from support.fake_resolver import daemon_with_hosts
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, redirect
+from support.ports import free_port
 from support.waiting import wait_until
 
 CLOSED = DEFAULT_CONFIG.replace('allowed_networks = ["127.0.0.0/8", "::1/128"]\n', "")
@@ -115,13 +116,14 @@ async def test_a_name_is_checked_by_its_addresses(tmp_path: Path, origin: Origin
         assert {line["attempts"] for line in ended} == {1}
 
 
-async def test_only_allowed_addresses_of_a_name_are_connected_to(tmp_path: Path, origin: Origin) -> None:
-    origin.script("/f", ScriptedResponse(size=3))
+async def test_only_allowed_addresses_of_a_name_are_connected_to(tmp_path: Path) -> None:
     config = DEFAULT_CONFIG.replace('"127.0.0.0/8", "::1/128"', '"127.0.0.1/32"')
     async with (
+        Origin(port=free_port()) as origin,
         Origin(host="127.0.0.2", port=origin.port) as other,
         daemon_with_hosts(tmp_path, config, mixed_test="127.0.0.2,127.0.0.1") as daemon,
     ):
+        origin.script("/f", ScriptedResponse(size=3))
         for _ in range(3):
             status, _ = await daemon.fetch("d", f"http://mixed.test:{origin.port}/f")
             assert status == 201
@@ -132,9 +134,10 @@ async def test_only_allowed_addresses_of_a_name_are_connected_to(tmp_path: Path,
 # -- redirects ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_redirect_is_checked_like_a_first_request(tmp_path: Path, origin: Origin) -> None:
+async def test_a_redirect_is_checked_like_a_first_request(tmp_path: Path) -> None:
     config = DEFAULT_CONFIG.replace('"127.0.0.0/8", "::1/128"', '"127.0.0.1/32"')
     async with (
+        Origin(port=free_port()) as origin,
         Origin(host="127.0.0.2", port=origin.port) as inner,
         daemon_with_hosts(tmp_path, config, inner_test="127.0.0.2") as daemon,
     ):

@@ -10,6 +10,7 @@ from support.daemon_process import DaemonProcess, make_config
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin, Request
 from support.origin.scripted_response import ScriptedResponse, error_response, redirect
+from support.ports import free_port
 from support.waiting import wait_until
 
 from downloadd.manager.origin_health import RAISE_SECONDS
@@ -97,8 +98,8 @@ async def test_an_outage_behind_a_redirect_holds_the_downloads_and_only_probes_a
         Origin() as front,
         DaemonProcess(tmp_path, config=make_config(max_retries=1, timeout=0)) as daemon,
     ):
-        async with Origin(fallback=answer) as target:
-            port = target.port
+        port = free_port()
+        async with Origin(port=port, fallback=answer) as target:
             front.set_fallback(lead_to(target))
             await complete(daemon, await start(daemon, front, ["first"]))
         async with Origin(port=port, fallback=break_off) as target:

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from support.daemon_process import DEFAULT_CONFIG, DaemonProcess, make_config
 from support.event_reader import open_event_stream
+from support.file_tree import contents_below
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin, Request
 from support.origin.scripted_response import ScriptedResponse, error_response, redirect
@@ -242,7 +243,7 @@ async def test_fields_survive_a_kill_and_are_nowhere_after_the_end(tmp_path: Pat
 
 
 def state_bytes(daemon: DaemonProcess) -> bytes:
-    return b"".join(path.read_bytes() for path in daemon.state.rglob("*") if path.is_file())
+    return b"".join(contents_below(daemon.state).values())
 
 
 async def test_configured_credentials_yield_to_the_fields_of_a_download(tmp_path: Path, origin: Origin) -> None:

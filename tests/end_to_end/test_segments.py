@@ -73,8 +73,9 @@ async def test_the_number_of_connections_defaults_to_the_configuration(tmp_path:
 
 
 async def test_a_finished_connection_fetches_part_of_the_range_of_a_slow_one(
-    daemon: DaemonProcess, origin: Origin
+    daemon_in_memory: DaemonProcess, origin: Origin
 ) -> None:
+    daemon = daemon_in_memory
     origin.script(
         "/f",
         [
@@ -170,7 +171,7 @@ async def test_finished_ranges_survive_a_kill(tmp_path: Path, origin: Origin) ->
         await daemon.start()
         assert (await daemon.wait_until_finished(id))["status"] == "completed"
         assert daemon.files() == {"d/f": WHOLE}
-        assert daemon.part_files() == []
+        await wait_until(lambda: daemon.part_files() == [])
         again = ByteRanges()
         for start, end in spans(origin)[before:]:
             again.add(start, end)
@@ -190,7 +191,8 @@ async def test_every_connection_counts_for_the_host_limit(tmp_path: Path, origin
         assert daemon.files() == {"d/f": WHOLE, "d/g": WHOLE}
 
 
-async def test_a_speed_limit_holds_over_all_connections(daemon: DaemonProcess, origin: Origin) -> None:
+async def test_a_speed_limit_holds_over_all_connections(daemon_in_memory: DaemonProcess, origin: Origin) -> None:
+    daemon = daemon_in_memory
     origin.script("/f", ScriptedResponse(size=SIZE, etag='"a"'))
     watch = daemon.stopwatch()
     assert (await daemon.fetch("d", origin.url("/f"), segments="4", speed_limit=str(8 * MIB)))[0] == 201

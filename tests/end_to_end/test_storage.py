@@ -471,7 +471,7 @@ async def test_a_full_disk_fails_the_download_and_not_the_daemon(tmp_path: Path,
             status, answer = await daemon.fetch("d", origin.url(path))
             assert (status, answer["success"], answer["error"]) == (507, False, "INSUFFICIENT_STORAGE"), path
             assert answer["detail"]
-            assert daemon.part_files() == []
+            await wait_until(lambda: daemon.part_files() == [])
             status, answer = await daemon.fetch("d", origin.url("/small"), conflict="overwrite")
             assert (status, answer["message"]) == (201, "Download completed")
         assert daemon.files() == {"d/small": WHOLE}

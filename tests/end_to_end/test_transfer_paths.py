@@ -159,7 +159,7 @@ async def test_content_followed_by_extra_bytes_is_refused_on_every_attempt(
     status, answer = await transfer_path.fetch()
     assert (status, answer["error"]) == (502, "NETWORK_ERROR")
     assert transfer_path.daemon.files() == {}
-    assert transfer_path.daemon.part_files() == []
+    await wait_until(lambda: transfer_path.daemon.part_files() == [])
 
 
 async def test_a_pause_takes_effect_within_a_second_and_keeps_received_bytes(transfer_path: TransferPath) -> None:
@@ -191,7 +191,8 @@ async def test_a_cancel_takes_effect_within_a_second_and_leaves_no_file(transfer
     status, entry = await transfer_path.daemon.control(id, "cancel")
     assert watch.seconds < 1
     assert (status, entry["status"], entry["error"]) == (200, "cancelled", "CANCELLED")
-    assert (transfer_path.daemon.files(), transfer_path.daemon.part_files()) == ({}, [])
+    await wait_until(lambda: transfer_path.daemon.part_files() == [])
+    assert transfer_path.daemon.files() == {}
 
 
 async def test_a_kill_loses_only_bytes_in_buffers(transfer_path: TransferPath) -> None:
@@ -237,7 +238,7 @@ async def test_repeated_kills_lose_and_mix_no_bytes(transfer_path: TransferPath)
     for id in ids:
         assert (await transfer_path.daemon.wait_until_finished(id))["status"] == "completed"
     assert transfer_path.daemon.files() == {f"d/{seed}": contents[seed] for seed in range(3)}
-    assert transfer_path.daemon.part_files() == []
+    await wait_until(lambda: transfer_path.daemon.part_files() == [])
 
 
 async def test_progress_is_reported_during_the_transfer(transfer_path: TransferPath) -> None:

@@ -144,7 +144,7 @@ async def test_a_damaged_row_affects_no_other_download_and_is_not_changed(
         connection.execute("UPDATE downloads SET state = 'queued' WHERE id = ?", (active[0],))
     await restartable.start()
     assert (await restartable.wait_until_finished(active[0]))["status"] == "completed"
-    assert restartable.part_files() == []
+    await wait_until(lambda: restartable.part_files() == [])
 
 
 async def test_no_download_is_accepted_while_the_state_directory_is_missing(

@@ -24,7 +24,10 @@ from downloadd.manager.stall_detection import (
     observe,
 )
 from downloadd.states import State
+from downloadd.storage.part_file import MAX_HELD_BYTES
 
+BIG = MAX_HELD_BYTES + 1
+"""Bytes of the smallest file that is written to a part file, whose size adds to the time that its disk has."""
 ONE_SLOT = replace(CONFIG, max_concurrent=1, stall_timeout=0.3, timeout=0)
 
 
@@ -38,13 +41,13 @@ def release_threads() -> Iterator[threading.Event]:
 
 @pytest.mark.parametrize("limit", [0, 1 << 20])
 @pytest.mark.parametrize(
-    ("call", "size"), [("pwrite", 1000), ("fsync", 1000), ("link", 1000), ("pwritev", 2 << 20), ("fsync", 2 << 20)]
+    ("call", "size"), [("pwrite", 1000), ("fsync", 1000), ("link", 1000), ("pwritev", BIG), ("fsync", BIG)]
 )
 async def test_a_disk_that_hangs_fails_its_download_and_frees_the_slot(
     call: str,
     size: int,
     limit: int,
-    tmp_path: Path,
+    memory_path: Path,
     origin: Origin,
     release_threads: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
@@ -62,8 +65,8 @@ async def test_a_disk_that_hangs_fails_its_download_and_frees_the_slot(
     monkeypatch.setattr("downloadd.manager.stall_detection.STALL_MARGIN_SECONDS", 0.2)
     monkeypatch.setattr("downloadd.manager.stall_monitor.STALL_CHECK_SECONDS", 0.05)
     monkeypatch.setattr("downloadd.manager.small_publications.STUCK_SECONDS", 0.1)
-    async with open_stack(tmp_path, replace(ONE_SLOT, speed_limit=limit), fsync=True) as stack:
-        (tmp_path / "files" / "d").mkdir()
+    async with open_stack(memory_path, replace(ONE_SLOT, speed_limit=limit), fsync=True) as stack:
+        (memory_path / "files" / "d").mkdir()
         monkeypatch.setattr(os, call, hang)
         started = await stack.manager.start(
             [DownloadRequest(url=origin.url("/f"), directory="d") for _ in range(2)], user="u"
@@ -78,7 +81,7 @@ async def test_a_disk_that_hangs_fails_its_download_and_frees_the_slot(
 
 
 async def test_many_sources_that_hang_are_tried_one_after_the_other(
-    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+    memory_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("downloadd.manager.stall_detection.STALL_MARGIN_SECONDS", 0.2)
     monkeypatch.setattr("downloadd.manager.stall_monitor.STALL_CHECK_SECONDS", 0.05)
@@ -86,7 +89,7 @@ async def test_many_sources_that_hang_are_tried_one_after_the_other(
     for path in hanging:
         origin.script(path, ScriptedResponse(size=1000, head_event=asyncio.Event()))
     origin.script("/f", ScriptedResponse(size=1000))
-    async with open_stack(tmp_path, ONE_SLOT) as stack:
+    async with open_stack(memory_path, ONE_SLOT) as stack:
         request = DownloadRequest(
             url=origin.url(hanging[0]), mirrors=list(map(origin.url, [*hanging[1:], "/f"])), directory="d"
         )
@@ -97,14 +100,14 @@ async def test_many_sources_that_hang_are_tried_one_after_the_other(
 
 
 async def test_a_source_that_hangs_costs_little_time_if_there_are_others(
-    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+    memory_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("downloadd.transfer.source_requests.SOURCE_TIMEOUT", 0.2)
     hanging = [f"/hangs/{number}" for number in range(5)]
     for path in hanging:
         origin.script(path, ScriptedResponse(size=1000, head_event=asyncio.Event()))
     origin.script("/f", ScriptedResponse(size=1000))
-    async with open_stack(tmp_path, replace(ONE_SLOT, stall_timeout=2 * CONDITION_TIMEOUT)) as stack:
+    async with open_stack(memory_path, replace(ONE_SLOT, stall_timeout=2 * CONDITION_TIMEOUT)) as stack:
         request = DownloadRequest(
             url=origin.url(hanging[0]), mirrors=list(map(origin.url, [*hanging[1:], "/f"])), directory="d"
         )
@@ -113,14 +116,14 @@ async def test_a_source_that_hangs_costs_little_time_if_there_are_others(
 
 
 async def test_a_slow_source_is_waited_for_if_no_other_has_the_file(
-    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+    memory_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("downloadd.transfer.source_requests.SOURCE_TIMEOUT", 0.5)
     # The first request is aborted; the second one, without a limit, gets a response.
     release = asyncio.Event()
     origin.script("/slow", ScriptedResponse(size=1000, head_event=release))
     origin.script("/gone", error_response(404))
-    async with open_stack(tmp_path, replace(ONE_SLOT, stall_timeout=2 * CONDITION_TIMEOUT, max_retries=0)) as stack:
+    async with open_stack(memory_path, replace(ONE_SLOT, stall_timeout=2 * CONDITION_TIMEOUT, max_retries=0)) as stack:
         request = DownloadRequest(url=origin.url("/slow"), mirrors=[origin.url("/gone")], directory="d")
         started = await stack.manager.start([request], user="u")
         async with asyncio.timeout(CONDITION_TIMEOUT):
@@ -131,13 +134,13 @@ async def test_a_slow_source_is_waited_for_if_no_other_has_the_file(
 
 
 async def test_a_run_that_waits_for_a_low_speed_limit_is_not_aborted(
-    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+    memory_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("downloadd.manager.stall_detection.STALL_MARGIN_SECONDS", 0.2)
     monkeypatch.setattr("downloadd.manager.stall_monitor.STALL_CHECK_SECONDS", 0.05)
     origin.script("/f", ScriptedResponse(size=3000))
     # Each portion of the limiter takes a second.
-    async with open_stack(tmp_path, replace(ONE_SLOT, speed_limit=1024)) as stack:
+    async with open_stack(memory_path, replace(ONE_SLOT, speed_limit=1024)) as stack:
         started = await stack.manager.start([DownloadRequest(url=origin.url("/f"), directory="d")], user="u")
         assert (await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)).state is State.COMPLETED
 

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 from support.daemon_process import DaemonProcess, make_config
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
@@ -19,6 +21,7 @@ from support.waiting import wait_until
 SMALL = 100_000
 BIG = 4_000_000
 GONE = "the storage root is gone"
+NOTHING_HELD: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 @pytest.fixture
@@ -52,12 +55,19 @@ async def completed(daemon: DaemonProcess) -> int:
     return len(ended)
 
 
-def serve(origin: Origin) -> asyncio.Event:
-    """Serve small files, slow files over each path of the bytes, and files that wait for the returned event."""
+def serve(origin: Origin, held: Mapping[str, int] = NOTHING_HELD) -> asyncio.Event:
+    """Serve small files, slow files over each path of the bytes, and files that wait for the returned event.
+
+    `held` has the number of responses to a path that last longer than what a test does meanwhile; later ones are fast.
+    """
     release = asyncio.Event()
     origin.script("/small", ScriptedResponse(size=SMALL))
-    origin.script("/known", ScriptedResponse(size=BIG, rate=BIG // 2, etag='"v"'))
-    origin.script("/unknown", ScriptedResponse(size=BIG, rate=BIG // 2, framing=Framing.CHUNKED))
+    for path, whole in (
+        ("/known", ScriptedResponse(size=BIG, etag='"v"')),
+        ("/unknown", ScriptedResponse(size=BIG, framing=Framing.CHUNKED)),
+    ):
+        long = [replace(whole, rate=BIG // 20)] * held.get(path, 0)
+        origin.script(path, [*long, whole] if held else replace(whole, rate=BIG // 2))
     origin.script("/fast", ScriptedResponse(size=BIG, etag='"v"'))
     origin.script("/gated", ScriptedResponse(size=SMALL, body_event=release))
     return release
@@ -66,7 +76,7 @@ def serve(origin: Origin) -> asyncio.Event:
 async def test_a_removed_root_fails_no_download_and_a_restored_root_is_used(
     daemon: DaemonProcess, origin: Origin
 ) -> None:
-    release = serve(origin)
+    release = serve(origin, {"/known": 4, "/unknown": 1})
     running = [
         await daemon.start_download("d", origin.url(path), **more)
         for path, more in (
@@ -81,15 +91,15 @@ async def test_a_removed_root_fails_no_download_and_a_restored_root_is_used(
         )
     ]
     await wait_until(lambda: len(daemon.part_files()) == 4)
-    items = [{"url": origin.url("/small"), "directory": "q"} for _ in range(300)]
+    items = [{"url": origin.url("/small"), "directory": "q"} for _ in range(100)]
     assert (await daemon.request("POST", "/api/v1/downloads", json={"downloads": items}))[0] == 201
     shutil.rmtree(daemon.root)
     release.set()
     # New downloads are accepted meanwhile, and wait too.
     for number, conflict in enumerate(("rename", "error", "skip")):
         await daemon.start_download("later", origin.url("/small"), filename=f"{number}", conflict=conflict)
-    active = await waiting(daemon, 311)
-    assert Counter(entry["error"] for entry in active) == {None: 303, "STORAGE_ERROR": 8}
+    active = await waiting(daemon, 111)
+    assert Counter(entry["error"] for entry in active) == {None: 103, "STORAGE_ERROR": 8}
     assert str(daemon.root) not in str(active)
     assert await daemon.history() == []
     assert origin.requests("/small") == []
@@ -102,12 +112,12 @@ async def test_a_removed_root_fails_no_download_and_a_restored_root_is_used(
         return await daemon.active() == []
 
     await wait_until(none_is_left, 60)
-    assert Counter(entry["status"] for entry in await daemon.history()) == {"completed": 310, "cancelled": 1}
+    assert Counter(entry["status"] for entry in await daemon.history()) == {"completed": 110, "cancelled": 1}
     files = daemon.files()
     assert files.pop("d/known") == files.pop("d/known (1)") == files.pop("d/unknown") == expected_bytes(0, 0, BIG)
-    assert len(files) == 307
+    assert len(files) == 107
     assert set(files.values()) == {expected_bytes(0, 0, SMALL)}
-    assert daemon.part_files() == []
+    await wait_until(lambda: daemon.part_files() == [])
     # It is logged once, not for each download that waits.
     assert len(await daemon.wait_for_log("queue_resumed")) == 1
     assert len(await daemon.wait_for_log("queue_suspended")) == 1
@@ -147,7 +157,7 @@ async def test_bytes_in_a_restored_root_are_not_fetched_again(daemon: DaemonProc
 
 
 async def test_a_restart_while_the_root_is_missing_loses_nothing(daemon: DaemonProcess, origin: Origin) -> None:
-    serve(origin)
+    serve(origin, {"/known": 3})
     for _ in range(3):
         await daemon.start_download("d", origin.url("/known"))
     await wait_until(lambda: len(daemon.part_files()) == 3)
@@ -185,9 +195,9 @@ async def test_a_root_that_is_replaced_repeatedly_loses_nothing(restartable: Dae
 
 
 async def test_on_an_unmounted_disk_nothing_is_completed(tmp_path: Path, disk: Path, origin: Origin) -> None:
-    serve(origin)
     # The root is a directory of the disk, or the disk itself, whose mount point is uncovered.
     for root in (disk / "files", disk):
+        serve(origin, {"/known": 1})
         folder = tmp_path / f"daemon of {root.name}"
         folder.mkdir()
         daemon = DaemonProcess(folder, config=make_config(max_retries=0), launcher=mount_launcher("size=64m", disk))

@@ -6,7 +6,7 @@ from support.daemon_process import DaemonProcess
 from support.origin.origin import Origin
 from support.waiting import wait_until
 
-SECONDS = 14
+SECONDS = 7
 AT_LEAST = 500
 """Number of downloads, enough for each kind to occur."""
 

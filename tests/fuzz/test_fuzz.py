@@ -19,7 +19,7 @@ TARGETS = Path(__file__).with_name("targets.py")
 )
 def test_a_fuzzer_finds_no_failure(tmp_path: Path, target: str) -> None:
     ended = subprocess.run(
-        [sys.executable, str(TARGETS), target, "-max_total_time=1", "-max_len=300", "-timeout=5", "-seed=1"],
+        [sys.executable, str(TARGETS), target, "-max_total_time=1", "-max_len=300", "-timeout=30", "-seed=1"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

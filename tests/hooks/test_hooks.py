@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from records.contract import ManualClock
+from records.contract import NOW, ManualClock
 from support.deliveries import finish_downloads, open_records
 from support.exposition import ReadableSeries
 from support.tls_contexts import system_tls
@@ -61,6 +61,19 @@ async def test_each_hook_receives_each_of_its_messages(tmp_path: Path) -> None:
                 await wait_until(lambda name=name: sorted(received(name, tmp_path)) == sorted(ids))
             await wait_until(lambda: has_none_waiting(hooks))
     assert series.value("downloadd_hook_attempts_total", hook="two", outcome="delivered") == 2
+
+
+async def test_a_start_delivers_at_once_what_an_earlier_process_was_delivering(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with open_records(tmp_path / "state", clock, hooks=("one",)) as records:
+        (id,) = await finish_downloads(records)
+        assert await records.deliveries.take("one", now=NOW, latest=NOW, limit=1, lease=3_600)
+    async with (
+        open_records(tmp_path / "state", clock) as records,
+        open_hooks(records, clock, program_hook("one", tmp_path)),
+    ):
+        await wait_until(lambda: received("one", tmp_path) == [id])
+        await wait_until(lambda: is_empty(records))
 
 
 async def has_none_waiting(hooks: Hooks) -> bool:

@@ -14,8 +14,8 @@ from support.waiting import wait_until
 
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
-from downloadd.hooks.outcome import MAX_AGE_SECONDS, Delivered, DeliveryFailed
-from downloadd.hooks.worker import MAX_CONCURRENT_DELIVERIES, Worker
+from downloadd.hooks.outcome import Delivered, DeliveryFailed
+from downloadd.hooks.worker import LEASE_MARGIN_SECONDS, MAX_CONCURRENT_DELIVERIES, Worker
 from downloadd.metrics import HookMetrics
 from downloadd.records.sqlite import SqliteRecords
 
@@ -55,8 +55,16 @@ class Bench:
         self.records = records
         self.clock = clock
         self.series = ReadableSeries()
-        self.worker = Worker(
-            HOOK, send=receiver.send, records=records.deliveries, metrics=HookMetrics(self.series), clock=clock
+        self._metrics = HookMetrics(self.series)
+        self.worker = self.start_worker(receiver)
+
+    def start_worker(self, receiver: Receiver) -> Worker:
+        return Worker(
+            HOOK,
+            send=receiver.send,
+            records=self.records.deliveries,
+            metrics=self._metrics,
+            clock=self.clock,
         )
 
     async def finish_downloads(self, count: int = 1) -> list[str]:
@@ -114,12 +122,52 @@ async def test_a_failed_attempt_is_repeated_when_it_is_due_and_not_before(
     async with open_bench(receiver) as bench:
         await bench.finish_downloads()
         await wait_until(lambda: bench.attempts("failed") == 1)
-        assert await bench.records.deliveries.due("chat", now=NOW + 59, latest=NOW + MAX_AGE_SECONDS, limit=9) == []
+        due = await bench.records.deliveries.next_due("chat", now=NOW)
+        assert due is not None
+        assert due >= NOW + 60
         bench.clock.now += 60
         bench.worker.wake()
         await wait_until(bench.is_empty)
     assert [delivery.tries for delivery in receiver.attempts] == [0, 1]
     assert receiver.attempts[0].event_id == receiver.attempts[1].event_id
+
+
+async def test_of_two_workers_one_attempts_a_delivery(open_bench: Callable[[Receiver], Any]) -> None:
+    """They are those of two processes that share the records."""
+    receiver = Receiver()
+    receiver.can_answer.clear()
+    async with open_bench(receiver) as bench:
+        other = bench.start_worker(receiver)
+        try:
+            await bench.finish_downloads(MAX_CONCURRENT_DELIVERIES + 2)
+            other.wake()
+            await wait_until(lambda: receiver.running == MAX_CONCURRENT_DELIVERIES + 2)
+            receiver.can_answer.set()
+            await wait_until(bench.is_empty)
+        finally:
+            await other.stop()
+    numbers = [delivery.number for delivery in receiver.attempts]
+    assert len(set(numbers)) == len(numbers)
+    lease = HOOK.timeout + LEASE_MARGIN_SECONDS
+    assert {delivery.taken_until for delivery in receiver.attempts} == {NOW + lease}
+
+
+async def test_a_delivery_whose_worker_died_is_attempted_after_its_lease(open_bench: Callable[[Receiver], Any]) -> None:
+    receiver, lost = Receiver(), Receiver()
+    lost.can_answer.clear()
+    async with open_bench(lost) as bench:
+        await bench.finish_downloads()
+        await wait_until(lambda: lost.running == 1)
+        # A worker that is stopped writes nothing any more, as one that is killed.
+        await bench.worker.stop()
+        other = bench.start_worker(receiver)
+        try:
+            bench.clock.now += HOOK.timeout + LEASE_MARGIN_SECONDS
+            other.wake()
+            await wait_until(bench.is_empty)
+        finally:
+            await other.stop()
+    assert [delivery.event_id for delivery in receiver.attempts] == [delivery.event_id for delivery in lost.attempts]
 
 
 async def test_a_permanent_failure_discards_the_delivery(open_bench: Callable[[Receiver], Any]) -> None:

@@ -5,24 +5,28 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from support.fake_imports import make_operation
 from support.import_files import packed
-from support.import_stack import DIRECTORY, ImportStack, content
+from support.import_stack import DIRECTORY, ImportStack, content, other_process
 
 from downloadd.import_operation import (
     PENDING_FILES,
     Channel,
+    Driver,
     FileLink,
     ImportOperation,
     ImportState,
     PendingFile,
-    PendingKind,
     PendingRequest,
     Selection,
 )
 from downloadd.imports.archived_files import ArchivedFiles
+from downloadd.manager.recovery import sweep
+from downloadd.records.import_protocol import ImportFencedError
 
 MEMBERS = {"up/a": b"content of a", "up/b": b"content of b" * 100_000}
 
+RUN = make_operation(kind=PENDING_FILES, user="ann")
 HINT = "make the export again, and import it"
 
 
@@ -36,16 +40,16 @@ def archives(stack: ImportStack) -> ArchivedFiles:
 async def claimed(
     stack: ImportStack, data: bytes | None = None, members: tuple[str, ...] = tuple(MEMBERS)
 ) -> tuple[ImportOperation, list[PendingFile]]:
-    """Record an import with these files in its archive, and claim them for the run `run`."""
+    """Record an import with these files in its archive, and claim them for the run `RUN`."""
     operation = stack.operations.new("slack", "ann", ImportState.DONE, name="x.zip")
     await stack.operations.create(operation)
     if data is not None:
         await stack.uploads.save(operation.id, content(data))
     links = [FileLink(file_id=f"F{n}", member=name, name="n", channel_id="C1") for n, name in enumerate(members)]
-    await stack.records.contents.add(operation.id, [Channel(channel_id="C1", name="general"), *links])
-    await stack.records.contents.select(operation.id, Selection(users=None, channels=None))
-    await stack.records.files.reserve("run", "ann", PendingRequest(kind=PENDING_FILES))
-    return operation, await stack.records.files.claim("run", 9, stack.operations.new_download_id)
+    await stack.records.contents.add(operation.driver, [Channel(channel_id="C1", name="general"), *links])
+    await stack.records.contents.select(operation.driver, Selection(users=None, channels=None))
+    await stack.records.files.reserve(RUN, PendingRequest(kind=PENDING_FILES))
+    return operation, await stack.records.files.claim(RUN.driver, 9, stack.operations.new_download_id)
 
 
 async def no_progress() -> None:
@@ -55,17 +59,17 @@ async def no_progress() -> None:
 async def save(
     archives: ArchivedFiles, files: list[PendingFile], on_saved: Callable[[], Awaitable[None]] = no_progress
 ) -> None:
-    await archives.save(files, PendingKind.FILE, on_saved=on_saved)
+    await archives.save(RUN, files, on_saved=on_saved)
 
 
 async def outcomes(stack: ImportStack) -> list[tuple[Any, ...]]:
-    files = await stack.records.files.of_run("run", 0, 9)
+    files = await stack.records.files.of_run(RUN.id, 0, 9)
     return [(file.status, file.path and file.path.rpartition("/")[2], file.error) for file in files]
 
 
 async def details(stack: ImportStack) -> list[str | None]:
     """Return the details of the errors, as the manifest lists them."""
-    return [file.error_detail for file in await stack.records.files.of_run("run", 0, 9)]
+    return [file.error_detail for file in await stack.records.files.of_run(RUN.id, 0, 9)]
 
 
 def contents(stack: ImportStack) -> dict[str, bytes]:
@@ -99,7 +103,7 @@ async def test_a_missing_or_damaged_file_fails_alone(stack: ImportStack, archive
     assert damaged.startswith("the file in the archive cannot be read: 'up/a' in the archive is damaged")
     assert (missing, saved) == (f"the file in the archive cannot be read: 'up/gone'; {HINT}", None)
     # Another try with a sound archive leaves nothing of the error.
-    [file, *_] = await stack.records.files.of_run("run", 0, 1)
+    [file, *_] = await stack.records.files.of_run(RUN.id, 0, 1)
     await stack.uploads.save(file.import_id, content(packed(MEMBERS)))
     await save(archives, [file])
     assert ((await outcomes(stack))[0], (await details(stack))[0]) == (("completed", "F0-n", None), None)
@@ -133,7 +137,7 @@ async def test_a_file_that_was_saved_before_a_crash_is_not_saved_twice(
     _, files = await claimed(stack, packed(MEMBERS))
     await save(archives, files[:1])
     # Its outcome was not recorded, but its path was.
-    saved = (await stack.records.files.of_run("run", 0, 1))[0]
+    saved = (await stack.records.files.of_run(RUN.id, 0, 1))[0]
     await save(archives, [replace(files[0], path=saved.path)])
     assert contents(stack) == {"F0-n": MEMBERS["up/a"]}
     # A file of another content at the recorded path is not the saved one.
@@ -147,7 +151,7 @@ async def test_each_saved_file_is_reported(stack: ImportStack, archives: Archive
     counts = []
 
     async def count() -> None:
-        counts.append((await stack.records.files.count("run")).completed)
+        counts.append((await stack.records.files.count(RUN.id)).completed)
 
     await save(archives, files, count)
     assert counts == [1, 2]
@@ -165,3 +169,30 @@ async def test_a_file_that_is_too_large_is_not_saved(stack: ImportStack) -> None
     await save(archives, files)
     assert await outcomes(stack) == [("completed", "F0-n", None), ("failed", None, "FILE_TOO_LARGE")]
     assert set(contents(stack)) == {"F0-n"}
+
+
+async def test_a_fenced_driver_publishes_no_file(stack: ImportStack, archives: ArchivedFiles) -> None:
+    _, files = await claimed(stack, packed(MEMBERS))
+    assert await stack.operations.claim(RUN, {RUN.state}) is not None
+    with pytest.raises(ImportFencedError):
+        await save(archives, files)
+    assert contents(stack) == {}
+    assert {status for status, _, _ in await outcomes(stack)} == {"downloading"}
+
+
+async def test_the_part_of_a_file_is_left_alone_by_the_sweep_of_another_process(
+    stack: ImportStack, archives: ArchivedFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, files = await claimed(stack, packed(MEMBERS))
+    parts: list[str] = []
+
+    async def sweep_while_written(driver: Driver, file: PendingFile, path: str) -> None:
+        parts.extend(part.name for part in stack.root.rglob("*.part"))
+        await sweep(stack.database, other_process(stack))
+        await place(driver, file, path)
+
+    place = stack.records.files.place
+    monkeypatch.setattr(stack.records.files, "place", sweep_while_written)
+    await save(archives, files)
+    assert len(parts) == 2
+    assert set(contents(stack)) == {"F0-n", "F1-n"}

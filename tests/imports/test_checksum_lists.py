@@ -42,10 +42,10 @@ async def run_with(stack: ImportStack, links: list[FileLink], *texts: str | None
     """Record a run whose lists of checksums, the first links, are downloaded with these texts; None if that failed."""
     source = stack.operations.new("urls", "ann", ImportState.DONE)
     await stack.operations.create(source)
-    await stack.records.contents.add(source.id, [Channel(channel_id=FILES_CHANNEL_ID, name="l"), *links])
-    await stack.records.contents.select(source.id, Selection(users=None, channels=None))
+    await stack.records.contents.add(source.driver, [Channel(channel_id=FILES_CHANNEL_ID, name="l"), *links])
+    await stack.records.contents.select(source.driver, Selection(users=None, channels=None))
     run = await reserve(stack, source)
-    files = await stack.records.files.claim(run.id, 9, stack.operations.new_download_id, lists_only=True)
+    files = await stack.records.files.claim(run.driver, 9, stack.operations.new_download_id, lists_only=True)
     for file, text in zip(files, texts or (SUMS,), strict=True):
         state = State.FAILED if text is None else State.COMPLETED
         await start(stack, file.download_id or "")
@@ -62,9 +62,7 @@ async def run_with(stack: ImportStack, links: list[FileLink], *texts: str | None
 async def reserve(stack: ImportStack, source: ImportOperation, *, retry: bool = False) -> ImportOperation:
     """Record a run with all pending files."""
     run = replace(stack.operations.new(PENDING_FILES, "ann", ImportState.DOWNLOADING), sources=(source.id,))
-    await stack.operations.create(run)
-    await stack.records.files.reserve(run.id, "ann", PendingRequest(kind=PENDING_FILES, retry=retry))
-    return run
+    return (await stack.records.files.reserve(run, PendingRequest(kind=PENDING_FILES, retry=retry))).run
 
 
 async def start(stack: ImportStack, id: str) -> None:
@@ -109,7 +107,7 @@ async def test_a_list_whose_download_is_removed_from_the_history_verifies_the_fi
 async def test_a_list_that_an_earlier_run_downloaded_verifies_the_files_of_the_next_one(stack: ImportStack) -> None:
     earlier = await run_with(stack, [LIST, link("https://h/d/a.iso")])
     await stack.records.files.apply_outcomes()
-    await stack.records.files.release(earlier.id)
+    await stack.records.files.release(earlier.driver)
     [source] = [await stack.records.operations.get(id) for id in earlier.sources]
     assert source is not None
     run = await reserve(stack, source, retry=True)
@@ -217,7 +215,7 @@ async def test_a_file_whose_list_was_given_by_its_url_and_does_not_have_it_fails
 
 async def test_a_file_has_the_error_of_its_list_and_not_that_of_its_earlier_download(stack: ImportStack) -> None:
     earlier = await run_with(stack, [LIST, link("https://other/a.iso", checksum_list=LIST.url)], None)
-    [file] = await stack.records.files.claim(earlier.id, 9, stack.operations.new_download_id)
+    [file] = await stack.records.files.claim(earlier.driver, 9, stack.operations.new_download_id)
     await start(stack, file.download_id or "")
     await stack.downloads.finish(file.download_id, State.FAILED, error=ErrorCode.NETWORK_ERROR)
     await stack.records.files.apply_outcomes()

@@ -1,16 +1,18 @@
 """Manifests of imports."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
-from support.import_stack import DIRECTORY, ImportStack
+from support.import_stack import DIRECTORY, ImportStack, other_process
 
 from downloadd.import_operation import (
     PENDING_FILES,
     Channel,
     FileLink,
+    ImportOperation,
     ImportState,
     PendingFile,
     PendingRequest,
@@ -19,6 +21,8 @@ from downloadd.import_operation import (
     SkipReason,
 )
 from downloadd.imports.manifest import ManifestWriter, make_manifest_entry
+from downloadd.manager.recovery import sweep
+from downloadd.records.import_protocol import ImportFencedError
 
 LINK = FileLink(file_id="F1", url="http://ann:s3cret@h.example/a", user="U1", time=1.5, channel_id="C1")
 
@@ -39,19 +43,27 @@ def test_only_a_sha_256_checksum_is_listed(checksum: str | None, sha256: str | N
     assert make_manifest_entry(pending(saved_checksum=checksum)).sha256 == sha256
 
 
-async def test_the_manifest_lists_every_file_of_the_import(stack: ImportStack) -> None:
+@pytest.fixture
+def writer(stack: ImportStack) -> ManifestWriter:
+    return ManifestWriter(
+        operations=stack.operations, records=stack.records, destination=stack.destination, directory=DIRECTORY
+    )
+
+
+async def started_run(stack: ImportStack) -> ImportOperation:
+    """Record an import with three files and a skipped entry, and return a run of it."""
     operation = stack.operations.new("slack", "ann", ImportState.DONE, name="x.zip")
     await stack.operations.create(operation)
     links = [FileLink(file_id=str(number), url="http://h/", channel_id="C1") for number in range(3)]
     stub = SkippedEntry(reason=SkipReason.DELETED, detail="gone", entry="a.json", line=7, file_id="F9", channel_id="C1")
-    await stack.records.contents.add(operation.id, [Channel(channel_id="C1", name="general"), *links, stub])
-    await stack.records.contents.select(operation.id, Selection(users=None, channels=None))
+    await stack.records.contents.add(operation.driver, [Channel(channel_id="C1", name="general"), *links, stub])
+    await stack.records.contents.select(operation.driver, Selection(users=None, channels=None))
     run = stack.operations.new("pending-files", "ann", ImportState.DOWNLOADING)
-    await stack.operations.create(run)
-    await stack.records.files.reserve(run.id, "ann", PendingRequest(kind=PENDING_FILES))
-    writer = ManifestWriter(
-        operations=stack.operations, records=stack.records, destination=stack.destination, directory=DIRECTORY
-    )
+    return (await stack.records.files.reserve(run, PendingRequest(kind=PENDING_FILES))).run
+
+
+async def test_the_manifest_lists_every_file_of_the_import(stack: ImportStack, writer: ManifestWriter) -> None:
+    run = await started_run(stack)
     for _ in range(2):
         await writer.write_all(run)
     [manifest] = stack.root.rglob("manifest.jsonl")
@@ -77,3 +89,40 @@ async def assert_failure_is_logged(writer: ManifestWriter, stack: ImportStack, m
     with capture_logs() as lines:
         await writer.write_all(run)
     assert [line["event"] for line in lines] == ["manifest_write_failed"]
+
+
+async def test_a_fenced_driver_leaves_the_manifest_as_it_is(stack: ImportStack, writer: ManifestWriter) -> None:
+    run = await started_run(stack)
+    await writer.write_all(run)
+    [manifest] = stack.root.rglob("manifest.jsonl")
+    manifest.write_text("of the next driver")
+    claimed = await stack.operations.claim(run, {ImportState.DOWNLOADING})
+    assert claimed is not None
+    with pytest.raises(ImportFencedError):
+        await writer.write_all(run)
+    assert [path.read_text() for path in manifest.parent.iterdir()] == ["of the next driver"]
+    await writer.write_all(claimed)
+    assert "skipped" in manifest.read_text()
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+async def test_a_manifest_that_is_being_written_is_swept_only_after_a_takeover(
+    stack: ImportStack, writer: ManifestWriter, monkeypatch: pytest.MonkeyPatch, is_held: bool
+) -> None:
+    """The sweep is that of another process, which does not know that the part is open."""
+    run = await started_run(stack)
+    skipped, parts = stack.records.contents.skipped, []
+
+    async def sweep_while_written(operation: str, after: int, limit: int) -> list[tuple[int, SkippedEntry]]:
+        if not after:
+            if not is_held:
+                assert await stack.operations.claim(run, {ImportState.DOWNLOADING}) is not None
+            await sweep(stack.database, other_process(stack))
+            parts.append(len(list(stack.root.rglob("*.part"))))
+        return await skipped(operation, after, limit)
+
+    monkeypatch.setattr(stack.records.contents, "skipped", sweep_while_written)
+    with nullcontext() if is_held else pytest.raises(ImportFencedError):
+        await writer.write_all(run)
+    assert parts == [int(is_held)]
+    assert [path.name for path in stack.root.rglob("*.*l*")] == (["manifest.jsonl"] if is_held else [])

@@ -1,11 +1,13 @@
 """Changes of import operations."""
 
+import pytest
 from msgspec.structs import replace
 from support.import_stack import ImportStack, content
 
 from downloadd.events import ImportChanged
 from downloadd.import_operation import ImportErrorCode, ImportState, is_operation_id
 from downloadd.imports.refusal import ImportRefusedError
+from downloadd.records.import_protocol import ImportFencedError
 
 
 def test_a_new_operation_has_an_id_and_visible_names_only(stack: ImportStack) -> None:
@@ -73,9 +75,30 @@ async def test_a_failed_operation_has_its_reason_and_no_file(stack: ImportStack)
     assert stack.stored() == []
 
 
-async def test_an_operation_that_is_not_recorded_is_returned_as_it_is(stack: ImportStack) -> None:
+async def test_only_an_operation_that_is_held_can_be_reloaded(stack: ImportStack) -> None:
     operation = stack.operations.new("urls", "ann", ImportState.NEW)
-    assert await stack.operations.reload(operation) is operation
+    with pytest.raises(ImportFencedError):
+        await stack.operations.reload(operation)
+    await stack.operations.create(operation)
+    assert await stack.operations.reload(operation) == operation
+    claimed = await stack.operations.claim(operation, {ImportState.NEW})
+    assert claimed == replace(operation, epoch=1)
+    for refused in (stack.operations.reload, stack.operations.require_driver):
+        with pytest.raises(ImportFencedError):
+            await refused(operation)
+    await stack.operations.require_driver(claimed)
+
+
+async def test_a_change_by_a_fenced_driver_is_neither_recorded_nor_published(stack: ImportStack) -> None:
+    operation = stack.operations.new("urls", "ann", ImportState.READING)
+    await stack.operations.create(operation)
+    await stack.uploads.save(operation.id, content(b"x"))
+    claimed = await stack.operations.claim(operation, {ImportState.READING})
+    states = list(stack.states)
+    with pytest.raises(ImportFencedError):
+        await stack.operations.fail(operation, ImportRefusedError("it is damaged"))
+    assert (await stack.records.operations.get(operation.id), stack.states) == (claimed, states)
+    assert stack.stored() == [operation.id]
 
 
 async def test_fields_are_updated_without_a_new_state(stack: ImportStack) -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from support.import_stack import DIRECTORY, ImportStack
-from support.waiting import CONDITION_TIMEOUT
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download import Conflict
 from downloadd.errors import ErrorCode
@@ -18,6 +19,7 @@ from downloadd.import_operation import (
     FileParameters,
     ImportOperation,
     ImportState,
+    PendingFile,
     PendingRequest,
     Selection,
     WorkspaceUser,
@@ -27,7 +29,8 @@ from downloadd.imports.archived_files import ArchivedFiles
 from downloadd.imports.checksum_lists import ChecksumLists
 from downloadd.imports.manifest import ManifestWriter
 from downloadd.imports.pending import MAX_POLL_SECONDS, MIN_POLL_SECONDS, PendingDownloads, expected_type, poll_seconds
-from downloadd.records.protocol import HistoryFilter
+from downloadd.records.import_protocol import ImportFencedError
+from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import State
 
 FILES = PendingRequest(kind=PENDING_FILES)
@@ -63,8 +66,8 @@ async def select(stack: ImportStack, files: int) -> ImportOperation:
     await stack.operations.create(operation)
     links = [FileLink(file_id=f"F{n}", url=f"http://h/{n}", channel_id="C1", name="a") for n in range(files)]
     user = WorkspaceUser(user_id="U1", username="ann", avatar_url="http://h/avatar")
-    await stack.records.contents.add(operation.id, [user, Channel(channel_id="C1", name="general"), *links])
-    await stack.records.contents.select(operation.id, Selection(users=None, channels=None))
+    await stack.records.contents.add(operation.driver, [user, Channel(channel_id="C1", name="general"), *links])
+    await stack.records.contents.select(operation.driver, Selection(users=None, channels=None))
     return operation
 
 
@@ -76,8 +79,8 @@ async def select_urls(stack: ImportStack, *names: str) -> ImportOperation:
         FileLink(file_id=name, url=f"http://h/{name}", channel_id="C1", is_checksum_list=name.endswith("SUMS"))
         for name in names
     ]
-    await stack.records.contents.add(source.id, [Channel(channel_id="C1", name="l"), *links])
-    await stack.records.contents.select(source.id, Selection(users=None, channels=None))
+    await stack.records.contents.add(source.driver, [Channel(channel_id="C1", name="l"), *links])
+    await stack.records.contents.select(source.driver, Selection(users=None, channels=None))
     return source
 
 
@@ -91,8 +94,8 @@ async def test_the_parameters_of_a_file_reach_its_download(stack: ImportStack, d
         FileLink(file_id="1", url="http://h/1", channel_id="C1", name="a", parameters=stated),
         FileLink(file_id="2", url="http://h/2", channel_id="C1", name="b"),
     ]
-    await stack.records.contents.add(source.id, [Channel(channel_id="C1", name="l"), *links])
-    await stack.records.contents.select(source.id, Selection(users=None, channels=None))
+    await stack.records.contents.add(source.driver, [Channel(channel_id="C1", name="l"), *links])
+    await stack.records.contents.select(source.driver, Selection(users=None, channels=None))
     stack.downloads.auto_complete = True
     await downloads.download(await downloads.create(FILES, user="ann"))
     first, second = sorted(stack.downloads.requests, key=lambda request: request.url)
@@ -161,7 +164,7 @@ async def test_a_run_that_was_interrupted_before_its_downloads_started_starts_th
     stack.downloads.auto_complete = True
     await select(stack, 3)
     run = await downloads.create(FILES, user="ann")
-    await stack.records.files.claim(run.id, 2, stack.operations.new_download_id)
+    await stack.records.files.claim(run.driver, 2, stack.operations.new_download_id)
     await downloads.download(run)
     assert sorted(request.url for request in stack.downloads.requests) == ["http://h/0", "http://h/1", "http://h/2"]
 
@@ -247,12 +250,62 @@ async def test_a_list_of_checksums_that_cannot_be_used_is_counted_and_is_in_the_
     ]
 
 
-async def test_released_files_are_cancelled(stack: ImportStack, downloads: PendingDownloads) -> None:
+async def test_files_that_were_claimed_and_not_started_are_cancelled(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
+    await select(stack, 3)
+    run = await downloads.create(FILES, user="ann")
+    await stack.records.files.claim(run.driver, 2, stack.operations.new_download_id)
+    cancelled = await downloads.cancel(run)
+    assert cancelled.file_counts == FileCounts(total=3, failed=3)
+    assert [file.status for file in await stack.records.files.of_run(run.id, 0, 9)] == ["cancelled"] * 3
+    assert (await downloads.create(RETRY, user="ann")).file_counts.total == 3
+
+
+async def test_a_driver_that_is_fenced_before_it_starts_its_downloads_starts_none(
+    stack: ImportStack, downloads: PendingDownloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await select(stack, 2)
     run = await downloads.create(FILES, user="ann")
-    await downloads.release(run.id)
-    assert [file.status for file in await stack.records.files.of_run(run.id, 0, 9)] == ["cancelled"] * 2
-    assert (await downloads.create(RETRY, user="ann")).file_counts.total == 2
+    claim = stack.records.files.claim
+    taken_over: list[ImportOperation | None] = []
+
+    async def claim_and_lose(*arguments: Any, **options: Any) -> list[PendingFile]:
+        files = await claim(*arguments, **options)
+        taken_over.append(await stack.operations.claim(run, {ImportState.DOWNLOADING}))
+        return files
+
+    monkeypatch.setattr(stack.records.files, "claim", claim_and_lose)
+    with pytest.raises(ImportFencedError):
+        await downloads.download(run)
+    assert await stack.database.active(ActiveFilter()) == []
+    monkeypatch.undo()
+    monkeypatch.setattr(pending, "MIN_POLL_SECONDS", 0.001)
+    stack.downloads.auto_complete = True
+    [claimed] = taken_over
+    assert claimed is not None
+    await downloads.download(claimed)
+    assert sorted(request.url for request in stack.downloads.requests) == ["http://h/0", "http://h/1"]
+    assert (await stack.operations.reload(claimed)).file_counts == FileCounts(total=2, completed=2)
+
+
+async def test_a_driver_that_is_fenced_while_it_waits_stops_and_the_next_one_finishes_the_run(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
+    await select(stack, 2)
+    run = await downloads.create(FILES, user="ann")
+    late = asyncio.create_task(downloads.download(run))
+    await wait_until(lambda: len(stack.downloads.requests) == 2)
+    claimed = await stack.operations.claim(run, {ImportState.DOWNLOADING})
+    assert claimed is not None
+    with pytest.raises(ImportFencedError):
+        await late
+    assert await stack.records.operations.get(run.id) == claimed
+    for request in stack.downloads.requests:
+        await stack.downloads.finish(request.id)
+    await downloads.download(claimed)
+    assert len(stack.downloads.requests) == 2
+    assert (await stack.operations.reload(claimed)).state is ImportState.DONE
 
 
 @pytest.mark.parametrize(("files", "seconds"), [(0, MIN_POLL_SECONDS), (2_500, 0.5), (1_000_000, MAX_POLL_SECONDS)])

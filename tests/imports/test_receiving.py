@@ -12,6 +12,7 @@ from downloadd.imports.importers import find_importer
 from downloadd.imports.reader_thread import ReaderThread
 from downloadd.imports.receiving import FileReceiver
 from downloadd.imports.refusal import ImportRefusedError
+from downloadd.records.import_protocol import ImportFencedError
 from downloadd.states import State
 
 URLS = find_importer("urls")
@@ -112,3 +113,18 @@ async def test_a_file_that_arrives_after_a_newer_upload_is_deleted(stack: Import
     await stack.downloads.finish(operation.download_id, received=len(LIST))
     await finishing
     assert stack.stored() == [newer.id]
+
+
+async def test_a_fenced_driver_stores_no_file(stack: ImportStack, receiver: FileReceiver) -> None:
+    operation = await receiver.start_fetch(URLS, "http://a.example/list", user="ann")
+    (stack.root / DIRECTORY).mkdir(parents=True)
+    (stack.root / DIRECTORY / "list").write_bytes(LIST)
+    await stack.downloads.finish(operation.download_id, received=len(LIST))
+    claimed = await stack.operations.claim(operation, {ImportState.FETCHING})
+    assert claimed is not None
+    with pytest.raises(ImportFencedError):
+        await receiver.finish_fetch(operation)
+    assert stack.stored() == []
+    assert await stack.records.operations.current("ann") == claimed
+    await receiver.finish_fetch(claimed)
+    assert stack.stored() == [operation.id]

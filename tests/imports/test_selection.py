@@ -1,6 +1,7 @@
 """Content of the current import file, and selections from it."""
 
 import pytest
+from support.fake_imports import make_run
 from support.import_stack import USER, ImportStack, content, wait_for_state
 
 from downloadd.import_operation import PENDING_FILES, ImportErrorCode, ImportState, PendingRequest, Selection
@@ -57,7 +58,8 @@ async def test_a_selection_makes_files_pending(stack: ImportStack) -> None:
         await ready(stack, service)
         operation = await service.start(ALL, user=USER)
         assert (operation.state, operation.file_counts.total) == (ImportState.DONE, 1)
-        assert (await stack.records.files.reserve("run", USER.id, PendingRequest(kind=PENDING_FILES))).count == 1
+        reserved = await stack.records.files.reserve(make_run("run", USER.id), PendingRequest(kind=PENDING_FILES))
+        assert reserved.run.file_counts.total == 1
 
 
 async def test_a_selection_before_the_content_is_known_is_refused(stack: ImportStack) -> None:

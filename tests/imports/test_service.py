@@ -5,16 +5,26 @@ import json
 from collections.abc import Awaitable, Callable
 
 import pytest
+from msgspec.structs import replace
 from support.import_files import packed
 from support.import_stack import DIRECTORY, USER, ImportStack, content, wait_for_state
-from support.waiting import CONDITION_TIMEOUT
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.config import DirectoryConfig
 from downloadd.errors import DownloadForbiddenError, NotFoundError
-from downloadd.import_operation import PENDING_FILES, ImportErrorCode, ImportState, PendingRequest, Selection
+from downloadd.import_operation import (
+    PENDING_FILES,
+    Driver,
+    ImportErrorCode,
+    ImportOperation,
+    ImportState,
+    PendingRequest,
+    Selection,
+)
 from downloadd.imports.refusal import ImportRefusedError, UnknownImporterError
 from downloadd.imports.service import ImportService
 from downloadd.policy.directories import DirectoryRules
+from downloadd.records.import_protocol import Reservation
 from downloadd.states import State
 from downloadd.users import PermissionMissingError, User
 
@@ -221,7 +231,8 @@ async def test_what_is_given_up_is_never_tried_again(stack: ImportStack) -> None
         failed = await finished_run(stack, service, State.FAILED)
         ended = await service.cancel(failed, give_up=True, user=USER)
         assert (ended.state, ended.file_counts.failed, ended.file_counts.given_up) == (ImportState.DONE, 0, 1)
-        assert await service.cancel(failed, give_up=True, user=USER) == ended
+        again = await service.cancel(failed, give_up=True, user=USER)
+        assert replace(again, epoch=ended.epoch) == ended
         retry = PendingRequest(kind=PENDING_FILES, retry=True)
         assert await service.download_pending(retry, user=USER) == 0
     [manifest] = stack.root.rglob("manifest.jsonl")
@@ -236,7 +247,8 @@ async def test_an_operation_under_way_is_ended_and_its_files_given_up_in_one_cal
         assert run is not None
         ended = await service.cancel(run.id, give_up=True, user=USER)
         assert (ended.state, ended.file_counts.failed, ended.file_counts.given_up) == (ImportState.CANCELLED, 0, 1)
-        assert await service.cancel(run.id, give_up=True, user=USER) == ended
+        again = await service.cancel(run.id, give_up=True, user=USER)
+        assert replace(again, epoch=ended.epoch) == ended
         assert await service.download_pending(PendingRequest(kind=PENDING_FILES, retry=True), user=USER) == 0
 
 
@@ -367,3 +379,72 @@ async def test_an_archive_with_pending_files_is_kept_across_a_start(stack: Impor
         assert stack.stored() == [source]
         await service.cancel(source, give_up=True, user=USER)
     assert stack.stored() == []
+
+
+async def test_calls_that_end_an_operation_at_the_same_time_end_it_once(stack: ImportStack) -> None:
+    async with stack.make_service() as service:
+        await imported(stack, service)
+        assert await service.download_pending(PENDING, user=USER) == 1
+        run = await service.current(USER)
+        assert run is not None
+        ended = await asyncio.gather(*(service.cancel(run.id, user=USER) for _ in range(4)))
+    assert {one.state for one in ended} == {ImportState.CANCELLED}
+    assert stack.states.count(ImportState.CANCELLED) == 1
+    assert ended[0].file_counts.failed == 1
+
+
+async def test_a_selection_from_an_import_that_is_cancelled_meanwhile_is_refused(
+    stack: ImportStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    select, ended = stack.records.contents.select, []
+
+    async def cancel_and_select(driver: Driver, selection: Selection) -> int:
+        ended.append(await service.cancel(driver.operation, user=USER))
+        return await select(driver, selection)
+
+    async with stack.make_service() as service:
+        operation = await service.upload("urls", content(LIST), user=USER, name="l", content_type=None)
+        await service.file_data(USER)
+        await wait_for_state(stack, operation.id, ImportState.READY)
+        monkeypatch.setattr(stack.records.contents, "select", cancel_and_select)
+        with pytest.raises(ImportRefusedError, match="another request changes the import"):
+            await service.start(ALL, user=USER)
+    assert [await stack.records.operations.get(operation.id)] == ended
+    assert ended[0].state is ImportState.CANCELLED
+
+
+async def test_a_service_that_takes_over_a_run_stops_the_driver_of_the_other(stack: ImportStack) -> None:
+    """The services are those of two processes with the same records."""
+    async with stack.make_service() as first:
+        await imported(stack, first)
+        assert await first.download_pending(PENDING, user=USER) == 1
+        await wait_until(lambda: len(stack.downloads.requests) == 1)
+        async with stack.make_service() as second:
+            await wait_until(lambda: first.active_operations == 0)
+            run = await second.current(USER)
+            assert run is not None
+            assert (run.state, run.epoch, second.active_operations) == (ImportState.DOWNLOADING, 1, 1)
+            await stack.downloads.finish(stack.downloads.requests[0].id)
+            await wait_for_state(stack, run.id, ImportState.DONE)
+    assert len(stack.downloads.requests) == 1
+
+
+async def test_a_run_that_is_cancelled_while_it_is_created_downloads_nothing(
+    stack: ImportStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = stack.records.files.reserve
+
+    async def reserve_and_cancel(run: ImportOperation, request: PendingRequest) -> Reservation:
+        reserved = await reserve(run, request)
+        await service.cancel(run.id, user=USER)
+        return reserved
+
+    async with stack.make_service() as service:
+        await imported(stack, service)
+        monkeypatch.setattr(stack.records.files, "reserve", reserve_and_cancel)
+        with pytest.raises(ImportRefusedError, match="another request changes the import"):
+            await service.download_pending(PENDING, user=USER)
+        run = await service.current(USER)
+        assert run is not None
+        assert (run.state, run.file_counts.failed, service.active_operations) == (ImportState.CANCELLED, 1, 0)
+    assert stack.downloads.requests == []

@@ -295,6 +295,16 @@ def test_a_file_that_cannot_be_decoded_does_not_hide_the_others_of_its_message()
 
 
 @pytest.mark.parametrize(
+    ("ts", "time"),
+    [(None, None), (1577836800.5, 1577836800.5), (1577836800, 1577836800.0), ("inf", None), ("nan", None)],
+)
+def test_a_message_whose_time_is_no_text_keeps_its_files(ts: object, time: float | None) -> None:
+    items = read("slack", packed(day({"ts": ts, "files": [slack_file("F1")]})))
+    assert [(link.file_id, link.time) for link in links(items)] == [("F1", time)]
+    assert reasons(items) == []
+
+
+@pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"mode": "tombstone"}, "deleted"),

@@ -3,7 +3,10 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
 from support.import_stack import ImportStack, wait_for_state
+from support.waiting import wait_until
 
 from downloadd.errors import StorageError
 from downloadd.import_operation import ImportOperation, ImportState
@@ -77,3 +80,40 @@ async def test_cancelled_tasks_have_ended(stack: ImportStack, operation: ImportO
     await (running.close() if close else running.cancel(operation.id))
     assert ended
     await running.cancel(operation.id)
+
+
+async def test_a_task_ends_when_another_driver_takes_over_its_operation(
+    stack: ImportStack, operation: ImportOperation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "RETRY_SECONDS", 0)
+    running, tries = OperationTasks(stack.operations), 0
+
+    async def work(current: ImportOperation) -> None:
+        nonlocal tries
+        tries += 1
+        assert await stack.operations.claim(operation, {ImportState.READING}) is not None
+        raise StorageError("the next try would find the operation of another driver")
+
+    with capture_logs() as lines:
+        running.start(operation, work)
+        await wait_until(lambda: len(running) == 0)
+    assert tries == 1
+    fenced = [line for line in lines if line["event"] == "import_driver_fenced"]
+    assert [(line["operation"], line["epoch"]) for line in fenced] == [(operation.id, 0)]
+    recorded = await stack.records.operations.get(operation.id)
+    assert recorded == replace(operation, epoch=1)
+
+
+async def test_an_unexpected_error_of_a_fenced_task_does_not_fail_the_operation(
+    stack: ImportStack, operation: ImportOperation
+) -> None:
+    running = OperationTasks(stack.operations)
+
+    async def work(current: ImportOperation) -> None:
+        assert await stack.operations.claim(operation, {ImportState.READING}) is not None
+        raise LookupError
+
+    running.start(operation, work)
+    await wait_until(lambda: len(running) == 0)
+    recorded = await stack.records.operations.get(operation.id)
+    assert recorded == replace(operation, epoch=1)

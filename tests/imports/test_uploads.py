@@ -1,123 +1,21 @@
-"""Storage of uploaded files."""
+"""The contract of uploads, kept by those in a directory of this machine."""
 
-import os
-import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
+from imports.uploads_contract import UploadsContract
 from support.clocks import ManualClock
-from support.import_stack import content
 
-from downloadd.errors import InsufficientStorageError, StorageError
-from downloadd.import_operation import ImportErrorCode
-from downloadd.imports.refusal import ImportRefusedError
-from downloadd.imports.uploads import UploadStore
-from downloadd.storage.disk_space import DiskSpace
-
-ID = "a" * 17
+from downloadd.imports.local_uploads import LocalUploads
+from downloadd.imports.uploads import Uploads
 
 
 @pytest.fixture
-async def uploads(tmp_path: Path) -> UploadStore:
-    store = UploadStore(tmp_path / "uploads", max_upload=10, min_free=0, clock=ManualClock())
-    await store.open()
-    return store
+async def uploads(tmp_path: Path) -> Uploads:
+    opened = LocalUploads(tmp_path / "uploads", max_upload=10, min_free=0, clock=ManualClock())
+    await opened.open()
+    return opened
 
 
-async def test_an_upload_is_stored_for_the_daemon_alone(uploads: UploadStore) -> None:
-    assert await uploads.save(ID, content(b"ab", b"", b"c")) == 3
-    assert uploads.path(ID).read_bytes() == b"abc"
-    assert stat.S_IMODE(uploads.path(ID).stat().st_mode) == 0o600
-    assert stat.S_IMODE(uploads.path(ID).parent.stat().st_mode) == 0o700
-
-
-async def test_an_upload_that_is_too_long_is_refused_and_deleted(uploads: UploadStore) -> None:
-    with pytest.raises(ImportRefusedError) as refused:
-        await uploads.save(ID, content(b"x" * 6, b"x" * 5))
-    assert refused.value.code is ImportErrorCode.FILE_TOO_LARGE
-    assert not uploads.path(ID).exists()
-
-
-async def test_an_interrupted_upload_is_deleted(uploads: UploadStore) -> None:
-    async def interrupted() -> AsyncIterator[bytes]:
-        yield b"x"
-        raise ConnectionResetError
-
-    with pytest.raises(StorageError):
-        await uploads.save(ID, interrupted())
-    assert not uploads.path(ID).exists()
-
-
-async def test_space_that_must_stay_free_is_not_used(tmp_path: Path) -> None:
-    uploads = UploadStore(tmp_path, max_upload=10, min_free=1 << 62, clock=ManualClock())
-    with pytest.raises(InsufficientStorageError):
-        await uploads.save(ID, content(b"x"))
-    assert not uploads.path(ID).exists()
-
-
-async def test_space_is_freed_before_an_upload_is_refused(tmp_path: Path) -> None:
-    requests: list[int] = []
-
-    async def reclaim(directory: str, nbytes: int) -> bool:
-        requests.append(nbytes)
-        space.free = 100
-        return True
-
-    space = Space(free=12)
-    uploads = UploadStore(tmp_path, max_upload=10, min_free=10, clock=ManualClock(), reclaim=reclaim)
-    with patch("downloadd.imports.uploads.measure_disk_space", space.measure):
-        assert await uploads.save(ID, content(b"abc", b"def")) == 6
-    assert requests == [1]
-    assert uploads.path(ID).read_bytes() == b"abcdef"
-
-
-class Space:
-    """Disk with a number of free bytes that a test sets."""
-
-    def __init__(self, *, free: int) -> None:
-        self.free = free
-
-    def measure(self, folder: Path) -> DiskSpace:
-        return DiskSpace(free=self.free, capacity=1000)
-
-
-async def test_a_link_in_place_of_an_upload_is_not_followed(uploads: UploadStore, tmp_path: Path) -> None:
-    uploads.path(ID).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StorageError):
-        await uploads.save(ID, content(b"x"))
-    assert not (tmp_path / "elsewhere").exists()
-
-
-async def test_a_directory_that_cannot_be_created_is_a_storage_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="cannot be created"):
-        await UploadStore(tmp_path / "file" / "x", max_upload=1, min_free=0, clock=ManualClock()).open()
-
-
-async def test_deleting_twice_is_allowed(uploads: UploadStore) -> None:
-    await uploads.save(ID, content(b"x"))
-    await uploads.remove(ID)
-    await uploads.remove(ID)
-    assert not uploads.path(ID).exists()
-
-
-async def test_orphans_are_deleted_and_other_files_stay(uploads: UploadStore) -> None:
-    folder = uploads.path(ID).parent
-    for name in (ID, "b" * 17, "notes.txt"):
-        (folder / name).write_text("")
-    (folder / ("c" * 17)).symlink_to("nowhere")
-
-    async def is_referenced(name: str) -> bool:
-        return name == ID
-
-    await uploads.remove_orphans(is_referenced)
-    assert sorted(os.listdir(folder)) == [ID, "c" * 17, "notes.txt"]
-
-
-async def test_a_missing_directory_has_no_orphans(tmp_path: Path) -> None:
-    async def is_referenced(name: str) -> bool:
-        raise AssertionError
-
-    await UploadStore(tmp_path / "x", max_upload=1, min_free=0, clock=ManualClock()).remove_orphans(is_referenced)
+class TestLocalUploads(UploadsContract):
+    """The contract, kept by a directory."""

@@ -29,7 +29,7 @@ REQUEST = DownloadRequest(url="http://127.0.0.1:8080/a", directory="d")
 @pytest.fixture
 async def stack(tmp_path: Path) -> AsyncIterator[ManagerStack]:
     async with open_stack(tmp_path, QUEUE_OF_TWO) as stack:
-        stack.dispatcher.set_suspension("held by the test")
+        stack.dispatcher.queue.set_suspension("held by the test")
         yield stack
 
 
@@ -68,15 +68,19 @@ async def test_concurrent_requests_do_not_use_the_same_slot(admission: Admission
 
 
 async def test_a_reserved_slot_is_free_again_after_an_error(admission: AdmissionControl) -> None:
-    def fail_with_a_slot() -> None:
-        with admission.reserving_slot() as full:
+    async def fail_with_a_slot() -> None:
+        async with admission.reserving_slot() as full:
             assert full is None
             raise ValueError("x")
 
     for _ in range(3):
         with pytest.raises(ValueError, match="x"):
-            fail_with_a_slot()
-    with admission.reserving_slot() as first, admission.reserving_slot() as second, admission.reserving_slot() as third:
+            await fail_with_a_slot()
+    async with (
+        admission.reserving_slot() as first,
+        admission.reserving_slot() as second,
+        admission.reserving_slot() as third,
+    ):
         assert (first, second) == (None, None)
         assert third is not None
         assert (third.limit, third.retry_after) == (2, QueueFullError.RETRY_AFTER)
@@ -98,7 +102,7 @@ async def test_a_name_cannot_be_checked_while_the_root_is_missing(stack: Manager
 async def test_accepted_and_refused_downloads_are_published(stack: ManagerStack) -> None:
     with stack.bus.subscribe() as subscription:
         await errors_of(stack.admission, REQUEST, DownloadRequest(url="nonsense", directory="d"))
-        accepted, refused = [published.event for published in await subscription.receive()]
+        [accepted], [refused] = [[one.event for one in await subscription.receive()] for _ in range(2)]
     assert isinstance(accepted, DownloadChanged)
     assert accepted.snapshot.reason == "held by the test"
     assert isinstance(refused, DownloadEnded)
@@ -191,11 +195,11 @@ async def test_a_gid_of_a_request_that_was_refused_is_free(admission: AdmissionC
 
 async def test_a_download_is_enqueued_at_its_position(tmp_path: Path) -> None:
     async with open_stack(tmp_path) as stack:
-        stack.dispatcher.set_suspension("held by the test")
+        stack.dispatcher.queue.set_suspension("held by the test")
         requests = [REQUEST, replace(REQUEST, priority=2), replace(REQUEST, position=0), replace(REQUEST, position=2)]
         started = (await stack.admission.start(requests, user="ann")).downloads
         assert [one.control.priority for one in started] == [0, 2, 2, 0]
         order = [started[2].seq, started[1].seq, started[3].seq, started[0].seq]
         assert [row.seq for row in await stack.records.queue.page(0, 9)] == order
-        stack.dispatcher.set_suspension(None)
-        assert stack.dispatcher._scheduler.select_ready(0) == order
+        stack.dispatcher.queue.set_suspension(None)
+        assert stack.dispatcher.queue._scheduler.select_ready(0) == order

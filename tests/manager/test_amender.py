@@ -13,7 +13,7 @@ from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download import Conflict, Snapshot
 from downloadd.download_request import DownloadRequest, RequestFieldParameters
@@ -79,7 +79,7 @@ async def test_a_running_download_is_published_under_its_new_name_and_directory_
     change = DownloadChange(directory="e/below", filename="n", conflict=Conflict.ERROR, segments=3)
     changed = await stack.manager.amend(id, change)
     assert (changed.download.file_path, changed.download.state) == ("e/below/n", State.DOWNLOADING)
-    ended = await stack.manager.wait(id, 20)
+    ended = await stack.manager.wait(id, CONDITION_TIMEOUT)
     assert (ended.state, ended.file_path, ended.progress.attempt) == (State.COMPLETED, "e/below/n", 1)
     assert stack.files() == {"e/below/n": WHOLE}
     assert len(origin.requests("/slow")) == 1, "the origin has no validator, so that nothing could be continued"
@@ -98,7 +98,7 @@ async def test_a_paused_download_goes_on_with_its_bytes_in_another_directory(
     assert [path for path in stack.files() if path.startswith("d/.")], "the part file stays"
     assert (await stack.manager.get(id)).download.file_path == "e/n"
     await stack.manager.resume(id)
-    assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
     assert stack.files() == {"e/n": WHOLE}
     assert (origin.requests("/held")[-1].field("Range") or "").startswith("bytes=")
 
@@ -118,11 +118,11 @@ async def test_a_kept_part_file_in_another_directory_is_found_and_removed(tmp_pa
     async with open_stack(tmp_path, replace(CONFIG, max_retries=0, stall_timeout=0.5)) as stack:
         id = await hold(stack, origin)
         await stack.manager.amend(id, DownloadChange(directory="e", max_retries=0))
-        assert (await stack.manager.wait(id, 20)).state is State.FAILED
+        assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.FAILED
         [kept] = await stack.records.kept_parts.page()
         assert (kept.directory, kept.received) == ("d", HELD)
         await stack.manager.retry(id)
-        assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert stack.files() == {"e/held": WHOLE}
 
 
@@ -135,7 +135,7 @@ async def test_request_fields_and_mirrors_of_a_paused_download_are_replaced(
     changed = (await stack.manager.get(id)).download
     assert [mirror.url for mirror in changed.request.mirrors] == [origin.url("/f?2")]
     await stack.manager.resume(id)
-    assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
     [first, *_] = origin.requests("/f")
     assert (first.field("X-New"), first.field("X-Old"), first.field("User-Agent")) == ("2", None, "Mine")
 
@@ -146,7 +146,7 @@ async def test_options_hold_for_a_download_that_waits(tmp_path: Path, origin: Or
         id = await start(stack, origin, "/cut", paused=True, retry_wait=60)
         await stack.manager.amend(id, DownloadChange(max_retries=0))
         await stack.manager.resume(id)
-        ended = await stack.manager.wait(id, 20)
+        ended = await stack.manager.wait(id, CONDITION_TIMEOUT)
         assert (ended.state, ended.result.error, ended.progress.attempt) == (State.FAILED, ErrorCode.NETWORK_ERROR, 1)
 
 
@@ -195,7 +195,7 @@ async def test_a_directory_on_another_file_system_is_refused_if_there_are_bytes(
         empty = await start(stack, origin, paused=True)
         await stack.manager.amend(empty, DownloadChange(directory="mounted/x"))
         await stack.manager.resume(empty)
-        assert (await stack.manager.wait(empty, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(empty, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert (place / "x" / "f").read_bytes() == WHOLE
         id = await hold(stack, origin)
         with pytest.raises(InvalidStateError, match="the received bytes are in d, and mounted is on another file"):
@@ -228,7 +228,7 @@ async def test_a_directory_that_becomes_another_file_system_later_delays_the_fil
         assert "e is on another file system" in detail
         await stack.manager.amend(id, DownloadChange(directory="g"))
         await stack.manager.retry(id)
-        assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
         assert stack.files() == {"g/held": WHOLE}
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
@@ -261,7 +261,7 @@ async def test_new_request_fields_restart_a_run_in_its_slot(tmp_path: Path, orig
         await origin.wait_requested("/f")
         assert second.received_at < origin.requests("/f")[0].received_at
         assert (await stack.manager.wait(other, 20)).state is State.COMPLETED
-        assert stack.dispatcher.origin_usage().connections == 0
+        assert (await stack.dispatcher.origins.usage()).connections == 0
 
 
 async def test_a_url_of_another_origin_waits_for_a_slot_there(tmp_path: Path, origin: Origin) -> None:
@@ -274,7 +274,7 @@ async def test_a_url_of_another_origin_waits_for_a_slot_there(tmp_path: Path, or
         for one in (other, id):
             assert (await stack.manager.wait(one, 20)).state is State.COMPLETED
         assert len(elsewhere.requests("/new")) == 1
-        assert stack.dispatcher.origin_usage().connections == 0
+        assert (await stack.dispatcher.origins.usage()).connections == 0
 
 
 async def test_a_place_and_requests_are_changed_together(stack: ManagerStack, origin: Origin) -> None:
@@ -306,7 +306,7 @@ async def test_changes_and_other_actions_at_the_same_time_are_all_applied(
         assert row.state is State.PAUSED
         assert row.request.fields is not None
         await wait_until(lambda: len(stack.runs) == 0)
-        assert stack.dispatcher.origin_usage().connections == 0
+        assert (await stack.dispatcher.origins.usage()).connections == 0
         await stack.manager.resume(id)
         await asyncio.gather(stack.manager.amend(id, NEW_FIELDS), stack.manager.amend(id, DownloadChange(priority=3)))
         ended = await stack.manager.wait(id, 20)
@@ -319,7 +319,7 @@ async def test_a_cancel_ends_a_download_that_is_being_restarted(tmp_path: Path, 
         await asyncio.gather(stack.manager.amend(id, NEW_FIELDS), stack.manager.cancel(id), return_exceptions=True)
         assert (await stack.manager.get(id)).download.state is State.CANCELLED
         await wait_until(lambda: len(stack.runs) == 0)
-        assert stack.dispatcher.origin_usage().connections == 0
+        assert (await stack.dispatcher.origins.usage()).connections == 0
         assert (await stack.manager.wait(await start(stack, origin), 20)).state is State.COMPLETED
 
 

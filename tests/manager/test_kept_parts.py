@@ -8,12 +8,13 @@ from unittest.mock import patch
 import pytest
 from support.clocks import NOW, ManualClock
 from support.downloads import with_fields
+from support.file_tree import contents_below, files_below, size_of
 from support.manager_stack import ManagerStack, open_stack
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Framing, ScriptedResponse, error_response
 from support.stored_downloads import added, present, sample_download
-from support.waiting import CONDITION_TIMEOUT
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Download, Mirror
@@ -163,7 +164,8 @@ async def test_bytes_without_use_are_removed_at_the_failure(
     async with open_stack(tmp_path, keep_parts=keep_parts) as stack:
         failed = await fails(stack, origin.url(path), **options)
         assert (failed.kept_bytes, failed.progress.received, failed.progress.part_name) == (0, 0, None)
-        assert stack.files() == {}
+        # They are removed once the row is written, at which the end is published.
+        await wait_until(lambda: stack.files() == {})
 
 
 # -- removal -----------------------------------------------------------------------------------------------------------
@@ -295,7 +297,7 @@ async def test_a_kept_part_file_makes_way_for_a_download_that_min_free_would_ref
     capacity, min_free = 600_000, 200_000
 
     def measure(root: StorageRoot) -> DiskSpace:
-        used = sum(path.stat().st_size for path in (tmp_path / "files").rglob("*") if path.is_file())
+        used = sum(map(size_of, files_below(tmp_path / "files")))
         return DiskSpace(free=capacity - used, capacity=capacity)
 
     with patch.object(StorageRoot, "measure_space", measure):
@@ -421,4 +423,4 @@ async def test_secrets_expire_while_the_daemon_runs(store: Store) -> None:
 
 
 def read_all(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    return b"".join(contents_below(folder).values())

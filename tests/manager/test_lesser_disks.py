@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import pytest
 from msgspec.structs import replace
+from support.dispatchers import describe_wait
 from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
@@ -127,7 +128,11 @@ async def test_a_disk_that_refuses_every_write_holds_the_queue(
     await start(stack, origin.url("/0"))
     [row] = await wait_until(lambda: waiting(stack))
     assert row.progress.failures == 0
-    await wait_until(lambda: os.strerror(number) in stack.dispatcher.describe_wait("a", None))
+
+    async def is_held() -> bool:
+        return os.strerror(number) in await describe_wait(stack.dispatcher.queue, "a")
+
+    await wait_until(is_held)
     for path in ("/1", "/2"):
         await start(stack, origin.url(path))
     assert [len(origin.requests(path)) for path in ("/0", "/1", "/2")] == [1, 0, 0]
@@ -153,7 +158,7 @@ async def test_an_error_of_one_directory_fails_its_downloads_and_holds_no_other(
     row = await ended(stack)
     assert (row.state, row.result.error) == (State.FAILED, ErrorCode.STORAGE_ERROR)
     assert os.strerror(number) in str(row.result.detail)
-    assert stack.dispatcher.describe_wait("a", None) == "about to start"
+    assert await describe_wait(stack.dispatcher.queue, "a") == "about to start"
 
 
 @pytest.mark.parametrize("refused", [{"fsync"}, {"fsync", "rename", "unlink"}], ids=["name undone", "name set"])

@@ -2,111 +2,59 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
-from support.waiting import wait_until
+from manager.dispatcher_contract import LIMITS, DispatcherContract
+from support.dispatchers import describe_wait, make_dispatcher
+from support.sample_downloads import sample_download
 
 from downloadd.clock import SystemClock
-from downloadd.manager.limits import Limits
+from downloadd.download import Download
+from downloadd.errors import StoreUnavailableError
 from downloadd.manager.local_dispatcher import LocalDispatcher
-from downloadd.manager.origin_health import FailureKind, OriginFailure
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
 from downloadd.records.protocol import WaitingDownload
-from downloadd.states import WaitReason
+from downloadd.records.sqlite import SqliteRecords
 
 CLOCK = SystemClock()
 
 
-def waiting(seq: int, *, delay: float | None = None) -> WaitingDownload:
-    return WaitingDownload(seq=seq, origin="a", priority=0, not_before=None if delay is None else CLOCK.wall() + delay)
+@pytest.fixture
+async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
+    async with SqliteRecords(tmp_path / "state", CLOCK) as records:
+        yield records
 
 
 @pytest.fixture
-def dispatcher() -> LocalDispatcher:
-    return LocalDispatcher(Limits(max_concurrent=2, max_per_host=2), CLOCK)
+def dispatcher(records: SqliteRecords) -> LocalDispatcher:
+    return LocalDispatcher(LIMITS, CLOCK, records)
 
 
-@pytest.fixture
-async def started(dispatcher: LocalDispatcher) -> AsyncIterator[list[int]]:
-    started: list[int] = []
-
-    async def start(seqs: Sequence[int]) -> None:
-        started.extend(seqs)
-
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(dispatcher.dispatch(start))
-        yield started
-        task.cancel()
+class TestLocalDispatcher(DispatcherContract):
+    pass
 
 
-async def test_downloads_start_within_the_limits_and_when_a_slot_is_free(
-    dispatcher: LocalDispatcher, started: list[int]
-) -> None:
-    dispatcher.enqueue([waiting(1), waiting(2), waiting(3)])
-    await wait_until(lambda: started == [1, 2])
-    assert dispatcher.waiting == 1
-    assert dispatcher.wait_reasons()[WaitReason.HOST_LIMIT] == 1
-    assert dispatcher.origin_usage().connections == 2
-    dispatcher.finish(1)
-    await wait_until(lambda: started == [1, 2, 3])
-
-
-async def test_a_delayed_download_starts_when_its_delay_ends(dispatcher: LocalDispatcher, started: list[int]) -> None:
-    dispatcher.enqueue([waiting(1, delay=0.05), waiting(2, delay=3600)])
-    await wait_until(lambda: started == [1])
-    assert "the next attempt starts in" in dispatcher.describe_wait("a", CLOCK.wall() + 3600)
-
-
-async def test_a_time_beyond_the_longest_delay_was_recorded_before_the_clock_was_set_back(
-    dispatcher: LocalDispatcher,
-) -> None:
-    described = dispatcher.describe_wait("a", CLOCK.wall() + 100 * MAX_RETRY_AFTER_SECONDS)
+async def test_a_time_beyond_the_longest_delay_was_recorded_before_the_clock_was_set_back() -> None:
+    queue = make_dispatcher(LIMITS, CLOCK).queue
+    described = await describe_wait(queue, "a", CLOCK.wall() + 100 * MAX_RETRY_AFTER_SECONDS)
     assert described == f"the next attempt starts in {MAX_RETRY_AFTER_SECONDS:.0f} s"
 
 
-async def test_a_download_that_is_dequeued_does_not_start(dispatcher: LocalDispatcher, started: list[int]) -> None:
-    dispatcher.enqueue([waiting(1)])
-    dispatcher.dequeue(1)
-    dispatcher.enqueue([waiting(2)])
-    await wait_until(lambda: started == [2])
+async def test_a_claim_waits_for_records_that_are_unavailable() -> None:
+    class Records:
+        refusals = 1
 
+        async def claim(self, seqs: Sequence[int]) -> list[Download]:
+            if self.refusals:
+                self.refusals -= 1
+                raise StoreUnavailableError("locked")
+            return [sample_download(seq, seq=seq) for seq in seqs]
 
-async def test_a_suspension_and_a_block_hold_the_queue_until_they_end(
-    dispatcher: LocalDispatcher, started: list[int]
-) -> None:
-    dispatcher.set_suspension("the disk is full")
-    dispatcher.enqueue([waiting(1)])
-    await asyncio.sleep(0.02)
-    assert (started, dispatcher.describe_wait("a", None)) == ([], "the disk is full")
-    dispatcher.report_failure("a", OriginFailure(kind=FailureKind.BUSY, seq=9, detail="429", retry_after=0.05))
-    dispatcher.set_suspension(None)
-    assert "a asked to wait" in dispatcher.describe_wait("a", None)
-    await wait_until(lambda: started == [1])
-
-
-async def test_acquired_slots_and_new_limits_count(dispatcher: LocalDispatcher, started: list[int]) -> None:
-    assert dispatcher.acquire("a", 5) == 2
-    dispatcher.enqueue([waiting(1), waiting(2), waiting(3)])
-    await asyncio.sleep(0.02)
-    assert started == []
-    dispatcher.release("a", 2)
-    await wait_until(lambda: started == [1, 2])
-    dispatcher.change_limits(Limits(max_concurrent=3, max_per_host=3))
-    await wait_until(lambda: started == [1, 2, 3])
-
-
-async def test_a_slot_behind_a_redirect_that_is_free_again_starts_the_next_download(
-    dispatcher: LocalDispatcher, started: list[int]
-) -> None:
-    dispatcher.enqueue([waiting(1)])
-    await wait_until(lambda: started == [1])
-    dispatcher.acquire("cdn", 1)
-    assert dispatcher.enter(1, "a", "cdn")
-    dispatcher.enqueue([replace(waiting(2), target="cdn")])
-    await asyncio.sleep(0.02)
-    assert started == [1]
-    assert "a redirects to cdn" in dispatcher.describe_wait("a", None, seq=2)
-    dispatcher.leave(1)
-    await wait_until(lambda: started == [1, 2])
-    assert (dispatcher.expected_target(2), dispatcher.expected_target(1)) == ("cdn", None)
+    queue = LocalDispatcher(LIMITS, CLOCK, Records()).queue
+    started: asyncio.Future[Sequence[Download]] = asyncio.get_running_loop().create_future()
+    queue.enqueue([WaitingDownload(seq=7, origin="a", priority=0)])
+    dispatching = asyncio.create_task(queue.dispatch(started.set_result))
+    assert [row.seq for row in await started] == [7]
+    dispatching.cancel()
+    await asyncio.wait((dispatching,))

@@ -15,7 +15,7 @@ from support.waiting import CONDITION_TIMEOUT, wait_until
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode, InvalidStateError, NotFoundError, ShuttingDownError
 from downloadd.manager import space_queue, storage_gate
-from downloadd.manager.local_dispatcher import LocalDispatcher
+from downloadd.manager.local_dispatcher import LocalHostSlots
 from downloadd.manager.protocol import DownloadChange
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
@@ -133,13 +133,13 @@ async def test_a_download_that_was_accepted_paused_starts_when_it_is_resumed(tmp
         request = DownloadRequest(url=origin.url("/a"), directory="d", paused=True)
         id = (await stack.manager.start([request], user="ann")).downloads[0].id
         assert (await stack.manager.wait(id, 0.2)).state is State.PAUSED
-        assert stack.dispatcher.waiting == 0
+        assert stack.dispatcher.queue._scheduler.waiting == 0
     async with open_stack(tmp_path) as stack:
         after = await stack.manager.get(id)
         assert (after.download.state, after.reason) == (State.PAUSED, "paused by a user")
         assert origin.requests("/a") == []
         await stack.manager.resume(id)
-        assert (await stack.manager.wait(id, 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
     assert len(origin.requests("/a")) == 1
 
 
@@ -165,12 +165,12 @@ async def test_downloads_that_wait_for_space_are_reported_and_start_when_it_is_f
         return reasons == ["waits for space on the disk: needs 200 kB, 200 kB free"] * 3
 
     await wait_until(all_wait)
-    reasons = stack.manager.wait_reasons()
+    reasons = await stack.manager.wait_reasons()
     assert (reasons[WaitReason.STORAGE_UNAVAILABLE], reasons[WaitReason.DELAYED]) == (3, 0)
     await stack.manager.cancel(ids[0])
     await stack.manager.pause(ids[1])
     await asyncio.sleep(0.05)
-    assert stack.manager.wait_reasons()[WaitReason.STORAGE_UNAVAILABLE] == 1
+    assert (await stack.manager.wait_reasons())[WaitReason.STORAGE_UNAVAILABLE] == 1
     free = SIZE
     ended = await stack.manager.wait(ids[2], CONDITION_TIMEOUT)
     assert (ended.state, ended.progress.attempt) == (State.COMPLETED, 1)
@@ -178,7 +178,11 @@ async def test_downloads_that_wait_for_space_are_reported_and_start_when_it_is_f
     free = 0
     space.invalidate()
     await stack.manager.resume(ids[1])
-    await wait_until(lambda: stack.manager.wait_reasons()[WaitReason.STORAGE_UNAVAILABLE] == 1)
+
+    async def waits_for_storage() -> bool:
+        return (await stack.manager.wait_reasons())[WaitReason.STORAGE_UNAVAILABLE] == 1
+
+    await wait_until(waits_for_storage)
     free = SIZE
     assert (await stack.manager.wait(ids[1], CONDITION_TIMEOUT)).state is State.COMPLETED
     assert stack.files() == {"y/a": WHOLE, "z/a": WHOLE}
@@ -256,7 +260,10 @@ async def test_unusable_sources_are_not_waited_for_alternately_without_end(
     tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Whichever source is tried, the other one has no slot at that moment.
-    monkeypatch.setattr(LocalDispatcher, "acquire", lambda *_: 0)
+    async def acquire_nothing(slots: LocalHostSlots, seq: int, origin: str, count: int) -> int:
+        return 0
+
+    monkeypatch.setattr(LocalHostSlots, "acquire", acquire_nothing)
     async with Origin(host="127.0.0.2") as other, open_stack(tmp_path, replace(CONFIG, max_retries=1)) as stack:
         for one in (origin, other):
             one.script("/gone", error_response(404))

@@ -39,7 +39,7 @@ async def test_changes_and_ends_are_published_in_order(notifier: Notifier, bus: 
     with bus.subscribe() as subscription:
         watched.append(notifier.is_watched)
         notifier.publish_changed(Snapshot(download=sample_download(1)), before=None)
-        notifier.publish_finished(ENDED, before=State.VERIFYING)
+        notifier.publish_ended(DownloadEnded(download=ENDED, before=State.VERIFYING))
         events = [published.event for published in await subscription.receive()]
     assert events == [
         DownloadChanged(snapshot=Snapshot(download=sample_download(1)), before=None),
@@ -50,14 +50,14 @@ async def test_changes_and_ends_are_published_in_order(notifier: Notifier, bus: 
 
 async def test_an_end_is_logged_with_its_outcome_and_without_credentials(notifier: Notifier) -> None:
     with capture_logs() as lines:
-        notifier.publish_finished(with_fields(ENDED, url="https://u:secret@files.example.com/a"), before=None)
+        notifier.count_ended(with_fields(ENDED, url="https://u:secret@files.example.com/a"))
     [line] = lines
     assert (line["event"], line["outcome"], line["size"], line["path"]) == ("download_ended", State.COMPLETED, 5, "a")
     assert "secret" not in repr(line)
 
 
 async def test_a_clock_that_was_set_back_does_not_count_a_negative_time(notifier: Notifier, metrics: Metrics) -> None:
-    notifier.publish_finished(with_fields(ENDED, start_time=100, end_time=50), before=None)
+    notifier.count_ended(with_fields(ENDED, start_time=100, end_time=50))
     assert 'seconds_sum{outcome="completed"} -' not in rendered(metrics)
     assert "-50" not in rendered(metrics)
 
@@ -67,32 +67,10 @@ async def test_the_newest_end_of_the_records_is_the_position_of_the_bus(notifier
     assert bus.position.ended_seq == 7
 
 
-async def test_the_ids_of_deferred_ends_are_announced_at_the_end_of_the_block(
-    notifier: Notifier, bus: EventBus
-) -> None:
-    with notifier.deferring_publication():
-        notifier.publish_finished(ENDED, before=State.VERIFYING)
-        assert bus.position.ended_seq == 0
-    assert bus.position.ended_seq == 3
-
-
-async def test_an_end_wakes_only_the_waiters_of_its_download(notifier: Notifier) -> None:
-    first, second = notifier.add_waiter(ENDED.id), notifier.add_waiter(ENDED.id)
-    other = notifier.add_waiter(sample_download(2).id)
-    notifier.publish_finished(ENDED, before=State.VERIFYING)
-    assert (await first, await second, other.done()) == (ENDED, ENDED, False)
-    # A later end has no waiters, and changes nothing.
-    notifier.notify_waiters(with_fields(ENDED, state=State.FAILED))
-    assert first.result() is ENDED
-
-
-async def test_a_removed_or_cancelled_waiter_is_not_woken(notifier: Notifier) -> None:
-    removed, cancelled, kept = (notifier.add_waiter(ENDED.id) for _ in range(3))
-    notifier.remove_waiter(ENDED.id, removed)
-    cancelled.cancel()
-    notifier.notify_waiters(ENDED)
-    assert (removed.done(), cancelled.cancelled(), kept.done()) == (False, True, True)
-    notifier.remove_waiter(ENDED.id, removed)
+async def test_an_end_wakes_those_who_wait_for_it(notifier: Notifier) -> None:
+    waiter, other = notifier.ends.add(ENDED.id), notifier.ends.add(sample_download(2).id)
+    notifier.publish_ended(DownloadEnded(download=ENDED, before=State.VERIFYING))
+    assert (await waiter, other.done()) == (ENDED, False)
 
 
 async def test_the_time_in_the_queue_is_counted_for_the_first_attempt_alone(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.clocks import ManualClock
+from support.dispatchers import describe_wait, has_no_origins, make_dispatcher
 from support.waiting import wait_until
 
 from downloadd.errors import DownloadTimeoutError, NetworkError, NetworkErrorKind, RemoteError, StoreUnavailableError
@@ -31,8 +32,8 @@ class Parts:
 
     def restart(self) -> tuple[LocalDispatcher, OriginMonitor]:
         """Return a dispatcher and a monitor as they are after a start."""
-        self.dispatcher = LocalDispatcher(Limits(max_concurrent=9, max_per_host=9), self.clock)
-        self.monitor = OriginMonitor(self.dispatcher, self.records.origins)
+        self.dispatcher = make_dispatcher(Limits(max_concurrent=9, max_per_host=9), self.clock)
+        self.monitor = OriginMonitor(self.dispatcher.origins, self.records.origins)
         return self.dispatcher, self.monitor
 
     async def recorded(self) -> list[str]:
@@ -52,20 +53,20 @@ async def test_a_backoff_is_durable_when_the_failure_has_been_reported(parts: Pa
     assert await parts.recorded() == [A]
     dispatcher, monitor = parts.restart()
     await monitor.restore()
-    assert dispatcher.describe_wait(A, None) == "a.example asked to wait, 60 s more"
+    assert await describe_wait(dispatcher.queue, A, None) == "a.example asked to wait, 60 s more"
 
 
 async def test_an_open_circuit_survives_a_restart(parts: Parts) -> None:
     await parts.monitor.report_failure(A, 1, REFUSED)
     dispatcher, monitor = parts.restart()
     await monitor.restore()
-    assert "could not be reached" in dispatcher.describe_wait(A, None)
+    assert "could not be reached" in await describe_wait(dispatcher.queue, A, None)
     assert not monitor.is_awaited(A)
 
 
 async def test_an_error_that_does_not_concern_the_origin_changes_nothing(parts: Parts) -> None:
     assert await parts.monitor.report_failure(A, 1, DownloadTimeoutError(5)) == Verdict()
-    assert parts.dispatcher.origins(9).total == 0
+    assert await has_no_origins(parts.dispatcher)
 
 
 async def test_the_record_of_a_recovered_origin_is_removed(parts: Parts) -> None:
@@ -87,7 +88,7 @@ async def test_the_record_of_an_unused_origin_is_removed(parts: Parts, monkeypat
     await asyncio.sleep(0.05)
     assert await parts.recorded() == [A]
     parts.clock.now += KEEP_SECONDS + 60
-    dispatching = asyncio.create_task(parts.dispatcher.dispatch(_start_nothing))
+    dispatching = asyncio.create_task(parts.dispatcher.queue.dispatch(_start_nothing))
 
     async def is_removed() -> bool:
         return await parts.recorded() == []
@@ -97,7 +98,7 @@ async def test_the_record_of_an_unused_origin_is_removed(parts: Parts, monkeypat
     dispatching.cancel()
 
 
-async def _start_nothing(seqs: object) -> None:
+def _start_nothing(claimed: object) -> None:
     pass
 
 
@@ -116,11 +117,12 @@ async def test_unavailable_records_do_not_fail_the_report(parts: Parts, monkeypa
 async def test_an_end_by_time_lets_the_next_probe_start_soon(parts: Parts) -> None:
     for _ in range(8):
         await parts.monitor.report_failure(A, 1, REFUSED)
-        parts.clock.now += 20
-    before = parts.dispatcher.origin_record(A)
-    parts.clock.now -= 20
+        # Later than each probe, so that all of them count.
+        parts.clock.now += 60
+    before = parts.dispatcher.origins.record(A)
+    parts.clock.now -= 60
     parts.monitor.hasten_probe(A)
-    after = parts.dispatcher.origin_record(A)
+    after = parts.dispatcher.origins.record(A)
     assert before is not None
     assert after is not None
     assert after.probe_at == parts.clock.now + 0.5 < before.probe_at
@@ -129,10 +131,10 @@ async def test_an_end_by_time_lets_the_next_probe_start_soon(parts: Parts) -> No
 async def test_the_failure_of_an_expected_target_is_known(parts: Parts) -> None:
     await parts.monitor.report_failure(CDN, 1, REFUSED)
     parts.clock.now += 10
-    parts.dispatcher.enqueue([WaitingDownload(seq=2, origin=A, priority=0, target=CDN)])
+    parts.dispatcher.queue.enqueue([WaitingDownload(seq=2, origin=A, priority=0, target=CDN)])
     assert parts.monitor.known_failure(A, 2) is None
-    dispatching = asyncio.create_task(parts.dispatcher.dispatch(_start_nothing))
-    await wait_until(lambda: parts.dispatcher.waiting == 0)
+    dispatching = asyncio.create_task(parts.dispatcher.queue.dispatch(_start_nothing))
+    await wait_until(lambda: parts.dispatcher.queue._scheduler.waiting == 0)
     known = parts.monitor.known_failure(A, 2)
     assert known is not None
     assert (known.origin, known.detail, known.verdict.failing_seconds) == (CDN, "refused", 10)

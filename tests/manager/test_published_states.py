@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from support.manager_stack import ManagerStack, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download import Conflict
 from downloadd.download_request import DownloadRequest
@@ -126,16 +126,16 @@ async def test_a_completed_download(stack: ManagerStack, origin: Origin, steps: 
         (request, [(State.DOWNLOADING, State.VERIFYING), (State.VERIFYING, State.FAILED)]),
     ):
         id = await start(stack, each)
-        await stack.manager.wait(id, 20)
+        await stack.manager.wait(id, CONDITION_TIMEOUT)
         assert steps.of(id) == [*STARTED, *end]
 
 
 async def test_a_failed_and_a_refused_download(stack: ManagerStack, origin: Origin, steps: StepRecorder) -> None:
     failed = await start(stack, DownloadRequest(url=origin.url("/gone"), directory="d"))
-    await stack.manager.wait(failed, 20)
+    await stack.manager.wait(failed, CONDITION_TIMEOUT)
     refused = await start(stack, DownloadRequest(url="nonsense", directory="d"))
     assert steps.of(failed) == [QUEUED, CLAIMED, (State.STARTING, State.FAILED)]
-    assert steps.of(refused) == [(None, State.FAILED)]
+    await wait_until(lambda: steps.of(refused) == [(None, State.FAILED)])
 
 
 async def test_a_skipped_download(stack: ManagerStack, origin: Origin, steps: StepRecorder) -> None:
@@ -143,7 +143,7 @@ async def test_a_skipped_download(stack: ManagerStack, origin: Origin, steps: St
     (stack.root / "d/f").write_bytes(b"")
     request = DownloadRequest(url=origin.url("/a"), directory="d", filename="f", conflict=Conflict.SKIP)
     id = await start(stack, request)
-    await stack.manager.wait(id, 20)
+    await stack.manager.wait(id, CONDITION_TIMEOUT)
     *first, last = steps.of(id)
     assert first == STARTED[: len(first)]
     assert last[0] in RUNNING
@@ -167,10 +167,10 @@ async def test_a_wait_for_the_next_attempt_and_a_retry_without_further_delay(
 async def test_a_download_that_is_stopped_in_the_queue(
     stack: ManagerStack, origin: Origin, steps: StepRecorder, state: State
 ) -> None:
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     id = await start(stack, slow(origin))
     await (stack.manager.pause(id) if state is State.PAUSED else stack.manager.cancel(id))
-    assert steps.of(id) == [QUEUED, (State.QUEUED, state)]
+    await wait_until(lambda: steps.of(id) == [QUEUED, (State.QUEUED, state)])
 
 
 async def test_a_download_that_is_paused_while_it_runs_then_resumed_and_cancelled(
@@ -182,12 +182,13 @@ async def test_a_download_that_is_paused_while_it_runs_then_resumed_and_cancelle
     assert steps.of(id) == paused
     # It is paused already.
     await stack.manager.pause(id)
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     await stack.manager.resume(id)
     assert steps.of(id) == [*paused, (State.PAUSED, State.QUEUED)]
     await stack.manager.pause(id)
     await stack.manager.cancel(id)
-    assert steps.of(id)[-2:] == [(State.QUEUED, State.PAUSED), (State.PAUSED, State.CANCELLED)]
+    cancelled = [(State.QUEUED, State.PAUSED), (State.PAUSED, State.CANCELLED)]
+    await wait_until(lambda: steps.of(id)[-2:] == cancelled)
 
 
 async def test_a_download_that_is_cancelled_while_it_runs_and_retried(
@@ -197,15 +198,15 @@ async def test_a_download_that_is_cancelled_while_it_runs_and_retried(
     await stack.manager.cancel(id)
     cancelled = [*STARTED, (State.DOWNLOADING, State.CANCELLED)]
     assert steps.of(id) == cancelled
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     await stack.manager.retry(id)
     assert steps.of(id) == [*cancelled, (State.CANCELLED, State.QUEUED)]
 
 
 async def test_a_failed_download_that_is_retried(stack: ManagerStack, origin: Origin, steps: StepRecorder) -> None:
     id = await start(stack, DownloadRequest(url=origin.url("/gone"), directory="d"))
-    await stack.manager.wait(id, 20)
-    stack.dispatcher.set_suspension("held by the test")
+    await stack.manager.wait(id, CONDITION_TIMEOUT)
+    stack.dispatcher.queue.set_suspension("held by the test")
     await stack.manager.retry(id)
     assert steps.of(id)[-1] == (State.FAILED, State.QUEUED)
 
@@ -218,7 +219,7 @@ async def test_a_change_of_the_limits_is_no_change_of_the_state(
     assert steps.of(id) == STARTED
     await stack.manager.pause(id)
     await stack.manager.amend(id, DownloadChange(priority=5))
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     await stack.manager.resume(id)
     await stack.manager.amend(id, DownloadChange(priority=6))
     assert steps.of(id) == [*STARTED, (State.DOWNLOADING, State.PAUSED), (State.PAUSED, State.QUEUED)]
@@ -257,5 +258,5 @@ async def test_a_user_action_at_any_moment(stack: ManagerStack, origin: Origin, 
             await stack.manager.pause(id)
             await stack.manager.resume(id)
             await stack.manager.cancel(id)
-        await stack.manager.wait(id, 20)
+        await stack.manager.wait(id, CONDITION_TIMEOUT)
         assert steps.of(id)[-1][1] in FINISHED

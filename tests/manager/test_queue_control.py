@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
@@ -60,14 +60,14 @@ async def states(stack: ManagerStack, rows: list[Download]) -> list[State]:
 
 
 async def test_downloads_start_in_the_order_to_which_they_were_moved(stack: ManagerStack, origin: Origin) -> None:
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     rows = await start(stack, origin.url("/a"), 5)
     moves = ((4, TO_TOP), (0, DOWN), (3, UP))
     assert [await stack.queue.move(rows[number].id, move) for number, move in moves] == [0, 2, 3]
     order = await listed(stack)
     started: list[int] = []
     with stack.bus.subscribe() as events:
-        stack.dispatcher.set_suspension(None)
+        stack.dispatcher.queue.set_suspension(None)
         while len(started) < 5:
             for published in await events.receive():
                 if isinstance(published.event, DownloadChanged):
@@ -78,7 +78,7 @@ async def test_downloads_start_in_the_order_to_which_they_were_moved(stack: Mana
 
 
 async def test_a_move_returns_the_index_and_takes_the_priority(stack: ManagerStack, origin: Origin) -> None:
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     rows = await start(stack, origin.url("/a"), 4)
     await stack.manager.amend(rows[3].id, DownloadChange(priority=5))
     await stack.manager.pause(rows[0].id)
@@ -114,7 +114,7 @@ async def test_a_running_or_ended_download_cannot_be_moved(stack: ManagerStack, 
 async def test_neighbours_whose_places_are_spaced_again_start_in_order_and_are_published(
     stack: ManagerStack, origin: Origin
 ) -> None:
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     rows = await start(stack, origin.url("/a"), 60)
     order = [row.seq for row in rows]
     with stack.bus.subscribe() as events:
@@ -124,7 +124,7 @@ async def test_neighbours_whose_places_are_spaced_again_start_in_order_and_are_p
             order.insert(1, row.seq)
         assert len(await events.receive()) > len(rows) - 2
     assert await listed(stack) == order
-    scheduler = stack.dispatcher._scheduler
+    scheduler = stack.dispatcher.queue._scheduler
     picked: list[int] = []
     scheduler.suspension = None
     while ready := scheduler.select_ready(0):
@@ -153,7 +153,7 @@ async def test_all_active_downloads_are_paused_and_resumed(
             if isinstance(published.event, DownloadChanged) and published.event.snapshot.download.state is State.PAUSED
         }
         assert paused == {row.seq for row in [*running, *waiting]}
-    await wait_until(lambda: stack.dispatcher.waiting == 0)
+    await wait_until(lambda: stack.dispatcher.queue._scheduler.waiting == 0)
     assert await stack.queue.pause_all(lambda directory: directory != "hers") == 0
     # Its place is that of before.
     await stack.queue.move(waiting[6].id, TO_TOP)
@@ -171,7 +171,7 @@ async def test_a_resumed_download_starts_without_other_changes(stack: ManagerSta
     rows = await start(stack, origin.url("/a"), 1)
     await stack.queue.pause_all(anywhere)
     await stack.queue.resume_all(anywhere)
-    assert (await stack.manager.wait(rows[0].id, 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(rows[0].id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
 async def test_a_download_that_is_accepted_while_all_are_paused_runs(stack: ManagerStack, origin: Origin) -> None:
@@ -187,7 +187,7 @@ async def test_a_download_that_is_accepted_while_all_are_paused_runs(stack: Mana
     accepting: list[asyncio.Future[list[Download]]] = []
     await stack.queue.pause_all(accept_one)
     [row] = await accepting[0]
-    assert (await stack.manager.wait(row.id, 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(row.id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
 async def test_what_failed_to_be_paused_is_paused_by_a_repetition(tmp_path: Path, origin: Origin) -> None:
@@ -226,7 +226,7 @@ async def test_downloads_that_are_being_paused_count_as_paused(
 
 async def test_moved_downloads_keep_their_order_over_a_restart(tmp_path: Path, origin: Origin) -> None:
     async with open_stack(tmp_path) as stack:
-        stack.dispatcher.set_suspension("held by the test")
+        stack.dispatcher.queue.set_suspension("held by the test")
         rows = await start(stack, origin.url("/slow"), 4)
         await stack.queue.move(rows[3].id, TO_TOP)
         await stack.queue.move(rows[0].id, TO_BOTTOM)
@@ -235,4 +235,4 @@ async def test_moved_downloads_keep_their_order_over_a_restart(tmp_path: Path, o
         await wait_until(lambda: len(stack.runs) == 1)
         assert next(iter(stack.runs)).run.download.seq == 4
         assert await listed(stack) == [2, 3, 1]
-        stack.dispatcher.reorder([QueueEntry(99, 0)])
+        stack.dispatcher.queue.reorder([QueueEntry(99, 0)])

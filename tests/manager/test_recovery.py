@@ -9,10 +9,14 @@ from msgspec.structs import replace
 from records.contract import ManualClock, added, claimed, present, sample_download
 from structlog.testing import capture_logs
 from support.downloads import with_fields
+from support.fake_imports import ANY_STATE, make_operation
+from support.recovered_ends import reconciled
 
 from downloadd.download import Desired, Download, new_id
 from downloadd.errors import StorageError
-from downloadd.manager.recovery import is_stray, reconcile, sweep
+from downloadd.import_operation import ImportState
+from downloadd.import_part import part_id_of
+from downloadd.manager.recovery import is_stray, sweep
 from downloadd.records.protocol import PartOwner
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
@@ -69,7 +73,7 @@ async def test_an_interrupted_run_is_queued_again_and_keeps_its_part_file(
 ) -> None:
     row, part = await running(records, destination, BYTES[:4])
     await part.close()
-    assert await reconcile(records, destination, clock) == []
+    assert await reconciled(records, destination, clock) == []
     await sweep(records, destination)
     after = await present(records, row.id)
     assert (after.state, after.progress.part_name, after.progress.validator) == (State.QUEUED, part.name, '"v"')
@@ -82,7 +86,7 @@ async def test_a_recorded_rename_that_did_not_happen_is_not_completed(
     row, part = await running(records, destination)
     await records.save(with_fields(row, state=State.VERIFYING, publishing=True))
     await part.close()
-    assert await reconcile(records, destination, clock) == []
+    assert await reconciled(records, destination, clock) == []
     assert (await present(records, row.id)).state is State.QUEUED
     assert files(tmp_path) == {part.name: BYTES}
 
@@ -93,12 +97,12 @@ async def test_a_rename_whose_history_is_missing_is_completed(
     row, part = await running(records, destination)
     await records.save(with_fields(row, state=State.VERIFYING, publishing=True))
     assert await part.publish(parse_filename(row.filename), replace=False, last_modified=None)
-    ((before, ended),) = await reconcile(records, destination, clock)
-    assert before.state is State.VERIFYING
-    assert (ended.id, ended.state) == (row.id, State.COMPLETED)
+    (end,) = await reconciled(records, destination, clock)
+    assert end.before is State.VERIFYING
+    assert (end.download.id, end.download.state) == (row.id, State.COMPLETED)
     assert (await present(records, row.id)).result.ended_seq == 1
     assert files(tmp_path) == {row.filename: BYTES}
-    assert await reconcile(records, destination, clock) == []
+    assert await reconciled(records, destination, clock) == []
 
 
 @pytest.mark.parametrize("state", [State.STARTING, State.DOWNLOADING])
@@ -108,8 +112,9 @@ async def test_a_rename_that_the_next_run_was_about_to_find_is_completed(
     row, part = await running(records, destination)
     await records.save(with_fields(row, state=state, publishing=True))
     assert await part.publish(parse_filename(row.filename), replace=False, last_modified=None)
-    ((before, ended),) = await reconcile(records, destination, clock)
-    assert before.state is state
+    (end,) = await reconciled(records, destination, clock)
+    assert end.before is state
+    ended = end.download
     assert (ended.id, ended.state, ended.progress.publishing) == (row.id, State.COMPLETED, False)
 
 
@@ -130,7 +135,7 @@ async def test_a_disk_that_is_away_leaves_the_question_to_the_next_run(
     await records.amend(row.id, lambda row: with_fields(row, desired=desired))
     assert await part.publish(parse_filename(row.filename), replace=False, last_modified=None)
     (tmp_path / "files").rename(tmp_path / "away")
-    await reconcile(records, destination, clock)
+    await reconciled(records, destination, clock)
     after = await present(records, row.id)
     assert (after.state, after.progress.publishing) == (state, state is not State.CANCELLED)
 
@@ -142,7 +147,7 @@ async def test_a_name_that_another_file_took_meanwhile_is_not_a_completed_rename
     await records.save(with_fields(row, state=State.VERIFYING, publishing=True))
     await part.close()
     (tmp_path / "files" / "Downloads" / row.filename).write_bytes(b"abcdefghij")
-    assert await reconcile(records, destination, clock) == []
+    assert await reconciled(records, destination, clock) == []
     assert (await present(records, row.id)).state is State.QUEUED
     assert files(tmp_path) == {row.filename: b"abcdefghij", part.name: BYTES}
 
@@ -181,6 +186,30 @@ async def test_a_part_file_that_is_being_written_is_kept_although_no_download_ow
     assert await part.publish(parse_filename("manifest.jsonl"), replace=True, last_modified=None)
     await sweep(records, destination)
     assert files(tmp_path) == {"manifest.jsonl": BYTES}
+
+
+async def test_the_part_of_a_manifest_is_kept_while_its_operation_may_write_it(
+    tmp_path: Path, records: SqliteRecords, destination: LocalDestination
+) -> None:
+    operations = records.imports.operations
+    running, finished, unknown = "A" * 17, "B" * 17, "C" * 17
+    await operations.create(make_operation(id=running, state=ImportState.DOWNLOADING))
+    await operations.create(make_operation(id=finished, state=ImportState.DONE))
+    assert await operations.claim(running, ANY_STATE) is not None
+    names = {}
+    for operation, epoch in ((running, 0), (running, 1), (finished, 0), (unknown, 0)):
+        part = await destination.open_part(
+            directory="Downloads",
+            filename=parse_filename("manifest.jsonl"),
+            download_id=part_id_of(operation),
+            epoch=epoch,
+            existing=None,
+        )
+        await part.write([BYTES], 0)
+        await part.close()
+        names[operation, epoch] = part.name
+    await sweep(records, destination)
+    assert set(files(tmp_path)) == {names[running, 1]}
 
 
 async def test_part_files_older_than_the_records_are_kept_across_repeated_starts(
@@ -287,8 +316,8 @@ async def test_a_directory_that_fails_does_not_stop_the_recovery_of_others(
             )
             await stray.write([], 0)
             await stray.close()
-        ended = await reconcile(records, destination, clock)
+        ended = await reconciled(records, destination, clock)
         await sweep(records, destination)
-    assert [row.id for _, row in ended] == [unwanted.id]
+    assert [end.download.id for end in ended] == [unwanted.id]
     assert (await present(records, announced.id)).state is State.QUEUED
     assert list((tmp_path / "files" / "elsewhere").iterdir()) == []

@@ -17,7 +17,7 @@ from support.stored_downloads import present
 from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.download import Download
-from downloadd.errors import ErrorCode, NetworkError, NetworkErrorKind, SpacePendingError
+from downloadd.errors import ErrorCode, InsufficientStorageError, NetworkError, NetworkErrorKind, SpacePendingError
 from downloadd.manager.amendment import CheckedChange, amend
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.queue_report import OriginState
@@ -78,6 +78,27 @@ async def test_a_cancel_removes_the_part_file_and_is_not_replaced_by_another_rea
     run.stop(StopReason.INTERRUPT)
     row = await performing
     assert (row.state, row.result.error) == (State.CANCELLED, ErrorCode.CANCELLED)
+    assert parts.files() == {}
+
+
+@pytest.mark.parametrize("is_disk_full", [False, True])
+async def test_the_end_is_recorded_before_the_part_file_is_removed_unless_the_records_need_its_space(
+    parts: RunParts, monkeypatch: pytest.MonkeyPatch, is_disk_full: bool
+) -> None:
+    run, performing = await start_and_stall(parts)
+    save, files_at_end = parts.records.save, []
+
+    async def save_end(row: Download) -> Download | None:
+        assert row.state is State.CANCELLED
+        files_at_end.append(len(parts.files()))
+        if is_disk_full and parts.files():
+            raise InsufficientStorageError("full")
+        return await save(row)
+
+    monkeypatch.setattr(parts.records, "save", save_end)
+    run.stop(StopReason.CANCEL)
+    assert (await performing).state is State.CANCELLED
+    assert files_at_end == ([1, 0] if is_disk_full else [1])
     assert parts.files() == {}
 
 
@@ -192,7 +213,7 @@ async def test_a_run_uses_the_name_that_an_earlier_one_did_not_learn(parts: RunP
 
 
 async def test_an_origin_that_redirects_is_reported_as_reachable_though_its_target_is_not(parts: RunParts) -> None:
-    origins = OriginMonitor(parts.dispatcher, parts.records.origins)
+    origins = OriginMonitor(parts.dispatcher.origins, parts.records.origins)
     await origins.report_failure(parts.origin.url(""), 99, NetworkError("refused", kind=NetworkErrorKind.CONNECT))
     assert await parts.records.origins.load() != []
     async with Origin() as target:
@@ -200,7 +221,7 @@ async def test_an_origin_that_redirects_is_reported_as_reachable_though_its_targ
     parts.origin.script("/r", redirect(url))
     row = await perform(parts.make_run(await parts.claim("/r"), slots=FakeSlots()))
     assert (row.state, row.result.error) == (State.RETRYING, ErrorCode.NETWORK_ERROR)
-    states = {one.origin: one.state for one in parts.dispatcher.origins(9).origins}
+    states = {one.origin: one.state for one in (await parts.dispatcher.origins.listing(9)).origins}
     assert states == {name: OriginState.OPEN}
 
 
@@ -213,7 +234,7 @@ async def test_each_origin_of_a_redirect_is_reported_once_when_it_has_answered(
         reported.append((origin, is_redirect))
         return False
 
-    monkeypatch.setattr(parts.dispatcher, "report_answer", report_answer)
+    monkeypatch.setattr(parts.dispatcher.origins, "report_answer", report_answer)
     async with Origin() as target:
         target.script("/f", ScriptedResponse(size=SIZE))
         parts.origin.script("/r", redirect(target.url("/f")))

@@ -72,7 +72,7 @@ async def test_an_attempt_below_the_least_speed_ends_and_the_next_one_continues(
 
         await wait_until(has_failed)
         origin.script("/a", ScriptedResponse(size=size, etag='"v"'))
-        ended = await stack.manager.wait(download.id, 20)
+        ended = await stack.manager.wait(download.id, CONDITION_TIMEOUT)
         assert ended.state is State.COMPLETED
         assert origin.requests("/a")[-1].field("Range") is not None, "the bytes of the slow attempt are kept"
         assert (stack.root / ended.file_path).read_bytes() == expected_bytes(0, 0, size)
@@ -86,7 +86,7 @@ async def test_an_attempt_that_the_limits_of_the_daemon_make_slow_goes_on(tmp_pa
         origin.script("/a", ScriptedResponse(size=100_000))
         request = DownloadRequest(url=origin.url("/a"), directory="d", min_speed=400_000, max_retries=0)
         started = await stack.manager.start([request], user="ann")
-        ended = await stack.manager.wait(started.downloads[0].id, 20)
+        ended = await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)
         assert (ended.state, ended.progress.attempt) == (State.COMPLETED, 1)
 
 

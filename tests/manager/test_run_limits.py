@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.policy.directories import DirectoryRules
@@ -54,7 +54,7 @@ async def test_more_downloads_start_at_once_when_the_limits_are_raised(stack: Ma
     await wait_until(lambda: origin.active("/f") == 4)
     stack.limits.change(replace(SMALL, max_concurrent=5, max_per_host=100))
     await wait_until(lambda: origin.active("/f") == 5)
-    assert (len(stack.runs), stack.dispatcher.waiting) == (5, 1)
+    assert (len(stack.runs), stack.dispatcher.queue._scheduler.waiting) == (5, 1)
 
 
 @pytest.mark.parametrize("lowered", [{"max_concurrent": 1}, {"max_per_host": 1}])
@@ -69,12 +69,12 @@ async def test_a_lowered_limit_stops_nothing_and_holds_for_what_starts_next(
     stack.limits.change(replace(SMALL, **lowered))
     assert len(stack.runs) == 2
     releases[0].set()
-    assert (await stack.manager.wait(ids[0], 20)).state is State.COMPLETED
+    assert (await stack.manager.wait(ids[0], CONDITION_TIMEOUT)).state is State.COMPLETED
     # One still runs, and one may.
-    assert (len(stack.runs), stack.dispatcher.waiting) == (1, 2)
+    assert (len(stack.runs), stack.dispatcher.queue._scheduler.waiting) == (1, 2)
     for number in (1, 2, 3):
         releases[number].set()
-        assert (await stack.manager.wait(ids[number], 20)).state is State.COMPLETED
+        assert (await stack.manager.wait(ids[number], CONDITION_TIMEOUT)).state is State.COMPLETED
     assert [len(origin.requests(f"/{number}")) for number in range(4)] == [1] * 4
 
 
@@ -96,7 +96,7 @@ async def test_a_changed_speed_limit_slows_and_speeds_up_downloads_that_run(
     await wait_until(lambda: active.run.received_bytes > before + limit)
     assert loop.time() - since > 0.5
     stack.limits.change(SMALL)
-    assert (await stack.manager.wait(id, 40)).state is State.COMPLETED
+    assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
 
 
 async def test_a_new_configuration_replaces_changed_limits(stack: ManagerStack) -> None:
@@ -109,7 +109,7 @@ async def test_a_new_configuration_replaces_changed_limits(stack: ManagerStack) 
 
 async def test_slots_of_a_host_of_their_own_stay(stack: ManagerStack) -> None:
     dispatcher = stack.dispatcher
-    dispatcher.change_limits(replace(dispatcher.limits, slots_by_host={"slow.example": 1}))
+    dispatcher.queue.change_limits(replace(dispatcher.queue.limits, slots_by_host={"slow.example": 1}))
     stack.limits.change(replace(SMALL, max_per_host=9))
-    assert dispatcher.limits.slots_of("http://slow.example:80") == 1
-    assert dispatcher.limits.slots_of("http://other.example:80") == 9
+    assert dispatcher.queue.limits.slots_of("http://slow.example:80") == 1
+    assert dispatcher.queue.limits.slots_of("http://other.example:80") == 9

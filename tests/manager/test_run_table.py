@@ -14,6 +14,7 @@ from support.sample_downloads import sample_download
 from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download_request import DownloadRequest
+from downloadd.events import DownloadChanged
 from downloadd.manager.run import StopReason
 from downloadd.manager.run_table import ActiveRun
 from downloadd.states import State
@@ -48,19 +49,19 @@ async def active(stack: ManagerStack, origin: Origin) -> ActiveRun:
 async def test_a_running_download_is_shown_as_its_run_knows_it(stack: ManagerStack, active: ActiveRun) -> None:
     row = await stack.records.get(active.run.download.id)
     assert row is not None
-    for shown in (stack.runs.snapshot(row), stack.runs.snapshot_without_reason(row)):
+    for shown in (await stack.runs.snapshot(row), stack.runs.snapshot_without_reason(row)):
         assert (shown.download.state, shown.download.progress.received) == (State.DOWNLOADING, STALL_AFTER)
     assert (len(stack.runs), list(stack.runs)) == (1, [active])
 
 
 async def test_a_row_that_has_ended_meanwhile_is_shown_as_it_is(stack: ManagerStack, active: ActiveRun) -> None:
     ended = with_fields(active.run.download, state=State.FAILED)
-    assert stack.runs.snapshot(ended).download is stack.runs.snapshot_without_reason(ended).download is ended
+    assert (await stack.runs.snapshot(ended)).download is stack.runs.snapshot_without_reason(ended).download is ended
 
 
 async def test_a_reason_is_given_where_it_is_asked_for(stack: ManagerStack, active: ActiveRun) -> None:
     paused = with_fields(active.run.download, state=State.PAUSED)
-    assert stack.runs.snapshot(paused).reason == "paused by a user"
+    assert (await stack.runs.snapshot(paused)).reason == "paused by a user"
     assert stack.runs.snapshot_without_reason(paused).reason is None
 
 
@@ -74,6 +75,39 @@ async def test_a_state_is_reported_with_the_one_that_was_reported_last(active: A
     assert active.report_state() is State.DOWNLOADING
     active.run._attempt.download = with_fields(active.run.download, state=State.VERIFYING)
     assert [active.report_state(), active.report_state()] == [State.DOWNLOADING, State.VERIFYING]
+
+
+async def test_an_end_is_recorded_with_the_state_that_was_reported_and_nothing_is_reported_after_it(
+    stack: ManagerStack, active: ActiveRun
+) -> None:
+    with stack.bus.subscribe() as subscription:
+        assert stack.runs.record_end(with_fields(active.run.download, state=State.FAILED)) is State.DOWNLOADING
+        stack.runner._publish_run(active)
+        active.reported_state = State.VERIFYING
+        stack.runner._publish_run(active)
+        [published] = await subscription.receive()
+    assert isinstance(published.event, DownloadChanged)
+    assert published.event.before is State.VERIFYING
+
+
+async def test_an_end_that_follows_a_run_has_the_state_that_was_reported_of_the_run(
+    stack: ManagerStack, active: ActiveRun
+) -> None:
+    ended = with_fields(active.run.download, state=State.CANCELLED)
+    stack.runs.remove(ended.id)
+    assert stack.runs.record_end(ended) is None
+    with stack.runs.settling(active):
+        assert stack.runs.record_end(ended) is State.DOWNLOADING
+    assert stack.runs.record_end(ended) is None
+    active.reported_state = State.DOWNLOADING
+    stack.runs.add(active)
+
+
+async def test_a_page_has_the_reason_of_each_download_that_waits(stack: ManagerStack, active: ActiveRun) -> None:
+    rows = [sample_download(number, seq=90 + number, state=State.QUEUED) for number in range(2)]
+    shown = await stack.runs.snapshots([rows[0], active.run.download, sample_download(5, state=State.PAUSED), rows[1]])
+    waits = "1 download is running (max_concurrent)"
+    assert [one.reason for one in shown] == [waits, None, "paused by a user", waits]
 
 
 async def test_a_run_is_removed_when_it_has_ended(stack: ManagerStack, active: ActiveRun) -> None:
@@ -97,7 +131,7 @@ async def test_a_download_without_a_run_has_a_reason_while_it_waits(
     stack: ManagerStack, state: State, reason: str | None
 ) -> None:
     row = sample_download(state=state)
-    shown = stack.runs.snapshot(row)
+    shown = await stack.runs.snapshot(row)
     assert (shown.download, shown.reason, shown.speed) == (row, reason, None)
 
 

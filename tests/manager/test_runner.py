@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from support.dispatchers import describe_wait, has_no_origins
 from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response, redirect
@@ -86,7 +87,7 @@ async def test_a_stop_that_finds_no_run_waits_for_unavailable_records(
     monkeypatch.setattr(stack.records, "get", refuse_once)
     async with asyncio.timeout(CONDITION_TIMEOUT):
         assert (await stack.runner.stop(ended, StopReason.CANCEL)).state is State.COMPLETED
-    assert stack.runner._notifier._waiters == {}
+    assert len(stack.runner._stop_waiters) == 0
 
 
 async def test_a_failure_of_the_records_leaves_no_waiter(
@@ -101,7 +102,7 @@ async def test_a_failure_of_the_records_leaves_no_waiter(
     for call in (stack.runner.stop(ended, StopReason.CANCEL), stack.manager.wait(ended.id, 1)):
         with pytest.raises(StorageError):
             await call
-        assert stack.runner._notifier._waiters == {}
+        assert len(stack.runner._stop_waiters) == len(stack.runner._notifier.ends) == 0
 
 
 async def test_a_stop_does_not_reach_the_next_run(stack: ManagerStack, origin: Origin) -> None:
@@ -154,7 +155,11 @@ async def test_a_failed_attempt_is_queued_again_and_retry_after_blocks_the_host(
     origin.script("/busy", error_response(503, retry_after="60"))
     with stack.bus.subscribe() as subscription:
         id = await start(stack, origin.url("/busy"))
-        await wait_until(lambda: stack.dispatcher.origin_usage().blocked == 1 and stack.dispatcher.waiting == 1)
+
+        async def is_blocked() -> bool:
+            return (await stack.dispatcher.origins.usage()).blocked == await stack.dispatcher.queue.count_waiting() == 1
+
+        await wait_until(is_blocked)
         states = [
             published.event.snapshot.download.state
             for published in await subscription.receive()
@@ -162,7 +167,7 @@ async def test_a_failed_attempt_is_queued_again_and_retry_after_blocks_the_host(
         ]
     assert states[0] is State.QUEUED
     assert (await stack.manager.get(id)).download.state is State.RETRYING
-    assert "asked to wait" in stack.dispatcher.describe_wait(origin.url(""), None)
+    assert "asked to wait" in await describe_wait(stack.dispatcher.queue, origin.url(""), None)
 
 
 async def test_a_download_that_is_redirected_to_a_full_origin_waits_for_it_with_the_reason(
@@ -190,7 +195,7 @@ async def test_a_download_that_is_redirected_to_a_full_origin_waits_for_it_with_
         release.set()
         for each in (busy, id):
             assert (await stack.manager.wait(each, CONDITION_TIMEOUT)).state is State.COMPLETED
-        assert stack.dispatcher.origins(9).total == 0
+        assert await has_no_origins(stack.dispatcher)
 
 
 async def test_a_close_interrupts_every_run_and_keeps_what_it_received(tmp_path: Path, origin: Origin) -> None:

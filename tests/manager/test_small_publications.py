@@ -11,19 +11,20 @@ import pytest
 from records.contract import ManualClock, claimed, present, sample_download
 from structlog.testing import capture_logs
 from support.downloads import with_fields
+from support.recovered_ends import reconciled
 from support.waiting import wait_until
 
 from downloadd.download import Download
 from downloadd.errors import InsufficientStorageError, StoreUnavailableError
 from downloadd.manager import small_publications
-from downloadd.manager.recovery import reconcile
 from downloadd.manager.row_writer import FencedError
 from downloadd.manager.small_publications import SmallPublications, UnsuitableError
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
+from downloadd.storage.destination import SmallFile
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
-from downloadd.storage.small_file import SmallFile
+from downloadd.storage.small_files import HeldFile
 
 
 class Parts:
@@ -49,7 +50,7 @@ class Parts:
         ):
             monkeypatch.setattr(owner, name, self._recorded(name, getattr(owner, name)))
 
-    async def make(self, name: str, data: bytes = b"bytes") -> tuple[SmallFile, Download]:
+    async def make(self, name: str, data: bytes = b"bytes") -> tuple[HeldFile, Download]:
         """Return a file in memory and the row of its run."""
         row = await claimed(self.records, sample_download(directory="d", filename=name))
         filename = parse_filename(name)
@@ -60,7 +61,7 @@ class Parts:
         row = with_fields(row, state=State.VERIFYING, total=len(data), part_name=part.name)
         return self.destination.small_files.make(part, filename, last_modified=None), row
 
-    async def publish_all(self, *made: tuple[SmallFile, Download]) -> list[Any]:
+    async def publish_all(self, *made: tuple[HeldFile, Download]) -> list[Any]:
         """Publish files at once; return the outcome of each."""
         return await asyncio.gather(*(self.publications.publish(*one) for one in made), return_exceptions=True)
 
@@ -283,9 +284,9 @@ async def test_what_is_under_way_at_the_end_is_completed_or_repeated_by_the_next
     await parts.publications.close()
     with pytest.raises(asyncio.CancelledError):
         await publishing
-    ended = await reconcile(parts.records, parts.destination, ManualClock())
+    ended = await reconciled(parts.records, parts.destination, ManualClock())
     if cut_at == "second save_all":
-        assert [(one.id, one.state) for _, one in ended] == [(row.id, State.COMPLETED)]
+        assert [(end.download.id, end.download.state) for end in ended] == [(row.id, State.COMPLETED)]
         assert parts.files() == {"f": b"bytes"}
     else:
         assert not ended
@@ -301,7 +302,7 @@ async def test_another_file_of_the_same_size_is_not_taken_for_the_published_one(
     await parts.destination.small_files.write([file])
     await parts.records.save(with_fields(row, publishing=True, part_name=None, file_identity=file.identity))
     (parts.root / "d/f").write_bytes(b"other")
-    assert await reconcile(parts.records, parts.destination, ManualClock()) == []
+    assert await reconciled(parts.records, parts.destination, ManualClock()) == []
     assert (await present(parts.records, row.id)).state is State.QUEUED
     assert parts.files() == {"f": b"other"}
     await parts.destination.small_files.discard([file])

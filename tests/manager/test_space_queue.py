@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from records.contract import ManualClock
 from structlog.testing import capture_logs
+from support.dispatchers import make_dispatcher
 from support.sample_downloads import sample_download
 from support.waiting import wait_until
 
@@ -34,6 +35,12 @@ class Disk:
         self.announced = 0
         self.is_missing = False
         self.kept = 0
+        self.checks = 0
+
+    async def checked(self) -> None:
+        """Wait until a check that began later than now has ended."""
+        count = self.checks
+        await wait_until(lambda: self.checks >= count + 2, every=0.001)
 
     async def reclaim(self, directory: str, nbytes: int) -> bool:
         if self.kept < nbytes:
@@ -42,6 +49,7 @@ class Disk:
         return True
 
     async def measure_unannounced(self) -> UnannouncedSpace:
+        self.checks += 1
         if self.is_missing:
             raise StorageRootMissingError("gone")
         return UnannouncedSpace(available=self.available, announced=self.announced)
@@ -54,7 +62,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def dispatcher(clock: ManualClock) -> LocalDispatcher:
-    return LocalDispatcher(Limits(max_concurrent=9, max_per_host=9), clock)
+    return make_dispatcher(Limits(max_concurrent=9, max_per_host=9), clock)
 
 
 @pytest.fixture
@@ -80,7 +88,7 @@ async def space(
     monkeypatch.setattr(space_queue, "SPACE_CHECK_SECONDS", 0.01)
     async with LocalDestination(tmp_path / "root", min_free=0, fsync=False) as destination:
         monkeypatch.setattr(destination, "measure_unannounced", disk.measure_unannounced)
-        space = SpaceQueue(destination, dispatcher, records, clock, reclaim=disk.reclaim)
+        space = SpaceQueue(destination, dispatcher.queue, records, clock, reclaim=disk.reclaim)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(space.watch())
             yield space
@@ -93,7 +101,7 @@ def started(dispatcher: LocalDispatcher) -> Callable[[], list[int]]:
     seqs: list[int] = []
 
     def start() -> list[int]:
-        seqs.extend(dispatcher._scheduler.select_ready(dispatcher._clock.monotonic()))
+        seqs.extend(dispatcher.queue._scheduler.select_ready(dispatcher.queue._shared.now))
         return seqs
 
     return start
@@ -127,7 +135,7 @@ async def test_a_download_waits_with_its_reason_until_it_fits(
     assert space.describe_wait(row.seq) == "waits for space on the disk: needs 3 MB, 0 B free"
     assert space.waiting == 1
     disk.available = 2_999_999
-    await asyncio.sleep(0.05)
+    await disk.checked()
     assert started() == []
     disk.available += 1
     await wait_until(lambda: started() == [row.seq])
@@ -156,7 +164,7 @@ async def test_no_more_start_than_fit_together(
     disk.available = 8
     await wait_until(lambda: len(started()) == 2)
     assert started() == [rows[0].seq, rows[1].seq]
-    await asyncio.sleep(0.05)
+    await disk.checked()
     assert space.waiting == 1
     # The bytes of those that were started are not free until they have announced them, or have ended.
     space.notify_run_ended(rows[0].seq)
@@ -196,7 +204,7 @@ async def test_the_end_of_a_run_is_noticed_at_once(
     monkeypatch.setattr(space_queue, "SPACE_CHECK_SECONDS", 1000)
     row = await accept(records, 1)
     space.add(row, lacks(3))
-    await asyncio.sleep(0.05)
+    await wait_until(lambda: disk.checks > 0)
     disk.available = 3
     space.notify_run_ended(0)
     await wait_until(lambda: started() == [row.seq])
@@ -205,15 +213,15 @@ async def test_the_end_of_a_run_is_noticed_at_once(
 async def test_a_download_that_a_user_has_changed_is_not_started(
     space: SpaceQueue, records: SqliteRecords, disk: Disk, dispatcher: LocalDispatcher, started: Callable[[], list[int]]
 ) -> None:
-    row = await accept(records, 1)
-    space.add(row, lacks(3))
-    dispatcher.dequeue(row.seq)
-    space.discard(row.seq)
+    changed, other = [await accept(records, number) for number in range(2)]
+    for row in (changed, other):
+        space.add(row, lacks(3))
+    dispatcher.queue.dequeue(changed.seq)
+    space.discard(changed.seq)
     disk.available = 3
-    space.notify_run_ended(0)
-    await asyncio.sleep(0.05)
-    assert started() == []
-    assert space.describe_wait(row.seq) is None
+    # The first would take the space of the second.
+    await wait_until(lambda: started() == [other.seq])
+    assert space.describe_wait(changed.seq) is None
 
 
 async def test_a_missing_root_does_not_end_the_watch(
@@ -242,12 +250,12 @@ async def test_a_part_is_discarded_when_the_parts_of_waiting_downloads_fill_the_
     disk.available, disk.announced = 2, 1
     space.add(first, lacks(3, kept=4))
     space.add(second, lacks(3, kept=3))
-    await asyncio.sleep(0.05)
+    await disk.checked()
     clock.now += 2 * MAX_IDLE_SECONDS
-    await asyncio.sleep(0.05)
+    await disk.checked()
     assert second_part.exists()
     disk.announced = 0
-    await asyncio.sleep(0.05)
+    await disk.checked()
     assert second_part.exists()
     with capture_logs() as lines:
         clock.now += MAX_IDLE_SECONDS
@@ -272,7 +280,7 @@ async def test_the_part_of_a_download_that_was_started_meanwhile_stays(
     space.add(second, lacks(3, kept=3))
     disk.available = 2
     await records.claim([second.seq])
-    await asyncio.sleep(0.05)
+    await disk.checked()
     clock.now += MAX_IDLE_SECONDS
     await wait_until(lambda: space.describe_wait(second.seq) is None)
     assert part.exists()

@@ -23,8 +23,11 @@ from downloadd.errors import ErrorCode
 from downloadd.events import DownloadEnded
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.states import RUNNING, State
-from downloadd.storage.part_file import PartFile
+from downloadd.storage.part_file import MAX_HELD_BYTES, PartFile
 from downloadd.storage.small_files import SmallFiles
+
+BIG = MAX_HELD_BYTES + 1
+"""Bytes of the smallest file that is written to a part file, whose size adds to the time that its disk has."""
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +38,10 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("storage", "method", "size"),
-    [(PartFile, "publish", 2 << 20), (SmallFiles, "write", 10), (SmallFiles, "link", 10)],
+    [(PartFile, "publish", BIG), (SmallFiles, "write", 10), (SmallFiles, "link", 10)],
 )
 async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: type[object], method: str, size: int
+    memory_path: Path, monkeypatch: pytest.MonkeyPatch, storage: type[object], method: str, size: int
 ) -> None:
     hang = asyncio.Event()
     original = getattr(storage, method)
@@ -48,7 +51,7 @@ async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(
         return await original(*args, **options)
 
     monkeypatch.setattr(storage, method, call_later)
-    async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, max_concurrent=1, stall_timeout=1)) as stack:
+    async with Origin() as origin, open_stack(memory_path, replace(CONFIG, max_concurrent=1, stall_timeout=1)) as stack:
         origin.script("/a", ScriptedResponse(size=size))
         request = DownloadRequest(url=origin.url("/a"), directory="d")
         with capture_logs() as lines, stack.bus.subscribe() as subscription:
@@ -62,14 +65,14 @@ async def test_a_run_that_hangs_is_failed_and_its_slot_is_free(
         assert ended.kept_bytes == 0, "the run may still write to the part file"
         assert "run_stalled" in [line["event"] for line in lines]
         await wait_until(lambda: len(stack.runs) == 0)
-        assert stack.dispatcher.origin_usage().connections == 0
+        assert (await stack.dispatcher.origins.usage()).connections == 0
         # The operation returns late, finds that the row has ended, and publishes nothing.
         hang.set()
         await asyncio.sleep(0)
         assert (await stack.manager.get(ended.id)).download.state is State.FAILED
 
 
-async def test_a_download_has_a_stall_timeout_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_download_has_a_stall_timeout_of_its_own(memory_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hang = asyncio.Event()
 
     async def hang_up(*args: object, **options: object) -> bool:
@@ -77,21 +80,23 @@ async def test_a_download_has_a_stall_timeout_of_its_own(tmp_path: Path, monkeyp
         return False
 
     monkeypatch.setattr(PartFile, "publish", hang_up)
-    async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, stall_timeout=1_000)) as stack:
-        origin.script("/a", ScriptedResponse(size=2 << 20))
+    # The other one hangs until the end.
+    monkeypatch.setattr("downloadd.manager.runner.DRAIN_SECONDS", 0.2)
+    async with Origin() as origin, open_stack(memory_path, replace(CONFIG, stall_timeout=1_000)) as stack:
+        origin.script("/a", ScriptedResponse(size=BIG))
         requests = [
             DownloadRequest(url=origin.url("/a"), directory=directory, stall_timeout=seconds)
             for directory, seconds in (("a", None), ("b", 0.5))
         ]
         patient, impatient = (await stack.manager.start(requests, user="ann")).downloads
-        ended = await stack.manager.wait(impatient.id, 20)
+        ended = await stack.manager.wait(impatient.id, CONDITION_TIMEOUT)
         assert (ended.state, ended.result.error) == (State.FAILED, ErrorCode.STORAGE_ERROR)
         assert (await stack.manager.get(patient.id)).download.state is State.VERIFYING
         hang.set()
 
 
-async def test_a_run_that_receives_bytes_is_not_aborted(tmp_path: Path) -> None:
-    async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, stall_timeout=1)) as stack:
+async def test_a_run_that_receives_bytes_is_not_aborted(memory_path: Path) -> None:
+    async with Origin() as origin, open_stack(memory_path, replace(CONFIG, stall_timeout=1)) as stack:
         origin.script("/a", ScriptedResponse(size=300_000, rate=200_000))
         request = DownloadRequest(url=origin.url("/a"), directory="d")
         started = await stack.manager.start([request], user="ann")

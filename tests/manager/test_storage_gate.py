@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from records.contract import ManualClock
 from structlog.testing import capture_logs
+from support.dispatchers import describe_wait, make_dispatcher
 from support.refusing_disk import RefusingDisk
 from support.sample_downloads import sample_download
 from support.waiting import wait_until
@@ -33,8 +34,8 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def dispatcher(clock: ManualClock) -> LocalDispatcher:
-    dispatcher = LocalDispatcher(Limits(max_concurrent=9, max_per_host=9), clock)
-    dispatcher.enqueue([WaitingDownload(seq=1, origin="a", priority=0)])
+    dispatcher = make_dispatcher(Limits(max_concurrent=9, max_per_host=9), clock)
+    dispatcher.queue.enqueue([WaitingDownload(seq=1, origin="a", priority=0)])
     return dispatcher
 
 
@@ -49,15 +50,19 @@ async def gate(
     destination: LocalDestination, dispatcher: LocalDispatcher, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[StorageGate]:
     monkeypatch.setattr(storage_gate, "STORAGE_CHECK_SECONDS", 0.01)
-    gate = StorageGate(destination, dispatcher, clock)
+    gate = StorageGate(destination, dispatcher.queue, clock)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(gate.watch())
         yield gate
         task.cancel()
 
 
-def reason(dispatcher: LocalDispatcher) -> str:
-    return dispatcher.describe_wait("a", None)
+async def reason(dispatcher: LocalDispatcher) -> str:
+    return await describe_wait(dispatcher.queue, "a")
+
+
+async def may_start(dispatcher: LocalDispatcher) -> bool:
+    return await reason(dispatcher) == "about to start"
 
 
 @pytest.mark.parametrize(
@@ -72,18 +77,20 @@ def reason(dispatcher: LocalDispatcher) -> str:
         (sample_download(state=State.COMPLETED), False),
     ],
 )
-def test_an_outcome_suspends_the_queue_when_the_storage_is_the_cause(
+async def test_an_outcome_suspends_the_queue_when_the_storage_is_the_cause(
     dispatcher: LocalDispatcher, clock: ManualClock, destination: LocalDestination, row: Download, suspends: bool
 ) -> None:
-    StorageGate(destination, dispatcher, clock).report_outcome(row)
-    assert (reason(dispatcher) == DISK_FULL_REASON) is suspends
+    StorageGate(destination, dispatcher.queue, clock).report_outcome(row)
+    assert (await reason(dispatcher) == DISK_FULL_REASON) is suspends
 
 
-def test_a_download_that_waits_for_space_suspends_the_queue_until_the_disk_is_checked(
+async def test_a_download_that_waits_for_space_suspends_the_queue_until_the_disk_is_checked(
     dispatcher: LocalDispatcher, clock: ManualClock, destination: LocalDestination
 ) -> None:
-    StorageGate(destination, dispatcher, clock).report_outcome(sample_download(state=State.QUEUED), lacks_space=True)
-    assert reason(dispatcher) == DISK_FULL_REASON
+    StorageGate(destination, dispatcher.queue, clock).report_outcome(
+        sample_download(state=State.QUEUED), lacks_space=True
+    )
+    assert await reason(dispatcher) == DISK_FULL_REASON
 
 
 async def test_a_working_storage_ends_the_suspension_without_a_log_line(
@@ -91,7 +98,7 @@ async def test_a_working_storage_ends_the_suspension_without_a_log_line(
 ) -> None:
     with capture_logs() as lines:
         gate.report_outcome(FULL)
-        await wait_until(lambda: reason(dispatcher) == "about to start")
+        await wait_until(lambda: may_start(dispatcher))
     assert lines == []
 
 
@@ -102,13 +109,13 @@ async def test_a_missing_root_suspends_the_queue_until_it_is_there_again(
     with capture_logs() as lines:
         gate.report_outcome(sample_download(state=State.RETRYING, error=ErrorCode.STORAGE_ERROR))
         await wait_until(lambda: bool(lines))
-        assert reason(dispatcher) == lines[0]["reason"] != DISK_FULL_REASON
+        assert await reason(dispatcher) == lines[0]["reason"] != DISK_FULL_REASON
         # Only an administrator can restore it, so no download tries meanwhile.
         clock.now += 10 * MAX_SUSPENSION_SECONDS
         await asyncio.sleep(0.05)
-        assert reason(dispatcher) == lines[0]["reason"]
+        assert await reason(dispatcher) == lines[0]["reason"]
         (tmp_path / "away").rename(tmp_path / "root")
-        await wait_until(lambda: reason(dispatcher) == "about to start")
+        await wait_until(lambda: may_start(dispatcher))
     assert [(line["event"], line["log_level"]) for line in lines] == [
         ("queue_suspended", "error"),
         ("queue_resumed", "info"),
@@ -124,9 +131,9 @@ async def test_a_root_that_takes_no_writes_suspends_the_queue_until_it_does(
     with capture_logs() as lines:
         gate.report_outcome(sample_download(state=State.RETRYING, error=ErrorCode.STORAGE_ERROR))
         await wait_until(lambda: bool(lines))
-        assert os.strerror(number) in reason(dispatcher)
+        assert os.strerror(number) in await reason(dispatcher)
         disk.accept()
-        await wait_until(lambda: reason(dispatcher) == "about to start")
+        await wait_until(lambda: may_start(dispatcher))
     assert [(line["event"], line["log_level"]) for line in lines] == [
         ("queue_suspended", "error"),
         ("queue_resumed", "info"),
@@ -153,11 +160,11 @@ async def test_a_root_that_is_missing_at_the_start_suspends_the_queue_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(storage_gate, "STORAGE_CHECK_SECONDS", 0.01)
-    gate = StorageGate(destination, dispatcher, clock)
-    assert (gate.problem, reason(dispatcher)) == (None, "about to start")
+    gate = StorageGate(destination, dispatcher.queue, clock)
+    assert (gate.problem, await reason(dispatcher)) == (None, "about to start")
     (tmp_path / "root").rename(tmp_path / "away")
     await gate.open()
-    assert gate.problem == reason(dispatcher)
+    assert gate.problem == await reason(dispatcher)
     assert str(gate.problem).startswith("the storage root is gone")
     watching = asyncio.create_task(gate.watch())
     (tmp_path / "away").rename(tmp_path / "root")
@@ -172,9 +179,9 @@ async def test_downloads_try_again_now_and_then_while_the_disk_is_full(
     with capture_logs() as lines:
         gate.report_outcome(FULL)
         await wait_until(lambda: bool(lines))
-        assert reason(dispatcher) == DISK_FULL_REASON
+        assert await reason(dispatcher) == DISK_FULL_REASON
         clock.now += MAX_SUSPENSION_SECONDS
-        await wait_until(lambda: reason(dispatcher) == "about to start")
+        await wait_until(lambda: may_start(dispatcher))
     assert [(line["event"], line["log_level"]) for line in lines] == [
         ("queue_suspended", "warning"),
         ("queue_resumed", "info"),

@@ -40,7 +40,7 @@ async def test_another_root_is_held_until_it_is_accepted(records: SqliteRecords,
         with pytest.raises(StorageRootMissingError, match="storage accept"):
             await destination.check_free_space(0)
         assert await records.storage_root.load() == before
-        accepted = await StorageConfirmation(records.storage_root, destination.accept_root).accept()
+        accepted = await StorageConfirmation(records.storage_root, destination).accept()
         assert await records.storage_root.load() == accepted != before
         await destination.check_free_space(0)
     async with opened(records, root) as destination:
@@ -51,7 +51,7 @@ async def test_a_missing_root_cannot_be_accepted(records: SqliteRecords, tmp_pat
     async with opened(records, tmp_path / "root") as destination:
         (tmp_path / "root").rename(tmp_path / "away")
         with pytest.raises(StorageRootMissingError):
-            await StorageConfirmation(records.storage_root, destination.accept_root).accept()
+            await StorageConfirmation(records.storage_root, destination).accept()
 
 
 async def test_an_identity_is_recorded_from_any_thread(records: SqliteRecords) -> None:

@@ -8,6 +8,7 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.origin_requests import TIMEOUTS, get_request, post_request
 from support.raw_server import serve_raw
+from support.virtual_time import in_virtual_time
 
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.client import OriginClient
@@ -117,6 +118,7 @@ async def test_what_is_not_a_response_is_an_error_with_its_reason(
     assert caught.value.permanent is permanent
 
 
+@in_virtual_time
 async def test_silence_is_an_error_after_the_stall_timeout_and_received_bytes_are_progress() -> None:
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -134,10 +136,12 @@ async def test_silence_is_an_error_after_the_stall_timeout_and_received_bytes_ar
         assert loop.time() - begin > 1.6
 
 
-async def test_each_request_has_limits_of_its_own_also_on_a_connection_that_another_has_made(origin: Origin) -> None:
-    answers = [ScriptedResponse(size=100), ScriptedResponse(size=100, delay=0.3), ScriptedResponse(delay=60)]
-    origin.script("/f", answers)
-    async with open_client() as client:
+@in_virtual_time
+async def test_each_request_has_limits_of_its_own_also_on_a_connection_that_another_has_made() -> None:
+    async with Origin() as origin, open_client() as client:
+        origin.script(
+            "/f", [ScriptedResponse(size=100), ScriptedResponse(size=100, delay=0.3), ScriptedResponse(delay=60)]
+        )
         for stall in (0.1, None):
             assert len(await fetch(client, origin.url("/f"), Timeouts(connect=None, stall=stall))) == 100
         with pytest.raises(NetworkError) as caught:

@@ -4,19 +4,23 @@ import asyncio
 import os
 
 import pytest
+from support.cookie_jars import make_jar
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, Framing, ScriptedResponse
 from support.waiting import CONDITION_TIMEOUT
 
+from downloadd.attempt_options import AttemptOptions
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.content import MIN_DETACH_BYTES, Content
+from downloadd.origin.context import RequestContext
 from downloadd.transfer.resume import RangeRequest
 from downloadd.transfer.session import Session
 
 pytestmark = pytest.mark.system
 
 CUT_AFTER_BYTES = 100_000
+SHORT_STALL = RequestContext(fields=None, cookies=make_jar(), options=AttemptOptions(stall_timeout=0.5))
 
 
 async def read_into(pieces: list[bytes], content: Content, limit: int) -> None:
@@ -53,7 +57,7 @@ async def test_a_slow_reader_gets_the_bytes_before_the_connection_broke(
 ) -> None:
     origin.script("/f", answer)
     received: list[bytes] = []
-    async with session.get(origin.url("/f"), RangeRequest()) as response:
+    async with session.get(origin.url("/f"), RangeRequest(), SHORT_STALL) as response:
         # The end is in the socket before the first byte is read.
         await asyncio.sleep(0.1)
         for _ in range(2):

@@ -4,13 +4,16 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from support.cookie_jars import make_jar
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import Cut, ScriptedResponse
 from support.origin.tls import Authority
 
+from downloadd.attempt_options import AttemptOptions
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.content import MIN_DETACH_BYTES, Content
+from downloadd.origin.context import RequestContext
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.policy import Policy
 from downloadd.policy.tls_contexts import TlsContexts
@@ -91,7 +94,8 @@ async def test_a_connection_that_breaks_is_an_error_after_its_bytes(
 
 async def test_a_connection_that_stalls_is_an_error(session: Session, origin: Origin, tmp_path: Path) -> None:
     origin.script("/f", ScriptedResponse(size=MIN_DETACH_BYTES, stall_after=100))
-    async with session.get(origin.url("/f"), RangeRequest()) as response:
+    context = RequestContext(fields=None, cookies=make_jar(), options=AttemptOptions(stall_timeout=0.5))
+    async with session.get(origin.url("/f"), RangeRequest(), context) as response:
         with pytest.raises(NetworkError, match="within the stall timeout") as caught:
             await move_all(response.content, tmp_path / "f")
     assert caught.value.kind is NetworkErrorKind.STALLED

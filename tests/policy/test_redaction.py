@@ -212,9 +212,8 @@ def test_a_secret_of_a_url_within_a_url_is_never_shown(text: str, times: int, fo
         assert "S3CRET" not in redact_url(outer)
 
 
-@given(words)
+@given(st.text("abcDEF0123456789-_.~!$'()*+,=:/[] \u00fc\\", max_size=15))
 def test_a_value_without_secrets_stays_however_it_is_encoded(text: str) -> None:
-    assume(not any(mark in text for mark in "?&;#@%"))
     for value in (quote(text, safe=""), quote(f"https://example.com/{text}?b=c", safe="")):
         assert redact_url(f"http://h/?a={value}") == f"http://h/?a={value}"
 

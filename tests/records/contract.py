@@ -1,13 +1,13 @@
 """Contract of `Records`, as tests.
 
-An implementation is tested by a subclass of `RecordsContract`, named `Test…`, in a module that has a fixture
-`records` (empty, open, with the clock of the fixture `clock`).
+An implementation of a store is tested by subclasses of this and of the classes in `records.contracts`, named `Test…`,
+where the fixtures `clock` and `open_store` (see `support.stores`) are those of the implementation.
 """
 
 import asyncio
 import random
 import string
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from uuid import uuid4
 
 import msgspec
@@ -18,16 +18,21 @@ from msgspec.structs import replace
 from support.clocks import NOW as NOW
 from support.clocks import ManualClock as ManualClock
 from support.downloads import make_download, with_fields
+from support.fake_imports import ANY_STATE, make_operation
 from support.stored_downloads import added as added
 from support.stored_downloads import claimed as claimed
 from support.stored_downloads import ids as ids
 from support.stored_downloads import make_response as make_response
 from support.stored_downloads import present as present
 from support.stored_downloads import sample_download as sample_download
+from support.stores import OpenStore
 
 from downloadd.attempt_options import AttemptOptions
 from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, NetworkErrorKind, StorageError
+from downloadd.import_operation import Driver
+from downloadd.records.ends import RecordedEnd
+from downloadd.records.import_protocol import ImportFencedError
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, PartOwner, Records, WaitingDownload
 from downloadd.states import ACTIVE, FINISHED, RUNNING, State
@@ -143,6 +148,12 @@ def page_of(rows: Sequence[Download], criteria: HistoryFilter) -> list[Download]
 
 class RecordsContract:
     """Promises of every implementation of `Records`."""
+
+    @pytest.fixture
+    async def records(self, open_store: OpenStore) -> AsyncIterator[Records]:
+        """Return an empty store."""
+        async with open_store() as opened:
+            yield opened
 
     async def test_the_time_of_creation_is_recorded(self, records: Records) -> None:
         assert await records.created_at() == NOW
@@ -374,6 +385,26 @@ class RecordsContract:
         assert saved.result.ended_seq == await records.last_ended_seq()
         assert await records.history(HistoryFilter()) == [saved]
         assert await records.active(ActiveFilter()) == []
+
+    async def test_each_end_is_handed_over_once_in_order_before_its_caller_continues(self, records: Records) -> None:
+        ends: list[RecordedEnd] = []
+        records.set_end_listener(ends.extend)
+        held, other = await claimed(records, sample_download()), await claimed(records, sample_download())
+        queued = sample_download()
+        await records.accept([sample_download(state=State.FAILED), queued, sample_download(state=State.FAILED)])
+        assert [end.before for end in ends] == [None, None]
+        cancelled = await records.amend(queued.id, lambda row: with_fields(row, state=State.CANCELLED))
+        assert cancelled is not None
+        assert ends[2:] == [RecordedEnd(download=cancelled[1], before=State.QUEUED)]
+        saved = await records.save_all([with_fields(one, state=State.COMPLETED) for one in (held, other)])
+        assert ends[3:] == [RecordedEnd(download=row, before=None) for row in saved if row is not None]
+        # Neither a change of a row that has ended nor a retry is an end.
+        await records.amend(queued.id, lambda row: with_fields(row, detail="seen"))
+        await records.amend(queued.id, lambda row: with_fields(row, state=State.QUEUED))
+        assert await records.save(with_fields(held, state=State.FAILED)) is None
+        assert len(ends) == 5
+        seqs = [end.download.result.ended_seq or 0 for end in ends]
+        assert seqs == sorted(set(seqs))
 
     @pytest.mark.parametrize("epoch", [0, 2], ids=["earlier", "later"])
     async def test_save_of_another_epoch_is_refused(self, records: Records, epoch: int) -> None:
@@ -677,6 +708,56 @@ class RecordsContract:
             sample_download(state=State.FAILED),
         )
         assert await records.counts() == {State.QUEUED: 2, State.PAUSED: 1}
+
+    async def test_the_ended_downloads_are_counted(self, records: Records) -> None:
+        assert await records.ended_count() == 0
+        await added(records, sample_download(), *(sample_download(state=State.FAILED) for _ in range(2)))
+        assert await records.ended_count() == 2
+
+    async def test_downloads_of_a_fenced_driver_are_not_accepted(self, open_store: OpenStore) -> None:
+        async with open_store() as store:
+            await store.imports.operations.create(make_operation(id="run"))
+            claimed = await store.imports.operations.claim("run", ANY_STATE)
+            assert claimed is not None
+            download = sample_download()
+            for driver in (Driver("run", 0), Driver("unknown", 0)):
+                with pytest.raises(ImportFencedError):
+                    await store.accept([download], make_response(), driver=driver)
+            assert await store.get(download.id) is None
+            assert (await store.accept([download], make_response(), driver=claimed.driver)).seqs
+
+    # -- opening again ------------------------------------------------------------------------------------------------
+
+    async def test_numbers_of_removed_downloads_are_not_assigned_after_a_restart(self, open_store: OpenStore) -> None:
+        async with open_store() as records:
+            (first,) = await added(records, sample_download(state=State.FAILED))
+            await records.remove_ended(await records.ended_rows(HistoryFilter()))
+        async with open_store() as records:
+            (second,) = await added(records, sample_download(state=State.FAILED))
+            assert second.seq > first.seq
+            assert second.result.ended_seq == 2
+            assert await records.last_removal() == 1
+
+    async def test_written_rows_are_there_after_opening_again(self, open_store: OpenStore) -> None:
+        async with open_store() as records:
+            rows = await added(records, sample_download(), sample_download(state=State.FAILED))
+            await records.accept([], make_response())
+        async with open_store() as records:
+            assert [await records.get(row.id) for row in rows] == rows
+            assert (await records.accept([sample_download()], make_response())).replayed == make_response()
+            (later,) = await added(records, sample_download(state=State.FAILED))
+            assert later.seq > rows[-1].seq
+            assert later.result.ended_seq == (rows[-1].result.ended_seq or 0) + 1
+
+    async def test_a_number_of_the_history_is_not_assigned_again_after_a_restart(self, open_store: OpenStore) -> None:
+        async with open_store() as records:
+            _, last = await added(records, sample_download(state=State.FAILED), sample_download(state=State.FAILED))
+            await records.amend(last.id, lambda before: msgspec.structs.replace(before, state=State.QUEUED))
+        async with open_store() as records:
+            (following,) = await added(records, sample_download(state=State.FAILED))
+        assert last.result.ended_seq is not None
+        assert following.result.ended_seq is not None
+        assert following.result.ended_seq > last.result.ended_seq
 
     # -- origins -------------------------------------------------------------------------------------------------------
 

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from records.contract import ManualClock, added, ids, make_response, sample_download
 from structlog.testing import capture_logs
-from support.fake_imports import make_operation
+from support.fake_imports import make_operation, make_run
 
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.errors import StorageError
-from downloadd.import_operation import PENDING_FILES, Channel, FileLink, PendingRequest, Selection
+from downloadd.import_operation import PENDING_FILES, Channel, Driver, FileLink, PendingRequest, Selection
 from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.records.protocol import ActiveFilter, HistoryFilter, PartOwner
 from downloadd.records.sqlite import SqliteRecords
@@ -174,15 +174,16 @@ async def test_a_damaged_file_of_an_import_fails_and_does_not_block_others(tmp_p
     async with SqliteRecords(tmp_path, ManualClock()) as records:
         imports = records.imports
         await imports.operations.create(make_operation(id="i", user="u"))
-        await imports.contents.add("i", [Channel(channel_id="c", name="c")])
+        await imports.contents.add(Driver("i", 0), [Channel(channel_id="c", name="c")])
         await imports.contents.add(
-            "i", [FileLink(file_id=str(n), url="http://h/", name="n", channel_id="c") for n in range(3)]
+            Driver("i", 0), [FileLink(file_id=str(n), url="http://h/", name="n", channel_id="c") for n in range(3)]
         )
-        await imports.contents.select("i", Selection(users=None, channels=None))
-        assert (await imports.files.reserve("run", "u", PendingRequest(kind=PENDING_FILES))).count == 3
+        await imports.contents.select(Driver("i", 0), Selection(users=None, channels=None))
+        reserved = await imports.files.reserve(make_run("run"), PendingRequest(kind=PENDING_FILES))
+        assert reserved.run.file_counts.total == 3
         corrupt(tmp_path, "UPDATE import_files SET link = '{' WHERE number = 2")
-        assert [one.number for one in await imports.files.claim("run", 2, lambda: "x")] == [1, 3]
-        assert await imports.files.claim("run", 2, lambda: "x") == []
+        assert [one.number for one in await imports.files.claim(Driver("run", 0), 2, lambda: "x")] == [1, 3]
+        assert await imports.files.claim(Driver("run", 0), 2, lambda: "x") == []
         assert (await imports.files.count("run")).failed == 1
 
 
@@ -194,7 +195,7 @@ async def test_a_damaged_delivery_does_not_block_others(tmp_path: Path, change: 
     async with SqliteRecords(tmp_path, ManualClock(), make_deliveries=make_deliveries) as records:
         rows = await added(records, *(sample_download(state=State.FAILED) for _ in range(3)))
         corrupt(tmp_path, f"UPDATE deliveries SET {change} WHERE download_id = ?", rows[1].id)
-        due = await records.deliveries.due("h", now=2.0, latest=9.0, limit=2)
+        due = await records.deliveries.take("h", now=2.0, latest=9.0, limit=2, lease=1.0)
         assert [one.download_id for one in due] == [rows[0].id, rows[2].id]
 
 

@@ -36,7 +36,7 @@ def insert(connection: sqlite3.Connection, *downloads: Download) -> list[Downloa
     changes = DownloadChanges(QUERIES, lambda download: ())
     changes.open(connection)
     for download in downloads:
-        changes.accept(connection.cursor(), [download], None, now=0.0)
+        changes.accept(connection.cursor(), [download], None, now=0.0, ends=[])
     return [row for one in downloads if (row := QUERIES.by_id(connection, one.id)) is not None]
 
 

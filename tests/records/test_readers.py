@@ -40,7 +40,7 @@ async def test_two_reads_run_at_once_and_the_third_waits(pool: ReaderPool) -> No
         return connection
 
     reads = [asyncio.create_task(pool.run(read)) for _ in range(2)]
-    await asyncio.to_thread(together.wait, 10)
+    await asyncio.to_thread(together.wait, CONDITION_TIMEOUT)
     third = asyncio.create_task(pool.run(select_one))
     await asyncio.sleep(0)
     assert not third.done()
@@ -66,7 +66,7 @@ async def test_a_cancelled_read_is_interrupted_and_the_next_one_is_not(tmp_path:
         connection.execute(endless).fetchone()
 
     reading = asyncio.create_task(pool.run_cancellable(read))
-    await asyncio.to_thread(began.wait, 10)
+    assert await asyncio.to_thread(began.wait, CONDITION_TIMEOUT)
     reading.cancel()
     assert await pool.run_cancellable(select_one) == 1
     await pool.close()

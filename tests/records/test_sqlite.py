@@ -10,7 +10,6 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 from records.contract import DAY, NOW, ManualClock, RecordsContract, added, ids, make_response, present, sample_download
 from structlog.testing import capture_logs
@@ -24,6 +23,7 @@ import downloadd.records.database
 from downloadd.download import Download
 from downloadd.errors import ShuttingDownError, StorageError, StoreUnavailableError
 from downloadd.records.database import DATABASE_FILE_NAME
+from downloadd.records.ends import RecordedEnd
 from downloadd.records.history import active_query, history_query
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.records.sqlite import SqliteRecords
@@ -38,11 +38,6 @@ CHILD_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 async def records(tmp_path: Path, clock: ManualClock) -> AsyncIterator[SqliteRecords]:
     async with SqliteRecords(tmp_path / "state", clock=clock) as opened:
         yield opened
@@ -50,19 +45,6 @@ async def records(tmp_path: Path, clock: ManualClock) -> AsyncIterator[SqliteRec
 
 class TestSqliteRecords(RecordsContract):
     """The contract, kept by SQLite."""
-
-
-async def test_numbers_of_removed_downloads_are_not_assigned_after_a_restart(
-    tmp_path: Path, clock: ManualClock
-) -> None:
-    async with SqliteRecords(tmp_path, clock=clock) as records:
-        (first,) = await added(records, sample_download(state=State.FAILED))
-        await records.remove_ended(await records.ended_rows(HistoryFilter()))
-    async with SqliteRecords(tmp_path, clock=clock) as records:
-        (second,) = await added(records, sample_download(state=State.FAILED))
-        assert second.seq > first.seq
-        assert second.result.ended_seq == 2
-        assert await records.last_removal() == 1
 
 
 @contextlib.asynccontextmanager
@@ -90,6 +72,8 @@ async def test_one_failed_operation_of_a_batch_fails_alone(records: SqliteRecord
     (known,) = await added(records, sample_download())
     good = [sample_download() for _ in range(40)]
     ended = [sample_download(state=State.FAILED) for _ in range(3)]
+    ends: list[RecordedEnd] = []
+    records.set_end_listener(ends.extend)
     async with asyncio.TaskGroup() as group, busy_writer(records):
         tasks = [group.create_task(records.accept([download])) for download in good[:20]]
         failing = group.create_task(failure_of(records, known))
@@ -101,6 +85,7 @@ async def test_one_failed_operation_of_a_batch_fails_alone(records: SqliteRecord
     for download, task in zip(good + ended, tasks, strict=True):
         assert (await present(records, download.id)).seq == task.result().seqs[0]
     assert ids(await records.history(HistoryFilter(after_ended_seq=0))) == ids(ended)
+    assert [end.download.id for end in ends] == ids(ended), "what was rolled back is not handed over"
     assert await present(records, known.id) == known
 
 
@@ -112,13 +97,16 @@ async def failure_of(records: SqliteRecords, download: Download) -> StorageError
 
 
 async def test_a_cancelled_caller_does_not_affect_others(records: SqliteRecords) -> None:
-    kept, left = sample_download(), sample_download()
+    kept, left = sample_download(), sample_download(state=State.FAILED)
+    ends: list[RecordedEnd] = []
+    records.set_end_listener(ends.extend)
     async with asyncio.TaskGroup() as group, busy_writer(records):
         task = group.create_task(records.accept([left]))
         group.create_task(records.accept([kept]))
         await asyncio.sleep(0)
         task.cancel()
     assert (await present(records, kept.id)).state == State.QUEUED
+    assert [end.download.id for end in ends] == [left.id]
 
 
 async def test_long_searches_do_not_delay_other_reads(
@@ -167,31 +155,6 @@ async def test_a_cancelled_search_ends_early(
         # The same thread runs the next search, which the flag of the first does not end.
         assert len(await records.history(HistoryFilter(contains="example", limit=5))) == 5
     assert len(calls) < 80_000
-
-
-async def test_written_rows_are_there_after_opening_again(tmp_path: Path, clock: ManualClock) -> None:
-    async with SqliteRecords(tmp_path, clock=clock) as records:
-        rows = await added(records, sample_download(), sample_download(state=State.FAILED))
-        await records.accept([], make_response())
-    async with SqliteRecords(str(tmp_path), clock=clock) as records:
-        assert [await records.get(row.id) for row in rows] == rows
-        assert (await records.accept([sample_download()], make_response())).replayed == make_response()
-        (later,) = await added(records, sample_download(state=State.FAILED))
-        assert later.seq > rows[-1].seq
-        assert later.result.ended_seq == (rows[-1].result.ended_seq or 0) + 1
-
-
-async def test_a_number_of_the_history_is_not_assigned_again_after_a_restart(
-    tmp_path: Path, clock: ManualClock
-) -> None:
-    async with SqliteRecords(tmp_path, clock=clock) as records:
-        _, last = await added(records, sample_download(state=State.FAILED), sample_download(state=State.FAILED))
-        await records.amend(last.id, lambda before: msgspec.structs.replace(before, state=State.QUEUED))
-    async with SqliteRecords(tmp_path, clock=clock) as records:
-        (following,) = await added(records, sample_download(state=State.FAILED))
-    assert last.result.ended_seq is not None
-    assert following.result.ended_seq is not None
-    assert following.result.ended_seq > last.result.ended_seq
 
 
 async def test_queued_operations_are_finished_before_closing(tmp_path: Path, clock: ManualClock) -> None:

@@ -2,22 +2,15 @@
 
 from pathlib import Path
 
-from records.contract import ManualClock
+from records.contracts.storage_root import StorageRootContract
 from structlog.testing import capture_logs
+from support.clocks import ManualClock
 
 from downloadd.records.sqlite import SqliteRecords
-from downloadd.root_identity import RootIdentity
 
 
-async def test_the_last_root_is_kept(tmp_path: Path) -> None:
-    roots = [RootIdentity(marker=marker, path="/ü", device="8:1") for marker in ("a", None)]
-    async with SqliteRecords(tmp_path, ManualClock()) as records:
-        assert await records.storage_root.load() is None
-        for root in roots:
-            await records.storage_root.save(root)
-            assert await records.storage_root.load() == root
-    async with SqliteRecords(tmp_path, ManualClock()) as records:
-        assert await records.storage_root.load() == roots[-1]
+class TestSqliteStorageRoot(StorageRootContract):
+    """The contract, kept by SQLite."""
 
 
 async def test_a_damaged_record_is_none(tmp_path: Path) -> None:

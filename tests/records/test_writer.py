@@ -57,10 +57,12 @@ async def blocked(writer: Writer) -> AsyncIterator[None]:
         release.wait(CONDITION_TIMEOUT)
 
     blocking = asyncio.create_task(writer.run(block))
-    await asyncio.to_thread(entered.wait, 10)
-    yield
-    release.set()
-    await blocking
+    assert await asyncio.to_thread(entered.wait, CONDITION_TIMEOUT)
+    try:
+        yield
+    finally:
+        release.set()
+        await blocking
 
 
 async def test_an_operation_is_durable_when_it_returns(tmp_path: Path) -> None:

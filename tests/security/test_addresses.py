@@ -14,6 +14,7 @@ from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
 from support.fake_resolver import daemon_with_hosts
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, redirect
+from support.ports import free_port
 
 from downloadd.errors import DomainBlockedError, InvalidUrlError
 from downloadd.origin.request_head import encode_request_head
@@ -272,7 +273,7 @@ async def test_no_name_leads_to_a_private_address_even_if_its_addresses_change(t
         **{f"returning{number}_test": "127.0.0.2/127.0.0.1" for number in range(6)},
     }  # fmt: skip
     async with (
-        Origin(host="127.0.0.1") as origin,
+        Origin(host="127.0.0.1", port=free_port()) as origin,
         Origin(host="127.0.0.2", port=origin.port) as inner,
         daemon_with_hosts(tmp_path, config, **hosts) as daemon,
     ):
@@ -294,7 +295,7 @@ async def test_no_name_leads_to_a_private_address_even_if_its_addresses_change(t
 async def test_no_redirect_leads_to_a_private_address_in_any_spelling(tmp_path: Path) -> None:
     config = DEFAULT_CONFIG.replace('"127.0.0.0/8", "::1/128"', '"127.0.0.1/32"')
     async with (
-        Origin(host="127.0.0.1") as origin,
+        Origin(host="127.0.0.1", port=free_port()) as origin,
         Origin(host="127.0.0.2", port=origin.port) as inner,
         DaemonProcess(tmp_path, config=config) as daemon,
     ):

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from support.daemon_process import DaemonProcess, make_config
+from support.file_tree import files_below, size_of
 from support.origin.origin import Origin
 from support.origin.scripted_response import Framing, ScriptedResponse
 
@@ -63,6 +64,6 @@ async def test_no_kind_of_request_exceeds_max_size(tmp_path: Path) -> None:
                     status, body = await daemon.fetch(f"{size}", urls, **parameters)
                     expected = (201, None) if fits else (413, "FILE_TOO_LARGE")
                     assert (status, body["error"]) == expected, (size, name, parameters)
-                    assert all(path.stat().st_size <= LIMIT for path in daemon.root.rglob("*") if path.is_file())
+                    assert all(size_of(path) <= LIMIT for path in files_below(daemon.root))
         assert await daemon.has_no_stray_part_file()
         assert {len(content) for content in daemon.files().values()} == {LIMIT}

@@ -12,7 +12,7 @@ from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.small_disk import mounted_image
-from support.waiting import CONDITION_TIMEOUT
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 SIZE = 50_000
 DIRECTORY_TABLES = f"""
@@ -72,7 +72,7 @@ async def test_each_conflict_policy_applies_to_a_name_in_another_case(
     assert answer["error"] == outcome
     [content] = daemon.files().values()
     assert content == expected_bytes(7 if conflict == "overwrite" else 0, 0, SIZE)
-    assert daemon.part_files() == []
+    await wait_until(lambda: daemon.part_files() == [])
 
 
 async def test_directory_settings_apply_to_every_spelling(daemon: DaemonProcess, origin: Origin) -> None:
@@ -116,4 +116,4 @@ async def test_a_name_that_the_disk_does_not_support_is_refused(daemon: DaemonPr
         status, answer = await daemon.fetch(f"d/{quote(name)}/x", origin.url("/f"))
         assert (status, answer["error"]) == (400, "INVALID_PATH"), (name, answer)
     assert daemon.files() == {}
-    assert daemon.part_files() == []
+    await wait_until(lambda: daemon.part_files() == [])

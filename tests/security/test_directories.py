@@ -85,7 +85,7 @@ async def test_a_quota_applies_to_every_kind_of_transfer(daemon: DaemonProcess, 
             await full(daemon, "small", origin.url(f"/{name}"), **parameters)
             assert held(daemon, "small") == 60_000
     await full(daemon, "small", [origin.url("/length"), origin.url("/chunked")])
-    assert daemon.part_files() == []
+    await wait_until(lambda: daemon.part_files() == [])
     # Other directories are not limited, and a refused download uses no quota.
     assert (await daemon.fetch("elsewhere", origin.url("/length")))[0] == 201
     origin.script("/fits", ScriptedResponse(size=40_000, framing=Framing.CHUNKED))

@@ -54,15 +54,6 @@ async def test_a_directory_is_not_overwritten(names: FinalNames, root: Path) -> 
         await names.reserve(DIRECTORY, FILE, Conflict.OVERWRITE)
 
 
-async def test_reserved_names_differ_until_they_are_released(names: FinalNames) -> None:
-    chosen = await asyncio.gather(*(names.reserve(DIRECTORY, FILE, Conflict.RENAME) for _ in range(3)))
-    assert sorted(map(str, chosen)) == ["f", "f (1)", "f (2)"]
-    assert await names.reserve(parse_directory("other"), FILE, Conflict.RENAME) == "f"
-    names.release(DIRECTORY, FILE)
-    names.release(DIRECTORY, FILE)
-    assert await names.reserve(DIRECTORY, FILE, Conflict.RENAME) == "f"
-
-
 async def test_locks_of_directories_are_dropped_after_use(names: FinalNames) -> None:
     await asyncio.gather(*(names.reserve(DIRECTORY, FILE, Conflict.SKIP) for _ in range(10)))
     assert names._locks == {}

@@ -1,4 +1,3 @@
-import asyncio
 import errno
 import os
 import subprocess
@@ -14,7 +13,6 @@ from support.stopwatch import Stopwatch
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Conflict
 from downloadd.errors import (
-    FileExistsAlreadyError,
     InvalidPathError,
     StorageAwayError,
     StorageError,
@@ -52,34 +50,11 @@ async def all_parts(destination: LocalDestination) -> list[PartEntry]:
 
 async def test_a_root_that_cannot_be_used_is_named_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "root").touch()
+    # Those of a test before may still be ending.
+    before = set(threading.enumerate())
     with pytest.raises(StorageError, match=r"the storage root .*/root cannot be used"):
         await LocalDestination(tmp_path / "root", min_free=0, fsync=True).__aenter__()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("disk-")]
-
-
-@pytest.mark.parametrize("directory", ["..", "a/../../b", "\udcff"])
-async def test_a_directory_outside_the_root_is_refused_also_from_a_record(
-    destination: LocalDestination, tmp_path: Path, directory: str
-) -> None:
-    filename = FILE
-    with pytest.raises(InvalidPathError):
-        await destination.open_part(directory=directory, filename=filename, download_id=ID, epoch=1, existing=None)
-    with pytest.raises(InvalidPathError):
-        await destination.exists(directory=directory, filename=filename)
-    with pytest.raises(InvalidPathError):
-        await destination.reserve_name(directory=directory, filename=filename, conflict=Conflict.OVERWRITE)
-    with pytest.raises(InvalidPathError):
-        await destination.is_published(directory=directory, filename=filename, total=0, part_name=None)
-    assert [entry.name for entry in tmp_path.rglob("*")] == ["root"]
-
-
-@pytest.mark.parametrize("download_id", ["", "../../x", "not-a-uuid", f"a/{ID}"])
-async def test_a_part_needs_a_uuid_as_download_id(
-    destination: LocalDestination, tmp_path: Path, download_id: str
-) -> None:
-    with pytest.raises(InvalidPathError, match="not the name of a part file"):
-        await destination.open_part(directory="", filename=FILE, download_id=download_id, epoch=1, existing=None)
-    assert [entry.name for entry in tmp_path.rglob("*")] == ["root"]
+    assert not [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("disk-")]
 
 
 async def test_a_link_in_the_path_is_an_error_that_names_the_path_below_the_root(
@@ -121,58 +96,6 @@ async def test_a_name_exists_for_every_kind_of_entry(destination: LocalDestinati
     assert not await destination.exists(directory="missing/below", filename=FILE)
 
 
-async def test_fifty_downloads_of_one_name_get_different_names(destination: LocalDestination, root: Path) -> None:
-    contents = [f"content {n}".encode() for n in range(50)]
-    names = await asyncio.gather(*(download(destination, "f.csv", each, Conflict.RENAME) for each in contents))
-    assert {name: (root / "d" / str(name)).read_bytes() for name in names} == dict(zip(names, contents, strict=True))
-    assert {entry.name for entry in (root / "d").iterdir()} == {"f.csv"} | {f"f ({n}).csv" for n in range(1, 50)}
-
-
-async def test_fifty_downloads_of_one_name_that_overwrite_leave_one_complete_file(
-    destination: LocalDestination, root: Path
-) -> None:
-    contents = [bytes([n]) * 10_000 for n in range(50)]
-    names = await asyncio.gather(*(download(destination, "f", each, Conflict.OVERWRITE) for each in contents))
-    assert set(names) == {"f"}
-    assert [entry.name for entry in (root / "d").iterdir()] == ["f"]
-    assert (root / "d" / "f").read_bytes() in contents
-
-
-async def test_of_fifty_downloads_with_skip_one_is_published(destination: LocalDestination, root: Path) -> None:
-    names = await asyncio.gather(*(download(destination, "f", b"abc", Conflict.SKIP) for _ in range(50)))
-    assert sorted(names, key=str) == [None] * 49 + ["f"]
-    assert [entry.name for entry in (root / "d").iterdir()] == ["f"]
-
-
-async def test_of_fifty_downloads_with_error_one_is_published(destination: LocalDestination, root: Path) -> None:
-    ends = await asyncio.gather(
-        *(download(destination, "f", b"abc", Conflict.ERROR) for _ in range(50)), return_exceptions=True
-    )
-    assert ends.count("f") == 1
-    assert sum(isinstance(end, FileExistsAlreadyError) and end.path == "d/f" for end in ends) == 49
-    assert [entry.name for entry in (root / "d").iterdir()] == ["f"]
-
-
-async def test_fifty_concurrent_reservations_get_different_names(destination: LocalDestination, root: Path) -> None:
-    (root / "f").touch()
-    names = await asyncio.gather(
-        *(destination.reserve_name(directory="", filename=FILE, conflict=Conflict.RENAME) for _ in range(50))
-    )
-    assert sorted(names, key=str) == sorted(f"f ({n})" for n in range(1, 51))
-
-
-async def test_a_reserved_name_is_free_after_its_release(destination: LocalDestination) -> None:
-    async def choose() -> str | None:
-        return await destination.reserve_name(directory="d", filename=FILE, conflict=Conflict.RENAME)
-
-    assert [await choose(), await choose(), await choose()] == ["f", "f (1)", "f (2)"]
-    destination.release_name(directory="d", filename=parse_filename("f (1)"))
-    destination.release_name(directory="d", filename=parse_filename("unknown"))
-    assert await choose() == "f (1)"
-    destination.release_name(directory="d", filename=FILE)
-    assert await choose() == "f"
-
-
 async def test_a_name_is_chosen_fast_among_thousands(destination: LocalDestination, root: Path) -> None:
     (root / "d").mkdir()
     for n in range(3000):
@@ -186,33 +109,7 @@ async def test_a_name_is_chosen_fast_among_thousands(destination: LocalDestinati
     assert names == [f"f ({n}).csv" for n in range(3000, 3100)]
 
 
-async def test_a_cancelled_reservation_reserves_nothing(destination: LocalDestination) -> None:
-    async def choose() -> str | None:
-        return await destination.reserve_name(directory="d", filename=FILE, conflict=Conflict.RENAME)
-
-    choosing = [asyncio.create_task(choose()) for _ in range(20)]
-    await asyncio.sleep(0)
-    for task in choosing:
-        task.cancel()
-    await asyncio.gather(*choosing, return_exceptions=True)
-    assert await choose() == "f"
-
-
-async def test_a_directory_cannot_be_overwritten(destination: LocalDestination, root: Path) -> None:
-    (root / "f").mkdir()
-    with pytest.raises(InvalidPathError, match="f is a directory"):
-        await destination.reserve_name(directory="", filename=FILE, conflict=Conflict.OVERWRITE)
-
-
 PART = format_part_name(FILE, ID, 1)
-
-
-async def test_a_download_is_published_when_the_final_file_is_complete_and_the_part_missing(
-    destination: LocalDestination, root: Path
-) -> None:
-    (root / "f").write_bytes(b"abc")
-    assert await destination.is_published(directory="", filename=FILE, total=3, part_name=PART)
-    assert await destination.is_published(directory="", filename=FILE, total=3, part_name=None)
 
 
 async def test_the_name_of_a_published_download_is_on_stable_storage_after_recovery(
@@ -358,30 +255,6 @@ async def test_an_aborted_listing_leaves_no_descriptor_open(destination: LocalDe
         break
 
 
-async def test_a_part_that_is_open_is_not_stray(destination: LocalDestination, root: Path) -> None:
-    part = await destination.open_part(directory="d", filename=FILE, download_id=ID, epoch=1, existing=None)
-    await part.write([b"x"], 0)
-    (root / "d" / format_part_name(FILE, ID, 2)).touch()
-    assert [found.epoch for found in await all_parts(destination)] == [2]
-    await part.close()
-    assert {found.epoch for found in await all_parts(destination)} == {1, 2}
-
-
-async def test_a_part_that_a_killed_run_adopted_without_recording_it_is_found(tmp_path: Path) -> None:
-    id = str(uuid4())
-    async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:
-        first = await destination.open_part(directory="d", filename=FILE, download_id=id, epoch=1, existing=None)
-        await first.write([b"kept"], first.size)
-        await first.close()
-        taken = await destination.open_part(directory="d", filename=FILE, download_id=id, epoch=2, existing=first.name)
-        await taken.close()
-        # The row still names the part of epoch 1.
-        part = await destination.open_part(directory="d", filename=FILE, download_id=id, epoch=4, existing=first.name)
-        assert part.size == 4
-        await part.close()
-        assert [path.name for path in (tmp_path / "d").iterdir()] == [part.name]
-
-
 async def test_files_of_a_missing_root_count_towards_no_quota(tmp_path: Path) -> None:
     root = tmp_path / "root"
     quota = Quota(directory="d", limit=100)
@@ -439,3 +312,23 @@ async def test_parts_below_the_root_of_another_daemon_are_not_stray(tmp_path: Pa
         assert len(await all_parts(inner)) == 1
     async with LocalDestination(tmp_path / "outer", min_free=0, fsync=False) as outer:
         assert len(await all_parts(outer)) == 1
+
+
+async def test_a_root_that_is_shared_holds_no_small_file_and_excludes_a_daemon_that_is_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("downloadd.storage.root.LOCK_TIMEOUT_SECONDS", 0.0)
+    async with (
+        LocalDestination(root, min_free=0, fsync=False, is_shared=True) as first,
+        LocalDestination(root, min_free=0, fsync=False, is_shared=True),
+    ):
+        part = await first.open_part(directory="d", filename=FILE, download_id=ID, epoch=1, existing=None)
+        await part.write([b"abc"], 0, is_last=True)
+        # A file without a name cannot be taken away from a run that stands still.
+        assert not part.is_held
+        await part.remove()
+        with pytest.raises(StorageError, match="in use by another downloadd"):
+            await LocalDestination(root, min_free=0, fsync=False).__aenter__()
+    async with LocalDestination(root, min_free=0, fsync=False):
+        with pytest.raises(StorageError, match="in use by another downloadd"):
+            await LocalDestination(root, min_free=0, fsync=False, is_shared=True).__aenter__()

@@ -130,3 +130,27 @@ def test_a_deleted_part_returns_its_size_and_a_missing_one_zero(opened: StorageR
     assert delete_part(opened, DIRECTORY, part_name(1)) == 3
     assert delete_part(opened, DIRECTORY, part_name(1)) == 0
     assert delete_part(opened, parse_directory("missing"), part_name(1)) == 0
+
+
+def test_of_two_processes_that_adopt_a_part_at_once_one_begins_an_empty_one(
+    opened: StorageRoot, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "d").mkdir()
+    (root / "d" / part_name(1)).write_bytes(b"abc")
+    first, second = new_descriptor(opened, epoch=2), new_descriptor(opened, epoch=3)
+    real = os.rename
+
+    def rename(old: bytes, new: bytes, **options: int) -> None:
+        # The other one has found the part too, and is faster.
+        monkeypatch.setattr(os, "rename", real)
+        second.adopt_first([part_name(1)])
+        real(old, new, **options)
+
+    monkeypatch.setattr(os, "rename", rename)
+    first.adopt_first([part_name(1)])
+    assert (first.size, second.size) == (0, 3)
+    with first.shared() as fd, second.shared() as other:
+        assert not os.path.sameopenfile(fd, other)
+    first.undo_adoption()
+    assert [path.name for path in (root / "d").iterdir()] == [part_name(3)]
+    second.close()

@@ -79,17 +79,6 @@ async def test_a_part_is_published_in_another_directory(
     assert part.is_closed
 
 
-async def test_a_name_that_is_taken_in_the_other_directory_leaves_the_part_where_it_is(
-    destination: LocalDestination, root: Path
-) -> None:
-    (root / "new").mkdir()
-    (root / "new" / "f").write_bytes(b"other")
-    part = await open_part(destination, b"abc")
-    assert not await part.publish(FILE, replace=False, last_modified=None, directory="new")
-    assert ((root / "new" / "f").read_bytes(), (root / "d" / part.name).read_bytes()) == (b"other", b"abc")
-    await part.close()
-
-
 async def test_a_directory_of_another_file_system_refuses_the_part_and_it_is_kept(
     destination: LocalDestination, root: Path, mounted: str
 ) -> None:

@@ -35,17 +35,6 @@ async def remove(destination: LocalDestination, *, identity: str | None = None, 
     return await destination.remove_file(directory=DIRECTORY, filename=FILE, identity=identity, checksum=checksum)
 
 
-async def test_the_published_file_is_removed(destination: LocalDestination, root: Path) -> None:
-    identity = await publish(destination)
-    assert await remove(destination, identity=identity)
-    assert os.listdir(root / DIRECTORY) == []
-    assert not await remove(destination, identity=identity)
-
-
-async def test_a_file_in_a_missing_directory_is_missing(destination: LocalDestination) -> None:
-    assert not await remove(destination, identity="1-2-3")
-
-
 @pytest.mark.parametrize("change", ["replaced", "rewritten", "appended", "link", "directory", "fifo"])
 async def test_another_file_of_the_name_stays(destination: LocalDestination, root: Path, change: str) -> None:
     identity, path = await publish(destination), root / DIRECTORY / FILE
@@ -80,18 +69,6 @@ async def test_a_directory_that_became_a_link_is_not_followed(destination: Local
     with pytest.raises(FileChangedError, match="symbolic link"):
         await remove(destination, identity=identity)
     assert (root / "elsewhere" / FILE).exists()
-
-
-async def test_a_file_without_identity_is_recognised_by_its_checksum(destination: LocalDestination, root: Path) -> None:
-    identity = await publish(destination)
-    with pytest.raises(FileChangedError, match="recognised"):
-        await remove(destination)
-    with pytest.raises(FileChangedError, match="other bytes"):
-        await remove(destination, checksum=f"sha-256={'0' * 64}")
-    assert (root / DIRECTORY / FILE).exists()
-    # A disk may have given the file another inode.
-    assert await remove(destination, identity=f"9{identity}", checksum=CHECKSUM)
-    assert os.listdir(root / DIRECTORY) == []
 
 
 async def test_nothing_is_removed_while_the_root_is_missing(destination: LocalDestination, root: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import pytest
 from structlog.testing import capture_logs
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.directory_settings import DirectorySettings
 from downloadd.errors import InvalidPathError, StorageError
@@ -373,6 +374,25 @@ async def test_a_publication_whose_directory_cannot_be_synced_is_undone_and_keep
     await part.remove()
 
 
+async def test_a_publication_is_not_undone_when_another_file_has_the_name_meanwhile(
+    part: PartFile, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_fsync = os.fsync
+
+    def fsync(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            (directory / "other").write_bytes(b"other")
+            (directory / "other").replace(directory / FILE)
+            raise OSError(errno.EIO, "broken")
+        real_fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(StorageError, match="broken"):
+        await part.publish(FILE, replace=False, last_modified=None)
+    assert content(directory) == {"f": b"other"}
+    await part.remove()
+
+
 @pytest.mark.parametrize(
     "number", [errno.EPERM, errno.ENOSYS, errno.EINVAL], ids=lambda number: errno.errorcode[number]
 )
@@ -475,7 +495,7 @@ async def test_a_cancelled_publication_is_complete_when_the_part_is_closed(
 
     monkeypatch.setattr(os, "fsync", fsync)
     publishing = asyncio.create_task(part.publish(FILE, replace=False, last_modified=None))
-    assert await asyncio.to_thread(arrived.wait, 10)
+    assert await asyncio.to_thread(arrived.wait, CONDITION_TIMEOUT)
     publishing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await publishing

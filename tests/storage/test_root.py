@@ -3,6 +3,7 @@ import fcntl
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,9 +15,11 @@ from support.refusing_disk import RefusingDisk
 
 from downloadd.errors import StorageAwayError, StorageError, StorageRootMissingError
 from downloadd.root_identity import RootIdentity
+from downloadd.storage import root as root_module
 from downloadd.storage.disk_space import UNSTATED_BYTES
 from downloadd.storage.names import ROOT_MARKER_NAME, SafeDirectory, parse_directory
 from downloadd.storage.root import StorageRoot
+from downloadd.storage.root_lock import LOCK_POLL_SECONDS
 from downloadd.storage.root_verifier import RootVerifier
 
 
@@ -29,6 +32,11 @@ def umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@pytest.fixture
+def short_lock_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(root_module, "LOCK_TIMEOUT_SECONDS", 2 * LOCK_POLL_SECONDS)
 
 
 def test_a_missing_root_is_made(tmp_path: Path) -> None:
@@ -164,8 +172,8 @@ class DeadMount:
         return call
 
 
-@pytest.mark.system
 @AWAY
+@pytest.mark.usefixtures("short_lock_timeout")
 def test_a_root_that_does_not_answer_at_the_start_is_missing_until_it_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
@@ -288,7 +296,7 @@ def test_a_disk_that_states_no_space_is_not_full(
         assert root.measure_space().free == root.measure_space().capacity == UNSTATED_BYTES
 
 
-@pytest.mark.system
+@pytest.mark.usefixtures("short_lock_timeout")
 def test_a_root_belongs_to_one_daemon_at_a_time(tmp_path: Path) -> None:
     with StorageRoot(tmp_path, fsync=False):
         with pytest.raises(StorageError, match="in use by another downloadd"), StorageRoot(tmp_path, fsync=False):
@@ -298,6 +306,24 @@ def test_a_root_belongs_to_one_daemon_at_a_time(tmp_path: Path) -> None:
             pass
     with StorageRoot(tmp_path, fsync=False):
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_start_waits_for_the_lock_of_a_killed_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+
+        def end_the_other_at_the_third_pause(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 3:
+                fcntl.flock(fd, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(time, "sleep", end_the_other_at_the_third_pause)
+        with StorageRoot(tmp_path, fsync=False):
+            assert pauses == [LOCK_POLL_SECONDS] * 3
+    finally:
+        os.close(fd)
 
 
 # -- a root that vanishes ----------------------------------------------------------------------------------------------
@@ -322,7 +348,7 @@ def test_a_missing_root_is_an_error_and_is_not_made(tmp_path: Path) -> None:
         assert (root.generation, len(changes)) == (0, 3), "it is the same one"
 
 
-@pytest.mark.system
+@pytest.mark.usefixtures("short_lock_timeout")
 def test_another_directory_at_its_path_is_the_root_from_then_on(tmp_path: Path) -> None:
     top = tmp_path / "root"
     with StorageRoot(top, fsync=False) as root:

@@ -12,11 +12,11 @@ from support.clocks import ManualClock
 
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.errors import InsufficientStorageError
+from downloadd.storage.destination import LinkResult
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
 from downloadd.storage.part_file import MAX_HELD_BYTES, PartFile
-from downloadd.storage.small_file import LinkResult, SmallFile
-from downloadd.storage.small_files import SmallFiles
+from downloadd.storage.small_files import HeldFile, SmallFiles
 
 ID = "1da0d2a4-7d3f-4d6d-9d9b-{:012}"
 
@@ -41,13 +41,13 @@ async def held_part(
     return part
 
 
-async def publish(destination: LocalDestination, *files: SmallFile) -> Sequence[LinkResult]:
+async def publish(destination: LocalDestination, *files: HeldFile) -> Sequence[LinkResult]:
     await destination.small_files.write(files)
     assert all(file.identity for file in files)
     return await destination.small_files.link(files)
 
 
-def make(destination: LocalDestination, part: PartFile, name: str) -> SmallFile:
+def make(destination: LocalDestination, part: PartFile, name: str) -> HeldFile:
     return destination.small_files.make(part, parse_filename(name), last_modified=None)
 
 
@@ -70,55 +70,6 @@ async def test_the_bytes_are_on_no_disk_before_they_are_published(destination: L
     assert not part.is_held
     await part.remove()
     assert stored(root) == {"d/f": b"bytes"}
-
-
-async def test_files_of_several_directories_are_published_at_once(destination: LocalDestination, root: Path) -> None:
-    (root / "b").mkdir()
-    (root / "b/taken").write_bytes(b"old")
-    files = [
-        make(destination, await held_part(destination, b"1", directory="a"), "x"),
-        make(destination, await held_part(destination, b"2", directory="b"), "taken"),
-        make(destination, await held_part(destination, b"3", directory="a"), "x"),
-        make(destination, await held_part(destination, b"4", directory="b"), "y"),
-    ]
-    published, taken = LinkResult.PUBLISHED, LinkResult.TAKEN
-    assert await publish(destination, *files) == [published, taken, taken, published]
-    assert stored(root) == {"a/x": b"1", "b/taken": b"old", "b/y": b"4"}
-    # Those whose name is taken may have another one.
-    again = [make(destination, file.part, "z") for file in (files[1], files[2])]
-    assert await publish(destination, *again) == [published, published]
-    assert stored(root) == {"a/x": b"1", "a/z": b"3", "b/taken": b"old", "b/y": b"4", "b/z": b"2"}
-
-
-@pytest.mark.parametrize("action", ["sync", "read", "digest", "close", "remove", "more", "publish"])
-async def test_held_bytes_are_in_a_part_file_when_they_are_needed_there(
-    destination: LocalDestination, root: Path, action: str
-) -> None:
-    part = await held_part(destination)
-    expected = {f"d/{part.name}": b"bytes"}
-    match action:
-        case "sync":
-            await part.sync()
-            assert part.synced == 5
-        case "read":
-            assert await part.read(1, 3) == b"yte"
-        case "digest":
-            assert await part.digest("md5") == "4b3a6218bb3e3a7303e8a171a60fcf92"
-            expected = {}
-        case "close":
-            await part.close()
-        case "remove":
-            await part.remove()
-            expected = {}
-        case "more":
-            await part.write([b"more"], 5, is_last=True)
-            expected = {f"d/{part.name}": b"bytesmore"}
-        case "publish":
-            assert await part.publish(parse_filename("g"), replace=True, last_modified=None)
-            expected = {"d/g": b"bytes"}
-    assert part.is_held == (action == "digest")
-    assert stored(root) == expected
-    await part.remove()
 
 
 async def test_only_small_files_that_are_written_at_once_are_held(destination: LocalDestination) -> None:
@@ -196,16 +147,6 @@ async def test_a_file_that_cannot_be_linked_is_published_as_an_ordinary_one(
         assert part.is_held
         assert await part.publish(parse_filename("f"), replace=False, last_modified=None)
     assert stored(root) == {"d/f": b"bytes"}
-
-
-async def test_discarded_files_leave_nothing(destination: LocalDestination, root: Path) -> None:
-    part = await held_part(destination)
-    file = make(destination, part, "f")
-    await destination.small_files.write([file])
-    await destination.small_files.discard([file])
-    assert await destination.small_files.link([file]) == [LinkResult.UNSUITABLE]
-    assert not stored(root)
-    await part.remove()
 
 
 async def test_mode_and_owner_of_the_directory_apply(root: Path) -> None:

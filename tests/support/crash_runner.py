@@ -20,6 +20,7 @@ from unittest.mock import patch
 
 import msgspec
 from support.fault_points import FaultPoints, kill_self
+from support.file_tree import files_below, size_of
 from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.tls_contexts import system_tls
 
@@ -186,7 +187,7 @@ class ScenarioContext:
                 row = await self.stack.records.get(id)
                 assert row is not None
                 path = self.stack.root / row.part_directory / (row.progress.part_name or "-")
-                if row.state in FINISHED or (path.exists() and path.stat().st_size >= nbytes):
+                if row.state in FINISHED or size_of(path) >= nbytes:
                     break
                 await asyncio.sleep(0.002)
 
@@ -307,7 +308,7 @@ async def failed_and_part_removed(context: ScenarioContext) -> None:
 async def queue_changed(context: ScenarioContext) -> None:
     """Move, pause, resume and clear downloads, none of which runs; record what a user sees after each step."""
     stack = context.stack
-    stack.dispatcher.set_suspension("held by the test")
+    stack.dispatcher.queue.set_suspension("held by the test")
     queue, results = stack.queue, ResultList(stack.records, stack.records.results)
     ids = [await context.start("/small", filename=f"{number}") for number in range(4)]
     ids.append(await context.start("/small", filename="4", gid="abc0123456789def", position=1))
@@ -332,10 +333,14 @@ async def queue_changed(context: ScenarioContext) -> None:
 
 async def queue_found(context: ScenarioContext) -> None:
     """Record what a killed process has left of the queue; then pause all of it."""
-    context.stack.dispatcher.set_suspension("held by the test")
+    context.stack.dispatcher.queue.set_suspension("held by the test")
     await context.record_queue()
     await context.stack.queue.pause_all(lambda directory: True)
     await context.record_queue()
+
+
+def part_names(root: Path) -> set[str]:
+    return {path.name for path in files_below(root) if path.name.startswith(".") and path.name.endswith(".part")}
 
 
 async def recovery(context: ScenarioContext) -> None:
@@ -350,7 +355,7 @@ async def recovery(context: ScenarioContext) -> None:
     kept = await context.stack.records.kept_parts.page()
     async with asyncio.timeout(SECONDS):
         # The removal of part files runs beside the downloads.
-        while {path.name for path in context.stack.root.rglob(".*.part")} != {part.part_name for part in kept}:
+        while part_names(context.stack.root) != {part.part_name for part in kept}:
             await asyncio.sleep(0.002)
     for part in kept:
         context.record(f"kept {part.id} {part.received} {part.directory}/{part.part_name}")

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+from support.file_tree import contents_below, files_below
 from support.program_forks import ForkedProgram, fork_server
 from support.stopwatch import Stopwatch
 from support.waiting import CONDITION_TIMEOUT, wait_until
@@ -52,6 +53,7 @@ class DaemonProcess:
         environment: Mapping[str, str] | None = None,
         launcher: Sequence[str] = (),
         may_fork: bool = True,
+        port: int = 0,
     ) -> None:
         """Create a daemon that does not run yet.
 
@@ -62,6 +64,7 @@ class DaemonProcess:
             environment: further variables.
             launcher: a command that executes the command of the daemon.
             may_fork: False for a process that shares no memory with another.
+            port: 0 for another free port at each start.
         """
         self.folder = folder
         self.root = folder / "files"
@@ -73,6 +76,7 @@ class DaemonProcess:
         self.environment = environment or {}
         self.launcher = launcher
         self._may_fork = may_fork
+        self._port = port
         self.process: subprocess.Popen[bytes] | ForkedProgram | None = None
         self.url = ""
         self.client: aiohttp.ClientSession | None = None
@@ -86,12 +90,21 @@ class DaemonProcess:
             *("--config", str(self.config)),
             *("--root", str(self.root)),
             *("--state-dir", str(self.state)),
-            *("--port", "0"),
+            *("--port", str(self._port)),
             *("--log-format", "json"),
             *self.flags,
         ]
 
     async def start(self) -> None:
+        """Start the process and wait until it listens; end it if that fails."""
+        try:
+            await self._start()
+        except BaseException:
+            if self.process is not None:
+                await self.kill()
+            raise
+
+    async def _start(self) -> None:
         read_from = self.log.stat().st_size if self.log.exists() else 0
         # No request goes to the internet, and its certificates take a tenth of the start to load.
         environment = {**os.environ, "SSL_CERT_FILE": os.devnull, **self.environment}
@@ -242,7 +255,11 @@ class DaemonProcess:
 
     def part_files(self) -> list[Path]:
         """Return the part files of downloads on disk, without those by which the daemon tries the disk."""
-        return [path for path in self.root.rglob(".*.part") if path.is_file() and not path.name.startswith(".trial.")]
+        return [
+            path
+            for path in files_below(self.root)
+            if path.name.startswith(".") and path.suffix == ".part" and not path.name.startswith(".trial.")
+        ]
 
     async def stray_part_files(self) -> list[Path]:
         """Return the part files on disk that no failed download keeps for a retry."""
@@ -256,9 +273,7 @@ class DaemonProcess:
     def files(self) -> dict[str, bytes]:
         """Return the content of each complete file below the root, by its path."""
         return {
-            str(path.relative_to(self.root)): path.read_bytes()
-            for path in self.root.rglob("*")
-            if path.is_file() and not path.name.startswith(".")
+            path: content for path, content in contents_below(self.root).items() if not Path(path).name.startswith(".")
         }
 
     def log_lines(self) -> list[dict[str, Any]]:

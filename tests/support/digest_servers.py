@@ -122,6 +122,8 @@ class DigestServer(ABC):
                 return
             except OSError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
+                    self._process.kill()
+                    self._process.wait()
                     raise AssertionError((self.folder / "error.log").read_text()) from None
                 time.sleep(0.02)
 

@@ -1,12 +1,21 @@
 """Import service without records, which accepts everything; the real one is tested end to end."""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 from downloadd.errors import NotFoundError
-from downloadd.import_operation import ImportOperation, ImportState, PendingRequest, Selection, SkippedEntry
+from downloadd.import_operation import (
+    PENDING_FILES,
+    ImportOperation,
+    ImportState,
+    PendingRequest,
+    Selection,
+    SkippedEntry,
+)
 from downloadd.imports.selection import FileData
 from downloadd.users import User
 
+ANY_STATE: Final = frozenset(ImportState)
 OPERATION_ID = "MJxTRZsYdho8Ww2qq"
 
 
@@ -20,6 +29,11 @@ def make_operation(
 ) -> ImportOperation:
     """Return an operation with defaults for all that a test does not name."""
     return ImportOperation(id=id, kind=kind, user=user, started_at=started_at, updated_at=started_at, state=state)
+
+
+def make_run(id: str, user: str = "u") -> ImportOperation:
+    """Return an operation that downloads pending files."""
+    return make_operation(id=id, kind=PENDING_FILES, user=user, started_at=6, state=ImportState.DOWNLOADING)
 
 
 class FakeImports:

@@ -90,6 +90,7 @@ class FakeManager:
         if download.state in FINISHED:
             self._ended_seq += 1
             download = with_fields(download, ended_seq=self._ended_seq)
+            self.bus.record_ended_seq(self._ended_seq)
         self.downloads[download.id] = download
         return download
 
@@ -227,7 +228,7 @@ class FakeManager:
         ]
         return rows[: criteria.limit]
 
-    def origins(self, limit: int) -> OriginList:
+    async def origins(self, limit: int) -> OriginList:
         return OriginList(origins=self.origin_statuses[:limit], total=len(self.origin_statuses))
 
     async def ended_since(self, ended_seq: int, limit: int) -> list[Download]:

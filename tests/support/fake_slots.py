@@ -20,26 +20,29 @@ class FakeSlots:
         self.target = ""
         self._limits = limits or {}
 
-    def acquire(self, origin: str, count: int) -> int:
+    async def acquire(self, seq: int, origin: str, count: int) -> int:
+        return self._take(origin, count)
+
+    def _take(self, origin: str, count: int) -> int:
         used = self.acquired[origin]
         slots = min(count, self.free, self._limits.get(origin, used + count) - used)
         self.free -= slots
         self.acquired[origin] += slots
         return slots
 
-    def release(self, origin: str, slots: int) -> None:
+    def release(self, seq: int, origin: str, slots: int) -> None:
         self.free += slots
         self.acquired[origin] -= slots
 
-    def enter(self, seq: int, source: str, origin: str) -> bool:
+    async def enter(self, seq: int, source: str, origin: str) -> bool:
         if origin == self.target:
             return True
         self.leave(seq)
-        has_slot = self.acquire(origin, 1) == 1
+        has_slot = self._take(origin, 1) == 1
         self.target = origin if has_slot else ""
         return has_slot
 
     def leave(self, seq: int) -> None:
         if self.target:
-            self.release(self.target, 1)
+            self.release(seq, self.target, 1)
         self.target = ""

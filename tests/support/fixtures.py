@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 from support.daemon_process import DaemonProcess
-from support.memory_folder import MEMORY
+from support.memory_folder import MEMORY, may_hold_all_files
 from support.nginx_origin import NginxOrigin
 from support.origin.origin import Origin
+from support.ports import free_port
 
 
 @pytest.fixture
 def memory_path(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder on a file system in memory; one on the disk where the machine has none.
+    """Return a folder on a file system in memory; one on the disk where the machine has none with enough room.
 
     It is for promises in seconds, in which other load on the disk must not count.
     """
-    if not MEMORY.is_dir():
+    if not may_hold_all_files():
         yield tmp_path
         return
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
@@ -41,14 +42,24 @@ async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 
 @pytest.fixture
+async def daemon_in_memory(memory_path: Path) -> AsyncIterator[DaemonProcess]:
+    """Start such a daemon whose files are in memory, for promises in seconds."""
+    async with DaemonProcess(memory_path) as daemon:
+        yield daemon
+
+
+@pytest.fixture
 async def restartable(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
-    """Return a daemon that the test starts, kills and starts again."""
+    """Return a daemon that the test starts, kills and starts again, each time on the same port."""
     folder = tmp_path / "restartable"
     folder.mkdir()
-    daemon = DaemonProcess(folder)
-    yield daemon
-    if daemon.process is not None:
-        await daemon.kill()
+    # Between two starts, the kernel gives the port to no other program.
+    daemon = DaemonProcess(folder, port=free_port())
+    try:
+        yield daemon
+    finally:
+        if daemon.process is not None:
+            await daemon.kill()
 
 
 @pytest.fixture(scope="session")

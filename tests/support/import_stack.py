@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from support.clocks import ManualClock
 from support.downloads import make_download, with_fields
@@ -15,19 +15,21 @@ from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import InvalidStateError, NotFoundError
 from downloadd.events import EventBus
-from downloadd.import_operation import ImportOperation, ImportState
+from downloadd.import_operation import Driver, ImportOperation, ImportState
 from downloadd.imports.downloads import Downloads
+from downloadd.imports.local_uploads import LocalUploads
 from downloadd.imports.operations import Operations
 from downloadd.imports.reader_thread import ReaderThread
 from downloadd.imports.service import ImportService
-from downloadd.imports.uploads import UploadStore
 from downloadd.manager.protocol import StartResult
 from downloadd.policy.directories import DirectoryRules
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.rights import Rights
 from downloadd.states import FINISHED, State
+from downloadd.storage.destination import Destination, PartEntry
 from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import parse_part_name
 from downloadd.users import Permission, User
 
 DIRECTORY = "Imports"
@@ -52,11 +54,13 @@ class FakeDownloads:
         self._records = records
         self._changed = asyncio.Condition()
 
-    async def start(self, requests: Sequence[DownloadRequest], *, user: str) -> StartResult:
-        self.requests += requests
+    async def start(
+        self, requests: Sequence[DownloadRequest], *, user: str, driver: Driver | None = None
+    ) -> StartResult:
         state = State.FAILED if self.refused else State.COMPLETED if self.auto_complete else State.QUEUED
         downloads = [_download(request, user, state) for request in requests]
-        await self._records.accept(downloads)
+        await self._records.accept(downloads, driver=driver)
+        self.requests += requests
         return StartResult(downloads=downloads)
 
     async def wait(self, id: str, seconds: float) -> Download:
@@ -117,7 +121,7 @@ class ImportStack:
         self.clock = ManualClock()
         self.states: list[ImportState] = []
         self.rights = Rights(directories=DirectoryRules(), is_enabled=True)
-        self.uploads = UploadStore(folder / "uploads", max_upload=1 << 20, min_free=0, clock=self.clock)
+        self.uploads = LocalUploads(folder / "uploads", max_upload=1 << 20, min_free=0, clock=self.clock)
         self.reader_thread = ReaderThread()
         self.upload_folder = folder / "uploads"
         self.operations = Operations(
@@ -178,3 +182,28 @@ async def wait_for_state(stack: ImportStack, id: str, *states: ImportState) -> I
         while (operation := await stack.records.operations.get(id)) is None or operation.state not in states:
             await asyncio.sleep(0.01)
     return operation
+
+
+class _OtherProcess:
+    """Destination that knows of no open part."""
+
+    def __init__(self, destination: LocalDestination, root: Path) -> None:
+        self._destination = destination
+        self._root = root
+
+    async def list_parts(self) -> AsyncIterator[Sequence[PartEntry]]:
+        found = []
+        for path in sorted(self._root.rglob("*.part")):
+            parsed = parse_part_name(path.name)
+            assert parsed is not None
+            directory = path.parent.relative_to(self._root).as_posix()
+            found.append(PartEntry(directory=directory, name=path.name, download_id=parsed[0], epoch=parsed[1]))
+        yield found
+
+    async def remove_part(self, *, directory: str, name: str) -> None:
+        await self._destination.remove_part(directory=directory, name=name)
+
+
+def other_process(stack: ImportStack) -> Destination:
+    """Return the storage as another process sees it, for its sweep of part files."""
+    return cast(Destination, _OtherProcess(stack.destination, stack.root))

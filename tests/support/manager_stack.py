@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from support.file_tree import contents_below
 from support.tls_contexts import system_tls
 
 from downloadd.clock import SystemClock
@@ -12,6 +13,7 @@ from downloadd.directory_settings import DirectorySettings
 from downloadd.events import EventBus
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.assembly import ManagerSettings, assemble_manager
+from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
@@ -49,6 +51,7 @@ class ManagerStack:
         queue: QueueControl,
         kept_parts: KeptParts,
         limits: RunLimits,
+        follower: EndedFollower,
     ) -> None:
         self.root = root
         self.records = records
@@ -62,10 +65,11 @@ class ManagerStack:
         self.queue = queue
         self.kept_parts = kept_parts
         self.limits = limits
+        self.follower = follower
 
     def files(self) -> dict[str, bytes]:
         """Return all files below the root, with part files, by their paths."""
-        return {str(path.relative_to(self.root)): path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
+        return contents_below(self.root)
 
 
 @asynccontextmanager
@@ -125,4 +129,5 @@ async def open_stack(
                 queue=parts.queue,
                 kept_parts=kept_parts,
                 limits=parts.limits,
+                follower=parts.follower,
             )

@@ -13,7 +13,9 @@ MARKERS: Final = frozenset({"fast", "system"})
 SYSTEM_FOLDERS: Final = frozenset({"benchmarks", "end_to_end", "faults", "fronts/page", "fuzz", "security"})
 """Folders below `tests/` whose tests start the daemon, a browser or a fuzzer."""
 
-SYSTEM_FIXTURES: Final = frozenset({"browser", "daemon", "disk", "fork_servers", "nginx", "playwright", "restartable"})
+SYSTEM_FIXTURES: Final = frozenset(
+    {"browser", "daemon", "daemon_in_memory", "disk", "fork_servers", "nginx", "playwright", "restartable"}
+)
 """Fixtures that start a program or mount a file system."""
 
 PLAIN_PROGRAMS: Final = frozenset(

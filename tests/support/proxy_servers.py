@@ -3,12 +3,12 @@
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from support.ports import free_port
+from support.waiting import wait_until_true
 
 TINYPROXY_CONFIG = """
 Port {port}
@@ -26,13 +26,14 @@ LogLevel Connect
 def run_server(command: Sequence[str], port: int) -> Iterator[None]:
     """Run a server until the block ends; wait until its port accepts connections."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def accepts() -> bool:
+        assert process.poll() is None, f"{command[0]} has ended"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
     try:
-        for _ in range(500):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert process.poll() is None, f"{command[0]} has ended"
-            time.sleep(0.02)
+        wait_until_true(accepts)
         yield
     finally:
         process.terminate()

@@ -20,8 +20,11 @@ def answer_with(data: bytes) -> Handler:
 
 
 @asynccontextmanager
-async def serve_raw(handle: Handler, *, host: str = "127.0.0.1") -> AsyncIterator[int]:
-    """Serve with this handler on a port of `host`, which is the value of the context, until the test leaves it."""
+async def serve_raw(handle: Handler, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
+    """Serve with this handler on a port of `host`, which is the value of the context, until the test leaves it.
+
+    Port 0 is any free one.
+    """
     connections: list[asyncio.Task[None]] = []
 
     async def run_handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,7 +42,7 @@ async def serve_raw(handle: Handler, *, host: str = "127.0.0.1") -> AsyncIterato
         task.add_done_callback(lambda _: writer.transport.abort())
         connections.append(task)
 
-    server = await asyncio.start_server(accept, host, 0)
+    server = await asyncio.start_server(accept, host, port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

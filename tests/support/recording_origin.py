@@ -5,6 +5,8 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from support.ports import free_port
+
 
 class RecordingOrigin:
     """Origin on one port of 127.0.0.1 and `::1` that answers each request with an empty 200."""
@@ -49,13 +51,12 @@ class RecordingOrigin:
 @asynccontextmanager
 async def open_recording_origin(tls: ssl.SSLContext | None = None) -> AsyncIterator[RecordingOrigin]:
     origin = RecordingOrigin()
-    server = await asyncio.start_server(origin.accept, "127.0.0.1", 0, limit=1 << 20, ssl=tls)
-    origin.port = server.sockets[0].getsockname()[1]
-    six = await asyncio.start_server(origin.accept, "::1", origin.port, limit=1 << 20, ssl=tls)
-    async with server, six:
+    origin.port = free_port()
+    async with await asyncio.start_server(
+        origin.accept, ["127.0.0.1", "::1"], origin.port, limit=1 << 20, ssl=tls
+    ) as server:
         try:
             yield origin
         finally:
             server.close()
-            six.close()
             await origin.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from support.clocks import ManualClock
+from support.dispatchers import make_dispatcher
 from support.manager_stack import CONFIG
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
@@ -17,7 +18,6 @@ from support.waiting import CONDITION_TIMEOUT, wait_until
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download
 from downloadd.manager.limits import Limits
-from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
 from downloadd.manager.run import Run
@@ -27,6 +27,7 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.connection_slots import ConnectionSlots
+from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
 
@@ -46,7 +47,7 @@ class RunParts:
         self.session = session
         self.origin = origin
         self.clock = ManualClock()
-        self.dispatcher = LocalDispatcher(Limits.from_config(CONFIG), self.clock)
+        self.dispatcher = make_dispatcher(Limits.from_config(CONFIG), self.clock)
         self.states: list[State] = []
 
     async def claim(self, path: str, **fields: Any) -> Download:
@@ -61,25 +62,30 @@ class RunParts:
         *,
         keeps_parts: bool = True,
         slots: ConnectionSlots | None = None,
+        destination: LocalDestination | None = None,
+        limiter: RateLimiter | None = None,
+        is_takeover: bool = False,
     ) -> Run:
         """Return a run of a claimed row."""
+        destination = destination or self.destination
         return Run(
             row,
             records=self.records,
             session=self.session,
             cookies=self.session.make_cookie_jar(),
-            destination=self.destination,
+            destination=destination,
             clock=self.clock,
-            limiter=DownloadLimiter(TokenBucket(0), TokenBucket(0)),
+            limiter=limiter or DownloadLimiter(TokenBucket(0), TokenBucket(0)),
             flush_interval=lambda: 0.0,
-            slots=slots or self.dispatcher,
-            origins=OriginMonitor(self.dispatcher, self.records.origins),
+            slots=slots or self.dispatcher.slots,
+            origins=OriginMonitor(self.dispatcher.origins, self.records.origins),
             config=config,
             keeps_parts=keeps_parts,
-            small_files=SmallPublications(self.records, self.destination, self.clock),
+            small_files=SmallPublications(self.records, destination, self.clock),
             speed_policy=SpeedPolicy(),
             on_received=lambda run: None,
             on_change=lambda run: self.states.append(run.download.state),
+            is_takeover=is_takeover,
         )
 
     def files(self) -> dict[str, bytes]:
@@ -88,12 +94,12 @@ class RunParts:
 
 
 @asynccontextmanager
-async def open_run_parts(folder: Path) -> AsyncIterator[RunParts]:
-    """Open the parts in a folder."""
+async def open_run_parts(folder: Path, *, is_shared: bool = False) -> AsyncIterator[RunParts]:
+    """Open the parts in a folder; other processes may use its storage root if it `is_shared`."""
     async with (
         Origin() as origin,
         SqliteRecords(folder / "state", ManualClock()) as records,
-        LocalDestination(folder / "files", min_free=0, fsync=False) as destination,
+        LocalDestination(folder / "files", min_free=0, fsync=False, is_shared=is_shared) as destination,
         Session(
             policy=Policy.from_config(CONFIG), credentials=(), stall_timeout=CONFIG.stall_timeout, tls=system_tls()
         ) as session,

@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp.test_utils import BaseTestServer, TestClient
 from aiohttp.web import BaseRequest, BaseRunner
 from support.clocks import ManualClock
+from support.dispatchers import make_dispatcher
 from support.fake_history import FakeHistory
 from support.fake_imports import FakeImports
 from support.fake_manager import FakeManager, FakeMetrics
@@ -27,7 +28,6 @@ from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.fronts.rest.server import Api, ApiRunner
 from downloadd.manager.limits import Limits
-from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
 from downloadd.metrics import GaugeSnapshot
@@ -118,7 +118,8 @@ class ServedApi:
             find_directories=self._directories,
             rights=self.rights,
         )
-        self.limits = RunLimits(LocalDispatcher(Limits(max_concurrent=64, max_per_host=16), self.clock), TokenBucket(0))
+        dispatcher = make_dispatcher(Limits(max_concurrent=64, max_per_host=16), self.clock)
+        self.limits = RunLimits(dispatcher.queue, TokenBucket(0))
         self.settings = SettingsService(self.limits, rights=self.rights, bus=self.bus, max_runs=MAX_RUNS)
         self.metrics = FakeMetrics()
         self.imports = FakeImports()

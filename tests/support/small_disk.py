@@ -2,14 +2,13 @@
 
 import contextlib
 import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
 from support.machine import not_allowed
-from support.waiting import CONDITION_TIMEOUT
+from support.waiting import wait_until_true
 
 MOUNT_SCRIPT = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
 
@@ -46,12 +45,11 @@ def mounted_image(folder: Path, size: int, make: Sequence[str], mount: Sequence[
     command = ["mount", *mount, "-o", "loop", str(image), str(place)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         not_allowed(f"mount the disk of {make[0]}")
-    yield place
-    # The helper process of a daemon that was killed ends a moment later.
-    deadline = time.monotonic() + CONDITION_TIMEOUT
-    while subprocess.run(["umount", place], capture_output=True, check=False).returncode:
-        assert time.monotonic() < deadline, f"{place} is still in use"
-        time.sleep(0.05)
+    try:
+        yield place
+    finally:
+        # The helper process of a daemon that was killed ends a moment later.
+        wait_until_true(lambda: subprocess.run(["umount", place], capture_output=True, check=False).returncode == 0)
 
 
 @pytest.fixture

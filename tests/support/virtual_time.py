@@ -12,6 +12,10 @@ ITERATION_SECONDS: Final = 1e-6
 """Seconds that each iteration of the loop takes; without them a wait below the resolution would repeat for ever."""
 
 
+DELIVERY_SECONDS: Final = 1e-3
+"""Real seconds that the kernel has to deliver bytes between sockets before the clock jumps: it may be busy."""
+
+
 class _JumpingSelector(selectors.BaseSelector):
     """Selector that never waits for a timer: it moves its clock instead."""
 
@@ -22,7 +26,9 @@ class _JumpingSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             return self._selector.select()
-        events = self._selector.select(0)
+        # The loop has a socket of its own.
+        has_sockets = len(self._selector.get_map()) > 1
+        events = self._selector.select(DELIVERY_SECONDS if timeout > 0 and has_sockets else 0)
         self.now += ITERATION_SECONDS if events else max(timeout, ITERATION_SECONDS)
         return events
 

@@ -45,3 +45,8 @@ def test_formatted_ranges_are_parsed_again(ranges: list[tuple[int, int]]) -> Non
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not byte ranges"):
         ByteRanges.parse(text)
+
+
+def test_the_bytes_before_an_offset_are_cut_there() -> None:
+    ranges = ByteRanges.parse("2-5,7-9")
+    assert [ranges.up_to(end).format() for end in (0, 2, 4, 6, 8, 20)] == ["", "", "2-4", "2-5", "2-5,7-8", "2-5,7-9"]

@@ -1,11 +1,14 @@
 """Checkpoints of one attempt, with a fake part file and a clock set by hand."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 from support.clocks import ManualClock
 from support.downloads import with_fields
 from support.sample_downloads import sample_download
@@ -16,11 +19,14 @@ from downloadd.errors import InsufficientStorageError, StorageError
 from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
 from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import parse_filename
+from downloadd.storage.part_descriptor import PartClosedError
 from downloadd.storage.part_file import PartFile
 from downloadd.transfer import checkpoints
 from downloadd.transfer.byte_ranges import ByteRanges
-from downloadd.transfer.checkpoints import CHECKPOINT_SECONDS, MAX_UNRECORDED_BYTES, Checkpoints, recorded_ranges
+from downloadd.transfer.checkpoints import CHECKPOINT_SECONDS, MAX_UNRECORDED_BYTES, Checkpoints
 from downloadd.transfer.classification import UseResponse
+from downloadd.transfer.recorded_bytes import recorded_ranges
 from downloadd.transfer.representation import Representation
 from downloadd.transfer.resume import Evidence
 
@@ -172,11 +178,12 @@ async def test_a_resumed_response_keeps_properties_that_it_does_not_repeat(setup
 class Files:
     """Checkpoints of one download with a real directory."""
 
-    def __init__(self, destination: LocalDestination, root: Path) -> None:
+    def __init__(self, destination: LocalDestination, root: Path, row: Download | None = None) -> None:
         self.destination = destination
         self.root = root
         self.saved: list[Download] = []
-        row = sample_download(state=State.STARTING, epoch=3, directory="")
+        self.error: Exception | None = None
+        row = row or sample_download(state=State.STARTING, epoch=3, directory="")
         self.checkpoints = Checkpoints(
             row,
             destination=destination,
@@ -187,6 +194,8 @@ class Files:
         )
 
     async def save(self, row: Download) -> Download:
+        if self.error is not None:
+            raise self.error
         self.saved.append(row)
         return row
 
@@ -287,3 +296,136 @@ async def test_an_old_file_makes_room_for_the_new_one(files: Files, monkeypatch:
     assert set(files.files()) == {new}
     await files.checkpoints.remove_parts()
     assert files.files() == {}
+
+
+@pytest.mark.parametrize("action", ["start over", "go back"])
+async def test_a_row_that_cannot_be_saved_leaves_the_part_file_as_it_is(files: Files, action: str) -> None:
+    old = await files.write(b"old", '"1"')
+    if action == "go back":
+        await files.checkpoints.start_over()
+        old = await files.write(b"ne", '"2"')
+    part, row, before = files.checkpoints.part, files.checkpoints.download, files.files()
+    files.error = StorageError("broken")
+    with pytest.raises(StorageError):
+        await (files.checkpoints.start_over() if action == "start over" else files.checkpoints.go_back())
+    assert (files.checkpoints.part, files.checkpoints.download) == (part, row)
+    assert sorted(files.files().values()) == sorted(before.values())
+    assert files.files()[old] == before[old]
+    assert [name for name in os.listdir("/proc/self/fd") if _is_part(name)] == [str(_descriptor(part))]
+    await files.checkpoints.close_part(None)
+
+
+def _is_part(fd: str) -> bool:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}").endswith(".part")
+    except FileNotFoundError:
+        return False
+
+
+def _descriptor(part: Part | None) -> int:
+    assert isinstance(part, PartFile)
+    return part.descriptor.open()
+
+
+def later(files: Files, **fields: object) -> Files:
+    """Return the checkpoints of the next run, with what the first one has recorded."""
+    row = replace(files.checkpoints.download, epoch=4)
+    return Files(files.destination, files.root, with_fields(row, **fields))
+
+
+async def test_a_takeover_continues_a_copy_of_what_was_recorded(files: Files) -> None:
+    old = await files.write(b"recorded, not recorded", '"1"')
+    late = files.checkpoints.part
+    assert late is not None
+    next_run = later(files, received=8)
+    part = await next_run.checkpoints.take_over_part(old)
+    assert next_run.files() == {part.name: b"recorded"}
+    [saved] = next_run.saved
+    assert (saved.progress.part_name, saved.progress.received, saved.progress.validator) == (part.name, 8, '"1"')
+    assert (next_run.checkpoints.download, next_run.checkpoints.baseline) == (saved, 8)
+    # The first run goes on in its own file, which has no name any more.
+    await late.write([b"X" * 30], 0)
+    with pytest.raises(StorageError, match="missing"):
+        await late.publish(parse_filename("f"), replace=False, last_modified=None)
+    await late.remove()
+    assert next_run.files() == {part.name: b"recorded"}
+    await next_run.checkpoints.close_part(None)
+
+
+async def test_a_takeover_copies_the_recorded_ranges_of_several_connections(files: Files) -> None:
+    old = await files.write(b"0123456789", '"1"')
+    next_run = later(files, received=5, received_ranges="1-3,6-9")
+    part = await next_run.checkpoints.take_over_part(old)
+    assert next_run.files() == {part.name: b"\x0012\0\0\x00678"}
+    progress = next_run.checkpoints.download.progress
+    assert (progress.received, progress.received_ranges) == (5, "1-3,6-9")
+    await next_run.checkpoints.close_part(None)
+    await files.checkpoints.close_part(None)
+
+
+@pytest.mark.parametrize("reason", ["no evidence", "no space", "the file is gone"])
+async def test_a_takeover_without_bytes_begins_an_empty_file(
+    files: Files, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    old = await files.write(b"recorded", None if reason == "no evidence" else '"1"')
+    late = files.checkpoints.part
+    assert late is not None
+    if reason == "the file is gone":
+        await late.remove()
+    if reason == "no space":
+
+        async def copy(part: PartFile, source: Part, ranges: object) -> None:
+            await part.write([b"some"], 0)
+            raise InsufficientStorageError("full")
+
+        monkeypatch.setattr(PartFile, "copy", copy)
+    next_run = later(files, received=8)
+    part = await next_run.checkpoints.take_over_part(old)
+    assert part.size == 0
+    progress = next_run.saved[-1].progress
+    assert (progress.part_name, progress.received, progress.validator, progress.total) == (part.name, 0, None, None)
+    assert not b"".join(next_run.files().values())
+    with suppress(PartClosedError), pytest.raises(StorageError, match="missing"):
+        await late.publish(parse_filename("f"), replace=False, last_modified=None)
+    await late.close()
+    await next_run.checkpoints.close_part(None)
+
+
+async def test_a_takeover_removes_a_superseded_file_that_the_first_run_may_remove_at_any_time(files: Files) -> None:
+    await files.write(b"old", '"1"')
+    await files.checkpoints.start_over()
+    new = await files.write(b"ne", '"2"')
+    next_run = later(files, received=2)
+    part = await next_run.checkpoints.take_over_part(new)
+    assert next_run.saved[-1].progress.superseded is None
+    assert next_run.files() == {part.name: b"ne"}
+    await next_run.checkpoints.close_part(None)
+    await files.checkpoints.close_part(None)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_a_takeover_that_fails_is_repeated_by_the_next_run(
+    files: Files, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
+    old = await files.write(b"recorded, not recorded", '"1"')
+    failed = later(files, received=8)
+    error = asyncio.CancelledError() if is_cancelled else StorageError("broken")
+
+    async def sync(part: PartFile) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        if is_cancelled:
+            patched.setattr(PartFile, "sync", sync)
+        else:
+            failed.error = error  # type: ignore[assignment]
+        with pytest.raises(type(error)):
+            await failed.checkpoints.take_over_part(old)
+    # The row names the file of the first run still.
+    row = await failed.checkpoints.close_part(None)
+    assert (row.progress.part_name, row.progress.received, failed.checkpoints.part) == (old, 8, None)
+    next_run = Files(files.destination, files.root, replace(row, epoch=5))
+    part = await next_run.checkpoints.take_over_part(old)
+    assert next_run.files() == {part.name: b"recorded"}
+    await next_run.checkpoints.close_part(None)
+    await files.checkpoints.close_part(None)

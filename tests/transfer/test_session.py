@@ -44,7 +44,7 @@ async def test_a_download_has_a_stall_timeout_of_its_own(session: Session, origi
     pieces: list[bytes] = []
     async with session.get(origin.url("/f"), RangeRequest(), limited()) as response:
         await read_into(pieces, response.content, -1)
-    async with session.get(origin.url("/f"), RangeRequest(), limited(stall_timeout=0.1)) as response:
+    async with session.get(origin.url("/f"), RangeRequest(), limited(stall_timeout=0.5)) as response:
         with pytest.raises(NetworkError) as caught:
             await read_into(pieces, response.content, -1)
     assert caught.value.kind is NetworkErrorKind.STALLED

@@ -152,7 +152,7 @@ async def test_slots_are_released_after_a_response(origin: Origin, session: Sess
     async with requests.first_response(RangeRequest(), Representation()):
         assert slots.free == 0
     assert (slots.free, +slots.acquired) == (1, Counter())
-    with requests.distributed_slots(requests.sources, 10) as count:
+    async with requests.distributed_slots(requests.sources, 10) as count:
         assert (count, slots.free) == (2, 0)
     assert slots.free == 1
 

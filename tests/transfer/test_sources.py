@@ -1,17 +1,13 @@
-"""Sources of a download and the distribution of slots among them."""
-
-from collections import Counter
+"""Sources of a download."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.cookie_jars import make_jar
 from support.downloads import make_download, with_fields
 
 from downloadd.attempt_options import AttemptOptions
 from downloadd.download import Download, Mirror
 from downloadd.request_fields import Method, RequestFields
-from downloadd.transfer.sources import Source, distribute_slots, order_sources, select_source
+from downloadd.transfer.sources import Source, order_sources, select_source
 
 
 def download() -> Download:
@@ -85,33 +81,3 @@ def test_a_redacted_url_has_no_secret() -> None:
     first, second, _ = order_sources(download(), make_jar())
     assert (first.url, first.redacted_url) == ("http://u:p@a.example/f", "http://a.example/f")
     assert "token=t" not in second.redacted_url
-
-
-@given(
-    origins=st.lists(st.sampled_from("abc"), min_size=1, max_size=6),
-    count=st.integers(1, 16),
-    free=st.fixed_dictionaries(dict.fromkeys("abc", st.integers(0, 8))),
-)
-def test_slots_are_distributed_evenly_as_far_as_hosts_have_them(
-    origins: list[str], count: int, free: dict[str, int]
-) -> None:
-    sources = [Source(number, f"http://{origin}/{number}", origin) for number, origin in enumerate(origins)]
-    left = Counter(free)
-
-    def acquire(origin: str, count: int) -> int:
-        given = min(count, left[origin])
-        left[origin] -= given
-        return given
-
-    acquired = distribute_slots(sources, count, acquire)
-    slots = [source.slots for source in sources]
-    assert sum(slots) == 1 + sum(n for _, n in acquired) <= max(count, 1)
-    assert slots[0] >= 1
-    for origin, slots_given in Counter(dict(acquired)).items():
-        assert slots_given <= free[origin]
-    if sum(slots) < count:
-        # Every source without a further slot has used all slots of its origin.
-        assert all(not left[origin] for origin in origins)
-    else:
-        able = [source.slots for source in sources[1:] if left[source.origin]]
-        assert not able or max(slots) - min(able) <= 1

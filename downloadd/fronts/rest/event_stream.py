@@ -27,7 +27,7 @@ from downloadd.events import (
 from downloadd.fronts.rest.event_types import TYPES_BY_ENTRY, TYPES_BY_SOURCE, EventEntry, Reset
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import COMMON_FIELDS, encode
-from downloadd.records.protocol import ActiveFilter, HistoryFilter
+from downloadd.records.protocol import ActiveFilter
 from downloadd.users import User
 from downloadd.views import DownloadViews
 
@@ -53,7 +53,6 @@ class EventStream:
 
     async def stream(self, context: RequestContext) -> web.StreamResponse:
         """Send events until the client disconnects, falls behind, or the daemon stops."""
-        await self._load_newest_ended_seq(context.user)
         last_event_id = parse_event_id(context.request.headers.get("Last-Event-ID", ""))
         with self._bus.subscribe(last_event_id) as subscription:
             if subscription.is_closed:
@@ -100,13 +99,6 @@ class EventStream:
             if events:
                 await _write(response, b"".join(event.frame(encode_event) for event in events))
         await response.write_eof()
-
-    async def _load_newest_ended_seq(self, user: User) -> None:
-        # The bus learns the newest end from its events; after a start it has seen none.
-        if self._bus.position.ended_seq == 0:
-            newest = await self._views.history(user, HistoryFilter(limit=1))
-            if newest:
-                self._bus.record_ended_seq(newest[0].result.ended_seq or 0)
 
     async def _read_missed_history(self, user: User, last_event_id: EventId | None) -> AsyncIterator[bytes]:
         if last_event_id is None:

@@ -24,7 +24,7 @@ class HostsEndpoint:
     async def listing(self, context: RequestContext) -> web.Response:
         """Return the origins in use or in trouble, those in trouble first."""
         query = QUERY_DECODER.decode(context.query)
-        found = self._views.origins(context.user, query.limit)
+        found = await self._views.origins(context.user, query.limit)
         return json_response(Hosts(hosts=[make_host_entry(one) for one in found.origins], total=found.total))
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from support.origin.content import expected_bytes
 from support.origin.origin import Request
 from support.origin.scripted_response import ScriptedResponse, error_response
+from support.ports import free_port
 from support.raw_server import serve_raw
 
 OUTAGE_SECONDS: Final = 3.0
@@ -60,10 +61,9 @@ async def _fetch_two(stage: Stage, script: Script, *, is_reused: bool = False) -
 
 
 async def refused_for_a_while(stage: Stage) -> str:
-    async with stage.origin(FILE) as origin:
-        port = origin.port
+    port = free_port()
     async with asyncio.TaskGroup() as tasks:
-        fetching = tasks.create_task(stage.fetch(origin.url("/file.bin")))
+        fetching = tasks.create_task(stage.fetch(f"http://{stage.addresses[0]}:{port}/file.bin"))
         await asyncio.sleep(OUTAGE_SECONDS)
         async with stage.origin(FILE, port=port):
             return await fetching
@@ -142,8 +142,9 @@ async def handshake_cut(stage: Stage) -> str:
         writer.transport.abort()
         has_begun.set()
 
+    port = free_port()
     async with asyncio.TaskGroup() as tasks:
-        async with serve_raw(cut, host=stage.addresses[0]) as port:
+        async with serve_raw(cut, host=stage.addresses[0], port=port):
             fetching = tasks.create_task(stage.fetch(f"https://{stage.addresses[0]}:{port}/file.bin"))
             await has_begun.wait()
         async with stage.origin(FILE, port=port, tls=context):
@@ -151,10 +152,8 @@ async def handshake_cut(stage: Stage) -> str:
 
 
 async def dead_mirror(stage: Stage) -> str:
-    async with stage.origin(FILE, address=1) as dead:
-        pass
     async with stage.origin(FILE) as origin:
-        return await stage.fetch([dead.url("/file.bin"), origin.url("/file.bin")])
+        return await stage.fetch([f"http://{stage.addresses[1]}:{free_port()}/file.bin", origin.url("/file.bin")])
 
 
 async def mirror_of_another_version(stage: Stage) -> str:

@@ -42,18 +42,20 @@ const first = await downloads.fetch({ directory: "k", download: `${origin}/small
 const second = await downloads.fetch({ directory: "k", download: `${origin}/small`, idempotencyKey: "once" });
 told.sameId = first.download_id === second.download_id;
 
-const slow = (await downloads.fetch({ directory: "s", download: `${origin}/slow` })).download_id;
+const slow = (await downloads.fetch({ directory: "s", download: `${origin}/slow`, speed_limit: 1000 })).download_id;
 told.probe = await downloads.probe({ url: `${origin}/small`, filename: "mine" });
 told.probeOfNothing = await refusal(downloads.probe({ url: `${origin}/gone` }));
 const given = AbortSignal.abort();
 told.probeAborted = await downloads.probe({ url: `${origin}/small` }, { signal: given }).catch((error) => error.name);
 told.paused = (await downloads.pause(slow)).status;
-told.changed = await downloads.change(slow, { priority: 3, speed_limit: 0 });
+told.changed = await downloads.change(slow, { priority: 3, speed_limit: 2000 });
 told.moved = await downloads.move(slow, "top");
 told.resumed = (await downloads.resume(slow)).message;
 told.pausedAll = await downloads.pauseAll();
 told.resumedAll = await downloads.resumeAll();
 told.one = (await downloads.get(slow)).id === slow;
+// Until here, it outlasts the calls on a slow machine.
+await downloads.change(slow, { speed_limit: 0 });
 const waited = downloads.wait(slow);
 told.waited = (await waited).status;
 told.waitedForThePast = (await downloads.wait(slow)).status;

@@ -17,6 +17,7 @@ from support.import_files import packed
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
 from support.page_session import open_page_session
+from support.ports import free_port
 from support.waiting import wait_until
 
 from downloadd.clock import SystemClock
@@ -332,14 +333,12 @@ async def test_a_lost_connection_is_shown_and_restored(
 ) -> None:
     origin.script("/f", [ScriptedResponse(size=100_000_000, rate=100_000), ScriptedResponse(size=100)])
     await restartable.start()
-    port = restartable.url.rpartition(":")[2]
     await restartable.start_download("d", origin.url("/f"), conflict="overwrite")
     async with open_page_session(browser, restartable) as page_session:
         await page_session.row("d/f")
         await page_session.page.get_by_label("Links").fill("https://kept.example/")
         await restartable.kill()
         await page_session.wait_for_text("#connection", "Connection lost")
-        restartable.flags = ("--allow-download", "--port", port)
         await restartable.start()
         await page_session.wait_for_text("#connection", "Live")
         await page_session.wait_for_text("#ended", "f")
@@ -348,9 +347,8 @@ async def test_a_lost_connection_is_shown_and_restored(
 
 
 async def test_hosts_in_trouble_are_shown_until_they_have_recovered(browser: Browser, daemon: DaemonProcess) -> None:
-    async with Origin() as origin:
-        port = origin.port
-    await daemon.start_download("d", origin.url("/f"))
+    port = free_port()
+    await daemon.start_download("d", f"http://127.0.0.1:{port}/f")
     async with open_page_session(browser, daemon) as page_session:
         await page_session.wait_for_text("#hosts", f"127.0.0.1:{port}")
         async with Origin(port=port) as origin:
@@ -404,7 +402,7 @@ async def test_a_thousand_moving_downloads_use_little_cpu_in_the_browser(
 
             async def share_of_a_core() -> float:
                 began, before = time.monotonic(), await busy()
-                await page.wait_for_timeout(4000)
+                await page.wait_for_timeout(2000)
                 return (await busy() - before) / (time.monotonic() - began)
 
             # Alone, it is 5 to 8 %. A task that waits for the CPU counts as busy, so the best of three periods counts.

@@ -151,25 +151,25 @@ async def test_a_leader_that_does_not_answer_is_replaced(
 
 
 async def test_a_restart_of_the_daemon_is_seen_in_every_tab_and_a_hidden_leader_is_replaced(
-    browser: Browser, daemon: DaemonProcess, origin: Origin
+    browser: Browser, restartable: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/song.mp3", ScriptedResponse(size=10))
-    async with opened_tabs(browser, daemon.url) as tabs:
+    await restartable.start()
+    async with opened_tabs(browser, restartable.url) as tabs:
         for _ in range(3):
             await tabs.open()
         hidden = tabs.leader
         await hidden.evaluate(SHOW, True)
-        daemon.flags = ("--allow-download", "--port", daemon.url.rpartition(":")[2])
-        await daemon.kill()
+        await restartable.kill()
         for page in tabs.pages:
             await wait_for(page, "#connection", "Connection lost")
-        await daemon.start()
+        await restartable.start()
         for page in tabs.pages:
             await wait_for(page, "#connection", "Live")
         # Browsers slow its timers down.
         await wait_until(lambda: len(tabs.streams) == 1 and tabs.leader is not hidden)
         await hidden.evaluate(SHOW, False)
-        await daemon.start_download("Music", origin.url("/song.mp3"))
+        await restartable.start_download("Music", origin.url("/song.mp3"))
         for page in tabs.pages:
             await wait_for(page, "#ended", "song.mp3")
 

@@ -78,10 +78,10 @@ def _of_change(before: State | None, download: Download, interruptions: Interrup
 
 
 def _of_end(before: State | None, download: Download) -> NotificationMethod | None:
-    if before is None:
-        # Its request was refused.
+    if before is None and download.epoch == 0:
+        # Its request was refused, or it never ran in another process.
         return None
     status = STATUS_OF_STATE[download.state]
-    if status is Status.REMOVED and before not in ACTIVE_STATES:
+    if status is Status.REMOVED and before is not None and before not in ACTIVE_STATES:
         return None
     return _OF_END[status]

@@ -65,6 +65,19 @@ def test_a_change_of_state_has_a_notification_or_none(before: State | None, afte
     assert notified(before, after) == method
 
 
+@pytest.mark.parametrize(
+    ("after", "method"),
+    [
+        (State.COMPLETED, "aria2.onDownloadComplete"),
+        (State.FAILED, "aria2.onDownloadError"),
+        (State.CANCELLED, "aria2.onDownloadStop"),
+    ],
+)
+def test_an_end_that_another_process_recorded_is_told_if_the_download_has_run(after: State, method: str) -> None:
+    assert notified(None, after, download=with_fields(DOWNLOAD, epoch=1)) == method
+    assert notified(None, after, download=with_fields(DOWNLOAD, epoch=0)) is None
+
+
 def test_progress_has_none() -> None:
     for state in ACTIVE:
         assert notified(state, state) is None

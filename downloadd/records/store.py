@@ -1,0 +1,54 @@
+"""Protocol of a store: the records of downloads, of imports and of hook deliveries, in one database."""
+
+from typing import Protocol
+
+from downloadd.records.deliveries import DeliveryRecords
+from downloadd.records.gids import GidRecords
+from downloadd.records.import_protocol import ImportRecords
+from downloadd.records.kept_parts import KeptPartRecords
+from downloadd.records.protocol import Records
+from downloadd.records.results import ResultRecords
+from downloadd.records.storage_roots import StorageRootRecords
+from downloadd.records.waiting_list import QueueRecords
+
+
+class Store(Records, Protocol):
+    """All records, which the composition root opens; each component gets the protocols that it needs.
+
+    The end of a download, the deliveries about it and the outcome of its file in an import change in one transaction.
+    """
+
+    @property
+    def imports(self) -> ImportRecords:
+        """The records of imports."""
+        ...
+
+    @property
+    def deliveries(self) -> DeliveryRecords:
+        """The records of hook deliveries."""
+        ...
+
+    @property
+    def queue(self) -> QueueRecords:
+        """The waiting list."""
+        ...
+
+    @property
+    def results(self) -> ResultRecords:
+        """The list of results."""
+        ...
+
+    @property
+    def gids(self) -> GidRecords:
+        """Lookup by gid."""
+        ...
+
+    @property
+    def kept_parts(self) -> KeptPartRecords:
+        """What is kept of ended downloads."""
+        ...
+
+    @property
+    def storage_root(self) -> StorageRootRecords:
+        """The storage root that was used last."""
+        ...

@@ -1,0 +1,19 @@
+"""Contract of `StorageRootRecords`."""
+
+from support.stores import OpenStore
+
+from downloadd.root_identity import RootIdentity
+
+
+class StorageRootContract:
+    """Promises of every implementation of `StorageRootRecords`."""
+
+    async def test_the_last_root_is_kept(self, open_store: OpenStore) -> None:
+        roots = [RootIdentity(marker=marker, path="/ü", device="8:1") for marker in ("a", None)]
+        async with open_store() as records:
+            assert await records.storage_root.load() is None
+            for root in roots:
+                await records.storage_root.save(root)
+                assert await records.storage_root.load() == root
+        async with open_store() as records:
+            assert await records.storage_root.load() == roots[-1]
