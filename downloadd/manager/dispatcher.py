@@ -56,15 +56,15 @@ class Queue(Protocol):
         """Return True if a running download has its slot of `origin` still, so that its next run may use it."""
         ...
 
-    async def claim_again(self, seq: int) -> Sequence[Download]:
-        """Claim a download again whose run has ended and whose slots are not free yet; return its row as in `dispatch`.
-
-        If it cannot be claimed, its slots are freed.
-        """
-        ...
-
     def finish(self, seq: int) -> None:
         """Let a run that has ended count no longer, and free its slots; an unknown one is ignored."""
+        ...
+
+    async def claim_again(self, seq: int) -> Sequence[Download]:
+        """Claim a download whose run has ended and whose slots it holds still, before `finish`.
+
+        Returns its row, or none if it cannot be claimed; its slots are free then.
+        """
         ...
 
     async def dispatch(self, start: StartClaimed) -> None:

@@ -110,14 +110,14 @@ class LocalQueue:
         running = self._scheduler.runs.get(seq)
         return running is not None and running.has_slots and running.origin == origin
 
-    async def claim_again(self, seq: int) -> Sequence[Download]:
-        """Claim a download again whose run has ended and whose slots are not free yet."""
-        return await self._claim([seq])
-
     def finish(self, seq: int) -> None:
         """Free the slots of a run that has ended."""
         self._scheduler.finish(seq)
         self._shared.changed.set()
+
+    async def claim_again(self, seq: int) -> Sequence[Download]:
+        """Claim a download whose run has ended, before `finish`; return its row, or none if it cannot be claimed."""
+        return await self._claim([seq])
 
     async def dispatch(self, start: StartClaimed) -> None:
         """Claim waiting downloads within the limits and start them, until cancelled."""

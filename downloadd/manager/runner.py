@@ -209,7 +209,7 @@ class Runner:
     # -- running -------------------------------------------------------------------------------------------------------
 
     def _start_claimed(self, claimed: Sequence[Download], *, reported_state: State | None = None) -> None:
-        """Start the runs of claimed downloads; `reported_state` is what subscribers know of them, if not the row."""
+        """Start runs of claimed downloads; `reported_state` is what subscribers know of them."""
         now = self._clock.wall()
         for download in claimed:
             self._space.discard(download.seq)
