@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+import structlog
+
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
-from downloadd.download import Desired, Download
+from downloadd.download import Desired, Download, log_fields
 from downloadd.errors import NotFoundError, ShuttingDownError
 from downloadd.manager import lifecycle
 from downloadd.manager.discard_part import discard_part_of
@@ -27,8 +29,12 @@ from downloadd.records.protocol import Records, WaitingDownload
 from downloadd.states import FINISHED, RUNNING, WAITING, State
 from downloadd.storage.destination import Destination
 
+log = structlog.get_logger()
+
 DRAIN_SECONDS: Final = 6.0
 """Seconds that runs have to write their bytes and rows when the daemon stops."""
+MAX_REMOVAL_SECONDS: Final = 60.0
+"""Seconds for which a run keeps its slot while its part files are removed; a hanging disk keeps no slot for longer."""
 PROGRESS_SECONDS: Final = 1.0
 """Seconds between two reports of received bytes."""
 
@@ -231,24 +237,26 @@ class Runner:
     async def _perform(self, active: ActiveRun) -> None:
         self._publish_run(active)
         outcome: Download | None = None
-        keeps_slot = False
+        is_restarted = has_stray_parts = False
         try:
             outcome = await active.run.perform()
+            has_stray_parts = active.run.has_stray_parts
             if active.restarts:
                 outcome = await self._apply_restarts(active, outcome)
-                keeps_slot = outcome is not None and self._may_keep_slot(outcome)
+                is_restarted = outcome is not None and self._may_keep_slot(outcome)
         finally:
             is_aborted = active.is_ended
             if not is_aborted:
-                self._end_run(active, outcome, keeps_slot=keeps_slot)
+                self._end_run(active, outcome, keeps_slot=is_restarted or has_stray_parts)
             for request in active.restarts:
                 request.refuse(ShuttingDownError())
         if outcome is None or is_aborted:
-            return
-        if keeps_slot:
+            await active.run.remove_stray_parts()
+        elif is_restarted:
+            await self._remove_stray_parts(active)
             self._start_claimed(await self._queue.claim_again(outcome.seq), reported_state=active.reported_state)
         else:
-            await self._settle(outcome, active)
+            await self._settle(outcome, active, keeps_slot=has_stray_parts)
 
     async def _apply_restarts(self, active: ActiveRun, outcome: Download | None) -> Download | None:
         """Make the changes for which a run was stopped, and return the row that follows its outcome."""
@@ -296,17 +304,34 @@ class Runner:
         if not keeps_slot:
             self._queue.finish(run.download.seq)
 
-    async def _settle(self, row: Download, active: ActiveRun) -> None:
-        """Enqueue or publish a download whose run has ended, and wake the callers that have stopped it."""
+    async def _settle(self, row: Download, active: ActiveRun, *, keeps_slot: bool = False) -> None:
+        """Enqueue or publish a download whose run has ended, and wake the callers that have stopped it.
+
+        Its stray part files are removed in between, while it `keeps_slot`, so that the next run has their space. Users
+        may have changed the row when that is done.
+        """
         run, before = active.run, active.reported_state
-        if row.state in WAITING and row.control.desired is not Desired.RUN:
-            row = await self._apply_desired(row, active)
-        elif row.state in WAITING and run.pending_space is not None:
-            self._space.add(row, run.pending_space)
-            await self.publish_changed([(row, before)])
-        else:
-            await self._publish_outcome(row, before=before, target=run.target_of(row.progress.origin))
+        try:
+            if row.state in WAITING and row.control.desired is not Desired.RUN:
+                row = await self._apply_desired(row, active)
+            elif row.state in WAITING and run.pending_space is not None:
+                self._space.add(row, run.pending_space)
+                await self.publish_changed([(row, before)])
+            else:
+                await self._publish_outcome(row, before=before, target=run.target_of(row.progress.origin))
+            if keeps_slot:
+                await self._remove_stray_parts(active)
+        finally:
+            if keeps_slot:
+                self._queue.finish(row.seq)
         self._stop_waiters.notify(row)
+
+    async def _remove_stray_parts(self, active: ActiveRun) -> None:
+        try:
+            async with asyncio.timeout(MAX_REMOVAL_SECONDS):
+                await active.run.remove_stray_parts()
+        except TimeoutError:
+            log.error("part_removal_stalled", **log_fields(active.run.download))
 
     async def _apply_desired(self, row: Download, active: ActiveRun) -> Download:
         """Apply a user's action that crossed with the end of the attempt; return the row then."""
