@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -18,7 +19,7 @@ from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.run import Run, StopReason
 from downloadd.manager.run_factory import RunFactory
-from downloadd.manager.run_restart import Change, RestartRequest
+from downloadd.manager.run_restart import Change, RestartNeededError, RestartRequest
 from downloadd.manager.run_table import ActiveRun, RunTable
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.storage_gate import StorageGate
@@ -185,11 +186,12 @@ class Runner:
             NotFoundError: the id is unknown.
             Exception: `change` has raised it.
         """
-        row = await self._records.get(id)
         active = self._runs.get(id)
-        if active is None and (row is None or row.state not in RUNNING):
-            # Its run has just ended.
-            return await self._amend_waiting(id, change)
+        if active is None:
+            # Its run has just ended, or its claim is under way. A row that is only read may be older than the end.
+            with suppress(RestartNeededError):
+                return await self._amend_waiting(id, change)
+            active = self._runs.get(id)
         request = RestartRequest(change)
         if active is None:
             # Its claim is under way.

@@ -15,7 +15,7 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.waiting import CONDITION_TIMEOUT, wait_until
 
-from downloadd.download import Conflict, Snapshot
+from downloadd.download import Conflict, Download, Snapshot
 from downloadd.download_request import DownloadRequest, RequestFieldParameters
 from downloadd.errors import (
     DomainBlockedError,
@@ -353,3 +353,25 @@ async def test_a_change_whose_run_does_not_end_is_refused_when_it_is_aborted(
                 await changing
         active.run.stop(StopReason.CANCEL)
         await wait_until(lambda: active.task is None or active.task.done())
+
+
+async def test_a_change_whose_run_ends_while_its_row_is_read_is_made_or_refused(
+    stack: ManagerStack, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = asyncio.Event()
+    origin.script("/late", ScriptedResponse(size=SIZE, body_event=finish))
+    id = await start(stack, origin, "/late")
+    await origin.wait_requested("/late")
+    get = stack.records.get
+
+    async def get_slowly(id: str) -> Download | None:
+        row = await get(id)
+        finish.set()
+        await wait_until(lambda: len(stack.runs) == 0)
+        return row
+
+    monkeypatch.setattr(stack.records, "get", get_slowly)
+    async with asyncio.timeout(CONDITION_TIMEOUT):
+        results = await asyncio.gather(stack.manager.amend(id, NEW_FIELDS), return_exceptions=True)
+    assert isinstance(results[0], Snapshot | InvalidStateError)
+    finish.set()
