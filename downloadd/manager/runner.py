@@ -239,34 +239,48 @@ class Runner:
     async def _perform(self, active: ActiveRun) -> None:
         self._publish_run(active)
         outcome: Download | None = None
+        row: Download | None = None
         is_restarted = has_stray_parts = False
         try:
-            outcome = await active.run.perform()
+            row = outcome = await active.run.perform()
             has_stray_parts = active.run.has_stray_parts
             if active.restarts:
-                outcome = await self._apply_restarts(active, outcome)
-                is_restarted = outcome is not None and self._may_keep_slot(outcome)
+                row = await self._apply_restarts(active, outcome)
+                is_restarted = row is not None and self._may_keep_slot(row)
         finally:
             is_aborted = active.is_ended
             if not is_aborted:
                 self._end_run(active, outcome, keeps_slot=is_restarted or has_stray_parts)
             for request in active.restarts:
                 request.refuse(ShuttingDownError())
-        if outcome is None or is_aborted:
+        if row is None or outcome is None or is_aborted:
             await active.run.remove_stray_parts()
         elif is_restarted:
             await self._remove_stray_parts(active)
-            self._start_claimed(await self._queue.claim_again(outcome.seq), reported_state=active.reported_state)
+            self._start_claimed(await self._queue.claim_again(row.seq), reported_state=active.reported_state)
         else:
-            await self._settle(outcome, active, keeps_slot=has_stray_parts)
+            is_published = row.state is not outcome.state
+            await self._settle(row, active, keeps_slot=has_stray_parts, is_published=is_published)
 
     async def _apply_restarts(self, active: ActiveRun, outcome: Download | None) -> Download | None:
-        """Make the changes for which a run was stopped, and return the row that follows its outcome."""
+        """Make the changes for which a run was stopped, and return the row that follows its outcome.
+
+        Its state is another one than that of the outcome if an action of a user came first.
+        """
+        row = outcome
         while active.restarts:
             request = active.restarts.pop(0)
-            row = await request.apply(partial(self.amend, active.run.download.id))
-            outcome = row if outcome is not None and row is not None else outcome
-        return outcome
+            changed = await request.apply(partial(self.amend, active.run.download.id))
+            if row is None or row.state in FINISHED:
+                continue
+            if changed is None:
+                # Such an action may be the reason why it was refused.
+                read = partial(self._records.amend, row.id, lambda row: row)
+                present = await retry_forever(read, "outcome_read_failed", **log_fields(row))
+                # None if it was removed from the history since.
+                changed = row if present is None else present[1]
+            row = changed
+        return row
 
     async def _refuse_restarts(self, active: ActiveRun) -> None:
         await self._apply_restarts(active, None)
@@ -306,15 +320,19 @@ class Runner:
         if not keeps_slot:
             self._queue.finish(run.download.seq)
 
-    async def _settle(self, row: Download, active: ActiveRun, *, keeps_slot: bool = False) -> None:
+    async def _settle(
+        self, row: Download, active: ActiveRun, *, keeps_slot: bool = False, is_published: bool = False
+    ) -> None:
         """Enqueue or publish a download whose run has ended, and wake the callers that have stopped it.
 
         Its stray part files are removed in between, while it `keeps_slot`, so that the next run has their space. Users
-        may have changed the row when that is done.
+        may have changed the row when that is done. The row `is_published` already if an action of a user came first.
         """
         run, before = active.run, active.reported_state
         try:
-            if row.state in WAITING and row.control.desired is not Desired.RUN:
+            if is_published:
+                pass
+            elif row.state in WAITING and row.control.desired is not Desired.RUN:
                 row = await self._apply_desired(row, active)
             elif row.state in WAITING and run.pending_space is not None:
                 self._space.add(row, run.pending_space)
