@@ -85,14 +85,14 @@ class DownloadViews:
         self._rights.require(user, Action.VIEW)
         return await self._queue.page(offset, limit)
 
-    def queue_revision(self, user: User) -> int:
+    async def queue_revision(self, user: User) -> int:
         """Return a number that grows when the waiting list or a row of it has changed; see `active` for the errors.
 
         A call of `queue` that begins now returns this revision or a newer one. Rows of running downloads, which are
         being paused, change without it.
         """
         self._rights.require(user, Action.VIEW)
-        return self._queue.revision
+        return await self._queue.revision()
 
     def speed(self, user: User) -> float:
         """Return the bytes a second of all downloads together; see `active` for the errors."""
@@ -116,13 +116,13 @@ class DownloadViews:
         self._rights.require(user, Action.VIEW)
         return await self._results.page(offset, limit)
 
-    def results_revision(self, user: User) -> int:
+    async def results_revision(self, user: User) -> int:
         """Return a number that grows when the list of results or a row of it has changed; see `active` for the errors.
 
         A call of `results` that begins now returns this revision or a newer one.
         """
         self._rights.require(user, Action.VIEW)
-        return self._results.revision
+        return await self._results.revision()
 
     async def result_count(self, user: User) -> ResultCount:
         """Return the number of results, and of all finished downloads; see `active` for the errors."""

@@ -136,8 +136,7 @@ class QueueManager(Protocol):
         """
         ...
 
-    @property
-    def revision(self) -> int:
+    async def revision(self) -> int:
         """Return a number that grows when the list or a row of it has changed; runs change their own without it."""
         ...
 
@@ -161,8 +160,7 @@ class ResultManager(Protocol):
         """Return a part of the list, oldest end first."""
         ...
 
-    @property
-    def revision(self) -> int:
+    async def revision(self) -> int:
         """Return a number that grows when the list or a row of it has changed."""
         ...
 

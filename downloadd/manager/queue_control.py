@@ -47,10 +47,9 @@ class QueueControl:
         """
         return [self._runs.snapshot_without_reason(row) for row in await self._queue.page(offset, limit)]
 
-    @property
-    def revision(self) -> int:
+    async def revision(self) -> int:
         """Return a number that grows when the list or a row of it has changed; runs change their own without it."""
-        return self._queue.revision
+        return await self._queue.revision()
 
     async def move(self, id: str, move: QueueMove) -> int:
         """Move a download; return its new index, from 0.

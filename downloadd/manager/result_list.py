@@ -19,10 +19,9 @@ class ResultList:
         """Return a part of the list, oldest end first."""
         return await self._results.page(offset, limit)
 
-    @property
-    def revision(self) -> int:
+    async def revision(self) -> int:
         """Return a number that grows when the list or a row of it has changed."""
-        return self._results.revision
+        return await self._results.revision()
 
     async def count(self) -> ResultCount:
         """Return the length of the list, and the number of all ended downloads."""

@@ -35,9 +35,11 @@ class ResultRecords(Protocol):
         """Return the length of the list, at most `MAX_RESULTS`."""
         ...
 
-    @property
-    def revision(self) -> int:
-        """Return the number of changes of ended downloads, and of what is cleared, that are known to be durable."""
+    async def revision(self) -> int:
+        """Return a number that grows with each durable change of an ended download, and of what is cleared.
+
+        A page that is read afterwards is of this revision or a newer one.
+        """
         ...
 
     async def clear_all(self) -> None:
@@ -81,8 +83,7 @@ class SqliteResults:
         # A damaged row is left out.
         return await self._access.read(lambda connection: self._queries.in_order(connection, find(connection)))
 
-    @property
-    def revision(self) -> int:
+    async def revision(self) -> int:
         """See `ResultRecords.revision`."""
         return self._revisions.results
 

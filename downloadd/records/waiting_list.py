@@ -104,9 +104,11 @@ class QueueRecords(Protocol):
         """Return the waiting list from `offset` on; from the end backwards if it is negative, -1 for the last one."""
         ...
 
-    @property
-    def revision(self) -> int:
-        """Return the number of changes of the list, of its order or a row, that are known to be durable."""
+    async def revision(self) -> int:
+        """Return a number that grows with each durable change of the order or a row of the list.
+
+        A page that is read afterwards is of this revision or a newer one.
+        """
         ...
 
     async def last_seq(self) -> int:
@@ -162,8 +164,7 @@ class SqliteQueue:
         sql = f"SELECT {names(COLUMNS)} {window}"
         return await self._access.read(lambda connection: self._row_reader.page(connection, sql, parameters, decode))
 
-    @property
-    def revision(self) -> int:
+    async def revision(self) -> int:
         """See `QueueRecords.revision`."""
         return self._revisions.waiting
 

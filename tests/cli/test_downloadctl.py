@@ -341,12 +341,12 @@ async def test_downloads_are_changed_by_name_or_all_together(run: Run, daemon: D
         await daemon.start_download("d", origin.url(name))
     assert (await run("pause", "a")).out == "Download paused: d/a\n"
     both = await run("pause", "--all")
-    assert both.out == "Download paused: d/b\n"
+    assert both.out == "Downloads paused: 1\n"
     assert {entry["status"] for entry in await daemon.active()} == {"paused"}
     assert (await run("pause", "--all")).out == "No download to change.\n"
     assert "Download changed" in (await run("set", "a", "--priority", "7", "--limit", "1 MiB")).out
     assert (await daemon.active())[0]["priority"] == 7
-    assert len((await run("resume", "--all")).out.splitlines()) == 2
+    assert (await run("resume", "--all")).out == "Downloads resumed: 2\n"
     assert (await run("cancel", "a", "b")).status == 0
     assert await daemon.active() == []
     wrong = await run("pause", "a")

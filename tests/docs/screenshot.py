@@ -27,22 +27,27 @@ CHART_SECONDS: Final = 25.0
 async def make_picture(target: Path) -> None:
     """Start downloads, open the page, and save it to `target` as PNG."""
     with tempfile.TemporaryDirectory() as folder:
-        async with Origin() as origin, DaemonProcess(Path(folder), config=make_config(max_per_host=4)) as daemon:
+        # One that refuses gets fewer connections: it must be another than that of the transfers.
+        async with (
+            Origin() as origin,
+            Origin() as refusing,
+            DaemonProcess(Path(folder), config=make_config(max_per_host=4, max_retries=99)) as daemon,
+        ):
+            refusing.script("/nightly-build.zip", error_response(503))
+            refusing.script("/release-notes.pdf", ScriptedResponse(size=2 * MIB, etag='"v"'))
             for name, answer in {
                 "rfc-bundle.tar.gz": ScriptedResponse(size=9 * MIB, etag='"v"'),
-                "release-notes.pdf": ScriptedResponse(size=2 * MIB, etag='"v"'),
                 "debian-12.9.0-amd64-netinst.iso": ScriptedResponse(size=632 * MIB, etag='"v"'),
                 "linux-6.12.1.tar.xz": ScriptedResponse(size=141 * MIB, etag='"v"'),
                 "geonames-all.zip": ScriptedResponse(size=406 * MIB, etag='"v"'),
                 "planet-tiles.mbtiles": ScriptedResponse(size=2048 * MIB, etag='"v"'),
                 "wiki-abstracts.xml.gz": ScriptedResponse(size=950 * MIB, etag='"v"'),
-                "nightly-build.zip": error_response(503),
             }.items():
                 origin.script(f"/{name}", answer)
             await daemon.fetch("papers", origin.url("/rfc-bundle.tar.gz"))
-            await daemon.fetch("papers", origin.url("/release-notes.pdf"))
+            await daemon.fetch("papers", refusing.url("/release-notes.pdf"))
             await daemon.fetch("papers", origin.url("/withdrawn-draft.pdf"))
-            await daemon.start_download("builds", origin.url("/nightly-build.zip"))
+            await daemon.start_download("builds", refusing.url("/nightly-build.zip"))
             paused = await daemon.start_download(
                 "maps", origin.url("/planet-tiles.mbtiles"), speed_limit=128 * MIB, priority=1
             )

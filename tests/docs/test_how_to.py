@@ -63,8 +63,13 @@ async def test_the_commands_about_metrics_and_the_log_show_them(tmp_path: Path) 
                 ["bash", "-c", real], env=environment, check=True, stdout=subprocess.PIPE, text=True
             ).stdout
 
-        metrics = await asyncio.to_thread(run, scrape.replace("http://127.0.0.1:8080", daemon.url))
-        assert 'downloadd_downloads_ended_total{error="INVALID_URL",outcome="failed"} 1.0' in metrics
+        async def is_counted() -> bool:
+            metrics = await asyncio.to_thread(run, scrape.replace("http://127.0.0.1:8080", daemon.url))
+            return 'downloadd_downloads_ended_total{error="INVALID_URL",outcome="failed"} 1.0' in metrics
+
+        # The end is counted and logged after the response.
+        await wait_until(is_counted)
+        await daemon.wait_for_log("request")
         told = await asyncio.to_thread(run, re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", id, story))
         assert len(told.splitlines()) >= 1
     finally:

@@ -14,6 +14,7 @@ from support.waiting import wait_until
 
 from downloadd.clock import SystemClock
 from downloadd.download import Desired, Download
+from downloadd.errors import NetworkErrorKind
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import FailureKind, OriginFailure
@@ -149,7 +150,7 @@ class DispatcherContract:
         await started.wait_for(row, row)
         assert [one.epoch for one in started.rows] == [1, 2]
 
-    async def test_a_download_is_claimed_again_in_its_slot(
+    async def test_a_download_whose_run_has_ended_is_claimed_again_in_its_slot(
         self, records: Records, dispatcher: Dispatcher, started: Started
     ) -> None:
         first, second, third = await started.enqueue(3)
@@ -157,13 +158,16 @@ class DispatcherContract:
         assert dispatcher.queue.holds_slots(first.seq, A)
         assert not dispatcher.queue.holds_slots(first.seq, B)
         assert not dispatcher.queue.holds_slots(third.seq, A)
-        await records.amend(first.id, lambda row: replace(row, state=State.QUEUED))
-        assert [(row.id, row.epoch) for row in await dispatcher.queue.claim_again(first.seq)] == [(first.id, 2)]
-        await started.wait_for(first, second)
-        # One that cannot be claimed frees its slot.
-        assert await dispatcher.queue.claim_again(first.seq) == []
+        await records.save(replace(started.rows[0], state=State.QUEUED))
+        [again] = await dispatcher.queue.claim_again(first.seq)
+        assert (again.id, again.state, again.epoch) == (first.id, State.STARTING, 2)
+        await records.save(replace(again, state=State.QUEUED))
+        await records.amend(first.id, lambda row: row.with_control(desired=Desired.PAUSE))
+        # It cannot be claimed now, and its slot is free.
+        assert list(await dispatcher.queue.claim_again(first.seq)) == []
         await started.wait_for(first, second, third)
-        assert not dispatcher.queue.holds_slots(first.seq, A)
+        dispatcher.slots.free(second.seq)
+        assert not dispatcher.queue.holds_slots(second.seq, A)
 
     async def test_a_suspension_holds_the_queue_until_it_ends_and_is_the_reason_of_each(
         self, dispatcher: Dispatcher, started: Started
@@ -251,7 +255,12 @@ class DispatcherContract:
         self, dispatcher: Dispatcher
     ) -> None:
         assert dispatcher.origins.known_failure(A) is None
-        dispatcher.origins.report_failure(A, OriginFailure(kind=FailureKind.UNREACHABLE, seq=1, detail="refused"))
+        cause = NetworkErrorKind.NAME
+        failure = OriginFailure(kind=FailureKind.UNREACHABLE, seq=1, detail="refused", cause=cause)
+        dispatcher.origins.report_failure(A, failure)
+        known = dispatcher.origins.known_failure(A)
+        assert known is not None
+        assert (known.origin, known.detail, known.cause) == (A, "refused", cause)
         record = dispatcher.origins.record(A)
         assert record is not None
         assert not dispatcher.origins.is_awaited(A)
@@ -261,4 +270,5 @@ class DispatcherContract:
         dispatcher.origins.restore(record)
         known = dispatcher.origins.known_failure(A)
         assert known is not None
-        assert known.detail == "refused"
+        # The records have the detail alone.
+        assert (known.detail, known.cause) == ("refused", NetworkErrorKind.CONNECT)

@@ -124,7 +124,8 @@ async def test_a_change_gives_its_lists_a_new_revision(
     before = {name: getattr(revisions, name) for name in ("waiting", "results", "states")}
     await change(rows)
     assert {name for name, revision in before.items() if getattr(revisions, name) > revision} == lists
-    assert (records.queue.revision, records.results.revision) == (revisions.waiting, revisions.results)
+    assert await records.queue.revision() == revisions.waiting
+    assert await records.results.revision() == revisions.results
 
 
 async def test_a_run_changes_the_lists_when_it_ends_or_is_to_be_paused(records: SqliteRecords) -> None:

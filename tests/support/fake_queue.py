@@ -31,8 +31,7 @@ class FakeQueue:
         first = offset if offset >= 0 else -1 - offset
         return [Snapshot(download=row) for row in rows[first : first + limit]]
 
-    @property
-    def revision(self) -> int:
+    async def revision(self) -> int:
         return 0
 
     async def move(self, id: str, move: QueueMove) -> int:
@@ -85,8 +84,7 @@ class FakeResults:
     async def page(self, offset: int, limit: int) -> list[Download]:
         return self._shown()[offset : offset + limit]
 
-    @property
-    def revision(self) -> int:
+    async def revision(self) -> int:
         return 0
 
     async def count(self) -> ResultCount:

@@ -185,7 +185,7 @@ class PostgresRecords:
         await self._close()
 
     def set_end_listener(self, listener: EndListener) -> None:
-        """Call `listener` with the ends of each transaction; see `Records.set_end_listener`."""
+        """Call `listener` with the ends of each operation; see `Records.set_end_listener`."""
         self._writer.on_ended = listener
 
     async def accept(
@@ -220,11 +220,14 @@ class PostgresRecords:
 
     async def save(self, download: Download) -> Download | None:
         """Write the fields of a run, if it still holds the download; see `Records.save`."""
-        (saved,) = await self.save_all([download])
+        (saved,) = await self._save([download])
         return saved
 
     async def save_all(self, downloads: Sequence[Download]) -> list[Download | None]:
         """Write the fields of several runs in one transaction; see `Records.save_all`."""
+        return await self._save(downloads)
+
+    async def _save(self, downloads: Sequence[Download]) -> list[Download | None]:
         ids = frozenset(download.id for download in downloads)
         saved: list[Download | None] = await self._writer.submit(
             self._changes.save,

@@ -31,8 +31,7 @@ class PostgresResults:
         self._read_revision = read_revision
         self._queries = queries
 
-    @property
-    def revision(self) -> int:
+    async def revision(self) -> int:
         """See `ResultRecords.revision`."""
         return self._read_revision()
 

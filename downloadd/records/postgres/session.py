@@ -69,7 +69,8 @@ class WriterSession:
         self._number = 0
         self._connection: asyncpg.Connection | None = None
         self._backend: Sequence[Any] | None = None
-        self._failure: StoreUnavailableError | None = None
+        # Detail of the last failure to connect.
+        self._failure: str | None = None
         self._pause = MIN_PAUSE_SECONDS
         self._next_attempt = 0.0
 
@@ -102,15 +103,15 @@ class WriterSession:
         if self._connection is not None and not self._connection.is_closed():
             return self._connection
         if self._failure is not None and self._clock.monotonic() < self._next_attempt:
-            raise self._failure
+            raise StoreUnavailableError(self._failure)
         try:
             connection = await self._connect()
         except (StoreUnavailableError, *DRIVER_ERRORS) as error:
             mapped = error if isinstance(error, StoreUnavailableError) else storage_error(error)
-            self._failure = StoreUnavailableError(mapped.detail)
+            self._failure = mapped.detail
             self._next_attempt = self._clock.monotonic() + self._pause
             self._pause = min(2 * self._pause, MAX_PAUSE_SECONDS)
-            raise self._failure from None
+            raise StoreUnavailableError(mapped.detail) from None
         self._failure, self._pause = None, MIN_PAUSE_SECONDS
         self._connection = connection
         return connection

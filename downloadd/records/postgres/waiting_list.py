@@ -60,8 +60,7 @@ class PostgresQueue:
         self._moves = QueueMoves(queries)
         self._row_reader = RowReader()
 
-    @property
-    def revision(self) -> int:
+    async def revision(self) -> int:
         """See `QueueRecords.revision`."""
         return self._read_revision()
 

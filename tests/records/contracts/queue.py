@@ -10,7 +10,7 @@ from support.stores import OpenStore
 from downloadd.download import Desired, Download
 from downloadd.errors import ErrorCode, InvalidStateError
 from downloadd.manager import lifecycle
-from downloadd.queue_move import TO_BOTTOM, TO_TOP
+from downloadd.queue_move import TO_BOTTOM, TO_TOP, QueueMove
 from downloadd.records.protocol import WaitingDownload
 from downloadd.records.store import Store
 from downloadd.records.waiting_list import CHUNK_ROWS, ChangedDownload, ChunkRequest, QueueChunk
@@ -144,3 +144,20 @@ class QueueContract:
         assert await records.queue.last_seq() == 0
         assert await records.queue.pause_chunk(everything(), anywhere) == QueueChunk(changed=(), last_seq=None)
         assert await records.queue.page(0, 9) == await records.queue.page(-1, 9) == []
+
+    async def test_each_change_of_the_list_has_a_revision_and_is_in_the_next_page(self, records: Store) -> None:
+        first, second = await added(records, sample_download(), sample_download())
+        revision, page = await records.queue.revision(), await records.queue.page(0, 9)
+        for change in (
+            lambda: records.accept([sample_download()]),
+            lambda: records.queue.move(second.id, QueueMove(offset=0), lambda row: None),
+            lambda: records.amend(first.id, lambda row: row.with_request(directory="elsewhere")),
+            lambda: records.queue.pause_chunk(everything(), anywhere),
+            lambda: records.queue.resume_chunk(everything(), anywhere),
+            lambda: records.claim([first.seq]),
+        ):
+            await change()
+            before, revision = revision, await records.queue.revision()
+            assert revision > before
+            shown, page = page, await records.queue.page(0, 9)
+            assert page != shown

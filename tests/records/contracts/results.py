@@ -6,6 +6,7 @@ import pytest
 from support.stored_downloads import added, ids, present, sample_download
 from support.stores import OpenStore
 
+from downloadd.download import Mirror
 from downloadd.manager import lifecycle
 from downloadd.records.protocol import HistoryFilter
 from downloadd.records.results import MAX_RESULTS
@@ -78,3 +79,21 @@ class ResultContract:
         (held,) = await records.claim([row.seq])
         await records.save(lifecycle.mark_cancelled(held, now=0))
         assert await shown(records) == [row.seq]
+
+    async def test_each_change_of_the_list_has_a_revision_and_is_in_the_next_page(self, records: Store) -> None:
+        rows = await added(records, *(sample_download(state=State.FAILED) for _ in range(4)))
+        revision, page = await records.results.revision(), await records.results.page(0, 9)
+        for change in (
+            lambda: records.accept([sample_download(state=State.FAILED)]),
+            lambda: records.amend(rows[0].id, lifecycle.clear_result),
+            lambda: records.amend(rows[1].id, lambda row: lifecycle.retry(row, now=0)),
+            lambda: records.amend(
+                rows[2].id, lambda row: row.with_request(mirrors=(Mirror(url="https://m.example/"),))
+            ),
+            records.results.clear_all,
+        ):
+            await change()
+            before, revision = revision, await records.results.revision()
+            assert revision > before
+            shown, page = page, await records.results.page(0, 9)
+            assert page != shown

@@ -80,6 +80,6 @@ async def test_a_heartbeat_wakes_nothing_that_waits_for_downloads(database: str)
     async with PostgresRecords(database, ManualClock(), on_commit=on_commit) as records:
         await records.nodes.register(node_report(), is_start=True)
         commits.clear()
-        revision = records.queue.revision
+        revision = await records.queue.revision()
         assert await records.nodes.beat(node_report(running=1))
-        assert (commits, records.queue.revision) == ([], revision)
+        assert (commits, await records.queue.revision()) == ([], revision)

@@ -2,11 +2,16 @@
 
 import asyncio
 import random
+from collections.abc import Mapping, Sequence
 
+import asyncpg
+import pytest
 from msgspec.structs import replace
-from support.stored_downloads import added, ids, sample_download
+from support.stored_downloads import added, claimed, ids, sample_download
 
 from downloadd.download import Download
+from downloadd.records.postgres import writer
+from downloadd.records.postgres.operations import Outcome, UnnumberedEnds
 from downloadd.records.postgres.records import PostgresRecords
 from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
@@ -47,10 +52,42 @@ async def test_a_follower_of_the_history_misses_no_end_of_several_writers(
     assert seen == ids(everything)
 
 
-async def test_several_writers_of_the_same_downloads_do_not_block_each_other(
+async def test_an_end_waits_for_the_commit_of_an_end_with_a_smaller_number(
     stores: tuple[PostgresRecords, PostgresRecords],
 ) -> None:
     first, second = stores
+    slow, fast = await claimed(first, sample_download()), await claimed(first, sample_download())
+    is_numbered, go_on = asyncio.Event(), asyncio.Event()
+
+    async def end_all(connection: asyncpg.Connection, items: Sequence[Download]) -> Sequence[Outcome]:
+        (outcome,) = await first._changes.save(connection, [items])
+
+        async def finish(connection: asyncpg.Connection, numbers: Mapping[int, int]) -> Outcome:
+            is_numbered.set()
+            await go_on.wait()
+            return await outcome.finish(connection, numbers)
+
+        return [UnnumberedEnds(seqs=outcome.seqs, finish=finish)]
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(first._writer.submit(end_all, replace(slow, state=State.COMPLETED)))
+        await is_numbered.wait()
+        later = group.create_task(second.save(replace(fast, state=State.COMPLETED)))
+        await asyncio.sleep(0.05)
+        assert not later.done()
+        assert await second.history(HistoryFilter()) == []
+        go_on.set()
+    assert ids(await second.history(HistoryFilter(after_ended_seq=0))) == [slow.id, fast.id]
+
+
+async def test_several_writers_of_the_same_downloads_do_not_block_each_other(
+    stores: tuple[PostgresRecords, PostgresRecords], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A deadlock is not repeated, but fails.
+    monkeypatch.setattr(writer, "_MAX_CONFLICTS", 0)
+    first, second = stores
+    for store in stores:
+        store._writer._patience = 0.0
     rows = await added(first, *(sample_download() for _ in range(20)))
 
     def one_more(row: Download) -> Download:

@@ -30,7 +30,7 @@ class ListAnswers:
         self._lock = asyncio.Lock()
 
     async def get(
-        self, key: Hashable, read_revision: Callable[[], int], make: Callable[[], Awaitable[Listing]]
+        self, key: Hashable, read_revision: Callable[[], Awaitable[int]], make: Callable[[], Awaitable[Listing]]
     ) -> EncodedList:
         """Return the rows of `make` for the present revision.
 
@@ -39,12 +39,12 @@ class ListAnswers:
             read_revision: returns the revision of the list; raises what the user may not.
             make: reads and encodes the rows, of the revision before it was called or a newer one.
         """
-        revision = read_revision()
+        revision = await read_revision()
         if (known := self._find(key, revision)) is not None:
             return known
         async with self._lock:
             # Another poll may have made it meanwhile.
-            revision = read_revision()
+            revision = await read_revision()
             if (known := self._find(key, revision)) is not None:
                 return known
             listing = await make()

@@ -23,7 +23,10 @@ class Polled:
         self.may_read.set()
 
     async def poll(self, key: str = "a") -> list[dict[str, Any]]:
-        return (await self.answers.get(key, lambda: self.revision, self._make)).decode()
+        return (await self.answers.get(key, self._read_revision, self._make)).decode()
+
+    async def _read_revision(self) -> int:
+        return self.revision
 
     async def _make(self) -> Listing:
         self.reads += 1
