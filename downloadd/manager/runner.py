@@ -110,8 +110,7 @@ class Runner:
         self._closing = True
 
     async def close(self) -> None:
-        """Interrupt all runs; what they received is kept, and the next start continues from it."""
-        self.begin_closing()
+        """Interrupt all runs, after `begin_closing`; the next start continues from what they received."""
         self.allow_runs(False)
         await self._tasks.wait(DRAIN_SECONDS)
         await self._tasks.cancel()
