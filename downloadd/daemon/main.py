@@ -14,6 +14,7 @@ from downloadd.config import Flags
 from downloadd.daemon import systemd
 from downloadd.daemon.options import setting_option
 from downloadd.daemon.process import ProcessOptions, run
+from downloadd.daemon.records_copy import records_copy
 from downloadd.errors import StartupError
 from downloadd.logs import LogFormat, LogLevel
 
@@ -37,6 +38,10 @@ Examples:
   In place of aria2c, with its configuration:
     downloadd --allow-download --aria2-conf ~/.aria2/aria2.conf
 
+\b
+  Copy the records of a stopped daemon into a PostgreSQL database:
+    downloadd --config /etc/downloadd/config.toml records-copy
+
 Each key of the file is also a variable, such as DOWNLOADD_SERVER__PORT=9000 or DOWNLOADD_DOWNLOADS__MAX_SIZE='4 GiB'.
 Flags override variables, variables override the file, the file overrides an aria2.conf.
 
@@ -45,7 +50,12 @@ Exit status: 0 after a signal to stop, 2 for a mistake in the configuration, 1 f
 """
 
 
-@click.command(context_settings={"max_content_width": 110}, epilog=_EPILOG)
+@click.group(
+    invoke_without_command=True,
+    subcommand_metavar="[records-copy]",
+    context_settings={"max_content_width": 110},
+    epilog=_EPILOG,
+)
 @click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="Read this TOML file.")
 @click.option(
     "--aria2-conf",
@@ -74,7 +84,9 @@ Exit status: 0 after a signal to stop, 2 for a mistake in the configuration, 1 f
     help="Lowest level of the lines that are written.",
 )
 @click.version_option(__version__, prog_name="downloadd", message="%(prog)s %(version)s")
+@click.pass_context
 def command(
+    context: click.Context,
     *,
     file: Path | None,
     aria2_conf: Path | None,
@@ -98,16 +110,21 @@ def command(
         allow_domain=allow_domain,
         state_dir=state_dir,
     )
-    run(
-        ProcessOptions(
-            file=file,
-            aria2_conf=aria2_conf,
-            flags=flags,
-            environment=environment,
-            log_format=LogFormat(log_format),
-            log_level=LogLevel(log_level),
-        )
+    options = ProcessOptions(
+        file=file,
+        aria2_conf=aria2_conf,
+        flags=flags,
+        environment=environment,
+        log_format=LogFormat(log_format),
+        log_level=LogLevel(log_level),
     )
+    if context.invoked_subcommand is None:
+        run(options)
+    else:
+        context.obj = options
+
+
+command.add_command(records_copy)
 
 
 def main() -> None:
