@@ -84,9 +84,7 @@ Exit status: 0 after a signal to stop, 2 for a mistake in the configuration, 1 f
     help="Lowest level of the lines that are written.",
 )
 @click.version_option(__version__, prog_name="downloadd", message="%(prog)s %(version)s")
-@click.pass_context
 def command(
-    context: click.Context,
     *,
     file: Path | None,
     aria2_conf: Path | None,
@@ -118,6 +116,7 @@ def command(
         log_format=LogFormat(log_format),
         log_level=LogLevel(log_level),
     )
+    context = click.get_current_context()
     if context.invoked_subcommand is None:
         run(options)
     else:

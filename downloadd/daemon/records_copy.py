@@ -2,7 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from msgspec.structs import replace
@@ -13,9 +12,6 @@ from downloadd.daemon.process import ProcessOptions
 from downloadd.errors import StartupError
 from downloadd.logs import configured_logging
 from downloadd.records.sqlite_source import open_source
-
-if TYPE_CHECKING:
-    from downloadd.records.postgres.sqlite_copy import CopyResult
 
 _EPILOG = """
 The URL in --to may hold a password, which other users of the machine can read there; the key database of [cluster], its
@@ -69,13 +65,9 @@ def _copy(state_dir: Path, url: str, setting: str) -> str:
     address = DatabaseAddress(url, setting=setting)
     with open_source(state_dir, now=SystemClock().wall()) as source:
         result = asyncio.run(copy_records(source, address))
-    return _report(result, address.label)
-
-
-def _report(result: "CopyResult", label: str) -> str:
     if result.was_copied_before:
-        return f"Nothing was changed: these records were copied to {label} before."
-    lines = [f"Copied to {label}:"]
+        return f"Nothing was changed: these records were copied to {address.label} before."
+    lines = [f"Copied to {address.label}:"]
     for rows in result.rows:
         left_out = f" ({rows.damaged} damaged rows were left out; the log names them)" if rows.damaged else ""
         lines.append(f"{rows.copied:>10} {rows.label}{left_out}")

@@ -19,12 +19,12 @@ from downloadd.records.postgres.statements import FOLDED, fold
 from downloadd.records.rows import Row, corrupt_row_error, decode, decode_struct, encode
 from downloadd.states import FINISHED
 
-_TEXT: Final = frozenset({str})
-_TEXT_OR_NULL: Final = frozenset({str, NoneType})
-_INTEGER: Final = frozenset({int})
-_INTEGER_OR_NULL: Final = frozenset({int, NoneType})
-_REAL: Final = frozenset({float})
-_BYTES: Final = frozenset({bytes})
+_TEXT: Final[frozenset[type]] = frozenset({str})
+_TEXT_OR_NULL: Final[frozenset[type]] = frozenset({str, NoneType})
+_INTEGER: Final[frozenset[type]] = frozenset({int})
+_INTEGER_OR_NULL: Final[frozenset[type]] = frozenset({int, NoneType})
+_REAL: Final[frozenset[type]] = frozenset({float})
+_BYTES: Final[frozenset[type]] = frozenset({bytes})
 
 
 class CopiedTable(msgspec.Struct, frozen=True, kw_only=True):
