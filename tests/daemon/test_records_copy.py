@@ -1,5 +1,6 @@
 """The command `downloadd records-copy`."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 from support.clocks import ManualClock
 from support.filled_records import fill, make_deliveries
 from support.postgres_server import PASSWORD, PostgresServer
+from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.daemon.main import command
 from downloadd.errors import StartupError
@@ -36,17 +38,16 @@ async def test_the_command_copies_all_records_once_and_says_how_many(
     config = tmp_path / "config.toml"
     config.write_text(f'[server]\nstate_dir = "{state_dir}"\n')
     name = re.sub(r"postgresql:///(\w+)\?.*", r"\1", database)
-    to = ["records-copy", "--config", str(config), "--to", postgres_server.url(name, password=quote(PASSWORD, safe=""))]
-    outputs = []
-    for _ in range(2):
-        run = subprocess.run([sys.executable, "-Im", "downloadd", *to], capture_output=True, text=True, timeout=60)
-        assert (run.returncode, run.stderr) == (0, "")
-        assert "s3cret" not in run.stdout
-        outputs.append(run.stdout)
+    to = ["--config", str(config), "--to", postgres_server.url(name, password=quote(PASSWORD, safe=""))]
+    program = [sys.executable, "-Im", "downloadd", "records-copy", *to]
+    first = subprocess.run(program, capture_output=True, text=True, timeout=CONDITION_TIMEOUT)
+    assert (first.returncode, first.stderr) == (0, "")
     place = f"{name} on 127.0.0.1:{postgres_server.port}"
-    assert outputs[0].startswith(f"Copied to {place}:\n")
-    assert f"{len(history)} downloads of the history\n" in outputs[0]
-    assert outputs[1] == f"Nothing was changed: these records were copied to {place} before.\n"
+    assert first.stdout.startswith(f"Copied to {place}:\n")
+    assert f"{len(history)} downloads of the history\n" in first.stdout
+    assert "s3cret" not in first.stdout
+    second = await asyncio.to_thread(invoke, *to)
+    assert second.output == f"Nothing was changed: these records were copied to {place} before.\n"
     async with PostgresRecords(database, ManualClock()) as target:
         assert await target.history(HistoryFilter()) == history
 

@@ -7,13 +7,16 @@ from typing import Final
 import pytest
 from msgspec.structs import replace
 from support.clocks import NOW, ManualClock
+from support.fake_imports import make_operation
 from support.filled_records import RESPONSE, fill, make_deliveries, read_all
 from support.stored_downloads import added, sample_download
 
 from downloadd.errors import StartupError
+from downloadd.import_operation import Driver, FileLink, SkippedEntry, SkipReason
 from downloadd.manager import lifecycle
 from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.records.deliveries import DeliveryRecords
+from downloadd.records.import_protocol import ContentItem
 from downloadd.records.postgres.address import DatabaseAddress
 from downloadd.records.postgres.records import PostgresRecords
 from downloadd.records.postgres.sqlite_copy import CopyResult, copy_records
@@ -24,6 +27,17 @@ from downloadd.records.store import Store
 
 ACTIVE: Final = ActiveFilter()
 HISTORY: Final = HistoryFilter()
+
+
+async def add_import(store: Store) -> None:
+    """Add rows of all tables with numbers of their own."""
+    await store.imports.operations.create(make_operation(id="later", started_at=9))
+    items: list[ContentItem] = [
+        FileLink(file_id="F", url="http://h/"),
+        SkippedEntry(reason=SkipReason.DELETED, detail="gone"),
+    ]
+    await store.imports.contents.add(Driver("later", 0), items)
+    assert [number for number, _ in await store.imports.contents.skipped("later", 0, 9)] == [2]
 
 
 @pytest.fixture
@@ -50,7 +64,10 @@ async def test_a_copy_has_all_that_the_file_has_and_goes_on_with_its_numbers(sta
     assert not result.was_copied_before
     assert all(rows.copied > 0 and rows.damaged == 0 for rows in result.rows)
 
-    async with SqliteRecords(state_dir, clock) as source, PostgresRecords(database, clock) as target:
+    async with (
+        SqliteRecords(state_dir, clock, make_deliveries=make_deliveries) as source,
+        PostgresRecords(database, clock, make_deliveries=make_deliveries) as target,
+    ):
         expected, found = await read_all(source), await read_all(target)
         assert all(expected.values())
         for name, value in expected.items():
@@ -68,6 +85,7 @@ async def test_a_copy_has_all_that_the_file_has_and_goes_on_with_its_numbers(sta
             amended = await store.amend(row.id, lambda row: lifecycle.cancel(row, now=NOW))
             assert amended is not None
             ends.append(amended[1].result.ended_seq)
+            await add_import(store)
         assert ends[1] == ends[0] == expected["last removal"] + 1
 
 
