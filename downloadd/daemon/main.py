@@ -1,6 +1,7 @@
 """The command `downloadd`: command line and environment to the options of the process, failures to one line each."""
 
 import os
+import re
 import signal
 import sys
 from contextlib import suppress
@@ -18,6 +19,7 @@ from downloadd.daemon.records_copy import records_copy
 from downloadd.errors import StartupError
 from downloadd.logs import LogFormat, LogLevel
 
+_USERINFO: Final = re.compile(r"://\S*@")
 _EPILOG: Final = """
 Examples:
 
@@ -131,7 +133,9 @@ def main() -> None:
     try:
         command.main(prog_name="downloadd", standalone_mode=False)
     except click.ClickException as error:
-        _print_error(f"{error.format_message()} (see downloadd --help)")
+        # Such a message may quote a URL that is in the wrong place.
+        message = _USERINFO.sub("://...@", error.format_message())
+        _print_error(f"{message} (see downloadd --help)")
         sys.exit(2)
     except StartupError as error:
         _print_error(error.message)

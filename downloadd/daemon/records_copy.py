@@ -7,6 +7,7 @@ import click
 from msgspec.structs import replace
 
 from downloadd.clock import SystemClock
+from downloadd.config.checks import parse_database_url
 from downloadd.daemon.options import setting_option
 from downloadd.daemon.process import ProcessOptions
 from downloadd.errors import StartupError
@@ -38,12 +39,19 @@ def records_copy(options: ProcessOptions, *, to: str | None, file: Path | None, 
     if file is not None:
         options = replace(options, file=file)
     config = options.read_config().config
-    url = to or config.cluster.database
+    url = _require_url(to) if to else config.cluster.database
     if not url:
         raise click.UsageError("name the database with --to URL, or with the key database of [cluster]")
     with configured_logging(format=options.log_format, level=options.log_level):
         setting = "--to" if to else "cluster.database"
         click.echo(_copy(Path(config.server.state_dir), url, setting))
+
+
+def _require_url(text: str) -> str:
+    try:
+        return parse_database_url(text)
+    except ValueError as error:
+        raise StartupError(f"--to: {error}", exit_status=2) from None
 
 
 def _copy(state_dir: Path, url: str, setting: str) -> str:

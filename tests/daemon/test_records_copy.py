@@ -15,7 +15,7 @@ from support.filled_records import fill, make_deliveries
 from support.postgres_server import PASSWORD, PostgresServer
 from support.waiting import CONDITION_TIMEOUT
 
-from downloadd.daemon.main import command
+from downloadd.daemon.main import command, main
 from downloadd.errors import StartupError
 from downloadd.records.database import RecordsLockedError
 from downloadd.records.postgres.records import PostgresRecords
@@ -72,6 +72,27 @@ def test_without_a_database_the_use_is_explained(tmp_path: Path) -> None:
     result = invoke("--state-dir", str(tmp_path))
     assert result.exit_code == 2
     assert "name the database with --to URL" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--to", "postgresql:ann:s3cret@127.0.0.1/x"],
+        ["--to", "mysql://ann:s3cret@127.0.0.1/x"],
+        ["postgresql://ann:s3cret/pass@127.0.0.1/x"],
+    ],
+)
+def test_no_password_of_a_malformed_url_is_shown(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["downloadd", "records-copy", *arguments])
+    with pytest.raises(SystemExit) as exit:
+        main()
+    assert exit.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert re.match(r"downloadd: (--to: expected postgresql://USER|Got unexpected extra arg)", shown.err)
+    assert "s3cret" not in shown.err
 
 
 def test_without_the_driver_one_sentence_says_how_to_install_it(
