@@ -70,7 +70,7 @@ async def copy_records(source: SqliteSource, address: DatabaseAddress) -> CopyRe
     """
     connection = await address.connect_first()
     try:
-        await migrate(connection, shipped_migrations(), address.label)
+        await _migrate(connection, address)
         async with connection.transaction():
             result = await _copy(connection, source, address.label)
         await connection.close()
@@ -81,6 +81,13 @@ async def copy_records(source: SqliteSource, address: DatabaseAddress) -> CopyRe
     finally:
         connection.terminate()
     return result
+
+
+async def _migrate(connection: asyncpg.Connection, address: DatabaseAddress) -> None:
+    try:
+        await migrate(connection, shipped_migrations(), address.label)
+    except DRIVER_ERRORS as error:
+        raise address.startup_error(error) from None
 
 
 async def _copy(connection: asyncpg.Connection, source: SqliteSource, label: str) -> CopyResult:

@@ -3,12 +3,14 @@
 import sqlite3
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import pytest
 from msgspec.structs import replace
 from support.clocks import NOW, ManualClock
 from support.fake_imports import make_operation
 from support.filled_records import RESPONSE, fill, make_deliveries, read_all
+from support.postgres_server import PASSWORD, PASSWORD_USER, PostgresServer
 from support.stored_downloads import added, sample_download
 
 from downloadd.errors import StartupError
@@ -124,6 +126,15 @@ async def test_a_database_with_other_records_or_with_a_daemon_is_refused(state_d
         await copied(state_dir, database)
     async with PostgresRecords(database, ManualClock()) as target:
         assert await target.active(ACTIVE) == rows
+
+
+async def test_missing_rights_are_refused_with_what_to_do(state_dir: Path, postgres_server: PostgresServer) -> None:
+    await postgres_server.add_password_user()
+    async with SqliteRecords(state_dir, ManualClock()):
+        pass
+    url = postgres_server.url("postgres", user=PASSWORD_USER, password=quote(PASSWORD, safe=""))
+    with pytest.raises(StartupError, match=r"the user lacks a right .* make it the owner of the database"):
+        await copied(state_dir, url)
 
 
 async def test_damaged_rows_are_left_out_and_counted(state_dir: Path, database: str) -> None:
