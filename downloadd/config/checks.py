@@ -125,7 +125,12 @@ def _parse(
         return value
 
 
-def _parse_database_url(text: str) -> str:
+def parse_database_url(text: str) -> str:
+    """Return the URL of a database, or "".
+
+    Raises:
+        ValueError: it is something else; the message does not have it.
+    """
     if text and not _DATABASE_URL.fullmatch(text):
         raise ValueError("expected postgresql://USER:PASSWORD@HOST:PORT/NAME, the URL of a database")
     return text
@@ -178,7 +183,7 @@ def _parse_address(text: str) -> str:
 
 OWN_PARSERS: Final[Mapping[Format, Parser]] = {
     Format.ADDRESS: _parse_address,
-    Format.DATABASE_URL: _parse_database_url,
+    Format.DATABASE_URL: parse_database_url,
     Format.BASE_PATH: _parse_base_path,
     Format.LISTEN_ADDRESS: _parse_listen_address,
     Format.LISTEN_HOST: parse_listen_host,

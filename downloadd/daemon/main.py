@@ -1,6 +1,7 @@
 """The command `downloadd`: command line and environment to the options of the process, failures to one line each."""
 
 import os
+import re
 import signal
 import sys
 from contextlib import suppress
@@ -14,9 +15,11 @@ from downloadd.config import Flags
 from downloadd.daemon import systemd
 from downloadd.daemon.options import setting_option
 from downloadd.daemon.process import ProcessOptions, run
+from downloadd.daemon.records_copy import records_copy
 from downloadd.errors import StartupError
 from downloadd.logs import LogFormat, LogLevel
 
+_USERINFO: Final = re.compile(r"://\S*@")
 _EPILOG: Final = """
 Examples:
 
@@ -37,6 +40,10 @@ Examples:
   In place of aria2c, with its configuration:
     downloadd --allow-download --aria2-conf ~/.aria2/aria2.conf
 
+\b
+  Copy the records of a stopped daemon into a PostgreSQL database:
+    downloadd --config /etc/downloadd/config.toml records-copy
+
 Each key of the file is also a variable, such as DOWNLOADD_SERVER__PORT=9000 or DOWNLOADD_DOWNLOADS__MAX_SIZE='4 GiB'.
 Flags override variables, variables override the file, the file overrides an aria2.conf.
 
@@ -45,7 +52,12 @@ Exit status: 0 after a signal to stop, 2 for a mistake in the configuration, 1 f
 """
 
 
-@click.command(context_settings={"max_content_width": 110}, epilog=_EPILOG)
+@click.group(
+    invoke_without_command=True,
+    subcommand_metavar="[records-copy]",
+    context_settings={"max_content_width": 110},
+    epilog=_EPILOG,
+)
 @click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="Read this TOML file.")
 @click.option(
     "--aria2-conf",
@@ -98,16 +110,22 @@ def command(
         allow_domain=allow_domain,
         state_dir=state_dir,
     )
-    run(
-        ProcessOptions(
-            file=file,
-            aria2_conf=aria2_conf,
-            flags=flags,
-            environment=environment,
-            log_format=LogFormat(log_format),
-            log_level=LogLevel(log_level),
-        )
+    options = ProcessOptions(
+        file=file,
+        aria2_conf=aria2_conf,
+        flags=flags,
+        environment=environment,
+        log_format=LogFormat(log_format),
+        log_level=LogLevel(log_level),
     )
+    context = click.get_current_context()
+    if context.invoked_subcommand is None:
+        run(options)
+    else:
+        context.obj = options
+
+
+command.add_command(records_copy)
 
 
 def main() -> None:
@@ -115,7 +133,9 @@ def main() -> None:
     try:
         command.main(prog_name="downloadd", standalone_mode=False)
     except click.ClickException as error:
-        _print_error(f"{error.format_message()} (see downloadd --help)")
+        # Such a message may quote a URL that is in the wrong place.
+        message = _USERINFO.sub("://...@", error.format_message())
+        _print_error(f"{message} (see downloadd --help)")
         sys.exit(2)
     except StartupError as error:
         _print_error(error.message)

@@ -213,7 +213,7 @@ def test_the_version_is_that_of_the_package() -> None:
         pytest.param(["--port", "x"], USER, {}, ["'x' is not a valid integer"], id="no integer"),
         pytest.param(["--port", "65536"], USER, {}, ["--port: server.port: expected an integer"], id="port range"),
         pytest.param(["--log-level", "loud"], USER, {}, ["'loud' is not one of"], id="log level"),
-        pytest.param(["extra"], USER, {}, ["unexpected extra argument"], id="argument"),
+        pytest.param(["extra"], USER, {}, ["No such command 'extra'"], id="argument"),
         pytest.param(["--allow-domain", "*"], USER, {}, ["--allow-domain: downloads.allowed_domains"], id="domain"),
         pytest.param([], "[server\n", {}, ["config.toml:1:8: is not TOML"], id="broken TOML"),
         pytest.param(["--aria2-conf", "/none"], USER, {}, ["/none: cannot be read: No such file"], id="no aria2.conf"),

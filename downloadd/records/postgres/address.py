@@ -40,9 +40,11 @@ class DatabaseAddress:
         label: the server and the name of the database, for messages.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, setting: str = "cluster.database") -> None:
+        """Keep a URL; `setting` is what the user corrects if it is wrong."""
         self._url = url
-        self.label = _label(url)
+        self._setting = setting
+        self.label = _label(url) or f"of {setting}"
 
     def __repr__(self) -> str:
         return f"DatabaseAddress({self.label})"
@@ -96,9 +98,9 @@ class DatabaseAddress:
         """Return the error to raise in place of an error of the driver at the start."""
         code = sqlstate(error)
         if code.startswith("28"):
-            return self._error("the server refuses the user or the password; correct them in cluster.database")
+            return self._error(f"the server refuses the user or the password; correct them in {self._setting}")
         if code == "3D000":
-            return self._error("there is no such database; create it with `createdb`, or correct cluster.database")
+            return self._error(f"there is no such database; create it with `createdb`, or correct {self._setting}")
         if code == "42501":
             return self._error(
                 f"the user lacks a right ({reason(error)}); make it the owner of the database, with "
@@ -107,10 +109,10 @@ class DatabaseAddress:
         if code in _LOST_STATEMENTS:
             return self._error(_IS_POOLED)
         if code == "25006":
-            return self._error("the server is read-only; name the primary server in cluster.database")
+            return self._error(f"the server is read-only; name the primary server in {self._setting}")
         if isinstance(error, ValueError | asyncpg.InterfaceError):
-            return self._error("cluster.database is malformed or the server is no PostgreSQL server; correct it")
-        return self._error(f"{reason(error)}; start the server, or correct cluster.database")
+            return self._error(f"{self._setting} is malformed or the server is no PostgreSQL server; correct it")
+        return self._error(f"{reason(error)}; start the server, or correct {self._setting}")
 
     async def _require_usable(self, connection: asyncpg.Connection) -> None:
         version = connection.get_server_version().major
@@ -145,12 +147,12 @@ async def _backend(connection: asyncpg.Connection) -> int:
     return number
 
 
-def _label(url: str) -> str:
-    """Return the host, the port and the name of the database of a URL."""
+def _label(url: str) -> str | None:
+    """Return the host, the port and the name of the database of a URL; None if it is malformed."""
     try:
         parts = urlsplit(url)
         query: Mapping[str, Any] = parse_qs(parts.query)
         host = parts.netloc.rpartition("@")[2] or "".join(query.get("host", ("",))[0])
     except ValueError:
-        return "of cluster.database"
+        return None
     return f"{parts.path.strip('/')} on {host or 'this machine'}"

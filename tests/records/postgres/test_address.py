@@ -40,6 +40,13 @@ def test_the_label_and_the_representation_have_no_password() -> None:
     assert DatabaseAddress("postgresql://[s3cret/name").label == "of cluster.database"
 
 
+def test_a_message_names_what_the_user_corrects() -> None:
+    address = DatabaseAddress("postgresql://[s3cret/name", setting="--to")
+    assert address.label == "of --to"
+    for error in (ValueError(), asyncpg.InvalidCatalogNameError(), asyncpg.InvalidPasswordError(), OSError()):
+        assert re.search(r"correct (it|them in --to|--to)$", address.startup_error(error).message)
+
+
 async def test_a_server_that_does_not_run_is_refused() -> None:
     message = await refusal(f"postgresql://ann:wrong@127.0.0.1:{free_port()}/name")
     assert re.search(r"the database name on 127\.0\.0\.1:\d+ cannot be used: .*start the server", message)

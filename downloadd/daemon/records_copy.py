@@ -1,0 +1,82 @@
+"""The command `downloadd records-copy`: the records of a stopped daemon from SQLite to PostgreSQL."""
+
+import asyncio
+from pathlib import Path
+
+import click
+from msgspec.structs import replace
+
+from downloadd.clock import SystemClock
+from downloadd.config.checks import parse_database_url
+from downloadd.daemon.options import setting_option
+from downloadd.daemon.process import ProcessOptions
+from downloadd.errors import StartupError
+from downloadd.logs import configured_logging
+from downloadd.records.sqlite_source import open_source
+
+_EPILOG = """
+The URL in --to may hold a password, which other users of the machine can read there; the key database of [cluster], its
+variable and the systemd credential hide it.
+
+\b
+Exit status: 0 after a copy, or if it took place before; 2 for a mistake in the configuration, 1 for other failures.
+"""
+
+
+@click.command("records-copy", epilog=_EPILOG)
+@click.option("--to", metavar="URL", help="URL of the database.  [default: database of [cluster]]")
+@click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="Read this TOML file.")
+@setting_option("--state-dir")
+@click.pass_obj
+def records_copy(options: ProcessOptions, *, to: str | None, file: Path | None, state_dir: str | None) -> None:
+    """Copy the records of a stopped daemon from the SQLite file in its state directory into a PostgreSQL database.
+
+    The database must not have other records. Everything is copied in one transaction, so that a copy that fails changes
+    nothing; one that is repeated changes nothing either. The rows of the SQLite file stay as they are.
+    """
+    if state_dir is not None:
+        options = replace(options, flags=replace(options.flags, state_dir=state_dir))
+    if file is not None:
+        options = replace(options, file=file)
+    config = options.read_config().config
+    url = _require_url(to) if to else config.cluster.database
+    if not url:
+        raise click.UsageError("name the database with --to URL, or with the key database of [cluster]")
+    with configured_logging(format=options.log_format, level=options.log_level):
+        setting = "--to" if to else "cluster.database"
+        click.echo(_copy(Path(config.server.state_dir), url, setting))
+
+
+def _require_url(text: str) -> str:
+    try:
+        return parse_database_url(text)
+    except ValueError as error:
+        raise StartupError(f"--to: {error}", exit_status=2) from None
+
+
+def _copy(state_dir: Path, url: str, setting: str) -> str:
+    """Copy the records, and return the report.
+
+    Raises:
+        StartupError: they cannot be copied.
+    """
+    try:
+        from downloadd.records.postgres.address import DatabaseAddress
+        from downloadd.records.postgres.sqlite_copy import copy_records
+    except ModuleNotFoundError as error:
+        if error.name != "asyncpg":
+            raise
+        raise StartupError(
+            "records-copy needs a driver for PostgreSQL: install it with pip install 'downloadd[cluster]'",
+            exit_status=2,
+        ) from None
+    address = DatabaseAddress(url, setting=setting)
+    with open_source(state_dir, now=SystemClock().wall()) as source:
+        result = asyncio.run(copy_records(source, address))
+    if result.was_copied_before:
+        return f"Nothing was changed: these records were copied to {address.label} before."
+    lines = [f"Copied to {address.label}:"]
+    for rows in result.rows:
+        left_out = f" ({rows.damaged} damaged rows were left out; the log names them)" if rows.damaged else ""
+        lines.append(f"{rows.copied:>10} {rows.label}{left_out}")
+    return "\n".join(lines)
