@@ -25,6 +25,7 @@ _SETTINGS: Final = {
     "search_path": "public",
 }
 _MIN_VERSION: Final = 15
+_UNKNOWN_LABEL: Final = "of cluster.database"
 _LOST_STATEMENTS: Final = frozenset({"26000", "42P05"})
 """SQLSTATEs of prepared statements that are missing, or of another session."""
 _IS_POOLED: Final = (
@@ -152,5 +153,8 @@ def _label(url: str) -> str:
         query: Mapping[str, Any] = parse_qs(parts.query)
         host = parts.netloc.rpartition("@")[2] or "".join(query.get("host", ("",))[0])
     except ValueError:
-        return "of cluster.database"
+        return _UNKNOWN_LABEL
+    # A character of a password that is not percent-encoded ended the part with the password too early.
+    if "@" in url.partition("//")[2].removeprefix(parts.netloc):
+        return _UNKNOWN_LABEL
     return f"{parts.path.strip('/')} on {host or 'this machine'}"

@@ -40,6 +40,12 @@ def test_the_label_and_the_representation_have_no_password() -> None:
     assert DatabaseAddress("postgresql://[s3cret/name").label == "of cluster.database"
 
 
+@pytest.mark.parametrize("character", "/?#")
+async def test_a_password_whose_characters_are_not_encoded_is_not_shown(character: str) -> None:
+    for password in (f"pass{character}wrong", f"wrong{character}pass", f"wr@ng{character}wrong@wrong"):
+        assert "the database of cluster.database cannot" in await refusal(f"postgresql://ann:{password}@127.0.0.1:1/x")
+
+
 async def test_a_server_that_does_not_run_is_refused() -> None:
     message = await refusal(f"postgresql://ann:wrong@127.0.0.1:{free_port()}/name")
     assert re.search(r"the database name on 127\.0\.0\.1:\d+ cannot be used: .*start the server", message)
