@@ -11,7 +11,7 @@ from support.stored_downloads import added, claimed, ids, sample_download
 
 from downloadd.download import Download
 from downloadd.records.postgres import writer
-from downloadd.records.postgres.operations import Ending, Outcome
+from downloadd.records.postgres.operations import Outcome, UnnumberedEnds
 from downloadd.records.postgres.records import PostgresRecords
 from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
@@ -67,7 +67,7 @@ async def test_an_end_waits_for_the_commit_of_an_end_with_a_smaller_number(
             await go_on.wait()
             return await outcome.finish(connection, numbers)
 
-        return [Ending(seqs=outcome.seqs, finish=finish)]
+        return [UnnumberedEnds(seqs=outcome.seqs, finish=finish)]
 
     async with asyncio.TaskGroup() as group:
         group.create_task(first._writer.submit(end_all, replace(slow, state=State.COMPLETED)))
