@@ -1,5 +1,6 @@
 """Address of the database: the URL, its text without the password, and connections to it."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Mapping
@@ -41,8 +42,10 @@ class DatabaseAddress:
         label: the server and the name of the database, for messages.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout: float = CONNECT_SECONDS) -> None:
+        """Take the URL, and the seconds that one attempt to connect may take."""
         self._url = url
+        self._timeout = timeout
         self.label = _label(url)
 
     def __repr__(self) -> str:
@@ -54,14 +57,17 @@ class DatabaseAddress:
         Raises:
             asyncpg.PostgresError, asyncpg.InterfaceError, OSError: the connection failed.
         """
+        # The server can turn silent at any moment of it.
+        async with asyncio.timeout(self._timeout):
+            return await self._connect(settings or {})
+
+    async def _connect(self, settings: Mapping[str, str]) -> asyncpg.Connection:
         connection = await asyncpg.connect(
-            self._url,
-            timeout=CONNECT_SECONDS,
-            server_settings={"application_name": f"downloadd {socket.gethostname()} {os.getpid()}"},
+            self._url, server_settings={"application_name": f"downloadd {socket.gethostname()} {os.getpid()}"}
         )
         try:
             # Not as settings of the connection itself: poolers refuse these.
-            chosen = _SETTINGS | dict(settings or {})
+            chosen = _SETTINGS | dict(settings)
             values = [item for pair in chosen.items() for item in pair]
             calls = ", ".join(f"set_config(${number}, ${number + 1}, false)" for number in range(1, len(values), 2))
             await connection.execute(f"SELECT {calls}", *values)

@@ -1,5 +1,6 @@
 """Address of the database: what makes it unusable, said in one sentence without the password."""
 
+import asyncio
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from support.clocks import ManualClock
 from support.ports import free_port
 from support.postgres_server import PASSWORD, PASSWORD_USER, USER, PostgresServer
 from support.waiting import CONDITION_TIMEOUT, wait_until
+from support.wire import Wire
 
 from downloadd.errors import StartupError
 from downloadd.records.postgres.address import DatabaseAddress
@@ -81,6 +83,16 @@ async def test_an_old_server_is_refused(database: str, monkeypatch: pytest.Monke
     version = asyncpg.ServerVersion(14, 9, 0, "final", 0)
     monkeypatch.setattr(asyncpg.Connection, "get_server_version", lambda connection: version)
     assert "the server has PostgreSQL 14; upgrade it to 15 or newer" in await refusal(database)
+
+
+async def test_a_server_that_turns_silent_in_the_middle_of_a_connection_is_not_waited_for(
+    postgres_server: PostgresServer,
+) -> None:
+    async with Wire(postgres_server.port) as wire, asyncio.timeout(30):
+        wire.silent = b"set_config"
+        with pytest.raises(TimeoutError):
+            await DatabaseAddress(postgres_server.url("postgres", port=wire.port), timeout=1.0).connect()
+        assert wire.silenced == 1
 
 
 @pytest.fixture

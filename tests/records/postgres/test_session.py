@@ -156,6 +156,34 @@ async def test_an_idle_owner_keeps_its_lock_after_a_restart_of_the_server(
                 pass
 
 
+async def test_a_server_that_turns_silent_while_the_session_is_made_again_is_not_waited_for(
+    records: PostgresRecords, wire: Wire
+) -> None:
+    records._writer._patience = 0.0
+    records._writer._session._setup_timeout = 0.2
+    wire.silent = b"pg_terminate_backend"
+    wire.cut()
+    async with asyncio.timeout(30):
+        while wire.silenced < 2:
+            with pytest.raises(StoreUnavailableError):
+                await records.accept([sample_download()])
+        wire.silent = None
+        await wait_until(lambda: records._writer._session.is_connected)
+    await added(records, sample_download())
+
+
+async def test_a_session_that_has_the_process_number_of_the_lost_one_is_not_ended(records: PostgresRecords) -> None:
+    held = await claimed(records, sample_download())
+    reader = await records.read(lambda connection: connection.fetchval("SELECT pg_backend_pid()"))
+    session = records._writer._session
+    assert session._backend is not None
+    session._backend = (reader, session._backend[1])
+    assert session._connection is not None
+    await session._connection.close()
+    assert await records.save(held) == held
+    assert await records.read(lambda connection: connection.fetchval("SELECT pg_backend_pid()")) == reader
+
+
 async def test_a_session_of_a_network_that_failed_is_ended_with_its_locks(
     records: PostgresRecords, database: str
 ) -> None:
