@@ -211,9 +211,7 @@ class PostgresRecords:
         """Assign waiting downloads to runs; see `Records.claim`."""
         if not seqs:
             return []
-        claimed: list[Download] = await self._writer.submit(
-            self._changes.claim, seqs, rows=len(seqs), seqs=seqs, must_know=True
-        )
+        claimed: list[Download] = await self._writer.submit(self._changes.claim, seqs, rows=len(seqs), seqs=seqs)
         return claimed
 
     async def save(self, download: Download) -> Download | None:
@@ -232,7 +230,6 @@ class PostgresRecords:
             downloads,
             rows=len(downloads),
             ids=ids,
-            must_know=True,
             changes_lists=any(download.state not in RUNNING for download in downloads),
         )
         return saved

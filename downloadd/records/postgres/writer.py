@@ -33,7 +33,7 @@ class Writer:
     """Writer that runs operations in order of arrival, up to `MAX_BATCH_ROWS` rows in one durable transaction.
 
     A failed operation has changed nothing. A commit whose answer is lost is looked up as soon as the database can be
-    reached, for as long as operations are tried again; after that, only operations that must know wait for it.
+    reached; until then the callers of its operations wait, however long, and those of later operations are refused.
 
     Attributes:
         on_ended: called after each commit that ended downloads, with all of its ends in order; the callers of the
@@ -113,7 +113,6 @@ class Writer:
         ids: frozenset[str] = NO_NAMES,
         seqs: Sequence[int] = (),
         is_alone: bool = False,
-        must_know: bool = False,
         changes_lists: bool = True,
     ) -> Any:
         """Run an operation, in one transaction with others; see `Operation` for the arguments and `run` for errors."""
@@ -129,7 +128,6 @@ class Writer:
                 ids=ids,
                 seqs=seqs,
                 is_alone=is_alone,
-                must_know=must_know,
                 changes_lists=changes_lists,
             )
         )
@@ -169,7 +167,6 @@ class Writer:
                     outcomes = doubt.outcomes
                 else:
                     doubt = None
-                    batch = [operation for operation in batch if not operation.is_refused]
                     outcomes = await self._session.commit(batch)
             except CommitInDoubtError as error:
                 doubt, failure = error, storage_error(error.cause)
@@ -189,8 +186,10 @@ class Writer:
             if deadline is None:
                 deadline = now + (0.0 if self._is_unavailable else self._patience)
             if now >= deadline or self._closed:
-                self._refuse(batch, failure, is_in_doubt=doubt is not None)
-                if all(operation.is_refused for operation in batch):
+                self._refuse(self._queue.take_all(), failure)
+                # A caller that is refused takes its operation for one that changed nothing.
+                if doubt is None or self._closed:
+                    self._refuse(batch, failure)
                     return
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -202,12 +201,10 @@ class Writer:
         for operation in batch:
             await self._write([operation])
 
-    def _refuse(self, batch: Sequence[Operation[Any]], failure: StoreUnavailableError, *, is_in_doubt: bool) -> None:
-        """Refuse operations and those that are queued, but not those that must know if they took place."""
+    def _refuse(self, operations: Sequence[Operation[Any]], failure: StoreUnavailableError) -> None:
         self._report_unavailable(failure)
-        for operation in (*batch, *self._queue.take_all()):
-            if not (is_in_doubt and operation in batch and operation.must_know) or self._closed:
-                operation.refuse(failure)
+        for operation in operations:
+            operation.refuse(failure)
 
     def _finish(self, batch: Sequence[Operation[Any]], outcomes: Sequence[Outcome], seconds: float) -> None:
         results = list(zip(batch, outcomes, strict=True))

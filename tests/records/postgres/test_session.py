@@ -10,7 +10,7 @@ from records.contract import make_response, present
 from structlog.testing import capture_logs
 from support.clocks import ManualClock
 from support.postgres_server import PostgresServer
-from support.stored_downloads import added, claimed, sample_download
+from support.stored_downloads import added, claimed, ids, sample_download
 from support.waiting import wait_until
 from support.wire import Wire
 
@@ -76,27 +76,38 @@ async def test_a_cut_in_the_middle_of_a_transaction_is_repeated(records: Postgre
     assert await records.active(ActiveFilter()) == [row]
 
 
-async def test_only_who_must_know_waits_for_the_outcome_of_a_commit(
-    postgres_server: PostgresServer, database: str, wire: Wire, reused_databases: list[str]
+@pytest.mark.parametrize("took_place", [True, False])
+async def test_only_the_callers_of_a_commit_wait_for_its_outcome(
+    postgres_server: PostgresServer, database: str, wire: Wire, reused_databases: list[str], took_place: bool
 ) -> None:
     url = postgres_server.url(reused_databases[0], port=wire.port)
     async with PostgresRecords(url, SystemClock(), patience=0.0) as records:
         (row,) = await added(records, sample_download())
-        wire.lost, wire.is_down = b"COMMIT\0", True
+        wire.is_down = True
+        if took_place:
+            wire.lost = b"COMMIT\0"
+        else:
+            wire.unsent = b"COMMIT\0"
+        download = sample_download()
         with capture_logs() as lines:
             async with asyncio.TaskGroup() as group:
+                # In one transaction.
                 claiming = group.create_task(records.claim([row.seq]))
+                accepting = group.create_task(records.accept([download]))
                 await wait_until(lambda: wire.cuts)
                 for _ in range(2):
                     with pytest.raises(StoreUnavailableError):
                         await records.accept([sample_download()])
                 assert not claiming.done()
+                assert not accepting.done()
                 wire.is_down = False
                 (held,) = await claiming
+                accepted = await accepting
         assert held.epoch == 1
         assert await present(records, row.id) == held
-        # One that did not take place may be repeated.
-        assert await records.active(ActiveFilter()) == [held]
+        assert (await present(records, download.id)).seq == accepted.seqs[0]
+        # One that was refused did not take place, and may be repeated.
+        assert ids(await records.active(ActiveFilter())) == [row.id, download.id]
     assert [line["event"] for line in lines] == ["records_unavailable", "records_available"]
 
 
