@@ -168,6 +168,11 @@ class WriterSession:
             self._drop()
             raise StoreUnavailableError(storage_error(error).detail) from None
 
+    def abort(self) -> None:
+        """Close the connection at once; a call under way fails."""
+        if self._connection is not None:
+            self._connection.terminate()
+
     async def close(self) -> None:
         """Close the connection."""
         if self._connection is None or self._connection.is_closed():

@@ -23,6 +23,8 @@ log = structlog.get_logger()
 PATIENCE_SECONDS: Final = 2.0
 """Seconds for which operations are tried again before they are refused. While the database stays away, later ones are
 refused at once."""
+CLOSE_SECONDS: Final = 3.0
+"""Seconds for which the queued operations are finished before the records close."""
 _RETRY_SECONDS: Final = 0.02
 _IDLE_RETRY_SECONDS: Final = 1.0
 """Seconds between two attempts of an idle writer to connect: the lock of the database went with the connection."""
@@ -62,6 +64,7 @@ class Writer:
         self._clock = clock
         self._on_commit = on_commit
         self._patience = patience
+        self._close_timeout = CLOSE_SECONDS
         self._queue = OperationQueue()
         self._closed = True
         # True after `records_unavailable` was logged, until a transaction succeeds.
@@ -77,12 +80,16 @@ class Writer:
         self._task = asyncio.get_running_loop().create_task(self._process(), name="records-writer")
 
     async def close(self) -> None:
-        """Finish the queued operations, without waiting for a database that is away, and close the connection."""
+        """Finish the queued operations, and close the connection; does not wait for a database that is away."""
         if self._closed:
             return
         self._closed = True
         self._queue.wake()
         if self._task is not None:
+            _, unfinished = await asyncio.wait([self._task], timeout=self._close_timeout)
+            if unfinished:
+                # The server does not answer.
+                self._session.abort()
             await self._task
         await self._session.close()
 
