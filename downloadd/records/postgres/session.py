@@ -68,6 +68,7 @@ class WriterSession:
         self._clock = clock
         self._is_owner = is_owner
         self._setup_timeout = SETUP_SECONDS
+        self._transaction_timeout = TRANSACTION_SECONDS
         # Letters and digits: it is part of statements.
         self._writer = uuid4().hex
         self._number = 0
@@ -130,7 +131,7 @@ class WriterSession:
         connection = await self.connect()
         self._number += 1
         try:
-            async with asyncio.timeout(TRANSACTION_SECONDS):
+            async with asyncio.timeout(self._transaction_timeout):
                 # One message: constants and a number.
                 await connection.execute(_BEGIN.format(writer=self._writer, number=self._number))
                 outcomes = await execute_batch(connection, batch)
@@ -138,7 +139,7 @@ class WriterSession:
             await self._roll_back(connection, error)
             raise
         try:
-            async with asyncio.timeout(TRANSACTION_SECONDS):
+            async with asyncio.timeout(self._transaction_timeout):
                 status = await connection.execute("COMMIT")
         except DRIVER_ERRORS as error:
             if not is_lost(error):
@@ -161,7 +162,7 @@ class WriterSession:
         """
         connection = await self.connect()
         try:
-            async with asyncio.timeout(TRANSACTION_SECONDS):
+            async with asyncio.timeout(self._transaction_timeout):
                 number: int = await connection.fetchval(_LAST_COMMIT, self._writer)
                 return number == self._number
         except DRIVER_ERRORS as error:
@@ -215,7 +216,7 @@ class WriterSession:
             self._drop()
             return
         try:
-            async with asyncio.timeout(TRANSACTION_SECONDS):
+            async with asyncio.timeout(self._transaction_timeout):
                 await connection.execute("ROLLBACK")
         except DRIVER_ERRORS:
             self._drop()

@@ -50,6 +50,17 @@ async def test_an_accept_whose_commit_took_place_unanswered_is_answered_and_not_
     assert len(await records.active(ActiveFilter())) == 1
 
 
+async def test_a_commit_that_a_silent_server_does_not_answer_is_looked_up(records: PostgresRecords, wire: Wire) -> None:
+    records._writer._session._transaction_timeout = 0.2
+    wire.silent = b"COMMIT\0"
+    download = sample_download()
+    async with asyncio.timeout(30):
+        accepted = await records.accept([download])
+    assert wire.silenced
+    assert ids(await records.active(ActiveFilter())) == [download.id]
+    assert (await present(records, download.id)).seq == accepted.seqs[0]
+
+
 async def test_an_accept_whose_commit_did_not_take_place_is_repeated(records: PostgresRecords, wire: Wire) -> None:
     wire.unsent = b"COMMIT\0"
     (row,) = await added(records, sample_download())
