@@ -65,7 +65,7 @@ class EndedFollower:
             await self._read_history()
 
     def _add(self, ends: Sequence[RecordedEnd]) -> None:
-        """Take the ends of one transaction; those without ends are a hint that others have written some."""
+        """Take the ends of one operation; none are a hint that others have written some."""
         if not ends:
             self.wake()
             return
@@ -74,17 +74,19 @@ class EndedFollower:
             known = self._runs.record_end(end.download)
             self._own.append(DownloadEnded(download=end.download, before=known or end.before))
             self._notifier.count_ended(end.download)
-        # After the callers of this transaction have published their changes.
-        asyncio.get_running_loop().call_soon(self._publish_own)
+        # After the callers of this operation and of those before it have published their changes, and before those of
+        # later ones, which may concern the same download.
+        asyncio.get_running_loop().call_soon(self._publish_own, _seq_of(ends[-1].download))
 
-    def _publish_own(self) -> None:
-        """Publish the ends of this process up to a gap, in which there may be those of others."""
+    def _publish_own(self, until: int) -> None:
+        """Publish the ends of this process up to `until`, or to a gap, in which there may be those of others."""
         if self._is_reading:
             return
-        while self._own and _seq_of(self._own[0].download) == self._position + 1:
+        while self._own and (seq := _seq_of(self._own[0].download)) <= until:
+            if seq != self._position + 1:
+                self.wake()
+                return
             self._publish(self._own.popleft())
-        if self._own:
-            self.wake()
 
     async def _read_history(self) -> None:
         # The first read has all ends up to this one: no lesser number is committed later.
@@ -98,7 +100,8 @@ class EndedFollower:
             self._is_reading = False
         self._drop_until(newest)
         self._position = max(self._position, newest)
-        self._publish_own()
+        if self._own:
+            self._publish_own(_seq_of(self._own[-1].download))
 
     async def _read_page(self) -> Sequence[Download]:
         return await self._records.history(HistoryFilter(after_ended_seq=self._position, limit=MAX_PAGE_ROWS))

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from downloadd.errors import DownloadError, NetworkError, StorageError, StoreUnavailableError
+from downloadd.errors import DownloadError, NetworkError
 from downloadd.manager.dispatcher import Origins
 from downloadd.manager.origin_health import KnownFailure, OriginFailure, Verdict, classify_failure
 from downloadd.records.availability import once_available
@@ -104,6 +104,6 @@ class OriginMonitor:
                 else:
                     self._written[origin] = record
                     await self._records.save(record)
-        except (StoreUnavailableError, StorageError, TimeoutError) as error:
+        except (DownloadError, TimeoutError) as error:
             self._written[origin] = None
             log.warning("origin_not_recorded", origin=origin, detail=str(error))

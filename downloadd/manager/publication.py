@@ -118,6 +118,10 @@ class Publication:
             # It has no name there.
             self.attempted = None
             raise
+        except asyncio.CancelledError:
+            # Its thread goes on, and may close the part before the row of an interrupted run can name it.
+            self.is_interrupted = True
+            raise
         self.attempted = None
         if not published:
             return None

@@ -61,6 +61,7 @@ class Run:
 
     Attributes:
         pending_space: the error of a run that has ended because the disk has no space for the download yet.
+        has_stray_parts: True if part files are left that the recorded outcome does not name.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class Run:
         self._origins = origins
         self._stop: StopReason | None = None
         self.pending_space: SpacePendingError | None = None
+        self.has_stray_parts = False
         self._reported: set[str] = set()
         # The task of the run, while a stop cancels it.
         self._transferring: asyncio.Task[object] | None = None
@@ -205,7 +207,10 @@ class Run:
             transferring.cancel()
 
     async def perform(self) -> Download | None:
-        """Make the attempt and record its outcome; return the row, or None when another run holds the download now."""
+        """Make the attempt and record its outcome; return the row, or None when another run holds the download now.
+
+        Then call `remove_stray_parts`.
+        """
         log.info(
             "attempt_started",
             **self._log_fields,
@@ -236,6 +241,16 @@ class Run:
             elif self._attempt.part is not None:
                 await self._attempt.part.close()
             return None
+
+    async def remove_stray_parts(self) -> None:
+        """Remove the part files that the recorded outcome does not name.
+
+        Not before it is recorded: another run may hold the download, and continue from them. Not before it is known to
+        others either: a removal takes seconds for a large file, and has no end on a disk that does not answer.
+        """
+        if self.has_stray_parts:
+            await self._outcomes.remove_part()
+            self.has_stray_parts = False
 
     async def _transfer_until_stopped(self) -> FetchResult:
         """Transfer and verify the file. A stop cancels it; it does not cancel what the run does then."""
@@ -351,15 +366,12 @@ class Run:
                 return await self._outcomes.fail(error, has_waited=self._writer.has_waited)
 
     async def _write_outcome(self, row: Download) -> Download:
-        """Record the outcome of the attempt, if it is not recorded yet; then remove a part file that it does not name.
-
-        In this order, because another run may hold the download now, and continue from the part file.
-        """
+        """Record the outcome of the attempt, if it is not recorded yet."""
         if row.result.ended_seq is not None:
             return row
         row = await self._save_outcome(row)
-        if row.progress.part_name is None and row.state is not State.COMPLETED:
-            await self._outcomes.remove_part()
+        is_unnamed = row.progress.part_name is None and row.state is not State.COMPLETED
+        self.has_stray_parts = is_unnamed and self._attempt.may_have_parts
         return row
 
     async def _save_outcome(self, row: Download) -> Download:

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
+import structlog
+
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
-from downloadd.download import Desired, Download
+from downloadd.download import Desired, Download, log_fields
 from downloadd.errors import NotFoundError, ShuttingDownError
 from downloadd.manager import lifecycle
 from downloadd.manager.discard_part import discard_part_of
@@ -16,7 +19,7 @@ from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.run import Run, StopReason
 from downloadd.manager.run_factory import RunFactory
-from downloadd.manager.run_restart import Change, RestartRequest
+from downloadd.manager.run_restart import Change, RestartNeededError, RestartRequest
 from downloadd.manager.run_table import ActiveRun, RunTable
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.storage_gate import StorageGate
@@ -27,8 +30,12 @@ from downloadd.records.protocol import Records, WaitingDownload
 from downloadd.states import FINISHED, RUNNING, WAITING, State
 from downloadd.storage.destination import Destination
 
+log = structlog.get_logger()
+
 DRAIN_SECONDS: Final = 6.0
 """Seconds that runs have to write their bytes and rows when the daemon stops."""
+MAX_REMOVAL_SECONDS: Final = 60.0
+"""Seconds for which a run keeps its slot while its part files are removed; a hanging disk keeps no slot for longer."""
 PROGRESS_SECONDS: Final = 1.0
 """Seconds between two reports of received bytes."""
 
@@ -179,11 +186,12 @@ class Runner:
             NotFoundError: the id is unknown.
             Exception: `change` has raised it.
         """
-        row = await self._records.get(id)
         active = self._runs.get(id)
-        if active is None and (row is None or row.state not in RUNNING):
-            # Its run has just ended.
-            return await self._amend_waiting(id, change)
+        if active is None:
+            # Its run has just ended, or its claim is under way. A row that is only read may be older than the end.
+            with suppress(RestartNeededError):
+                return await self._amend_waiting(id, change)
+            active = self._runs.get(id)
         request = RestartRequest(change)
         if active is None:
             # Its claim is under way.
@@ -231,32 +239,48 @@ class Runner:
     async def _perform(self, active: ActiveRun) -> None:
         self._publish_run(active)
         outcome: Download | None = None
-        keeps_slot = False
+        row: Download | None = None
+        is_restarted = has_stray_parts = False
         try:
-            outcome = await active.run.perform()
+            row = outcome = await active.run.perform()
+            has_stray_parts = active.run.has_stray_parts
             if active.restarts:
-                outcome = await self._apply_restarts(active, outcome)
-                keeps_slot = outcome is not None and self._may_keep_slot(outcome)
+                row = await self._apply_restarts(active, outcome)
+                is_restarted = row is not None and self._may_keep_slot(row)
         finally:
             is_aborted = active.is_ended
             if not is_aborted:
-                self._end_run(active, outcome, keeps_slot=keeps_slot)
+                self._end_run(active, outcome, keeps_slot=is_restarted or has_stray_parts)
             for request in active.restarts:
                 request.refuse(ShuttingDownError())
-        if outcome is None or is_aborted:
-            return
-        if keeps_slot:
-            self._start_claimed(await self._queue.claim_again(outcome.seq), reported_state=active.reported_state)
+        if row is None or outcome is None or is_aborted:
+            await active.run.remove_stray_parts()
+        elif is_restarted:
+            await self._remove_stray_parts(active)
+            self._start_claimed(await self._queue.claim_again(row.seq), reported_state=active.reported_state)
         else:
-            await self._settle(outcome, active)
+            is_published = row.state is not outcome.state
+            await self._settle(row, active, keeps_slot=has_stray_parts, is_published=is_published)
 
     async def _apply_restarts(self, active: ActiveRun, outcome: Download | None) -> Download | None:
-        """Make the changes for which a run was stopped, and return the row that follows its outcome."""
+        """Make the changes for which a run was stopped, and return the row that follows its outcome.
+
+        Its state is another one than that of the outcome if an action of a user came first.
+        """
+        row = outcome
         while active.restarts:
             request = active.restarts.pop(0)
-            row = await request.apply(partial(self.amend, active.run.download.id))
-            outcome = row if outcome is not None and row is not None else outcome
-        return outcome
+            changed = await request.apply(partial(self.amend, active.run.download.id))
+            if row is None or row.state in FINISHED:
+                continue
+            if changed is None:
+                # Such an action may be the reason why it was refused.
+                read = partial(self._records.amend, row.id, lambda row: row)
+                present = await retry_forever(read, "outcome_read_failed", **log_fields(row))
+                # None if it was removed from the history since.
+                changed = row if present is None else present[1]
+            row = changed
+        return row
 
     async def _refuse_restarts(self, active: ActiveRun) -> None:
         await self._apply_restarts(active, None)
@@ -296,17 +320,38 @@ class Runner:
         if not keeps_slot:
             self._queue.finish(run.download.seq)
 
-    async def _settle(self, row: Download, active: ActiveRun) -> None:
-        """Enqueue or publish a download whose run has ended, and wake the callers that have stopped it."""
+    async def _settle(
+        self, row: Download, active: ActiveRun, *, keeps_slot: bool = False, is_published: bool = False
+    ) -> None:
+        """Enqueue or publish a download whose run has ended, and wake the callers that have stopped it.
+
+        Its stray part files are removed in between, while it `keeps_slot`, so that the next run has their space. Users
+        may have changed the row when that is done. The row `is_published` already if an action of a user came first.
+        """
         run, before = active.run, active.reported_state
-        if row.state in WAITING and row.control.desired is not Desired.RUN:
-            row = await self._apply_desired(row, active)
-        elif row.state in WAITING and run.pending_space is not None:
-            self._space.add(row, run.pending_space)
-            await self.publish_changed([(row, before)])
-        else:
-            await self._publish_outcome(row, before=before, target=run.target_of(row.progress.origin))
+        try:
+            if is_published:
+                pass
+            elif row.state in WAITING and row.control.desired is not Desired.RUN:
+                row = await self._apply_desired(row, active)
+            elif row.state in WAITING and run.pending_space is not None:
+                self._space.add(row, run.pending_space)
+                await self.publish_changed([(row, before)])
+            else:
+                await self._publish_outcome(row, before=before, target=run.target_of(row.progress.origin))
+            if keeps_slot:
+                await self._remove_stray_parts(active)
+        finally:
+            if keeps_slot:
+                self._queue.finish(row.seq)
         self._stop_waiters.notify(row)
+
+    async def _remove_stray_parts(self, active: ActiveRun) -> None:
+        try:
+            async with asyncio.timeout(MAX_REMOVAL_SECONDS):
+                await active.run.remove_stray_parts()
+        except TimeoutError:
+            log.error("part_removal_stalled", **log_fields(active.run.download))
 
     async def _apply_desired(self, row: Download, active: ActiveRun) -> Download:
         """Apply a user's action that crossed with the end of the attempt; return the row then."""

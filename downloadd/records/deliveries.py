@@ -26,7 +26,6 @@ _IS_DUE: Final = """
 FROM deliveries WHERE hook = ?1 AND (due <= ?2 OR due > ?3)
     AND (taken_until IS NULL OR taken_until <= ?4 OR taken_until > ?4 + ?5)
 """
-_HAS_DUE: Final = f"SELECT EXISTS (SELECT 1 {_IS_DUE})"
 _DUE: Final = f"SELECT number, {', '.join(_FIELDS)} {_IS_DUE} ORDER BY due, number LIMIT ?6"
 _TAKE: Final = "UPDATE deliveries SET taken_until = ? WHERE number = ?"
 _NEXT_DUE: Final = """
@@ -115,8 +114,10 @@ class SqliteDeliveries:
         """See `DeliveryRecords.take`."""
         clock = self._clock.wall()
         parameters = (hook, now, latest, clock, lease)
-        # A commit that takes nothing would wake the worker, which would try to take again.
-        if not await self._access.read(lambda connection: connection.execute(_HAS_DUE, parameters).fetchone()[0]):
+        # A commit that takes nothing would wake the worker, which would try to take again. Damaged rows are not taken.
+        if not await self._access.read(
+            lambda connection: self._row_reader.page(connection, _DUE, (*parameters, 1), _decode_delivery)
+        ):
             return []
 
         def write(cursor: sqlite3.Cursor) -> list[Delivery]:

@@ -150,9 +150,9 @@ class Records(Protocol):
     is_shared: bool
 
     def set_end_listener(self, listener: EndListener) -> None:
-        """Call `listener` on the event loop with the ends of each transaction, as soon as they are durable.
+        """Call `listener` on the event loop with the ends of each operation, as soon as they are durable.
 
-        It is called before the callers that wait for the transaction continue.
+        It is called before the caller of the operation and those of later ones continue.
         """
         ...
 

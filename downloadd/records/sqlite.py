@@ -142,7 +142,7 @@ class SqliteRecords:
         return await self._lookups.run(run)
 
     def set_end_listener(self, listener: EndListener) -> None:
-        """Hand the ends of each transaction over; see `Records.set_end_listener`."""
+        """Hand the ends of each operation over; see `Records.set_end_listener`."""
         self._writer.on_ended = listener
 
     async def __aenter__(self) -> Self:

@@ -63,8 +63,8 @@ class Writer:
     transaction did not begin, or was rolled back. While a lock lasts, only the first transaction waits for it.
 
     Attributes:
-        on_ended: called on the event loop after each commit that ended downloads, with all of its ends in order; the
-            callers of the operations continue after it.
+        on_ended: called on the event loop after a commit, for each operation that ended downloads, with its ends in
+            order; its caller and those of later operations continue after it.
     """
 
     def __init__(
@@ -252,19 +252,17 @@ class Writer:
             publish_changes()
         if rows and self._on_commit is not None:
             self._on_commit(rows, seconds)
-        ends: list[RecordedEnd] = []
         for future, outcome in results:
+            ends: Sequence[RecordedEnd] = ()
             if isinstance(outcome, Ending):
-                ends.extend(outcome.ends)
-                outcome = outcome.result
-            if future.done():
-                continue
-            if isinstance(outcome, Rejection):
-                future.set_exception(outcome.error)
-            else:
-                future.set_result(outcome)
-        if ends:
-            self.on_ended(ends)
+                ends, outcome = outcome.ends, outcome.result
+            if not future.done():
+                if isinstance(outcome, Rejection):
+                    future.set_exception(outcome.error)
+                else:
+                    future.set_result(outcome)
+            if ends:
+                self.on_ended(ends)
 
 
 def _roll_back(cursor: sqlite3.Cursor) -> None:

@@ -212,6 +212,12 @@ class Attempt:
         """Remove a superseded part file, after the new one was verified."""
         await self._checkpoints.remove_superseded()
 
+    @property
+    def may_have_parts(self) -> bool:
+        """False if there is no part file to remove."""
+        progress = self.download.progress
+        return self.part is not None or progress.part_name is not None or progress.superseded is not None
+
     async def has_part(self) -> bool:
         """Return False if the part file is missing; True if that is unknown."""
         return await self._checkpoints.has_part()

@@ -218,3 +218,24 @@ async def test_stopping_cancels_running_attempts_and_keeps_their_deliveries(
         await bench.worker.stop()
         assert receiver.running == 0
         assert await bench.records.deliveries.waiting() == {"chat": 1}
+
+
+async def test_a_damaged_message_causes_no_commits(
+    open_bench: Callable[[Receiver], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_records(tmp_path, ManualClock()) as records:
+        await finish_downloads(records, 1)
+        await records.write(lambda cursor: cursor.execute("UPDATE deliveries SET tries = 'x'").rowcount)
+    async with open_bench(Receiver()) as bench:
+        commits = 0
+
+        def wake(rows: int, seconds: float) -> None:
+            nonlocal commits
+            commits += 1
+            bench.worker.wake()
+
+        monkeypatch.setattr(bench.records._writer, "_on_commit", wake)
+        bench.worker.wake()
+        # Several times as long as between two reads.
+        await asyncio.sleep(0.5)
+        assert commits == 0

@@ -15,7 +15,7 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.waiting import CONDITION_TIMEOUT, wait_until
 
-from downloadd.download import Conflict, Snapshot
+from downloadd.download import Conflict, Download, Snapshot
 from downloadd.download_request import DownloadRequest, RequestFieldParameters
 from downloadd.errors import (
     DomainBlockedError,
@@ -27,10 +27,11 @@ from downloadd.errors import (
     NotFoundError,
     RemoteError,
 )
-from downloadd.events import DownloadChanged
+from downloadd.events import DownloadChanged, DownloadEnded
 from downloadd.manager import lifecycle
 from downloadd.manager.protocol import DownloadChange
 from downloadd.manager.run import StopReason
+from downloadd.manager.run_restart import Change
 from downloadd.states import State
 
 SIZE = 3 << 20
@@ -353,3 +354,52 @@ async def test_a_change_whose_run_does_not_end_is_refused_when_it_is_aborted(
                 await changing
         active.run.stop(StopReason.CANCEL)
         await wait_until(lambda: active.task is None or active.task.done())
+
+
+async def test_a_change_whose_run_ends_while_its_row_is_read_is_made_or_refused(
+    stack: ManagerStack, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = asyncio.Event()
+    origin.script("/late", ScriptedResponse(size=SIZE, body_event=finish))
+    id = await start(stack, origin, "/late")
+    await origin.wait_requested("/late")
+    get = stack.records.get
+
+    async def get_slowly(id: str) -> Download | None:
+        row = await get(id)
+        finish.set()
+        await wait_until(lambda: len(stack.runs) == 0)
+        return row
+
+    monkeypatch.setattr(stack.records, "get", get_slowly)
+    async with asyncio.timeout(CONDITION_TIMEOUT):
+        results = await asyncio.gather(stack.manager.amend(id, NEW_FIELDS), return_exceptions=True)
+    assert isinstance(results[0], Snapshot | InvalidStateError)
+    finish.set()
+
+
+@pytest.mark.parametrize("action", ["cancel", "pause"])
+async def test_an_action_between_the_end_of_a_run_and_the_change_is_published_once_and_last(
+    stack: ManagerStack, origin: Origin, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    id = await hold(stack, origin)
+    row = (await stack.manager.get(id)).download
+    amend, crossing = stack.records.amend, asyncio.Event()
+
+    async def act_first(id: str, change: Change) -> tuple[Download, Download] | None:
+        recorded = await stack.records.get(id)
+        if recorded is not None and recorded.state is State.QUEUED and not crossing.is_set():
+            crossing.set()
+            await getattr(stack.manager, action)(id)
+        return await amend(id, change)
+
+    monkeypatch.setattr(stack.records, "amend", act_first)
+    # So that the next run would not begin at once.
+    stack.dispatcher.slots.free(row.seq)
+    with stack.bus.subscribe() as subscription:
+        await asyncio.gather(stack.manager.amend(id, NEW_FIELDS), return_exceptions=True)
+        assert crossing.is_set()
+        await wait_until(lambda: len(stack.runs) == 0)
+        events = [published.event for published in await subscription.receive()]
+    assert [type(event) for event in events] == [DownloadEnded if action == "cancel" else DownloadChanged]
+    assert await stack.dispatcher.queue.count_waiting() == 0

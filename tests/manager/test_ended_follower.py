@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,7 @@ from support.waiting import CONDITION_TIMEOUT, wait_until
 from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import StoreUnavailableError
-from downloadd.events import DownloadEnded, Event, EventBus
+from downloadd.events import DownloadChanged, DownloadEnded, Event, EventBus
 from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.notifier import Notifier
 from downloadd.metrics import Metrics
@@ -211,3 +212,18 @@ async def test_records_that_others_write_to_are_read_at_regular_times(
     await asyncio.wait((following,))
     assert isinstance(end, DownloadEnded)
     assert end.download.id == row
+
+
+async def test_an_end_is_published_before_what_a_later_operation_of_its_transaction_did_to_the_download(
+    stack: ManagerStack, published: list[DownloadEnded]
+) -> None:
+    [id] = await start(stack, 1)
+    with stack.bus.subscribe() as subscription:
+        # Both wait for the writing thread, which then commits them together.
+        holding = asyncio.create_task(stack.records.write(lambda cursor: time.sleep(0.2)))
+        await asyncio.sleep(0)
+        await asyncio.gather(stack.manager.cancel(id), stack.manager.retry(id))
+        await holding
+        await wait_until(lambda: len(published) == 1)
+        events = [type(one.event) for one in await subscription.receive()]
+    assert events == [DownloadEnded, DownloadChanged]

@@ -9,7 +9,16 @@ from support.clocks import ManualClock
 from support.dispatchers import describe_wait, has_no_origins, make_dispatcher
 from support.waiting import wait_until
 
-from downloadd.errors import DownloadTimeoutError, NetworkError, NetworkErrorKind, RemoteError, StoreUnavailableError
+from downloadd.errors import (
+    DownloadError,
+    DownloadTimeoutError,
+    InsufficientStorageError,
+    NetworkError,
+    NetworkErrorKind,
+    RemoteError,
+    StorageError,
+    StoreUnavailableError,
+)
 from downloadd.manager import origin_monitor
 from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
@@ -102,9 +111,14 @@ def _start_nothing(claimed: object) -> None:
     pass
 
 
-async def test_unavailable_records_do_not_fail_the_report(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error", [StoreUnavailableError("locked"), StorageError("disk I/O error"), InsufficientStorageError("full")]
+)
+async def test_records_that_fail_do_not_fail_the_report(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, error: DownloadError
+) -> None:
     async def fail(record: OriginRecord) -> None:
-        raise StoreUnavailableError("locked")
+        raise error
 
     with monkeypatch.context() as context:
         context.setattr(parts.records.origins, "save", fail)

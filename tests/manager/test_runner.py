@@ -1,11 +1,15 @@
 """Runner: stops, limits and ends in states that only it observes."""
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 from support.dispatchers import describe_wait, has_no_origins
 from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.origin.origin import Origin
@@ -21,6 +25,8 @@ from downloadd.manager.protocol import DownloadChange
 from downloadd.manager.run import StopReason
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import RUNNING, State
+from downloadd.storage.part_file import MAX_HELD_BYTES
+from downloadd.storage.publisher import Publisher
 
 SIZE = 200_000
 STALL_AFTER = 50_000
@@ -217,3 +223,27 @@ async def test_a_run_that_starts_while_the_daemon_stops_is_interrupted(stack: Ma
             await asyncio.sleep(0.001)
     assert row.progress.attempt == 0
     assert origin.requests("/a") == []
+
+
+async def test_a_publication_that_outlasts_the_stop_of_the_daemon_is_completed_by_the_next_start(
+    tmp_path: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, publish = threading.Event(), Publisher.publish
+
+    def publish_slowly(publisher: Publisher, *arguments: Any, **options: Any) -> bool:
+        begun.set()
+        time.sleep(0.5)
+        return publish(publisher, *arguments, **options)
+
+    monkeypatch.setattr(Publisher, "publish", publish_slowly)
+    monkeypatch.setattr("downloadd.manager.runner.DRAIN_SECONDS", 0.1)
+    origin.script("/big", ScriptedResponse(size=MAX_HELD_BYTES + 1))
+    with capture_logs() as lines:
+        async with open_stack(tmp_path) as stack:
+            id = await start(stack, origin.url("/big"))
+            await wait_until(begun.is_set)
+        async with open_stack(tmp_path) as stack:
+            assert (await stack.manager.wait(id, CONDITION_TIMEOUT)).state is State.COMPLETED
+            assert list(stack.files()) == ["d/big"]
+    assert len(origin.requests("/big")) == 1
+    assert "task_failed" not in [line["event"] for line in lines]

@@ -113,6 +113,7 @@ async def perform(run: Run) -> Download:
     """Return the outcome of a run that is not fenced."""
     async with asyncio.timeout(CONDITION_TIMEOUT):
         outcome = await run.perform()
+        await run.remove_stray_parts()
     assert outcome is not None
     return outcome
 

@@ -183,7 +183,7 @@ class PostgresRecords:
         await self._close()
 
     def set_end_listener(self, listener: EndListener) -> None:
-        """Call `listener` with the ends of each transaction; see `Records.set_end_listener`."""
+        """Call `listener` with the ends of each operation; see `Records.set_end_listener`."""
         self._writer.on_ended = listener
 
     async def accept(

@@ -9,7 +9,7 @@ import structlog
 
 from downloadd.clock import Clock
 from downloadd.errors import ShuttingDownError, StoreUnavailableError
-from downloadd.records.ends import EndListener, RecordedEnd
+from downloadd.records.ends import EndListener
 from downloadd.records.postgres.operations import NO_NAMES, Operation, OperationQueue, Outcome, Run
 from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS, is_conflict, storage_error
 from downloadd.records.postgres.session import WriterSession
@@ -38,8 +38,8 @@ class Writer:
     reached; until then the callers of its operations wait, however long, and those of later operations are refused.
 
     Attributes:
-        on_ended: called after each commit that ended downloads, with all of its ends in order; the callers of the
-            operations continue after it.
+        on_ended: called after a commit, for each operation that ended downloads, with its ends in order; its caller and
+            those of later operations continue after it.
         list_revision: number that grows with each commit that may have changed the waiting list or the ended downloads,
             before the callers of the operations continue.
     """
@@ -221,9 +221,8 @@ class Writer:
         self.list_revision += any(operation.changes_lists for operation in batch)
         for operation, outcome in results:
             operation.resolve(outcome)
-        ends = [end for outcome in outcomes if isinstance(outcome, Ending) for end in outcome.ends]
-        if ends:
-            self.on_ended(sorted(ends, key=_number_of))
+            if isinstance(outcome, Ending):
+                self.on_ended(outcome.ends)
 
     def _report_unavailable(self, error: StoreUnavailableError) -> None:
         if not self._is_unavailable:
@@ -234,7 +233,3 @@ class Writer:
         if self._is_unavailable:
             self._is_unavailable = False
             log.warning("records_available")
-
-
-def _number_of(end: RecordedEnd) -> int:
-    return end.download.result.ended_seq or 0
