@@ -115,6 +115,9 @@ class DatabaseAddress:
             return self._error(_IS_POOLED)
         if code == "25006":
             return self._error("the server is read-only; name the primary server in cluster.database")
+        # The driver raises the class itself only in this case.
+        if type(error) is ConnectionError:
+            return self._error("the server does not offer TLS; enable it there, or change sslmode in cluster.database")
         if isinstance(error, ValueError | asyncpg.InterfaceError):
             return self._error("cluster.database is malformed or the server is no PostgreSQL server; correct it")
         return self._error(f"{reason(error)}; start the server, or correct cluster.database")

@@ -63,6 +63,11 @@ async def test_a_wrong_password_is_refused(postgres_server: PostgresServer) -> N
     assert "refuses the user or the password" in await refusal(url)
 
 
+async def test_a_server_without_tls_is_refused_if_the_url_asks_for_it(postgres_server: PostgresServer) -> None:
+    url = postgres_server.url("postgres")
+    assert "the server does not offer TLS" in await refusal(f"{url}?sslmode=require")
+
+
 async def test_missing_rights_are_refused(postgres_server: PostgresServer) -> None:
     await postgres_server.add_password_user()
     message = await refusal(postgres_server.url("postgres", user=PASSWORD_USER, password=QUOTED))
