@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,10 +14,10 @@ from typing import Self
 from msgspec.structs import replace
 
 from downloadd.clock import Clock, SystemClock
+from downloadd.cluster.heartbeat import Heartbeat, NodeLoad
+from downloadd.cluster.identity import read_identity
+from downloadd.cluster.shared_settings import shared_settings
 from downloadd.config import Config
-from downloadd.delivery import Delivery
-from downloadd.download import Download
-from downloadd.errors import StartupError
 from downloadd.events import EventBus
 from downloadd.fronts.aria2.front import RpcFront, create_rpc_front
 from downloadd.fronts.aria2.methods.methods import Methods
@@ -46,8 +47,7 @@ from downloadd.origin.public_suffixes import PublicSuffixes
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
-from downloadd.records.database import UPLOADS_DIRECTORY_NAME, StateDirectory
-from downloadd.records.sqlite import SqliteRecords
+from downloadd.records.database import UPLOADS_DIRECTORY_NAME
 from downloadd.records.store import Store
 from downloadd.reloader import Reloader
 from downloadd.rights import Rights
@@ -57,6 +57,7 @@ from downloadd.settings_service import SettingsService
 from downloadd.storage.destination import Destination
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.root_verifier import RootVerifier
+from downloadd.store_choice import open_store
 from downloadd.transfer.session import Session
 from downloadd.views import DownloadViews
 
@@ -73,6 +74,7 @@ class App:
         max_clients: int | None = None,
         max_runs: int | None = None,
         request_stop: Callable[[], None] = lambda: None,
+        url: str = "",
     ) -> None:
         """Make a closed app.
 
@@ -83,6 +85,7 @@ class App:
             max_clients: connections of clients at the same time; None for no limit.
             max_runs: downloads that users may let run at once; None for no limit.
             request_stop: stops the daemon, for clients that may do so.
+            url: address of the API for users of other nodes.
         """
         self._config = config
         self._clock = clock or SystemClock()
@@ -90,6 +93,7 @@ class App:
         self._max_clients = max_clients
         self._max_runs = max_runs
         self._request_stop = request_stop
+        self._url = url
         self._stack = AsyncExitStack()
         self.metrics = Metrics()
         # Replaced by a reload; the components that use them ask for the present ones.
@@ -108,7 +112,15 @@ class App:
             self._hook_rules = HookRules(self._config.hooks)
             self._origins = await asyncio.to_thread(OriginSettings.load, self._config, self._environment)
             bus = EventBus(on_reader_lost=self.metrics.process.reader_lost)
-            records = await self._open_records(stack)
+            records = await open_store(
+                stack,
+                self._config,
+                self._clock,
+                on_commit=self._on_commit,
+                make_deliveries=lambda download: self._hook_rules.deliveries(download, self._clock.wall()),
+            )
+            node = await read_identity(self._config, self._url, has_instance=records.nodes.needs_heartbeats)
+            heartbeat = await stack.enter_async_context(Heartbeat(records.nodes, node, self._clock))
             # From here on, each commit wakes the hooks.
             self._hooks = await stack.enter_async_context(
                 self._make_hooks(
@@ -120,6 +132,8 @@ class App:
             session = await stack.enter_async_context(self._make_session(PublicSuffixes()))
             parts = self._make_manager(records, destination, session, bus)
             self._kept_parts = parts.kept_parts
+            heartbeat.read_load = partial(self._read_load, parts)
+            heartbeat.on_lease_change = parts.lease.report_lease
             manager = await stack.enter_async_context(parts.manager)
             removal = HistoryRemoval(records=records, destination=destination, bus=bus, clock=self._clock)
             retention = await stack.enter_async_context(
@@ -143,6 +157,7 @@ class App:
                 find_gid=parts.gids.find,
                 history=removal,
                 find_directories=destination.directories,
+                find_nodes=heartbeat.nodes,
                 rights=self._rights,
             )
             root = await asyncio.to_thread(os.path.abspath, self._config.storage.root)
@@ -153,6 +168,7 @@ class App:
                 manager=manager,
                 imports=imports,
                 hooks=self._hooks,
+                nodes=heartbeat,
                 bus=bus,
                 destination=destination,
                 quotas=lambda: self._directories.quotas,
@@ -178,6 +194,7 @@ class App:
                 proxies=proxies,
                 base_path=self._config.server.base_path,
                 storage_problem=manager.storage_problem,
+                node_problem=lambda: heartbeat.problem,
             )
             rpc_api = (
                 None
@@ -188,6 +205,7 @@ class App:
             self._reloader = Reloader(
                 accounts=accounts, bus=bus, session=session, manager=manager, hooks=self._hooks, retention=retention
             )
+            stack.callback(heartbeat.drain)
             self._stack = stack.pop_all()
         return self
 
@@ -231,36 +249,11 @@ class App:
 
     # -- components ----------------------------------------------------------------------------------------------------
 
-    async def _open_records(self, stack: AsyncExitStack) -> Store:
-        """Open the store that the configuration chooses.
-
-        Raises:
-            StartupError: it cannot be used.
-        """
-
-        def make_deliveries(download: Download) -> Sequence[Delivery]:
-            return self._hook_rules.deliveries(download, self._clock.wall())
-
-        state_dir, database = Path(self._config.server.state_dir), self._config.cluster.database
-        if not database:
-            return await stack.enter_async_context(
-                SqliteRecords(state_dir, self._clock, on_commit=self._on_commit, make_deliveries=make_deliveries)
-            )
-        try:
-            from downloadd.records.postgres.records import PostgresRecords
-        except ModuleNotFoundError as error:
-            if error.name != "asyncpg":
-                raise
-            raise StartupError(
-                "cluster.database needs a driver for PostgreSQL: install it with pip install 'downloadd[cluster]'",
-                exit_status=2,
-            ) from None
-        # Uploads are in it.
-        directory = StateDirectory(state_dir)
-        await asyncio.to_thread(directory.lock)
-        stack.callback(directory.unlock)
-        return await stack.enter_async_context(
-            PostgresRecords(database, self._clock, on_commit=self._on_commit, make_deliveries=make_deliveries)
+    def _read_load(self, parts: ManagerParts) -> NodeLoad:
+        return NodeLoad(
+            running=len(parts.runs),
+            speed=round(parts.manager.speed()),
+            settings=shared_settings(self._config, parts.limits.settings),
         )
 
     def _make_hooks(self, records: Store, sender: WebhookSender) -> Hooks:

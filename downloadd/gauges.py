@@ -1,9 +1,11 @@
 """Collector of the values that the gauges of the metrics show."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from downloadd.cluster.heartbeat import Heartbeat
 from downloadd.directory_settings import Quota
 from downloadd.errors import DownloadError
 from downloadd.events import EventBus
@@ -26,6 +28,7 @@ class GaugeCollector:
         manager: Manager,
         imports: ImportService,
         hooks: Hooks,
+        nodes: Heartbeat,
         bus: EventBus,
         destination: Destination,
         quotas: Callable[[], Sequence[Quota]],
@@ -35,6 +38,7 @@ class GaugeCollector:
         self._manager = manager
         self._imports = imports
         self._hooks = hooks
+        self._nodes = nodes
         self._bus = bus
         self._destination = destination
         self._quotas = quotas
@@ -54,6 +58,7 @@ class GaugeCollector:
             imports=self._imports.active_operations,
             messages=await self._hooks.waiting(),
             kept=await self._manager.kept_parts(),
+            nodes=Counter(node.state for node in await self._nodes.nodes()),
             storage=await self._read_storage(),
         )
 

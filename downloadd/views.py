@@ -3,12 +3,13 @@
 Every interface for users reads here, and changes by `DownloadService`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from downloadd.download import Download, Snapshot
 from downloadd.manager.history_removal import HistoryEditor
 from downloadd.manager.protocol import DownloadManager, QueueManager, ResultCount, ResultManager
 from downloadd.manager.queue_report import OriginList
+from downloadd.node import Node
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.rights import Action, Rights
 from downloadd.states import State
@@ -27,6 +28,7 @@ class DownloadViews:
         find_gid: Callable[[str], Awaitable[Snapshot]],
         history: HistoryEditor,
         find_directories: Callable[[str, int], Awaitable[list[str]]],
+        find_nodes: Callable[[], Awaitable[Sequence[Node]]],
         rights: Rights,
     ) -> None:
         """Make the views.
@@ -38,6 +40,7 @@ class DownloadViews:
             find_gid: returns the download of a gid or its prefix.
             history: knows the last removal of finished downloads.
             find_directories: returns up to so many directories below the storage root that begin with a prefix.
+            find_nodes: returns all nodes by name.
             rights: the checks of what a user may do.
         """
         self._manager = manager
@@ -46,6 +49,7 @@ class DownloadViews:
         self._find_gid = find_gid
         self._history = history
         self._find_directories = find_directories
+        self._find_nodes = find_nodes
         self._rights = rights
 
     async def get(self, user: User, id: str) -> Snapshot:
@@ -150,6 +154,15 @@ class DownloadViews:
         """Return up to `limit` origins in use or in trouble, the latter first; see `active` for the errors."""
         self._rights.require(user, Action.VIEW)
         return await self._manager.origins(limit)
+
+    async def nodes(self, user: User) -> Sequence[Node]:
+        """Return all nodes by name, those included that are gone for less than a day; see `active` for the errors.
+
+        Raises:
+            StoreUnavailableError: the records cannot be used at the moment.
+        """
+        self._rights.require(user, Action.VIEW)
+        return await self._find_nodes()
 
     async def last_removal(self, user: User) -> int:
         """Return the newest `ended_seq` just before the last removal, 0 without one; see `active` for the errors."""

@@ -1,22 +1,26 @@
 """The composition root: everything opens, is wired, and is closed again."""
 
 import asyncio
+import json
 import os
+import socket
 import sys
 import threading
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 import pytest
 from msgspec.structs import replace
 from support.app_config import config_for
 from support.daemon_process import TOKEN
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
+from support.postgres_server import PostgresServer
 from support.waiting import wait_until
 
 from downloadd.app import App
-from downloadd.config import ClusterConfig, Config, TcpAddress
+from downloadd.config import ClusterConfig, Config, ServerConfig, TcpAddress
 from downloadd.daemon.listeners import bind, listener_url
 from downloadd.errors import StartupError
 
@@ -68,6 +72,42 @@ async def test_records_in_a_database_leave_the_state_directory_to_one_daemon(tmp
                 pass
     async with App(config_for(tmp_path)):
         pass
+
+
+_KEEP_LAST_REPORTS = """
+CREATE TABLE last_reports (report text);
+CREATE RULE keep AS ON DELETE TO nodes DO ALSO INSERT INTO last_reports VALUES (old.report)
+"""
+
+
+async def test_a_node_drains_before_it_leaves_and_is_replaced_by_its_own_successor_only(
+    tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    name = await postgres_server.create_database()
+    config = with_database(tmp_path, postgres_server.socket_url(name))
+    async with App(config, url="http://first"):
+        await postgres_server.execute(_KEEP_LAST_REPORTS, database=name)
+    connection = await asyncpg.connect(postgres_server.socket_url(name))
+    try:
+        [last] = await connection.fetch("SELECT report::json FROM last_reports")
+        report = json.loads(last[0])
+        assert (report["is_draining"], report["url"], report["name"]) == (True, "http://first", socket.gethostname())
+        assert await connection.fetchval("SELECT count(*) FROM nodes") == 0
+        # A daemon that was killed leaves its row behind.
+        await connection.execute(
+            "INSERT INTO nodes VALUES ($1, 's', $2, 15, clock_timestamp(), $3)",
+            report["name"],
+            report["instance"],
+            last[0],
+        )
+        other = replace(config, server=ServerConfig(state_dir=str(tmp_path / "other")))
+        with pytest.raises(StartupError, match=r"living node at http://first has the name .*cluster\.node"):
+            async with App(other):
+                pass
+        async with App(config):
+            pass
+    finally:
+        await connection.close()
 
 
 async def test_a_database_without_the_driver_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
 import pytest
+from support.node_reports import node_report
 
 from downloadd.directory_settings import Quota
 from downloadd.errors import StorageError
 from downloadd.events import EventBus
 from downloadd.gauges import GaugeCollector
 from downloadd.metrics import KeptUsage, OriginUsage, StorageUsage
+from downloadd.node import Node, NodeState
 from downloadd.states import State, WaitReason
 
 USAGE = StorageUsage(free=1, size=2, reserved=3)
@@ -33,6 +35,9 @@ class Components:
 
     async def kept_parts(self) -> KeptUsage:
         return KeptUsage(parts=1, size=10)
+
+    async def nodes(self) -> list[Node]:
+        return [Node(report=node_report(), last_seen=0.0)]
 
     async def waiting(self) -> dict[str, int]:
         return {"chat": 3}
@@ -73,6 +78,7 @@ async def collector(disk: Disk) -> AsyncIterator[GaugeCollector]:
         manager=components,
         imports=components,
         hooks=components,
+        nodes=components,
         bus=EventBus(),
         destination=cast(Any, disk),
         quotas=lambda: [quota],
@@ -89,6 +95,7 @@ async def test_a_snapshot_has_the_values_of_every_component(collector: GaugeColl
     assert snapshot.origins.connections == 7
     assert (snapshot.subscribers, snapshot.imports) == (0, 2)
     assert snapshot.messages == {"chat": 3}
+    assert snapshot.nodes == {NodeState.UP: 1}
     assert snapshot.storage == USAGE
     assert [quota.directory for quota in disk.measured[0]] == ["team"]
 

@@ -7,6 +7,7 @@ from support.clocks import ManualClock
 from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
 from support.fake_queue import FakeQueue, FakeResults
+from support.node_reports import no_nodes
 from support.sample_downloads import sample_download
 
 from downloadd.config import DirectoryConfig
@@ -73,6 +74,7 @@ def views(manager: FakeManager) -> DownloadViews:
         find_gid=queue.find_gid,
         history=FakeHistory(manager),
         find_directories=find,
+        find_nodes=no_nodes,
         rights=rights,
     )
 

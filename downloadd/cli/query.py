@@ -26,8 +26,10 @@ from downloadd.client import (
     State,
 )
 from downloadd.fronts.rest.event_types import TYPES_BY_ENTRY, EventEntry
+from downloadd.fronts.rest.node_schemas import NodeEntry
 from downloadd.fronts.rest.schemas import Listing
 from downloadd.fronts.rocketchat.statuses import FINISHED_STATUSES
+from downloadd.node import NodeState
 from downloadd.states import ACTIVE, FINISHED, UNSUCCESSFUL
 
 
@@ -49,6 +51,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Number of active downloads by state."""
     speed: int
     """Bytes a second of all downloads together."""
+    nodes: list[NodeEntry]
     operation: OperationEntry | None
 
 
@@ -279,6 +282,7 @@ async def status(client: Client, terminal: Terminal) -> None:
         storage=health.storage,
         active={str(state): counts[state] for state in sorted(ACTIVE)},
         speed=sum(entry.speed or 0 for entry in active),
+        nodes=(await client.nodes()).nodes,
         operation=operation,
     )
     lines = [f"downloadd {daemon_status.version} at {daemon_status.url}"]
@@ -286,6 +290,8 @@ async def status(client: Client, terminal: Terminal) -> None:
     lines.append(f"{summary}; {formatting.format_size(daemon_status.speed)}/s" if summary else "No active downloads.")
     if health.storage != "ok":
         lines.append(f"No download starts: {health.storage}.")
+    if len(daemon_status.nodes) > 1:
+        lines += [_format_node(node) for node in daemon_status.nodes]
     if operation is not None and operation.status not in FINISHED_STATUSES:
         file_counts = operation.count
         lines.append(
@@ -293,6 +299,13 @@ async def status(client: Client, terminal: Terminal) -> None:
             f"{file_counts.error} failed"
         )
     terminal.write_result(daemon_status, "\n".join(lines))
+
+
+def _format_node(node: NodeEntry) -> str:
+    line = f"Node {node.node} ({node.version}) at {node.url}: {node.state}"
+    if node.state is not NodeState.GONE:
+        line += f", {node.running} running, {formatting.format_size(node.speed)}/s"
+    return line + (f"; differs in {', '.join(node.differs)}" if node.differs else "")
 
 
 @click.command()

@@ -14,6 +14,7 @@ from downloadd.client.connection import ApiError, Connection, ConnectionLostErro
 from downloadd.client.downloads import Downloads
 from downloadd.client.events import Connected, Disconnected, Event, EventParser
 from downloadd.client.imports import Imports
+from downloadd.fronts.rest.node_schemas import Nodes
 from downloadd.fronts.rest.schemas import Directories, ErrorEntry, ErrorTable, Health, Hosts, StorageResponse
 from downloadd.fronts.rest.settings_schemas import SettingsBody, SettingsResponse
 from downloadd.runtime_settings import RuntimeSettings
@@ -154,6 +155,14 @@ class Client:
             ApiError, ConnectionLostError: The call failed.
         """
         return await self._connection.call(Hosts, "GET", "api/v1/hosts", query={"limit": limit})
+
+    async def nodes(self) -> Nodes:
+        """Return the daemons that use the database, ordered by name; on a daemon without one, itself.
+
+        Raises:
+            ApiError, ConnectionLostError: The call failed.
+        """
+        return await self._connection.call(Nodes, "GET", "api/v1/nodes")
 
     async def events(self, *, last_event_id: str = "") -> AsyncGenerator[Event]:
         """Yield events without end, after `last_event_id` if it is given.

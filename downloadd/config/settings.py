@@ -126,6 +126,23 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             secret=True,
         ),
     ] = ""
+    node: Annotated[
+        str,
+        Meta(pattern=r"^[A-Za-z0-9._-]{0,64}\Z"),
+        describe(
+            'Name of this daemon among the nodes of the database; "" for the host name of the machine.',
+            examples=["alpha"],
+            expected="up to 64 letters, digits, dots, hyphens and underscores",
+        ),
+    ] = ""
+    lease: Annotated[
+        float,
+        Meta(ge=1, le=300),
+        describe(
+            "Time without a heartbeat after which this node counts as gone; its health is 503 a little earlier.",
+            unit="seconds",
+        ),
+    ] = 15.0
 
     def __repr__(self) -> str:
         """Return no value: the URL may hold a password."""

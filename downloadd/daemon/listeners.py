@@ -230,6 +230,14 @@ def listener_url(listener: socket.socket, *, tls: bool = False) -> str:
     return f"{'https' if tls else 'http'}://{_format_address(address)}"
 
 
+def remote_url(listener: socket.socket, *, tls: bool = False) -> str:
+    """Return the URL that reaches a bound socket from another machine, as far as it can be reached."""
+    url = listener_url(listener, tls=tls)
+    if listener.family == socket.AF_UNIX or listener.getsockname()[0] not in {"0.0.0.0", "::"}:  # noqa: S104 - compared
+        return url
+    return f"{url.partition('://')[0]}://{socket.gethostname()}:{listener.getsockname()[1]}"
+
+
 def listener_address(listener: socket.socket) -> tuple[str, int | None]:
     """Return host and port of a bound socket; path and None for a Unix socket."""
     name = listener.getsockname()

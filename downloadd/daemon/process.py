@@ -26,7 +26,7 @@ from downloadd.daemon.deadline import ExitDeadline
 from downloadd.daemon.descriptors import fit_to_descriptors, max_clients, max_runs, raise_descriptor_limit
 from downloadd.daemon.first_user import DOWNLOADS_REFUSED, describe_first_user, ensure_first_user, read_first_user
 from downloadd.daemon.interpreter import event_loop_factory, tune_interpreter
-from downloadd.daemon.listeners import bind_all, bind_aria2, listener_address, listener_url
+from downloadd.daemon.listeners import bind_all, bind_aria2, listener_address, listener_url, remote_url
 from downloadd.daemon.loop_lag import measure_loop_lag
 from downloadd.daemon.signals import SignalRequest, Signals
 from downloadd.daemon.tls import ServerTls
@@ -41,7 +41,7 @@ MAX_EXIT_GRACE_SECONDS: Final = 2.0
 """Seconds for threads that hang, in a name lookup for instance, at most, once everything is stored."""
 FINAL_LOG_SECONDS: Final = 0.2
 """Seconds for the last log lines when the process is ended in any case."""
-RESTART_TABLES: Final = ("server", "storage", "imports", "aria2")
+RESTART_TABLES: Final = ("server", "cluster", "storage", "imports", "aria2")
 """Tables whose changes need a restart."""
 
 
@@ -197,6 +197,7 @@ class Daemon:
                 max_clients=max_clients(),
                 max_runs=max_runs(),
                 request_stop=partial(signal.raise_signal, signal.SIGTERM),
+                url=self._remote_url(),
             ) as app:
                 tls = self._start.tls
                 await app.listen(
@@ -225,6 +226,11 @@ class Daemon:
                 await self._reload(app)
             for task in running:
                 task.cancel()
+
+    def _remote_url(self) -> str:
+        """Return the URL of the API for other machines; that of a Unix socket if there is no other."""
+        urls = [remote_url(listener, tls=self._start.tls is not None) for listener in self._start.sockets]
+        return _with_path(urls, self._start.config.server.base_path)
 
     def _announce(self) -> None:
         sockets = self._start.sockets
@@ -265,9 +271,8 @@ class Daemon:
 
     def _write_address(self, urls: Sequence[str]) -> None:
         config = self._start.config.server
-        url = next((f"{url}{config.base_path}" for url in urls if not url.startswith("unix:")), urls[0])
         try:
-            write_address(Path(config.state_dir), url)
+            write_address(Path(config.state_dir), _with_path(urls, config.base_path))
         except OSError as error:
             self._log.warning("address_file_not_written", reason=str(error))
 
@@ -326,6 +331,11 @@ class Daemon:
     def _force_exit(self, number: signal.Signals) -> None:
         self._log.warning("exit_forced", signal=number.name)
         self._deadline.exit_now(128 + number)
+
+
+def _with_path(urls: Sequence[str], base_path: str) -> str:
+    """Return the first URL with the base path; that of a Unix socket if there is no other."""
+    return next((f"{url}{base_path}" for url in urls if not url.startswith("unix:")), urls[0])
 
 
 def _print(text: str | None) -> None:

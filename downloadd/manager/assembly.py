@@ -11,6 +11,7 @@ from downloadd.manager.amender import Amender
 from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.gid_lookup import GidLookup
 from downloadd.manager.kept_parts import KeptParts
+from downloadd.manager.lease_gate import LeaseGate
 from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
@@ -58,6 +59,7 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     gids: GidLookup
     limits: RunLimits
     kept_parts: KeptParts
+    lease: LeaseGate
     dispatcher: LocalDispatcher
     admission: AdmissionControl
     runs: RunTable
@@ -77,7 +79,8 @@ def assemble_manager(
 ) -> ManagerParts:
     """Construct the manager over open records, storage and client."""
     config = settings.config
-    dispatcher = LocalDispatcher(Limits.from_config(config, settings.hosts), clock, records)
+    lease = LeaseGate(records)
+    dispatcher = LocalDispatcher(Limits.from_config(config, settings.hosts), clock, lease)
     shared_limit = TokenBucket(config.speed_limit)
     origins = OriginMonitor(dispatcher.origins, records.origins)
     notifier = Notifier(bus, metrics)
@@ -130,6 +133,7 @@ def assemble_manager(
         factory=factory,
         clock=clock,
     )
+    lease.allow_runs = runner.allow_runs
     manager = Manager(
         records=records,
         destination=destination,
@@ -157,6 +161,7 @@ def assemble_manager(
         gids=GidLookup(records.gids, runs),
         limits=RunLimits(dispatcher.queue, shared_limit),
         kept_parts=kept_parts,
+        lease=lease,
         dispatcher=dispatcher,
         admission=admission,
         runs=runs,

@@ -77,6 +77,7 @@ class Runner:
         # Changes of such downloads, for which their runs are restarted.
         self._pending_restarts: dict[str, list[RestartRequest]] = {}
         self._closing = False
+        self._are_runs_allowed = True
 
     def configure(self, config: DownloadsConfig) -> None:
         """Set the speed limit over all downloads, and the settings of runs that start from now on."""
@@ -97,15 +98,20 @@ class Runner:
                 if received:
                     self._publish_run(active)
 
+    def allow_runs(self, is_allowed: bool) -> None:
+        """Interrupt all runs, and those that start until runs are allowed again; what they received is kept."""
+        self._are_runs_allowed = is_allowed
+        if not is_allowed:
+            for active in self._runs:
+                active.run.stop(StopReason.INTERRUPT)
+
     def begin_closing(self) -> None:
         """Interrupt every run that starts from now on."""
         self._closing = True
 
     async def close(self) -> None:
-        """Interrupt all runs; what they received is kept, and the next start continues from it."""
-        self.begin_closing()
-        for active in self._runs:
-            active.run.stop(StopReason.INTERRUPT)
+        """Interrupt all runs, after `begin_closing`; the next start continues from what they received."""
+        self.allow_runs(False)
         await self._tasks.wait(DRAIN_SECONDS)
         await self._tasks.cancel()
         await self._factory.close()
@@ -228,7 +234,8 @@ class Runner:
             amended = self._pending_rows.pop(download.id, None)
             if amended is not None:
                 active.apply_amended(amended)
-            pending = self._pending_stops.pop(download.id, None) or (StopReason.INTERRUPT if self._closing else None)
+            is_allowed = self._are_runs_allowed and not self._closing
+            pending = self._pending_stops.pop(download.id, None) or (None if is_allowed else StopReason.INTERRUPT)
             if pending is not None:
                 active.run.stop(pending)
             if restarts := self._pending_restarts.pop(download.id, None):

@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from downloadd.metrics.series import Series
 from downloadd.metrics.snapshot import GaugeSnapshot, OriginUsage, StorageUsage
+from downloadd.node import NodeState
 from downloadd.states import ACTIVE, WaitReason
 
 
@@ -23,6 +24,7 @@ class SnapshotGauges:
         self._subscribers = series.gauge("downloadd_event_subscribers", "Readers of the event stream.")
         self._imports = series.gauge("downloadd_imports_active", "Active import operations.")
         self._messages = series.gauge("downloadd_hook_messages_waiting", "Waiting deliveries to a hook.", ("hook",))
+        self._nodes = series.gauge("downloadd_nodes", "Nodes of the database by state.", ("state",))
         self._kept_parts = series.gauge("downloadd_kept_parts", "Part files of ended downloads.")
         self._kept_bytes = series.gauge("downloadd_kept_bytes", "Bytes in part files of ended downloads.")
         self._storage = _StorageCollector()
@@ -41,6 +43,8 @@ class SnapshotGauges:
         self._messages.clear()
         for hook, count in snapshot.messages.items():
             self._messages.labels(hook).set(count)
+        for node_state in NodeState:
+            self._nodes.labels(node_state.value).set(snapshot.nodes.get(node_state, 0))
         self._kept_parts.set(snapshot.kept.parts)
         self._kept_bytes.set(snapshot.kept.size)
         self._storage.usage = snapshot.storage

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from downloadd.node import NodeState
 from downloadd.states import State, WaitReason
 
 
@@ -69,6 +70,8 @@ class GaugeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Active import operations."""
     messages: Mapping[str, int] = {}
     """Waiting deliveries by hook."""
+    nodes: Mapping[NodeState, int] = {}
+    """Nodes of the database by state; a missing state has none."""
     kept: KeptUsage = KeptUsage()
     storage: StorageUsage | None = None
     """None while the disk does not respond."""

@@ -34,6 +34,7 @@ from downloadd.records.import_operations import SqliteImportOperations, manifest
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords, SqliteKeptParts
 from downloadd.records.known_rows import KnownRows
+from downloadd.records.nodes import NodeRecords, SoleNode
 from downloadd.records.origins import OriginRecords, SqliteOrigins
 from downloadd.records.protocol import (
     NO_DOWNLOADS,
@@ -122,6 +123,7 @@ class SqliteRecords:
         self.origins: OriginRecords = SqliteOrigins(self)
         self.kept_parts: KeptPartRecords = SqliteKeptParts(self)
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
+        self.nodes: NodeRecords = SoleNode(clock)
         self.queue: QueueRecords = SqliteQueue(self, self._queries, self.revisions, known_rows)
         self.results: ResultRecords = SqliteResults(self, self._queries, self.revisions, known_rows, clock)
         self.gids: GidRecords = SqliteGids(self, self._queries)

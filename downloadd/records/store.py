@@ -6,6 +6,7 @@ from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.gids import GidRecords
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords
+from downloadd.records.nodes import NodeRecords
 from downloadd.records.protocol import Records
 from downloadd.records.results import ResultRecords
 from downloadd.records.storage_roots import StorageRootRecords
@@ -51,4 +52,9 @@ class Store(Records, Protocol):
     @property
     def storage_root(self) -> StorageRootRecords:
         """The storage root that was used last."""
+        ...
+
+    @property
+    def nodes(self) -> NodeRecords:
+        """The nodes that share the store."""
         ...

@@ -4,12 +4,14 @@ import json
 import re
 
 from cli.conftest import Command
+from support.node_reports import node_report
 from support.sample_downloads import sample_download
 from support.served_api import ServedApi
 
 from downloadd import __version__
 from downloadd.download import Snapshot
 from downloadd.errors import NetworkErrorKind, RemoteError
+from downloadd.node import Node
 from downloadd.states import ACTIVE, STATES, State
 
 
@@ -79,6 +81,19 @@ async def test_a_warning_is_shown_in_list_history_and_details(api: ServedApi, co
     assert "look at this" in (await command("history")).output
     assert "look at that" in (await command("list")).output
     assert re.search(r"^warning +look at this$", (await command("show", id)).output, re.MULTILINE)
+
+
+async def test_the_status_shows_nodes_if_there_are_several(api: ServedApi, command: Command) -> None:
+    alpha = Node(report=node_report(running=2, speed=3072), last_seen=1.0)
+    api.nodes = [alpha]
+    assert "alpha" not in (await command("status")).output
+    other = node_report(name="beta", url="http://beta", settings={"max_per_host": "2"})
+    api.nodes = [alpha, Node(report=other, last_seen=1.0, is_gone=True)]
+    output = (await command("status")).output
+    assert "Node alpha (1.0) at http://alpha.example:8080: up, 2 running, 3.00 KiB/s\n" in output
+    assert "Node beta (1.0) at http://beta: gone; differs in max_per_host\n" in output
+    nodes = json.loads((await command("status", "--json")).output)["nodes"]
+    assert [(node["node"], node["state"]) for node in nodes] == [("alpha", "up"), ("beta", "gone")]
 
 
 async def test_the_status_counts_active_downloads(api: ServedApi, command: Command) -> None:

@@ -202,6 +202,11 @@ async def test_hosts_in_use_are_listed(client: Client, origin: Origin) -> None:
     assert ([(one.origin, one.state) for one in listed.hosts], listed.total) == ([(origin.url(""), "healthy")], 1)
 
 
+async def test_a_daemon_lists_itself_as_the_only_node(client: Client, daemon: DaemonProcess) -> None:
+    [node] = (await client.nodes()).nodes
+    assert (node.url, node.state, node.running, node.differs) == (daemon.url, "up", 0, [])
+
+
 # -- imports -----------------------------------------------------------------------------------------------------------
 
 

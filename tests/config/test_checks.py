@@ -419,6 +419,25 @@ def test_a_database_of_another_type_is_refused(tmp_path: Path, value: str) -> No
     assert SECRET not in issue
 
 
+@pytest.mark.parametrize("setting", ['node = "a b"', f'node = "{"a" * 65}"', 'node = "ä"', 'node = "a\\n"'])
+def test_a_name_of_a_node_that_others_cannot_use_is_refused(tmp_path: Path, setting: str) -> None:
+    [issue] = load_issues(tmp_path, f"[cluster]\n{setting}\n")
+    assert "cluster.node: expected up to 64 letters, digits, dots, hyphens and underscores" in issue
+
+
+@pytest.mark.parametrize("lease", ["0.9", "301", '"long"'])
+def test_a_lease_out_of_range_is_refused(tmp_path: Path, lease: str) -> None:
+    [issue] = load_issues(tmp_path, f"[cluster]\nlease = {lease}\n")
+    assert "cluster.lease: expected a number from 1 to 300" in issue
+
+
+def test_name_and_lease_of_a_node_may_come_from_the_environment(tmp_path: Path) -> None:
+    environment = {"DOWNLOADD_CLUSTER__NODE": "node-1.b_c", "DOWNLOADD_CLUSTER__LEASE": "1.5"}
+    cluster = load(tmp_path, environment=environment).cluster
+    assert (cluster.node, cluster.lease) == ("node-1.b_c", 1.5)
+    assert (load(tmp_path).cluster.node, load(tmp_path).cluster.lease) == ("", 15)
+
+
 def test_a_database_needs_users(tmp_path: Path) -> None:
     database = f'[cluster]\ndatabase = "postgres:///d?host=/run/x&password={SECRET}"\n'
     assert SECRET not in repr(load(tmp_path, user() + database))

@@ -18,6 +18,7 @@ from downloadd.daemon.listeners import (
     bind_unix,
     listener_address,
     listener_url,
+    remote_url,
     unlink_unix,
 )
 from downloadd.errors import StartupError
@@ -32,6 +33,18 @@ def test_port_zero_is_a_free_port_that_the_url_names() -> None:
         assert listener_url(listener) == f"http://127.0.0.1:{port}"
         with socket.create_connection((host, port), CONDITION_TIMEOUT):
             pass
+
+
+def test_the_url_for_other_machines_has_the_name_of_the_machine_only_in_place_of_all_addresses(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        (everywhere,) = [stack.enter_context(each) for each in bind(TcpAddress("0.0.0.0", 0))]
+        port = listener_address(everywhere)[1]
+        assert remote_url(everywhere, tls=True) == f"https://{socket.gethostname()}:{port}"
+        (loopback,) = [stack.enter_context(each) for each in bind(TcpAddress("127.0.0.1", 0))]
+        assert remote_url(loopback) == listener_url(loopback)
+        unix, _ = bind_unix(str(tmp_path / "a"))
+        stack.enter_context(unix)
+        assert remote_url(unix) == f"unix:{tmp_path}/a"
 
 
 def test_all_addresses_of_a_name_share_one_port() -> None:

@@ -484,10 +484,10 @@ def test_a_reload_applies_new_users_and_refuses_a_malformed_file(tmp_path: Path)
         daemon.process.send_signal(signal.SIGHUP)
         assert "server.prot: unknown key; did you mean server.port?" in daemon.event("reload_refused")["mistakes"][0]
         assert daemon.get("/api/v1/downloads", TOKEN) == 200
-        (tmp_path / "config.toml").write_text("[storage]\nfsync = false\n" + bob)
+        (tmp_path / "config.toml").write_text("[storage]\nfsync = false\n[cluster]\nlease = 20\n" + bob)
         daemon.process.send_signal(signal.SIGHUP)
         daemon.event("reloaded")
-        assert daemon.event("restart_needed")["changed"] == ["storage"]
+        assert daemon.event("restart_needed")["changed"] == ["cluster", "storage"]
         assert daemon.get("/api/v1/downloads", other) == 200
         assert daemon.get("/api/v1/downloads", TOKEN) == 401
         assert daemon.stop() == 0

@@ -172,6 +172,8 @@ ENDPOINTS = {
     ("HEAD", "/api/v1/metrics"): "view-downloads",
     ("GET", "/api/v1/hosts"): "view-downloads",
     ("HEAD", "/api/v1/hosts"): "view-downloads",
+    ("GET", "/api/v1/nodes"): "view-downloads",
+    ("HEAD", "/api/v1/nodes"): "view-downloads",
     ("GET", "/api/v1/settings"): "view-downloads",
     ("HEAD", "/api/v1/settings"): "view-downloads",
     ("PATCH", "/api/v1/settings"): "download",

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import signal
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
 from msgspec.structs import replace
 from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
@@ -12,6 +15,7 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.postgres_server import PASSWORD, PASSWORD_USER, PostgresServer
 from support.waiting import wait_until
+from support.wire import Wire
 
 QUOTED = PASSWORD.replace("/", "%2F")
 SIZE = 300_000
@@ -56,6 +60,72 @@ async def test_a_daemon_on_postgresql_survives_kills_and_restarts_of_both(
         assert PASSWORD not in each.log.read_text()
         assert QUOTED not in each.log.read_text()
     assert not (daemon.state / "records.db").exists()
+
+
+async def test_a_node_loses_its_lease_with_the_database_or_when_it_is_stopped_and_goes_on_by_itself(
+    tmp_path: Path, postgres_server: PostgresServer, origin: Origin
+) -> None:
+    name = await postgres_server.create_database()
+    origin.script("/slow", ScriptedResponse(size=SIZE, seed=1, etag='"1"', stall_after=1000))
+    async with Wire(postgres_server.port) as wire:
+        url = postgres_server.url(name, port=wire.port)
+        cluster = f'[cluster]\ndatabase = {json.dumps(url)}\nnode = "alpha"\nlease = 1\n'
+        daemon = DaemonProcess(tmp_path, config=f"{DEFAULT_CONFIG}\n{cluster}")
+        async with daemon:
+            id = (await daemon.start_download("d", origin.url("/slow")))["download_id"]
+            await wait_until(lambda: daemon.has_received(id, 1000))
+            node = await wait_until(lambda: _living_node(daemon))
+            assert (node["node"], node["url"], node["running"]) == ("alpha", daemon.url, 1)
+            # The database is away.
+            wire.is_down = True
+            wire.cut()
+            status, body = await wait_until(lambda: _health(daemon, 503))
+            assert (status, body["error"]) == (503, "STORE_UNAVAILABLE")
+            assert body["detail"].startswith("the node alpha lost its lease")
+            wire.is_down = False
+            await wait_until(lambda: _health(daemon, 200))
+            # The process stands still.
+            assert daemon.process is not None
+            daemon.process.send_signal(signal.SIGSTOP)
+            try:
+                await wait_until(lambda: _is_gone(postgres_server, name))
+            finally:
+                daemon.process.send_signal(signal.SIGCONT)
+            await daemon.wait_for_log("lease_regained", 2)
+            await daemon.wait_for_log("lease_lost", 2)
+            # One node runs on: nobody else can take over.
+            assert len(origin.requests("/slow")) == 1
+            # The successor need not wait for the end of the lease.
+            await daemon.kill()
+            await daemon.start()
+            await wait_until(lambda: _health(daemon, 200))
+            assert await daemon.stop() == 0
+    assert await _nodes(postgres_server, name) == []
+
+
+async def _living_node(daemon: DaemonProcess) -> dict[str, Any] | None:
+    """Return the only node; None if it counts as gone, as it may for a moment on a slow machine."""
+    [node] = (await daemon.request("GET", "/api/v1/nodes"))[1]["nodes"]
+    return dict(node) if node["state"] == "up" else None
+
+
+async def _health(daemon: DaemonProcess, expected: int) -> tuple[int, dict[str, str]] | None:
+    status, body = await daemon.request("GET", "/api/v1/health")
+    return (status, body) if status == expected else None
+
+
+async def _nodes(server: PostgresServer, database: str) -> list[bool]:
+    """Return for each node of a database if it is gone."""
+    connection = await asyncpg.connect(server.socket_url(database))
+    try:
+        rows = await connection.fetch("SELECT last_seen + lease * interval '1 s' < clock_timestamp() FROM nodes")
+        return [row[0] for row in rows]
+    finally:
+        await connection.close()
+
+
+async def _is_gone(server: PostgresServer, database: str) -> bool:
+    return await _nodes(server, database) == [True]
 
 
 async def _has_ended(daemon: DaemonProcess, count: int) -> bool:

@@ -4,6 +4,7 @@ from support.exposition import ReadableSeries
 
 from downloadd.metrics.gauges import SnapshotGauges
 from downloadd.metrics.snapshot import GaugeSnapshot, KeptUsage, OriginUsage, QuotaUsage, StorageUsage
+from downloadd.node import NodeState
 from downloadd.states import ACTIVE, State, WaitReason
 
 
@@ -27,6 +28,7 @@ def test_series_of_hooks_quotas_and_storage_disappear_with_them() -> None:
         subscribers=4,
         imports=6,
         messages={"chat": 3},
+        nodes={NodeState.UP: 2, NodeState.GONE: 1},
         kept=KeptUsage(parts=7, size=8),
         storage=StorageUsage(free=1, size=2, reserved=3, quotas=[quota]),
     )
@@ -41,6 +43,9 @@ def test_series_of_hooks_quotas_and_storage_disappear_with_them() -> None:
         ("downloadd_event_subscribers", {}, 4, 0),
         ("downloadd_imports_active", {}, 6, 0),
         ("downloadd_hook_messages_waiting", {"hook": "chat"}, 3, None),
+        ("downloadd_nodes", {"state": "up"}, 2, 0),
+        ("downloadd_nodes", {"state": "draining"}, 0, 0),
+        ("downloadd_nodes", {"state": "gone"}, 1, 0),
         ("downloadd_kept_parts", {}, 7, 0),
         ("downloadd_kept_bytes", {}, 8, 0),
         ("downloadd_storage_free_bytes", {}, 1, None),

@@ -15,6 +15,7 @@ from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.assembly import ManagerSettings, assemble_manager
 from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.kept_parts import KeptParts
+from downloadd.manager.lease_gate import LeaseGate
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.queue_control import QueueControl
@@ -52,6 +53,7 @@ class ManagerStack:
         kept_parts: KeptParts,
         limits: RunLimits,
         follower: EndedFollower,
+        lease: LeaseGate,
     ) -> None:
         self.root = root
         self.records = records
@@ -66,6 +68,7 @@ class ManagerStack:
         self.kept_parts = kept_parts
         self.limits = limits
         self.follower = follower
+        self.lease = lease
 
     def files(self) -> dict[str, bytes]:
         """Return all files below the root, with part files, by their paths."""
@@ -130,4 +133,5 @@ async def open_stack(
                 kept_parts=kept_parts,
                 limits=parts.limits,
                 follower=parts.follower,
+                lease=parts.lease,
             )

@@ -8,6 +8,7 @@ from typing import Any, Final
 from support.fake_prober import FakeProber
 from support.fake_storage import FakeStorage
 from support.manager_stack import CONFIG, ManagerStack, open_stack
+from support.node_reports import no_nodes
 from support.waiting import wait_until
 
 from downloadd.clock import SystemClock
@@ -132,6 +133,7 @@ async def open_rpc(
             find_gid=gids.find,
             history=history,
             find_directories=stack.destination.directories,
+            find_nodes=no_nodes,
             rights=rights,
         )
 

@@ -18,6 +18,7 @@ from support.fake_storage import FakeStorage
 from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.config import Aria2Config, DirectoryConfig, UserConfig
+from downloadd.errors import DownloadError
 from downloadd.events import EventBus
 from downloadd.fronts.aria2.front import create_rpc_front
 from downloadd.fronts.aria2.sockets.socket_limits import SocketLimits
@@ -31,6 +32,7 @@ from downloadd.manager.limits import Limits
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
 from downloadd.metrics import GaugeSnapshot
+from downloadd.node import Node
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.rights import Rights
@@ -74,6 +76,8 @@ class ServedApi:
         history: the fake that removes from the history of the manager.
         prober: the fake of the probes.
         storage: the fake of the storage root.
+        nodes: the nodes of the database.
+        node_problem: the error of a node that does not work.
         limits: the limits that the settings change.
         methods: the fake methods of the RPC interface.
     """
@@ -91,6 +95,8 @@ class ServedApi:
         **settings: Any,
     ) -> None:
         self.clock = ManualClock()
+        self.nodes: list[Node] = []
+        self.node_problem: DownloadError | None = None
         self.bus = EventBus()
         self.manager = FakeManager(self.bus, self.clock, **settings)
         self.queue = FakeQueue(self.manager)
@@ -116,6 +122,7 @@ class ServedApi:
             find_gid=self.queue.find_gid,
             history=self.history,
             find_directories=self._directories,
+            find_nodes=self._find_nodes,
             rights=self.rights,
         )
         dispatcher = make_dispatcher(Limits(max_concurrent=64, max_per_host=16), self.clock)
@@ -167,6 +174,7 @@ class ServedApi:
             base_path=base_path,
             rpc=self.rpc,
             storage_problem=lambda: self.storage.problem,
+            node_problem=lambda: self.node_problem,
         )
         self.close_long_lived = api.close_long_lived
         self.server = ApiTestServer(api, server or {})
@@ -179,6 +187,9 @@ class ServedApi:
     async def _directories(self, prefix: str, limit: int) -> list[str]:
         known = ["Downloads", "Imports", "not-for-alice"]
         return [one for one in known if one.startswith(prefix)][:limit]
+
+    async def _find_nodes(self) -> list[Node]:
+        return self.nodes
 
     async def collect_gauges(self) -> GaugeSnapshot:
         return GaugeSnapshot(active=await self.manager.counts())

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from downloadd.clock import Clock
+from downloadd.errors import DownloadError
 from downloadd.events import EventBus
 from downloadd.fronts.aria2.front import RpcFront
 from downloadd.fronts.page.assets import Asset
@@ -18,6 +19,7 @@ from downloadd.fronts.rest.history import HistoryEndpoints
 from downloadd.fronts.rest.hosts import HostsEndpoint
 from downloadd.fronts.rest.long_poll import LongPoll
 from downloadd.fronts.rest.middleware import RequestMiddleware
+from downloadd.fronts.rest.nodes import NodesEndpoint
 from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.probe import ProbeEndpoint
 from downloadd.fronts.rest.reference import ReferencePage
@@ -53,6 +55,7 @@ def create_api(
     base_path: str = "",
     rpc: RpcFront | None = None,
     storage_problem: Callable[[], str | None] = lambda: None,
+    node_problem: Callable[[], DownloadError | None] = lambda: None,
     reader: BodyReader | None = None,
 ) -> Api:
     """Return the API, to be served with `ApiRunner`.
@@ -73,6 +76,7 @@ def create_api(
         base_path: the path that all paths begin with.
         rpc: the RPC interface of aria2, which has paths of its own; None for a server without it.
         storage_problem: returns why the storage suspends the queue, in words; None if it does not.
+        node_problem: returns the error of a node that does not work or stops; None if it works.
         reader: the reader of request bodies.
     """
     long_poll = LongPoll(views)
@@ -87,12 +91,17 @@ def create_api(
             history=HistoryEndpoints(service=service, views=views),
             events=EventStream(views=views, bus=bus),
             health=MonitoringEndpoints(
-                service=service, metrics=metrics, collect_gauges=collect_gauges, storage_problem=storage_problem
+                service=service,
+                metrics=metrics,
+                collect_gauges=collect_gauges,
+                node_problem=node_problem,
+                storage_problem=storage_problem,
             ),
             imports=ImportEndpoints(service=imports, reader=reader),
             document=document,
             directories=DirectoryCompletionEndpoint(views),
             hosts=HostsEndpoint(views),
+            nodes=NodesEndpoint(views),
             probe=ProbeEndpoint(service=service, reader=reader),
             settings=SettingsEndpoints(service=settings, reader=reader),
             page=page_endpoints,

@@ -25,12 +25,14 @@ from downloadd.errors import (
     RemoteFileNotFoundError,
     ShuttingDownError,
     StorageError,
+    StoreUnavailableError,
     TooManyRedirectsError,
     UnexpectedContentError,
     codes_at,
 )
 from downloadd.fronts.rest.event_types import describe_event_types
 from downloadd.fronts.rest.item_bodies import AmendBody, ProbeBody
+from downloadd.fronts.rest.node_schemas import Nodes
 from downloadd.fronts.rest.queue_schemas import ChangeCountResponse, MoveBody, MoveResponse
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
@@ -264,6 +266,10 @@ HOSTS: Final = Contract(
     response=ResponseSpec(description="Origins in use or in trouble", types=(Hosts,)),
     errors=_QUERY_ERRORS,
 )
+NODES: Final = Contract(
+    response=ResponseSpec(description="The daemons that use the database", types=(Nodes,)),
+    errors=_READ_ERRORS,
+)
 SETTINGS: Final = Contract(
     response=ResponseSpec(description="The limits on all downloads that hold now", types=(RuntimeSettings,)),
     errors=_QUERY_ERRORS,
@@ -278,7 +284,8 @@ ERROR_TABLE: Final = Contract(
     errors=_QUERY_ERRORS,
 )
 HEALTH: Final = Contract(
-    response=ResponseSpec(description="The daemon answers requests", types=(Health,)), errors=_QUERY_ERRORS
+    response=ResponseSpec(description="The daemon answers requests", types=(Health,)),
+    errors=(*_QUERY_ERRORS, StoreUnavailableError.code, ShuttingDownError.code),
 )
 ACCEPT_STORAGE: Final = Contract(
     response=ResponseSpec(description="The storage root is used from now on", types=(StorageResponse,)),

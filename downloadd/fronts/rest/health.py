@@ -8,7 +8,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from downloadd import __version__
-from downloadd.errors import ERRORS
+from downloadd.errors import ERRORS, DownloadError
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.request_metrics import RequestMetrics
 from downloadd.fronts.rest.responses import COMMON_FIELDS, json_response
@@ -24,6 +24,7 @@ class MonitoringEndpoints:
         service: the downloads.
         metrics: the counters of requests.
         collect_gauges: returns the present values.
+        node_problem: returns the error to answer with while the daemon cannot work or stops; None if it works.
         storage_problem: returns why the storage suspends the queue, in words; None if it does not.
     """
 
@@ -33,15 +34,25 @@ class MonitoringEndpoints:
         service: DownloadService,
         metrics: RequestMetrics,
         collect_gauges: Callable[[], Awaitable[GaugeSnapshot]],
+        node_problem: Callable[[], DownloadError | None],
         storage_problem: Callable[[], str | None],
     ) -> None:
         self._service = service
+        self._node_problem = node_problem
         self._storage_problem = storage_problem
         self._collect_gauges = collect_gauges
         self._metrics = metrics
 
     async def health(self, context: RequestContext) -> web.Response:
-        """Return 200 with the version, for `GET /api/v1/health`."""
+        """Return 200 with the version, for `GET /api/v1/health`.
+
+        Raises:
+            StoreUnavailableError: the node lost its lease.
+            ShuttingDownError: the daemon stops.
+        """
+        problem = self._node_problem()
+        if problem is not None:
+            raise problem
         return json_response(Health(status="ok", version=__version__, storage=self._storage_problem() or "ok"))
 
     async def accept_storage(self, context: RequestContext) -> web.Response:

@@ -13,6 +13,7 @@ from downloadd.fronts.rest.event_stream import EventStream
 from downloadd.fronts.rest.health import MonitoringEndpoints
 from downloadd.fronts.rest.history import HistoryEndpoints
 from downloadd.fronts.rest.hosts import HostsEndpoint
+from downloadd.fronts.rest.nodes import NodesEndpoint
 from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.probe import ProbeEndpoint
 from downloadd.fronts.rest.reference import ASSET_TYPES, ReferencePage
@@ -36,6 +37,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     document: DocumentEndpoint
     directories: DirectoryCompletionEndpoint
     hosts: HostsEndpoint
+    nodes: NodesEndpoint
     probe: ProbeEndpoint
     settings: SettingsEndpoints
     page: PageEndpoints
@@ -270,6 +272,15 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
         ),
         Route(
             "GET", "/api/v1/hosts", _VIEW, endpoints.hosts.listing, c.HOSTS, "List hosts and their health", head=True
+        ),
+        Route(
+            "GET",
+            f"{_API_PREFIX}/nodes",
+            _VIEW,
+            endpoints.nodes.listing,
+            c.NODES,
+            "List the nodes of the database",
+            head=True,
         ),
         Route(
             "GET",

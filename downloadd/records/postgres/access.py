@@ -21,8 +21,11 @@ class PostgresAccess(Protocol):
         """
         ...
 
-    async def execute(self, sql: str, *parameters: Any) -> None:
-        """Execute a statement that changes no download, durable on return."""
+    async def execute(self, sql: str, *parameters: Any, rows: int = 1) -> int:
+        """Execute a statement that changes no download; return the number of rows that it changed, durable on return.
+
+        `rows` is the approximate number of rows, 0 for a change that nothing waits for.
+        """
         ...
 
     async def read(self, run: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:

@@ -17,7 +17,9 @@ from downloadd.records.ends import EndListener
 from downloadd.records.gids import GidRecords
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords
+from downloadd.records.nodes import NodeRecords
 from downloadd.records.origins import OriginRecords
+from downloadd.records.postgres.access import execute_counted
 from downloadd.records.postgres.address import DatabaseAddress
 from downloadd.records.postgres.boot import record_boot
 from downloadd.records.postgres.deliveries import PostgresDeliveries, add_deliveries
@@ -37,6 +39,7 @@ from downloadd.records.postgres.import_contents import PostgresImportContents
 from downloadd.records.postgres.import_files import PostgresImportFiles, settle_files, settle_retried_files
 from downloadd.records.postgres.import_operations import PostgresImportOperations, manifest_owners, raise_epochs
 from downloadd.records.postgres.kept_parts import PostgresKeptParts
+from downloadd.records.postgres.nodes import PostgresNodes
 from downloadd.records.postgres.origins import PostgresOrigins
 from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS
 from downloadd.records.postgres.readers import ReaderPool
@@ -136,6 +139,7 @@ class PostgresRecords:
         self.origins: OriginRecords = PostgresOrigins(self)
         self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
         self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
+        self.nodes: NodeRecords = PostgresNodes(self)
         self.queue: QueueRecords = PostgresQueue(self, self._queries, self._list_revision)
         self.results: ResultRecords = PostgresResults(self, self._queries, self._list_revision)
         self.gids: GidRecords = PostgresGids(self, self._queries)
@@ -148,14 +152,14 @@ class PostgresRecords:
         """Run an operation in a transaction of its own; see `PostgresAccess.write`."""
         return await self._writer.run(run, rows=rows)
 
-    async def execute(self, sql: str, *parameters: Any) -> None:
+    async def execute(self, sql: str, *parameters: Any, rows: int = 1) -> int:
         """Execute a statement that changes no download; see `PostgresAccess.execute`."""
 
-        async def run(connection: asyncpg.Connection, items: Sequence[None]) -> Sequence[None]:
-            await connection.execute(sql, *parameters)
-            return items
+        async def run(connection: asyncpg.Connection, items: Sequence[None]) -> Sequence[int]:
+            return [await execute_counted(connection, sql, *parameters)]
 
-        await self._writer.submit(run, None, changes_lists=False)
+        changed: int = await self._writer.submit(run, None, rows=rows, changes_lists=False)
+        return changed
 
     async def read(self, run: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         """Run a lookup; see `PostgresAccess.read`."""

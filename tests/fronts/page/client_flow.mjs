@@ -77,6 +77,7 @@ told.settings = await client.settings();
 told.changedSettings = await client.changeSettings({ max_concurrent: 7 });
 told.refusedSettings = await refusal(client.changeSettings({ speed: 1 }));
 told.health = await client.health();
+told.nodes = (await client.nodes()).nodes;
 told.errors = (await client.errors()).length;
 told.openapi = (await client.openapi()).openapi;
 told.metrics = (await client.metrics()).includes("downloadd_");

@@ -89,6 +89,7 @@ async def test_every_call_returns_its_answer(daemon: DaemonProcess, origin: Orig
     assert (results["settings"]["max_concurrent"], results["changedSettings"]["max_concurrent"]) == (64, 7)
     assert results["refusedSettings"]["code"] == "INVALID_PARAMETER"
     assert results["health"]["status"] == "ok"
+    assert [(each["url"], each["state"]) for each in results["nodes"]] == [(daemon.url, "up")]
     assert results["errors"] == len(ERRORS)
     assert results["openapi"].startswith("3.1")
     assert results["metrics"]

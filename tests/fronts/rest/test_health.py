@@ -7,7 +7,7 @@ from support.sample_downloads import sample_download
 from support.served_api import ServedApi
 
 from downloadd import __version__
-from downloadd.errors import ERRORS
+from downloadd.errors import ERRORS, DownloadError, ShuttingDownError, StoreUnavailableError
 
 
 async def test_health_needs_no_token(api: ServedApi) -> None:
@@ -31,6 +31,18 @@ async def test_health_has_the_reason_why_no_download_starts_until_the_storage_is
         }
     async with api.client.get("/api/v1/health") as response:
         assert (await response.json())["storage"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "problem", [StoreUnavailableError("the node alpha lost its lease"), ShuttingDownError()], ids=["lease", "draining"]
+)
+async def test_a_node_that_does_not_work_has_no_health(api: ServedApi, problem: DownloadError) -> None:
+    api.node_problem = problem
+    async with api.client.get("/api/v1/health", headers={"Authorization": ""}) as response:
+        assert response.status == 503
+        assert response.headers["Retry-After"] == "5"
+        body = await response.json()
+        assert (body["error"], body["detail"]) == (problem.code, problem.detail)
 
 
 async def test_the_error_table_has_every_code(api: ServedApi) -> None:

@@ -7,6 +7,7 @@ from support.clocks import ManualClock
 from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
 from support.fake_queue import FakeQueue, FakeResults
+from support.node_reports import no_nodes
 from support.sample_downloads import sample_download
 from support.waiting import CONDITION_TIMEOUT
 
@@ -40,6 +41,7 @@ def long_poll(manager: FakeManager) -> LongPoll:
             find_gid=queue.find_gid,
             history=FakeHistory(manager),
             find_directories=no_directories,
+            find_nodes=no_nodes,
             rights=Rights(directories=DirectoryRules(), is_enabled=True),
         )
     )

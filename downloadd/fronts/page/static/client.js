@@ -104,6 +104,14 @@ export class Client {
   }
 
   /**
+   * Returns the daemons that use the database, ordered by name; on a daemon without one, itself.
+   * @returns {Promise<{nodes: any[]}>}
+   */
+  nodes() {
+    return this.call("GET", "api/v1/nodes");
+  }
+
+  /**
    * Returns the limits on all downloads that hold now.
    * @returns {Promise<{max_concurrent: number, max_per_host: number, speed_limit: number}>}
    */

@@ -1,0 +1,78 @@
+"""Records of the nodes in PostgreSQL; leases are by the clock of the database."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+import msgspec
+
+from downloadd.node import Node, NodeReport
+from downloadd.records.postgres.access import PostgresAccess, execute_counted
+
+_FORGET: Final = "DELETE FROM nodes WHERE last_seen < clock_timestamp() - interval '1 day'"
+_REGISTER: Final = """
+INSERT INTO nodes AS known (name, session, instance, lease, last_seen, report)
+VALUES ($1, $2, $3, $4, clock_timestamp(), $5)
+ON CONFLICT (name) DO UPDATE
+SET session = excluded.session, instance = excluded.instance, lease = excluded.lease, last_seen = excluded.last_seen,
+    report = excluded.report
+WHERE known.session = excluded.session OR known.last_seen + known.lease * interval '1 s' < clock_timestamp()
+    OR ($6 AND known.instance = excluded.instance)
+"""
+_BEAT: Final = (
+    "UPDATE nodes SET last_seen = clock_timestamp(), lease = $3, report = $4 WHERE name = $1 AND session = $2"
+)
+_LEAVE: Final = "DELETE FROM nodes WHERE name = $1 AND session = $2"
+_COLUMNS: Final = """
+SELECT report, extract(epoch FROM last_seen)::double precision AS last_seen,
+    last_seen + lease * interval '1 s' < clock_timestamp() AS is_gone
+FROM nodes
+"""
+_ONE: Final = f"{_COLUMNS} WHERE name = $1"
+_LIST: Final = f"{_COLUMNS} ORDER BY name"
+
+
+class PostgresNodes:
+    """`NodeRecords` in PostgreSQL."""
+
+    needs_heartbeats = True
+
+    def __init__(self, access: PostgresAccess) -> None:
+        self._access = access
+
+    async def register(self, report: NodeReport, *, is_start: bool) -> Node | None:
+        """Register a node; see `NodeRecords.register`."""
+        values = (report.name, report.session, report.instance, report.lease, _encode(report), is_start)
+
+        async def write(connection: asyncpg.Connection) -> Node | None:
+            await connection.execute(_FORGET)
+            if await execute_counted(connection, _REGISTER, *values):
+                return None
+            return _decode(await connection.fetchrow(_ONE, report.name))
+
+        # No rows of downloads; see `beat`.
+        return await self._access.write(write, rows=0)
+
+    async def beat(self, report: NodeReport) -> bool:
+        """Record a heartbeat; see `NodeRecords.beat`."""
+        # No rows of downloads: a heartbeat wakes nothing that waits for changes of these.
+        changed = await self._access.execute(_BEAT, report.name, report.session, report.lease, _encode(report), rows=0)
+        return changed == 1
+
+    async def leave(self, report: NodeReport) -> None:
+        """Remove a node that ends; see `NodeRecords.leave`."""
+        await self._access.execute(_LEAVE, report.name, report.session, rows=0)
+
+    async def list(self) -> Sequence[Node]:
+        """Return all nodes; see `NodeRecords.list`."""
+        rows = await self._access.read(lambda connection: connection.fetch(_LIST))
+        return [_decode(row) for row in rows]
+
+
+def _encode(report: NodeReport) -> str:
+    return msgspec.json.encode(report).decode()
+
+
+def _decode(row: asyncpg.Record) -> Node:
+    report = msgspec.json.decode(row["report"], type=NodeReport)
+    return Node(report=report, last_seen=row["last_seen"], is_gone=row["is_gone"])
