@@ -14,8 +14,11 @@ class Wire:
         is_down: True to close each new connection at once.
         lost: a request that contains these bytes loses its answer: it is sent, and the wire is cut when the server has
             answered. None for no such request.
+        silent: a request that contains these bytes gets no answer, and its connection nothing more: it stays open. None
+            for no such request.
         unsent: the wire is cut in place of sending a request that contains these bytes.
         cuts: number of requests after which the wire was cut for `lost` or `unsent`.
+        silenced: number of requests that got no answer for `silent`.
     """
 
     def __init__(self, target: int) -> None:
@@ -24,9 +27,12 @@ class Wire:
         # Clients whose next answer is lost.
         self._losing: set[asyncio.StreamWriter] = set()
         self.is_down = False
+        self._silent: set[asyncio.StreamWriter] = set()
         self.lost: bytes | None = None
+        self.silent: bytes | None = None
         self.unsent: bytes | None = None
         self.cuts = 0
+        self.silenced = 0
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -67,6 +73,8 @@ class Wire:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
+            if writer in self._silent:
+                continue
             if writer in self._losing:
                 self._losing.clear()
                 self.cuts += 1
@@ -85,6 +93,9 @@ class Wire:
                 self.cuts += 1
                 self.cut()
                 return
+            if self.silent is not None and self.silent in data:
+                self._silent.add(client)
+                self.silenced += 1
             if self.lost is not None and self.lost in data:
                 self.lost = None
                 self._losing.add(client)

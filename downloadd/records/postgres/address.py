@@ -1,5 +1,6 @@
 """Address of the database: the URL, its text without the password, and connections to it."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Mapping
@@ -40,10 +41,17 @@ class DatabaseAddress:
         label: the server and the name of the database, for messages.
     """
 
-    def __init__(self, url: str, *, setting: str = "cluster.database") -> None:
-        """Keep a URL; `setting` is what the user corrects if it is wrong."""
+    def __init__(self, url: str, *, setting: str = "cluster.database", timeout: float = CONNECT_SECONDS) -> None:
+        """Keep a URL.
+
+        Args:
+            url: the URL.
+            setting: what the user corrects if it is wrong.
+            timeout: seconds that one attempt to connect may take.
+        """
         self._url = url
         self._setting = setting
+        self._timeout = timeout
         self.label = _label(url) or f"of {setting}"
 
     def __repr__(self) -> str:
@@ -55,14 +63,17 @@ class DatabaseAddress:
         Raises:
             asyncpg.PostgresError, asyncpg.InterfaceError, OSError: the connection failed.
         """
+        # The server can turn silent at any moment of it.
+        async with asyncio.timeout(self._timeout):
+            return await self._connect(settings or {})
+
+    async def _connect(self, settings: Mapping[str, str]) -> asyncpg.Connection:
         connection = await asyncpg.connect(
-            self._url,
-            timeout=CONNECT_SECONDS,
-            server_settings={"application_name": f"downloadd {socket.gethostname()} {os.getpid()}"},
+            self._url, server_settings={"application_name": f"downloadd {socket.gethostname()} {os.getpid()}"}
         )
         try:
             # Not as settings of the connection itself: poolers refuse these.
-            chosen = _SETTINGS | dict(settings or {})
+            chosen = _SETTINGS | dict(settings)
             values = [item for pair in chosen.items() for item in pair]
             calls = ", ".join(f"set_config(${number}, ${number + 1}, false)" for number in range(1, len(values), 2))
             await connection.execute(f"SELECT {calls}", *values)
@@ -110,6 +121,9 @@ class DatabaseAddress:
             return self._error(_IS_POOLED)
         if code == "25006":
             return self._error(f"the server is read-only; name the primary server in {self._setting}")
+        # The driver raises the class itself only in this case.
+        if type(error) is ConnectionError:
+            return self._error(f"the server does not offer TLS; enable it there, or change sslmode in {self._setting}")
         if isinstance(error, ValueError | asyncpg.InterfaceError):
             return self._error(f"{self._setting} is malformed or the server is no PostgreSQL server; correct it")
         return self._error(f"{reason(error)}; start the server, or correct {self._setting}")
@@ -154,5 +168,8 @@ def _label(url: str) -> str | None:
         query: Mapping[str, Any] = parse_qs(parts.query)
         host = parts.netloc.rpartition("@")[2] or "".join(query.get("host", ("",))[0])
     except ValueError:
+        return None
+    # A character of a password that is not percent-encoded ended the part with the password too early.
+    if "@" in url.partition("//")[2].removeprefix(parts.netloc):
         return None
     return f"{parts.path.strip('/')} on {host or 'this machine'}"

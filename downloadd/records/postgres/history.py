@@ -18,6 +18,9 @@ _END_TIME: Final = "coalesce(end_time, start_time)"
 """Time of the end; that of a refusal is its start."""
 _ENDED_ROW: Final = f"seq, id, ended_seq, {_END_TIME}, directory, {PART_DIRECTORY}, part_name, {SUPERSEDED_NAME}"
 
+# An entry of an index has 2704 bytes at most: the indexes have the beginnings of the directories.
+_IN_DIRECTORY: Final = "left(directory, 200) = left(?, 200) AND directory = ?"
+
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Statement with the values of its parameters."""
@@ -61,7 +64,7 @@ def active_query(criteria: ActiveFilter) -> Query:
     found = _Conditions("ended_seq IS NULL")
     found.add("seq > ?", criteria.after_seq)
     if criteria.directory is not None:
-        found.add("directory = ?", criteria.directory)
+        found.add(_IN_DIRECTORY, criteria.directory)
     if criteria.states is not None:
         found.add("state = ANY(?::text[])", [state.value for state in sorted(criteria.states)])
     return found.query("seq", criteria.limit)
@@ -77,7 +80,7 @@ def history_query(criteria: HistoryFilter) -> Query:
     if criteria.state is not None:
         found.add("state = ?", criteria.state.value)
     if criteria.directory is not None:
-        found.add("directory = ?", criteria.directory)
+        found.add(_IN_DIRECTORY, criteria.directory)
     if criteria.ended_before is not None:
         found.add(f"{_END_TIME} < ?::double precision", criteria.ended_before)
     if criteria.contains:

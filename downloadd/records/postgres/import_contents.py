@@ -21,6 +21,7 @@ from downloadd.records.import_contents import avatar_link
 from downloadd.records.import_protocol import ContentItem
 from downloadd.records.postgres.access import PostgresAccess
 from downloadd.records.postgres.import_fence import fenced
+from downloadd.records.postgres.import_keys import import_key
 from downloadd.records.postgres.row_reader import RowReader
 from downloadd.records.postgres.statements import array_of_texts, arrays, transpose
 from downloadd.records.rows import Row, corrupt_row_error
@@ -154,11 +155,15 @@ class PostgresImportContents:
 
     async def users(self, operation: str, after: str, limit: int) -> list[tuple[WorkspaceUser, bool]]:
         """Return a page of the users of an import; see `ImportContentRecords.users`."""
-        return await self._page(_USERS.list, (operation, after, limit), _decoder(WorkspaceUser, "imported user"))
+        return await self._page(
+            _USERS.list, (operation, import_key(after), limit), _decoder(WorkspaceUser, "imported user")
+        )
 
     async def channels(self, operation: str, after: str, limit: int) -> list[tuple[Channel, bool]]:
         """Return a page of the channels of an import; see `ImportContentRecords.users`."""
-        return await self._page(_CHANNELS.list, (operation, after, limit), _decoder(Channel, "imported channel"))
+        return await self._page(
+            _CHANNELS.list, (operation, import_key(after), limit), _decoder(Channel, "imported channel")
+        )
 
     async def skipped(self, operation: str, after: int, limit: int) -> list[tuple[int, SkippedEntry]]:
         """Return a page of what is not imported; see `ImportContentRecords.skipped`."""
@@ -187,7 +192,7 @@ async def _select(connection: asyncpg.Connection, table: _Table, operation: str,
     if ids is None:
         await connection.execute(table.select_all, operation)
     else:
-        await connection.execute(table.select_ids, operation, array_of_texts(sorted(ids)))
+        await connection.execute(table.select_ids, operation, array_of_texts(import_key(each) for each in sorted(ids)))
     for sql in table.make_pending:
         await connection.execute(sql, operation)
     count: int = await connection.fetchval(table.count_selected, operation)
@@ -198,17 +203,18 @@ def _rows_of(operation: str, item: ContentItem) -> list[tuple[_Insertion, Row]]:
     """Return the rows that describe an item, with their insertions."""
     match item:
         case WorkspaceUser():
-            rows = [(_INSERT_USERS, (operation, item.user_id, _to_json(item)))]
+            rows = [(_INSERT_USERS, (operation, import_key(item.user_id), _to_json(item)))]
             if item.avatar_url or item.avatar_member:
                 rows.append((_INSERT_FILES, _file_row(operation, PendingKind.AVATAR, item.user_id, avatar_link(item))))
             return rows
         case Channel():
-            values = (operation, item.channel_id, _to_json(item), item.name, item.directory or None)
+            values = (operation, import_key(item.channel_id), _to_json(item), item.name, item.directory or None)
             return [(_INSERT_CHANNELS, values)]
         case FileLink():
             return [(_INSERT_FILES, _file_row(operation, PendingKind.FILE, item.channel_id, item))]
         case SkippedEntry():
-            return [(_INSERT_SKIPPED, (operation, item.channel_id, item.file_id, _to_json(item)))]
+            ids = import_key(item.channel_id), import_key(item.file_id)
+            return [(_INSERT_SKIPPED, (operation, *ids, _to_json(item)))]
 
 
 def _file_row(operation: str, kind: PendingKind, owner: str, link: FileLink) -> Row:
@@ -216,9 +222,9 @@ def _file_row(operation: str, kind: PendingKind, owner: str, link: FileLink) -> 
     return (
         operation,
         kind.value,
-        owner,
+        import_key(owner),
         *encode_link(link),
-        link.file_id if has_id else None,
+        import_key(link.file_id) if has_id else None,
         0 if link.is_checksum_list else 1,
         bool(link.member),
     )

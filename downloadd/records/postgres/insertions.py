@@ -1,4 +1,4 @@
-"""Insertion of downloads, many rows in one statement."""
+"""Insertion of downloads, many rows in a statement."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,6 +10,9 @@ from downloadd.records.columns import INITIAL_COLUMNS, WRITTEN_COLUMNS, Column
 from downloadd.records.postgres.statements import FOLDED, arrays, fold, names, sql_type, transpose
 from downloadd.records.rows import Row, encode, encode_initial
 from downloadd.states import FINISHED
+
+MAX_STATEMENT_ROWS: Final = 1000
+"""Rows that one statement inserts."""
 
 
 class _Insertion:
@@ -39,17 +42,21 @@ async def next_seqs(connection: asyncpg.Connection, count: int) -> list[int]:
     return [seq for (seq,) in await connection.fetch(_NEXT_SEQS, count)]
 
 
-async def insert_downloads(
-    connection: asyncpg.Connection, downloads: Sequence[Download], seqs: Sequence[int]
-) -> list[Download]:
-    """Insert downloads with these `seq`, and return those that are finished and still need an `ended_seq`.
+async def insert_downloads(connection: asyncpg.Connection, downloads: Sequence[Download], seqs: Sequence[int]) -> None:
+    """Insert downloads with these `seq`; those that are finished get no `ended_seq`.
 
     Raises:
         asyncpg.UniqueViolationError: an id is known.
     """
+    # To encode many rows at once would block the event loop.
+    for start in range(0, len(downloads), MAX_STATEMENT_ROWS):
+        end = start + MAX_STATEMENT_ROWS
+        await _insert(connection, downloads[start:end], seqs[start:end])
+
+
+async def _insert(connection: asyncpg.Connection, downloads: Sequence[Download], seqs: Sequence[int]) -> None:
     initial: list[Row] = []
     others: list[Row] = []
-    ended: list[Download] = []
     for seq, download in zip(seqs, downloads, strict=True):
         is_ended = download.state in FINISHED
         values = None if is_ended else encode_initial(download)
@@ -57,9 +64,6 @@ async def insert_downloads(
             others.append((seq, *encode(download, None), fold(download) if is_ended else None))
         else:
             initial.append((seq, *values, None))
-        if is_ended:
-            ended.append(download)
     for insertion, rows in ((_INITIAL, initial), (_ALL, others)):
         if rows:
             await insertion.insert(connection, rows)
-    return ended

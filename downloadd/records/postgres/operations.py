@@ -40,13 +40,11 @@ class Operation(Generic[T]):
         ids: the downloads that it changes; no other operation of its transaction changes them.
         seqs: further downloads that it changes.
         is_alone: True if it changes downloads that it does not name, so that it has a transaction of its own.
-        must_know: True if the caller waits as long as it is unknown if the operation took place.
         changes_lists: False if it leaves the waiting list and the ended downloads as they are.
         future: of the caller.
-        is_refused: True if the caller was told that the operation did not take place, or that it is unknown.
     """
 
-    __slots__ = ("changes_lists", "future", "ids", "is_alone", "is_refused", "item", "must_know", "rows", "run", "seqs")
+    __slots__ = ("changes_lists", "future", "ids", "is_alone", "item", "rows", "run", "seqs")
 
     def __init__(
         self,
@@ -58,7 +56,6 @@ class Operation(Generic[T]):
         ids: frozenset[str] = NO_NAMES,
         seqs: Sequence[int] = (),
         is_alone: bool = False,
-        must_know: bool = False,
         changes_lists: bool = True,
     ) -> None:
         self.run = run
@@ -68,9 +65,7 @@ class Operation(Generic[T]):
         self.ids = ids
         self.seqs = seqs
         self.is_alone = is_alone
-        self.must_know = must_know
         self.changes_lists = changes_lists
-        self.is_refused = False
 
     def resolve(self, outcome: Outcome) -> None:
         """Give the caller the result, if it still waits."""
@@ -86,7 +81,6 @@ class Operation(Generic[T]):
 
     def refuse(self, error: Exception) -> None:
         """Raise an error in the task of the caller."""
-        self.is_refused = True
         self.resolve(Rejection(error))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -14,22 +15,28 @@ T = TypeVar("T")
 
 _ATTEMPTS: Final = 3
 """Attempts of a read: connections that are idle may have been lost unnoticed, with a restart of the server."""
+CANCEL_SECONDS: Final = 5.0
+"""Seconds for which the end of a cancelled query is waited for; then its connection is closed."""
 
 
 class ReaderPool:
     """Pool of reading connections, which are made again after they were lost."""
 
-    def __init__(self, address: DatabaseAddress, size: int, *, timeout: float | None) -> None:
+    def __init__(
+        self, address: DatabaseAddress, size: int, *, timeout: float, cancel_timeout: float = CANCEL_SECONDS
+    ) -> None:
         """Make a pool that is not open yet.
 
         Args:
             address: the database.
             size: number of connections.
-            timeout: seconds that a read may take; None for no limit.
+            timeout: seconds that a read may take.
+            cancel_timeout: seconds that a read may take to end after it was cancelled.
         """
         self._address = address
         self._size = size
         self._timeout = timeout
+        self._cancel_timeout = cancel_timeout
         self._pool: asyncpg.Pool | None = None
 
     async def open(self) -> None:
@@ -62,8 +69,14 @@ class ReaderPool:
             if pool is None:
                 raise ShuttingDownError
             try:
-                async with asyncio.timeout(self._timeout), pool.acquire() as connection:
-                    return await read(connection)
+                async with asyncio.timeout(self._timeout):
+                    connection = await pool.acquire()
+                    try:
+                        return await read(connection)
+                    finally:
+                        # A server that does not answer does not end the query either: the connection is closed then.
+                        with suppress(*DRIVER_ERRORS):
+                            await pool.release(connection, timeout=self._cancel_timeout)
             except DRIVER_ERRORS as error:
                 if self._pool is None:
                     raise ShuttingDownError from None

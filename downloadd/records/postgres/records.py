@@ -71,6 +71,8 @@ T = TypeVar("T")
 _LOOKUP_CONNECTIONS: Final = 3
 _LOOKUP_SECONDS: Final = 30.0
 """Seconds that a lookup may take."""
+_SEARCH_SECONDS: Final = 600.0
+"""Seconds that a search may take."""
 _WAITING_CHUNK_ROWS: Final = 5_000
 _RUNNING_CHUNK_ROWS: Final = 500
 _PART_OWNERS_CHUNK_ROWS: Final = 5_000
@@ -127,7 +129,7 @@ class PostgresRecords:
         self._writer = Writer(session, clock, on_commit, patience=patience)
         self._lookups = ReaderPool(self._address, _LOOKUP_CONNECTIONS, timeout=_LOOKUP_SECONDS)
         # A search reads the whole history: it has a connection of its own, so that it does not delay lookups.
-        self._searches = ReaderPool(self._address, 1, timeout=None)
+        self._searches = ReaderPool(self._address, 1, timeout=_SEARCH_SECONDS)
         self.imports = ImportRecords(
             operations=PostgresImportOperations(self),
             contents=PostgresImportContents(self),
@@ -213,9 +215,7 @@ class PostgresRecords:
         """Assign waiting downloads to runs; see `Records.claim`."""
         if not seqs:
             return []
-        claimed: list[Download] = await self._writer.submit(
-            self._changes.claim, seqs, rows=len(seqs), seqs=seqs, must_know=True
-        )
+        claimed: list[Download] = await self._writer.submit(self._changes.claim, seqs, rows=len(seqs), seqs=seqs)
         return claimed
 
     async def save(self, download: Download) -> Download | None:
@@ -234,7 +234,6 @@ class PostgresRecords:
             downloads,
             rows=len(downloads),
             ids=ids,
-            must_know=True,
             changes_lists=any(download.state not in RUNNING for download in downloads),
         )
         return saved

@@ -21,6 +21,8 @@ OWNER_LOCK: Final = 7_163_804_102
 """Key of the advisory lock of the daemon that writes into the database."""
 TRANSACTION_SECONDS: Final = 60.0
 """Seconds after which a transaction of a server that does not answer is given up."""
+SETUP_SECONDS: Final = 5.0
+"""Seconds that a new connection may take to become the session."""
 MIN_PAUSE_SECONDS: Final = 0.05
 MAX_PAUSE_SECONDS: Final = 2.0
 """Limits of the pauses between two attempts to connect, each of which is twice as long as the one before."""
@@ -40,10 +42,11 @@ ON CONFLICT (writer) DO UPDATE SET number = excluded.number, changed = now()
 _MAKE_DURABLE: Final = (
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 )
+# After a restart of the server, another session may have the number of the process.
 _END_BACKEND: Final = (
-    "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE pid = $1 AND application_name = $2"
+    "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2"
 )
-_BACKEND: Final = "SELECT pg_backend_pid(), current_setting('application_name')"
+_BACKEND: Final = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 _FORGET_OLD: Final = "DELETE FROM commits WHERE changed < now() - interval '7 days' AND writer <> $1"
 _FORGET: Final = "DELETE FROM commits WHERE writer = $1"
 # Waits for a transaction that is still being committed.
@@ -64,6 +67,8 @@ class WriterSession:
         self._address = address
         self._clock = clock
         self._is_owner = is_owner
+        self._setup_timeout = SETUP_SECONDS
+        self._transaction_timeout = TRANSACTION_SECONDS
         # Letters and digits: it is part of statements.
         self._writer = uuid4().hex
         self._number = 0
@@ -126,7 +131,7 @@ class WriterSession:
         connection = await self.connect()
         self._number += 1
         try:
-            async with asyncio.timeout(TRANSACTION_SECONDS):
+            async with asyncio.timeout(self._transaction_timeout):
                 # One message: constants and a number.
                 await connection.execute(_BEGIN.format(writer=self._writer, number=self._number))
                 outcomes = await execute_batch(connection, batch)
@@ -134,7 +139,7 @@ class WriterSession:
             await self._roll_back(connection, error)
             raise
         try:
-            async with asyncio.timeout(TRANSACTION_SECONDS):
+            async with asyncio.timeout(self._transaction_timeout):
                 status = await connection.execute("COMMIT")
         except DRIVER_ERRORS as error:
             if not is_lost(error):
@@ -157,12 +162,17 @@ class WriterSession:
         """
         connection = await self.connect()
         try:
-            async with asyncio.timeout(TRANSACTION_SECONDS):
+            async with asyncio.timeout(self._transaction_timeout):
                 number: int = await connection.fetchval(_LAST_COMMIT, self._writer)
                 return number == self._number
         except DRIVER_ERRORS as error:
             self._drop()
             raise StoreUnavailableError(storage_error(error).detail) from None
+
+    def abort(self) -> None:
+        """Close the connection at once; a call under way fails."""
+        if self._connection is not None:
+            self._connection.terminate()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -178,18 +188,23 @@ class WriterSession:
     async def _connect(self) -> asyncpg.Connection:
         connection = await self._address.connect()
         try:
-            if self._backend is not None:
-                # After a failure of the network the server still has the old session, with its locks.
-                await connection.execute(_END_BACKEND, *self._backend)
-            if self._is_owner and not await connection.fetchval(_OWN, OWNER_LOCK):
-                raise StoreUnavailableError(
-                    "another daemon took over the database while it could not be reached; stop one of them"
-                )
-            await self._register(connection)
+            async with asyncio.timeout(self._setup_timeout):
+                await self._take_over(connection)
         except BaseException:
             connection.terminate()
             raise
         return connection
+
+    async def _take_over(self, connection: asyncpg.Connection) -> None:
+        """End the session before this one, and take its lock."""
+        if self._backend is not None:
+            # After a failure of the network the server still has the old session, with its locks.
+            await connection.execute(_END_BACKEND, *self._backend)
+        if self._is_owner and not await connection.fetchval(_OWN, OWNER_LOCK):
+            raise StoreUnavailableError(
+                "another daemon took over the database while it could not be reached; stop one of them"
+            )
+        await self._register(connection)
 
     async def _register(self, connection: asyncpg.Connection) -> None:
         await connection.execute(_MAKE_DURABLE)
@@ -201,7 +216,7 @@ class WriterSession:
             self._drop()
             return
         try:
-            async with asyncio.timeout(TRANSACTION_SECONDS):
+            async with asyncio.timeout(self._transaction_timeout):
                 await connection.execute("ROLLBACK")
         except DRIVER_ERRORS:
             self._drop()

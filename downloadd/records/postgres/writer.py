@@ -23,6 +23,8 @@ log = structlog.get_logger()
 PATIENCE_SECONDS: Final = 2.0
 """Seconds for which operations are tried again before they are refused. While the database stays away, later ones are
 refused at once."""
+CLOSE_SECONDS: Final = 3.0
+"""Seconds for which the queued operations are finished before the records close."""
 _RETRY_SECONDS: Final = 0.02
 _IDLE_RETRY_SECONDS: Final = 1.0
 """Seconds between two attempts of an idle writer to connect: the lock of the database went with the connection."""
@@ -33,7 +35,7 @@ class Writer:
     """Writer that runs operations in order of arrival, up to `MAX_BATCH_ROWS` rows in one durable transaction.
 
     A failed operation has changed nothing. A commit whose answer is lost is looked up as soon as the database can be
-    reached, for as long as operations are tried again; after that, only operations that must know wait for it.
+    reached; until then the callers of its operations wait, however long, and those of later operations are refused.
 
     Attributes:
         on_ended: called after a commit, for each operation that ended downloads, with its ends in order; its caller and
@@ -62,6 +64,7 @@ class Writer:
         self._clock = clock
         self._on_commit = on_commit
         self._patience = patience
+        self._close_timeout = CLOSE_SECONDS
         self._queue = OperationQueue()
         self._closed = True
         # True after `records_unavailable` was logged, until a transaction succeeds.
@@ -77,12 +80,16 @@ class Writer:
         self._task = asyncio.get_running_loop().create_task(self._process(), name="records-writer")
 
     async def close(self) -> None:
-        """Finish the queued operations, without waiting for a database that is away, and close the connection."""
+        """Finish the queued operations, and close the connection; does not wait for a database that is away."""
         if self._closed:
             return
         self._closed = True
         self._queue.wake()
         if self._task is not None:
+            _, unfinished = await asyncio.wait([self._task], timeout=self._close_timeout)
+            if unfinished:
+                # The server does not answer.
+                self._session.abort()
             await self._task
         await self._session.close()
 
@@ -113,7 +120,6 @@ class Writer:
         ids: frozenset[str] = NO_NAMES,
         seqs: Sequence[int] = (),
         is_alone: bool = False,
-        must_know: bool = False,
         changes_lists: bool = True,
     ) -> Any:
         """Run an operation, in one transaction with others; see `Operation` for the arguments and `run` for errors."""
@@ -129,7 +135,6 @@ class Writer:
                 ids=ids,
                 seqs=seqs,
                 is_alone=is_alone,
-                must_know=must_know,
                 changes_lists=changes_lists,
             )
         )
@@ -169,7 +174,6 @@ class Writer:
                     outcomes = doubt.outcomes
                 else:
                     doubt = None
-                    batch = [operation for operation in batch if not operation.is_refused]
                     outcomes = await self._session.commit(batch)
             except CommitInDoubtError as error:
                 doubt, failure = error, storage_error(error.cause)
@@ -189,8 +193,10 @@ class Writer:
             if deadline is None:
                 deadline = now + (0.0 if self._is_unavailable else self._patience)
             if now >= deadline or self._closed:
-                self._refuse(batch, failure, is_in_doubt=doubt is not None)
-                if all(operation.is_refused for operation in batch):
+                self._refuse(self._queue.take_all(), failure)
+                # A caller that is refused takes its operation for one that changed nothing.
+                if doubt is None or self._closed:
+                    self._refuse(batch, failure)
                     return
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -202,12 +208,10 @@ class Writer:
         for operation in batch:
             await self._write([operation])
 
-    def _refuse(self, batch: Sequence[Operation[Any]], failure: StoreUnavailableError, *, is_in_doubt: bool) -> None:
-        """Refuse operations and those that are queued, but not those that must know if they took place."""
+    def _refuse(self, operations: Sequence[Operation[Any]], failure: StoreUnavailableError) -> None:
         self._report_unavailable(failure)
-        for operation in (*batch, *self._queue.take_all()):
-            if not (is_in_doubt and operation in batch and operation.must_know) or self._closed:
-                operation.refuse(failure)
+        for operation in operations:
+            operation.refuse(failure)
 
     def _finish(self, batch: Sequence[Operation[Any]], outcomes: Sequence[Outcome], seconds: float) -> None:
         results = list(zip(batch, outcomes, strict=True))

@@ -1,5 +1,6 @@
 """Address of the database: what makes it unusable, said in one sentence without the password."""
 
+import asyncio
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from support.clocks import ManualClock
 from support.ports import free_port
 from support.postgres_server import PASSWORD, PASSWORD_USER, USER, PostgresServer
 from support.waiting import CONDITION_TIMEOUT, wait_until
+from support.wire import Wire
 
 from downloadd.errors import StartupError
 from downloadd.records.postgres.address import DatabaseAddress
@@ -47,6 +49,12 @@ def test_a_message_names_what_the_user_corrects() -> None:
         assert re.search(r"correct (it|them in --to|--to)$", address.startup_error(error).message)
 
 
+@pytest.mark.parametrize("character", "/?#")
+async def test_a_password_whose_characters_are_not_encoded_is_not_shown(character: str) -> None:
+    for password in (f"pass{character}wrong", f"wrong{character}pass", f"wr@ng{character}wrong@wrong"):
+        assert "the database of cluster.database cannot" in await refusal(f"postgresql://ann:{password}@127.0.0.1:1/x")
+
+
 async def test_a_server_that_does_not_run_is_refused() -> None:
     message = await refusal(f"postgresql://ann:wrong@127.0.0.1:{free_port()}/name")
     assert re.search(r"the database name on 127\.0\.0\.1:\d+ cannot be used: .*start the server", message)
@@ -60,6 +68,11 @@ async def test_a_wrong_password_is_refused(postgres_server: PostgresServer) -> N
     await postgres_server.add_password_user()
     url = postgres_server.url("postgres", user=PASSWORD_USER, password="wrong")
     assert "refuses the user or the password" in await refusal(url)
+
+
+async def test_a_server_without_tls_is_refused_if_the_url_asks_for_it(postgres_server: PostgresServer) -> None:
+    url = postgres_server.url("postgres")
+    assert "the server does not offer TLS" in await refusal(f"{url}?sslmode=require")
 
 
 async def test_missing_rights_are_refused(postgres_server: PostgresServer) -> None:
@@ -82,6 +95,16 @@ async def test_an_old_server_is_refused(database: str, monkeypatch: pytest.Monke
     version = asyncpg.ServerVersion(14, 9, 0, "final", 0)
     monkeypatch.setattr(asyncpg.Connection, "get_server_version", lambda connection: version)
     assert "the server has PostgreSQL 14; upgrade it to 15 or newer" in await refusal(database)
+
+
+async def test_a_server_that_turns_silent_in_the_middle_of_a_connection_is_not_waited_for(
+    postgres_server: PostgresServer,
+) -> None:
+    async with Wire(postgres_server.port) as wire, asyncio.timeout(30):
+        wire.silent = b"set_config"
+        with pytest.raises(TimeoutError):
+            await DatabaseAddress(postgres_server.url("postgres", port=wire.port), timeout=1.0).connect()
+        assert wire.silenced == 1
 
 
 @pytest.fixture

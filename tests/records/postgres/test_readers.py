@@ -1,6 +1,7 @@
 """Connections that read the database."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -8,8 +9,11 @@ from support.clocks import ManualClock
 from support.postgres_server import PostgresServer
 from support.stored_downloads import added, sample_download
 from support.waiting import wait_until
+from support.wire import Wire
 
-from downloadd.errors import ShuttingDownError, StorageError
+from downloadd.errors import ShuttingDownError, StorageError, StoreUnavailableError
+from downloadd.records.postgres.address import DatabaseAddress
+from downloadd.records.postgres.readers import ReaderPool
 from downloadd.records.postgres.records import PostgresRecords
 from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
@@ -59,6 +63,48 @@ async def test_a_slow_search_delays_no_lookup_and_ends_with_its_caller(database:
             await other.close()
             await watch.close()
         assert await records.history(HistoryFilter(contains="EXAMPLE")) == [row]
+
+
+@pytest.fixture
+async def reader_behind_wire(
+    postgres_server: PostgresServer, reused_databases: list[str], database: str
+) -> AsyncIterator[tuple[ReaderPool, Wire]]:
+    """Open a pool with one connection behind a wire."""
+    async with Wire(postgres_server.port) as wire:
+        address = DatabaseAddress(postgres_server.url(reused_databases[0], port=wire.port))
+        pool = ReaderPool(address, 1, timeout=60.0, cancel_timeout=0.1)
+        await pool.open()
+        try:
+            assert await pool.run(lambda connection: connection.fetchval("SELECT 1")) == 1
+            wire.silent = b"SELECT 2"
+            yield pool, wire
+        finally:
+            await pool.close()
+
+
+async def test_a_read_of_a_silent_server_fails_in_time_and_frees_its_connection(
+    reader_behind_wire: tuple[ReaderPool, Wire],
+) -> None:
+    pool, _ = reader_behind_wire
+    pool._timeout = 0.1
+    async with asyncio.timeout(30):
+        with pytest.raises(StoreUnavailableError, match="the database server does not answer"):
+            await pool.run(lambda connection: connection.fetchval("SELECT 2"))
+        pool._timeout = 30.0
+        assert await pool.run(lambda connection: connection.fetchval("SELECT 3")) == 3
+
+
+async def test_a_read_of_a_silent_server_ends_with_its_caller_and_frees_its_connection(
+    reader_behind_wire: tuple[ReaderPool, Wire],
+) -> None:
+    pool, wire = reader_behind_wire
+    reading = asyncio.ensure_future(pool.run(lambda connection: connection.fetchval("SELECT 2")))
+    await wait_until(lambda: wire.silenced)
+    reading.cancel()
+    async with asyncio.timeout(30):
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert await pool.run(lambda connection: connection.fetchval("SELECT 3")) == 3
 
 
 async def test_no_read_hangs_when_the_records_close(database: str) -> None:

@@ -10,7 +10,7 @@ from records.contract import make_response, present
 from structlog.testing import capture_logs
 from support.clocks import ManualClock
 from support.postgres_server import PostgresServer
-from support.stored_downloads import added, claimed, sample_download
+from support.stored_downloads import added, claimed, ids, sample_download
 from support.waiting import wait_until
 from support.wire import Wire
 
@@ -50,6 +50,17 @@ async def test_an_accept_whose_commit_took_place_unanswered_is_answered_and_not_
     assert len(await records.active(ActiveFilter())) == 1
 
 
+async def test_a_commit_that_a_silent_server_does_not_answer_is_looked_up(records: PostgresRecords, wire: Wire) -> None:
+    records._writer._session._transaction_timeout = 0.2
+    wire.silent = b"COMMIT\0"
+    download = sample_download()
+    async with asyncio.timeout(30):
+        accepted = await records.accept([download])
+    assert wire.silenced
+    assert ids(await records.active(ActiveFilter())) == [download.id]
+    assert (await present(records, download.id)).seq == accepted.seqs[0]
+
+
 async def test_an_accept_whose_commit_did_not_take_place_is_repeated(records: PostgresRecords, wire: Wire) -> None:
     wire.unsent = b"COMMIT\0"
     (row,) = await added(records, sample_download())
@@ -76,27 +87,38 @@ async def test_a_cut_in_the_middle_of_a_transaction_is_repeated(records: Postgre
     assert await records.active(ActiveFilter()) == [row]
 
 
-async def test_only_who_must_know_waits_for_the_outcome_of_a_commit(
-    postgres_server: PostgresServer, database: str, wire: Wire, reused_databases: list[str]
+@pytest.mark.parametrize("took_place", [True, False])
+async def test_only_the_callers_of_a_commit_wait_for_its_outcome(
+    postgres_server: PostgresServer, database: str, wire: Wire, reused_databases: list[str], took_place: bool
 ) -> None:
     url = postgres_server.url(reused_databases[0], port=wire.port)
     async with PostgresRecords(url, SystemClock(), patience=0.0) as records:
         (row,) = await added(records, sample_download())
-        wire.lost, wire.is_down = b"COMMIT\0", True
+        wire.is_down = True
+        if took_place:
+            wire.lost = b"COMMIT\0"
+        else:
+            wire.unsent = b"COMMIT\0"
+        download = sample_download()
         with capture_logs() as lines:
             async with asyncio.TaskGroup() as group:
+                # In one transaction.
                 claiming = group.create_task(records.claim([row.seq]))
+                accepting = group.create_task(records.accept([download]))
                 await wait_until(lambda: wire.cuts)
                 for _ in range(2):
                     with pytest.raises(StoreUnavailableError):
                         await records.accept([sample_download()])
                 assert not claiming.done()
+                assert not accepting.done()
                 wire.is_down = False
                 (held,) = await claiming
+                accepted = await accepting
         assert held.epoch == 1
         assert await present(records, row.id) == held
-        # One that did not take place may be repeated.
-        assert await records.active(ActiveFilter()) == [held]
+        assert (await present(records, download.id)).seq == accepted.seqs[0]
+        # One that was refused did not take place, and may be repeated.
+        assert ids(await records.active(ActiveFilter())) == [row.id, download.id]
     assert [line["event"] for line in lines] == ["records_unavailable", "records_available"]
 
 
@@ -154,6 +176,34 @@ async def test_an_idle_owner_keeps_its_lock_after_a_restart_of_the_server(
         with pytest.raises(StartupError, match="is used by another daemon"):
             async with PostgresRecords(database, ManualClock(), patience=0.0):
                 pass
+
+
+async def test_a_server_that_turns_silent_while_the_session_is_made_again_is_not_waited_for(
+    records: PostgresRecords, wire: Wire
+) -> None:
+    records._writer._patience = 0.0
+    records._writer._session._setup_timeout = 0.2
+    wire.silent = b"pg_terminate_backend"
+    wire.cut()
+    async with asyncio.timeout(30):
+        while wire.silenced < 2:
+            with pytest.raises(StoreUnavailableError):
+                await records.accept([sample_download()])
+        wire.silent = None
+        await wait_until(lambda: records._writer._session.is_connected)
+    await added(records, sample_download())
+
+
+async def test_a_session_that_has_the_process_number_of_the_lost_one_is_not_ended(records: PostgresRecords) -> None:
+    held = await claimed(records, sample_download())
+    reader = await records.read(lambda connection: connection.fetchval("SELECT pg_backend_pid()"))
+    session = records._writer._session
+    assert session._backend is not None
+    session._backend = (reader, session._backend[1])
+    assert session._connection is not None
+    await session._connection.close()
+    assert await records.save(held) == held
+    assert await records.read(lambda connection: connection.fetchval("SELECT pg_backend_pid()")) == reader
 
 
 async def test_a_session_of_a_network_that_failed_is_ended_with_its_locks(

@@ -10,6 +10,7 @@ from support.clocks import ManualClock
 from support.postgres_server import PostgresServer
 from support.stored_downloads import added, claimed, ids, sample_download
 from support.waiting import wait_until
+from support.wire import Wire
 
 from downloadd.clock import SystemClock
 from downloadd.errors import ShuttingDownError, StorageError, StoreUnavailableError
@@ -133,6 +134,21 @@ async def test_closing_does_not_wait_for_a_server_that_is_away(postgres_server: 
                     await accepting
             finally:
                 postgres_server.start()
+
+
+async def test_closing_does_not_wait_for_a_server_that_is_silent(
+    postgres_server: PostgresServer, database: str, reused_databases: list[str]
+) -> None:
+    async with Wire(postgres_server.port) as wire, asyncio.timeout(30):
+        url = postgres_server.url(reused_databases[0], port=wire.port)
+        async with PostgresRecords(url, SystemClock(), patience=3600.0) as records:
+            records._writer._close_timeout = 0.1
+            wire.silent = b"COMMIT\0"
+            accepting = asyncio.ensure_future(records.accept([sample_download()]))
+            await wait_until(lambda: wire.silenced)
+            await records.__aexit__(None, None, None)
+            with pytest.raises(StoreUnavailableError):
+                await accepting
 
 
 async def test_a_commit_is_on_stable_storage(database: str) -> None:

@@ -68,14 +68,15 @@ CREATE TABLE downloads (
 ) WITH (fillfactor = 85);
 
 CREATE INDEX downloads_active ON downloads (seq, state) WHERE ended_seq IS NULL;
-CREATE INDEX downloads_active_directory ON downloads (directory, seq) WHERE ended_seq IS NULL;
+-- An entry of an index has 2704 bytes at most, so that it cannot have a whole directory.
+CREATE INDEX downloads_active_directory ON downloads (left(directory, 200), seq) WHERE ended_seq IS NULL;
 CREATE INDEX downloads_queue ON downloads (priority DESC, coalesce(place, seq::double precision), seq)
     WHERE ended_seq IS NULL AND (state IN ('queued', 'paused') OR desired = 'pause');
 CREATE UNIQUE INDEX downloads_gid ON downloads (gid) WHERE gid IS NOT NULL;
 
 CREATE UNIQUE INDEX downloads_ended ON downloads (ended_seq) WHERE ended_seq IS NOT NULL;
 CREATE INDEX downloads_ended_state ON downloads (state, ended_seq) WHERE ended_seq IS NOT NULL;
-CREATE INDEX downloads_ended_directory ON downloads (directory, ended_seq) WHERE ended_seq IS NOT NULL;
+CREATE INDEX downloads_ended_directory ON downloads (left(directory, 200), ended_seq) WHERE ended_seq IS NOT NULL;
 CREATE INDEX downloads_ended_secrets ON downloads (end_time, ended_seq)
     WHERE ended_seq IS NOT NULL AND (secret_url IS NOT NULL OR mirrors IS NOT NULL OR request_fields IS NOT NULL);
 CREATE INDEX downloads_kept ON downloads (ended_seq) WHERE ended_seq IS NOT NULL AND part_name IS NOT NULL;
@@ -139,6 +140,8 @@ CREATE TABLE deliveries (
 );
 CREATE INDEX deliveries_due ON deliveries (hook, due);
 CREATE INDEX deliveries_taken ON deliveries (hook, taken_until) WHERE taken_until IS NOT NULL;
+
+-- The ids of users, channels and files of imports are those of `import_keys`: long ones are replaced by their digests.
 
 -- Import operations, in the order of their numbers.
 CREATE TABLE operations (
