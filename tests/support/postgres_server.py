@@ -94,21 +94,27 @@ class PostgresServer:
 
         For the main thread: the server ends with the thread that started it.
         """
+        deadline = time.monotonic() + CONDITION_TIMEOUT
+        self._process = self._spawn()
+        # The server writes the last line of this file when it is ready.
+        while "ready" not in _text(self._data / "postmaster.pid"):
+            if time.monotonic() > deadline:
+                raise AssertionError(_text(self.folder / "log"))
+            time.sleep(0.01)
+            # After a kill, its processes hold the shared memory for a moment, and the next server does not start.
+            if self._process.poll() is not None:
+                self._process = self._spawn()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
         # It must not outlive a worker that is killed.
         watched = [*self.owner_command(), "--pdeathsig=KILL", "--"]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [*watched, _program("postgres"), "-D", str(self._data), "-p", str(self.port), "-k", str(self.folder)],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
             )
-        deadline = time.monotonic() + CONDITION_TIMEOUT
-        # The server writes the last line of this file when it is ready.
-        while "ready" not in _text(self._data / "postmaster.pid"):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(_text(self.folder / "log"))
-            time.sleep(0.01)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop the server: SIGINT disconnects clients, SIGQUIT ends it as a crash does."""
