@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import socket
-import sys
 import threading
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 from support.app_config import config_for
 from support.daemon_process import TOKEN
+from support.missing_driver import hide_asyncpg
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.postgres_server import PostgresServer
@@ -111,9 +111,7 @@ async def test_a_node_drains_before_it_leaves_and_is_replaced_by_its_own_success
 
 
 async def test_a_database_without_the_driver_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith(("asyncpg", "downloadd.records.postgres"))]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    hide_asyncpg(monkeypatch)
     with pytest.raises(StartupError, match=r"pip install 'downloadd\[cluster\]'") as raised:
         async with App(with_database(tmp_path, "postgresql://h/d")):
             pass

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support.clocks import ManualClock
 from support.filled_records import fill, make_deliveries
+from support.missing_driver import hide_asyncpg
 from support.postgres_server import PASSWORD, PostgresServer
 from support.waiting import CONDITION_TIMEOUT
 
@@ -98,9 +99,7 @@ def test_no_password_of_a_malformed_url_is_shown(
 def test_without_the_driver_one_sentence_says_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("downloadd.records.postgres.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    hide_asyncpg(monkeypatch)
     result = invoke("--state-dir", str(tmp_path), "--to", "postgresql://127.0.0.1/x")
     assert isinstance(result.exception, StartupError)
     assert result.exception.exit_status == 2

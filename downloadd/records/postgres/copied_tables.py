@@ -15,6 +15,7 @@ from downloadd.records.import_operations import COLUMNS as OPERATION_COLUMNS
 from downloadd.records.import_operations import decode_operation, encode_operation
 from downloadd.records.origins import OriginRecord
 from downloadd.records.postgres.import_contents import encode_link
+from downloadd.records.postgres.import_keys import import_key
 from downloadd.records.postgres.statements import FOLDED, fold
 from downloadd.records.rows import Row, corrupt_row_error, decode, decode_struct, encode
 from downloadd.states import FINISHED
@@ -98,13 +99,13 @@ _ENTRY_TYPES: Final = (_TEXT, _TEXT, _TEXT, _INTEGER)
 def _convert_user(row: Row) -> Row:
     operation, id, text, selected = _checked(row, _ENTRY_TYPES, name=1, kind="imported user")
     _read_json(text, WorkspaceUser, name=id, kind="imported user")
-    return operation, id, text, selected == 1
+    return operation, import_key(id), text, selected == 1
 
 
 def _convert_channel(row: Row) -> Row:
     operation, id, text, selected = _checked(row, _ENTRY_TYPES, name=1, kind="imported channel")
     channel: Channel = _read_json(text, Channel, name=id, kind="imported channel")
-    return operation, id, text, channel.name, channel.directory or None, selected == 1
+    return operation, import_key(id), text, channel.name, channel.directory or None, selected == 1
 
 
 _FILE_TYPES: Final[dict[str, frozenset[type]]] = {
@@ -129,9 +130,10 @@ _FILE_TYPES: Final[dict[str, frozenset[type]]] = {
 
 def _convert_file(row: Row) -> Row:
     values = _checked(row, tuple(_FILE_TYPES.values()), name=0, kind="import file no.")
-    number, operation, wanted, owner, text, archived, *others = values
+    number, operation, wanted, owner, text, archived, file_id, *others = values
     link: FileLink = _read_json(text, FileLink, name=number, kind="import file no.")
-    return (number, operation, wanted, owner, *encode_link(link), archived == 1, *others)
+    key = None if file_id is None else import_key(file_id)
+    return (number, operation, wanted, import_key(owner), *encode_link(link), archived == 1, key, *others)
 
 
 _SKIPPED_TYPES: Final = (_INTEGER, _TEXT, _TEXT, _TEXT, _TEXT)
@@ -139,8 +141,9 @@ _SKIPPED_TYPES: Final = (_INTEGER, _TEXT, _TEXT, _TEXT, _TEXT)
 
 def _convert_skipped(row: Row) -> Row:
     values = _checked(row, _SKIPPED_TYPES, name=0, kind="skipped entry no.")
-    _read_json(values[4], SkippedEntry, name=values[0], kind="skipped entry no.")
-    return values
+    number, operation, channel_id, file_id, text = values
+    _read_json(text, SkippedEntry, name=number, kind="skipped entry no.")
+    return number, operation, import_key(channel_id), import_key(file_id), text
 
 
 _DELIVERY_TYPES: Final = (_INTEGER, _TEXT, _TEXT, _TEXT, _BYTES, _REAL, _INTEGER, _REAL)

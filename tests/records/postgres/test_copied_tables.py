@@ -9,14 +9,15 @@ from support.stored_downloads import sample_download
 
 from downloadd.errors import StorageError
 from downloadd.records.postgres.copied_tables import COPIED_TABLES
+from downloadd.records.postgres.import_keys import import_key
 from downloadd.records.postgres.schema import shipped_migrations
 from downloadd.records.rows import Row, encode
 from downloadd.records.schema import shipped_migrations as sqlite_migrations
 from downloadd.states import State
 
 CONVERT: Final = {table.label: table.convert for table in COPIED_TABLES}
-# The boot and the other single rows are copied too; the commits are those of writers of PostgreSQL.
-OTHERS: Final = {"birth", "boot", "storage_root", "cleared_results", "counter", "commits"}
+# The boot and the other single rows are copied too; commits and nodes are those of the daemons of the database.
+OTHERS: Final = {"birth", "boot", "storage_root", "cleared_results", "counter", "commits", "nodes"}
 
 
 def test_every_table_with_its_columns_is_copied() -> None:
@@ -39,6 +40,16 @@ def test_bytes_are_the_texts_that_sqlite_does_not_take() -> None:
     odd = ODD.encode("utf-8", "surrogatepass")
     row = CONVERT["responses to requests with an Idempotency-Key"]((odd, odd, b"f", 201, b"{}", 1.0))
     assert row == (ODD, ODD, b"f", 201, b"{}", 1.0)
+
+
+def test_long_ids_of_imports_are_stored_as_in_postgresql() -> None:
+    id = "x" * 3000
+    channel = f'{{"channel_id":"{id}","name":"general"}}'
+    assert CONVERT["imported channels"](("i", id, channel, 1))[1] == import_key(id)
+    assert CONVERT["imported users"](("i", id, f'{{"user_id":"{id}","username":"ann"}}', 0))[1] == import_key(id)
+    row = CONVERT["files of imports"]((1, "i", "file", id, '{"file_id":"F"}', 1, id, 0, "found", *[None] * 7))
+    assert row[3] == import_key(id)
+    assert import_key(id) in row[7:]
 
 
 def test_flags_links_and_channels_have_the_form_of_postgresql() -> None:
