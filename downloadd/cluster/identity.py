@@ -39,6 +39,6 @@ async def read_identity(config: Config, url: str, *, has_instance: bool) -> Node
         instance=instance,
         url=url,
         version=__version__,
-        boot=boot_id(),
+        boot=await asyncio.to_thread(boot_id),
         lease=config.cluster.lease,
     )

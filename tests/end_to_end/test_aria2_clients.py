@@ -211,6 +211,9 @@ async def test_the_requests_of_aria_ng_over_a_web_socket_have_the_answers_that_i
         gid = await call("aria2.addUri", [f"{folder}slow.bin"], {})
         active = await list_until("aria2.tellActive")
         assert (active["gid"], active["status"]) == (gid, "active")
+        # The length is known once the origin has answered.
+        while (await list_until("aria2.tellActive"))["totalLength"] != str(SLOW):
+            await asyncio.sleep(0.05)
         assert await call("aria2.forcePause", gid) == gid
         waiting = await list_until("aria2.tellWaiting", 0, 1000)
         assert (waiting["gid"], waiting["status"], waiting["totalLength"]) == (gid, "paused", str(SLOW))

@@ -1,5 +1,6 @@
 """Records in a PostgreSQL database: one writing connection with group commit, and reading connections."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -348,12 +349,12 @@ class PostgresRecords:
 
     async def _prepare(self, connection: asyncpg.Connection) -> None:
         """Bring the schema up to date, and let the writer begin with the connection."""
-        migrations = shipped_migrations() if self._migrations is None else self._migrations
+        migrations = await asyncio.to_thread(shipped_migrations) if self._migrations is None else self._migrations
         await migrate(connection, migrations, self._address.label)
         await self._writer.open(connection)
         await connection.execute(_CREATE_BIRTH, self._clock.wall())
         await connection.execute(_CREATE_COUNTER)
-        await record_boot(connection, boot_id())
+        await record_boot(connection, await asyncio.to_thread(boot_id))
         await raise_epochs(connection)
 
     async def _record_new_end(self, connection: asyncpg.Connection, download: Download) -> None:
