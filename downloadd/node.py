@@ -21,7 +21,7 @@ class NodeState(StrEnum):
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node reports about itself with each heartbeat."""
+    """Facts that a node reports about itself with each heartbeat."""
 
     name: str
     """The name, which one living node at a time has."""

@@ -26,7 +26,7 @@ _NO_ANSWER: Final = "the records did not answer, or the process was stopped"
 
 
 class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node does at the moment."""
+    """Work of a node at the moment."""
 
     running: int = 0
     """Number of running downloads."""

@@ -13,7 +13,7 @@ from downloadd.records.boot import boot_id
 
 
 class NodeIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """What other nodes know a node by."""
+    """Facts by which other nodes know a node."""
 
     name: str
     instance: str

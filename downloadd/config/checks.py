@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from downloadd.config.conversion import format_value
+from downloadd.config.database_url import parse_database_url
 from downloadd.config.fields import Format, Setting, read_settings
 from downloadd.config.list_settings import (
     SIGNING_KEY_COMMAND,
@@ -51,7 +52,6 @@ _DAEMON_PATHS: Final = ("state_dir", "unix_socket", "tls_cert", "tls_key")
 _CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 _INVALID_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
 _ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\x00-\x20\x7f/?#@*]+")
-_DATABASE_URL: Final = re.compile(r"postgres(?:ql)?://[^/?#\s]*/[^/?#\s]+(?:\?[^#\s]*)?")
 _BASE_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
 
 
@@ -123,17 +123,6 @@ def _parse(
     except ValueError as error:
         values.add_issue(source, key, str(error))
         return value
-
-
-def parse_database_url(text: str) -> str:
-    """Return the URL of a database, or "".
-
-    Raises:
-        ValueError: it is something else; the message does not have it.
-    """
-    if text and not _DATABASE_URL.fullmatch(text):
-        raise ValueError("expected postgresql://USER:PASSWORD@HOST:PORT/NAME, the URL of a database")
-    return text
 
 
 def _parse_path(text: str) -> str:

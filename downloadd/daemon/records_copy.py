@@ -7,7 +7,7 @@ import click
 from msgspec.structs import replace
 
 from downloadd.clock import SystemClock
-from downloadd.config.checks import parse_database_url
+from downloadd.config.database_url import parse_database_url
 from downloadd.daemon.options import setting_option
 from downloadd.daemon.process import ProcessOptions
 from downloadd.errors import StartupError

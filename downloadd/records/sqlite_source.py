@@ -26,7 +26,7 @@ _CLEARED: Final = "SELECT coalesce(max(ended_seq), 0) FROM cleared_results"
 
 
 class RecordsState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the records keep once, besides their rows."""
+    """Values that the records keep once, besides their rows."""
 
     created_at: float | None
     """Unix time; None if it is not recorded."""

@@ -46,7 +46,7 @@ class Store(Records, Protocol):
 
     @property
     def kept_parts(self) -> KeptPartRecords:
-        """What is kept of ended downloads."""
+        """Part files that are kept of ended downloads."""
         ...
 
     @property

@@ -27,7 +27,7 @@ A, B, CDN = "https://a.example", "https://b.example", "https://cdn.example.net"
 
 
 class Started:
-    """What a dispatcher has started, in order.
+    """Downloads that a dispatcher has started, in order.
 
     Attributes:
         rows: the claimed rows.

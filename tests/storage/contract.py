@@ -100,7 +100,7 @@ def small_file(destination: Destination, part: Part, filename: SafeName = FILE) 
 
 
 class DestinationContract:
-    """What every storage promises; see `SmallFileContract` for those that hold small files in memory."""
+    """Promises of every storage; see `SmallFileContract` for those that hold small files in memory."""
 
     # bytes of a part
 
@@ -566,7 +566,7 @@ class DestinationContract:
 
 
 class SmallFileContract:
-    """What every storage promises that holds small files in memory."""
+    """Promises of every storage that holds small files in memory."""
 
     async def test_held_bytes_are_published_together(self, destination: Destination) -> None:
         await publish(destination, b"old", directory="b")

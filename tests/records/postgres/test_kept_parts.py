@@ -1,4 +1,4 @@
-"""What is kept of ended downloads."""
+"""Part files that are kept of ended downloads."""
 
 from records.contracts.kept_parts import KeptPartContract
 
