@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 
 from downloadd.delivery import Delivery
-from downloadd.download import Desired, Download
+from downloadd.download import Download
 from downloadd.errors import IdempotencyKeyReusedError
+from downloadd.records.claims import claim
 from downloadd.records.columns import (
     ENDING_COLUMNS,
     INITIAL_COLUMNS,
@@ -29,7 +30,7 @@ from downloadd.records.queue_places import QueueEntry
 from downloadd.records.responses import find_response, store_response
 from downloadd.records.rows import encode, encode_end, encode_initial, encode_run, execute, with_user_columns
 from downloadd.records.writer import Rejection
-from downloadd.states import FINISHED, WAITING, State, Trigger, advance
+from downloadd.states import FINISHED, State
 
 # The SQL is composed of the names in the table of columns only.
 # ruff: noqa: S608
@@ -109,17 +110,9 @@ class DownloadChanges:
     def claim(self, cursor: sqlite3.Cursor, seqs: Sequence[int]) -> list[Download]:
         """Assign waiting downloads to runs; see `Records.claim`."""
         rows = {row.seq: row for row in self._queries.by_seqs(cursor.connection, seqs)}
-        claimed = []
-        for seq in seqs:
-            download = rows.pop(seq, None)
-            if download is not None and download.state in WAITING and download.control.desired is Desired.RUN:
-                claimed.append(
-                    msgspec.structs.replace(
-                        download.with_progress(attempt=download.progress.attempt + 1, not_before=None),
-                        state=advance(download.state, Trigger.CLAIM),
-                        epoch=download.epoch + 1,
-                    )
-                )
+        # A download that is named twice is claimed once.
+        attempts = (claim(rows.pop(seq, None)) for seq in seqs)
+        claimed = [download for download in attempts if download is not None]
         cursor.executemany(
             _CLAIM,
             [(download.state.value, download.epoch, download.progress.attempt, download.seq) for download in claimed],

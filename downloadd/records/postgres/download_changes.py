@@ -9,9 +9,10 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from downloadd.download import Desired, Download
+from downloadd.download import Download
 from downloadd.errors import StorageError
 from downloadd.import_operation import Driver
+from downloadd.records.claims import claim
 from downloadd.records.columns import ENDING_COLUMNS, RUN_COLUMNS, USER_COLUMNS, WRITTEN_COLUMNS
 from downloadd.records.ends import RecordedEnd
 from downloadd.records.import_protocol import ImportFencedError
@@ -26,7 +27,7 @@ from downloadd.records.protocol import AcceptResult, EndedRow, StoredResponse
 from downloadd.records.queue_places import QueueEntry
 from downloadd.records.rows import Row, encode, encode_end, encode_run, with_user_columns
 from downloadd.records.writer import Ending, Rejection
-from downloadd.states import FINISHED, WAITING, Trigger, advance
+from downloadd.states import FINISHED
 
 # The SQL is composed of the names in the table of columns and of those of the states only.
 # ruff: noqa: S608
@@ -157,18 +158,9 @@ class DownloadChanges:
         rows = {row.seq: row for row in await self._queries.by_seqs(connection, seqs, for_update=True)}
         results: list[list[Download]] = []
         for item in items:
-            claimed = []
-            for seq in item:
-                download = rows.pop(seq, None)
-                if download is not None and download.state in WAITING and download.control.desired is Desired.RUN:
-                    claimed.append(
-                        msgspec.structs.replace(
-                            download.with_progress(attempt=download.progress.attempt + 1, not_before=None),
-                            state=advance(download.state, Trigger.CLAIM),
-                            epoch=download.epoch + 1,
-                        )
-                    )
-            results.append(claimed)
+            # A download that is named twice is claimed once.
+            attempts = (claim(rows.pop(seq, None)) for seq in item)
+            results.append([download for download in attempts if download is not None])
         values = [
             (download.seq, download.state.value, download.epoch, download.progress.attempt)
             for claimed in results
