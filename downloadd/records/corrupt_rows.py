@@ -7,27 +7,18 @@ reads it.
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
-
-import structlog
+from typing import Any, TypeVar
 
 from downloadd.errors import StorageError
+from downloadd.records.row_decoding import RowDecoder
 from downloadd.records.rows import Row
 from downloadd.records.sqlite_errors import is_undecodable
 
 T = TypeVar("T")
 
-log = structlog.get_logger()
 
-MAX_LOGGED_ROWS: Final = 1_000
-"""Number of damaged rows that are logged."""
-
-
-class RowReader:
+class RowReader(RowDecoder):
     """Reader that leaves out the rows that cannot be decoded."""
-
-    def __init__(self) -> None:
-        self._logged: set[str] = set()
 
     def rows(
         self,
@@ -52,7 +43,7 @@ class RowReader:
         except (StorageError, sqlite3.OperationalError) as error:
             _require_damage(error)
             with _text_as_bytes(connection):
-                return list(self._decode_readable(connection.execute(sql, parameters), decode, fallback))
+                return list(self.decode(connection.execute(sql, parameters), decode, fallback))
 
     def page(
         self, connection: sqlite3.Connection, sql: str, parameters: Sequence[Any], decode: Callable[[Row], T]
@@ -68,28 +59,11 @@ class RowReader:
             *others, limit = parameters
             page: list[T] = []
             with _text_as_bytes(connection):
-                for decoded in self._decode_readable(connection.execute(sql, (*others, -1)), decode, None):
+                for decoded in self.decode(connection.execute(sql, (*others, -1)), decode):
                     page.append(decoded)
                     if len(page) == limit:
                         break
             return page
-
-    def _decode_readable(
-        self, rows: sqlite3.Cursor, decode: Callable[[Row], T], fallback: Callable[[Row], T] | None
-    ) -> Iterator[T]:
-        for row in rows:
-            try:
-                yield decode(row)
-            except StorageError as error:
-                self._log_once(error)
-                if fallback is not None:
-                    yield fallback(row)
-
-    def _log_once(self, error: StorageError) -> None:
-        # The detail names the row.
-        if error.detail not in self._logged and len(self._logged) < MAX_LOGGED_ROWS:
-            self._logged.add(error.detail)
-            log.error("row_corrupt", detail=error.detail)
 
 
 def read_one(

@@ -10,9 +10,9 @@ import msgspec
 import structlog
 
 from downloadd.errors import StorageError
-from downloadd.records.corrupt_rows import MAX_LOGGED_ROWS
 from downloadd.records.database import RecordsUnreadableError, StateDirectory
 from downloadd.records.download_queries import created_at, last_removal, last_used_ended_seq, last_used_seq
+from downloadd.records.row_decoding import MAX_LOGGED_ROWS
 from downloadd.records.rows import Row
 from downloadd.records.schema import shipped_migrations
 from downloadd.root_identity import RootIdentity

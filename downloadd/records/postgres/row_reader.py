@@ -4,24 +4,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import asyncpg
-import structlog
 
-from downloadd.errors import StorageError
-from downloadd.records.corrupt_rows import MAX_LOGGED_ROWS
+from downloadd.records.row_decoding import RowDecoder
 from downloadd.records.rows import Row
 
 T = TypeVar("T")
 
-log = structlog.get_logger()
-
 _GROWTH: Final = 2
 
 
-class RowReader:
+class RowReader(RowDecoder):
     """Reader that leaves out the rows that cannot be decoded."""
-
-    def __init__(self) -> None:
-        self._logged: set[str] = set()
 
     async def rows(
         self,
@@ -41,7 +34,7 @@ class RowReader:
             decode: raises `StorageError` for a damaged row.
             fallback: None to leave damaged rows out.
         """
-        return self.decode(await connection.fetch(sql, *parameters), decode, fallback=fallback)
+        return list(self.decode(map(tuple, await connection.fetch(sql, *parameters)), decode, fallback))
 
     async def page(
         self, connection: asyncpg.Connection, sql: str, parameters: Sequence[Any], decode: Callable[[Row], T]
@@ -54,32 +47,7 @@ class RowReader:
         read = limit
         while True:
             rows = await connection.fetch(sql, *others, read)
-            page = self.decode(rows, decode)
+            page = list(self.decode(map(tuple, rows), decode))
             if len(page) >= limit or len(rows) < read:
                 return page[:limit]
             read *= _GROWTH
-
-    def decode(
-        self,
-        rows: Sequence[asyncpg.Record],
-        decode: Callable[[Row], T],
-        *,
-        fallback: Callable[[Row], T] | None = None,
-    ) -> list[T]:
-        """Return the result of `decode` for each row; see `rows`."""
-        decoded = []
-        for row in rows:
-            values = tuple(row)
-            try:
-                decoded.append(decode(values))
-            except StorageError as error:
-                self._log_once(error)
-                if fallback is not None:
-                    decoded.append(fallback(values))
-        return decoded
-
-    def _log_once(self, error: StorageError) -> None:
-        # The detail names the row.
-        if error.detail not in self._logged and len(self._logged) < MAX_LOGGED_ROWS:
-            self._logged.add(error.detail)
-            log.error("row_corrupt", detail=error.detail)
