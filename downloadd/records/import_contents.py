@@ -38,13 +38,30 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True):
     make_pending: tuple[str, ...]
 
 
+def pending_statements(of_kind: str, *, owners: str) -> tuple[str, ...]:
+    """Return the statements that make the files of a selection pending.
+
+    Args:
+        of_kind: condition for the files of the import and the kind.
+        owners: query for the selected users or channels.
+    """
+    # Both are composed of constants of the packages of the stores.
+    # ruff: noqa: S608
+    is_selected = f"{of_kind} AND status = 'found' AND owner IN ({owners})"
+    first = f"SELECT min(number) FROM import_files WHERE {is_selected} AND file_id IS NOT NULL GROUP BY file_id"
+    return (
+        # The end of the daemon may have interrupted an earlier selection.
+        f"UPDATE import_files SET status = 'found' WHERE {of_kind} AND status = 'pending' AND run IS NULL",
+        f"UPDATE import_files SET status = 'pending' WHERE {is_selected} AND file_id IS NULL",
+        # Of a file that several selected channels name, the first one.
+        f"UPDATE import_files SET status = 'pending' WHERE number IN ({first})",
+    )
+
+
 def _statements(table: str, id: str, value: str, kind: PendingKind) -> _Table:
     # All of these names are constants below.
-    # ruff: noqa: S608
     selected = f"FROM {table} WHERE operation = ?1 AND do_import = 1"
     of_kind = f"operation = ?1 AND wanted = '{kind}'"
-    is_selected = f"{of_kind} AND status = 'found' AND owner IN (SELECT {id} {selected})"
-    first = f"SELECT min(number) FROM import_files WHERE {is_selected} AND file_id IS NOT NULL GROUP BY file_id"
     return _Table(
         insert=f"INSERT OR IGNORE INTO {table} (operation, {id}, {value}) VALUES (?, ?, ?)",
         list=f"SELECT {id}, {value}, do_import FROM {table} WHERE operation = ? AND {id} > ? ORDER BY {id} LIMIT ?",
@@ -52,13 +69,7 @@ def _statements(table: str, id: str, value: str, kind: PendingKind) -> _Table:
         select_all=f"UPDATE {table} SET do_import = 1 WHERE operation = ?",
         select_ids=f"UPDATE {table} SET do_import = ({id} IN (SELECT value FROM json_each(?))) WHERE operation = ?",
         count_selected=f"SELECT count(*) {selected}",
-        make_pending=(
-            # The end of the daemon may have interrupted an earlier selection.
-            f"UPDATE import_files SET status = 'found' WHERE {of_kind} AND status = 'pending' AND run IS NULL",
-            f"UPDATE import_files SET status = 'pending' WHERE {is_selected} AND file_id IS NULL",
-            # Of a file that several selected channels name, the first one.
-            f"UPDATE import_files SET status = 'pending' WHERE number IN ({first})",
-        ),
+        make_pending=pending_statements(of_kind, owners=f"SELECT {id} {selected}"),
     )
 
 

@@ -17,7 +17,7 @@ from downloadd.import_operation import (
     SkippedEntry,
     WorkspaceUser,
 )
-from downloadd.records.import_contents import avatar_link
+from downloadd.records.import_contents import avatar_link, pending_statements
 from downloadd.records.import_protocol import ContentItem
 from downloadd.records.postgres.access import PostgresAccess
 from downloadd.records.postgres.import_fence import fenced
@@ -65,20 +65,12 @@ def _insertion(table: str, **columns: str) -> _Insertion:
 def _statements(table: str, id: str, value: str, kind: PendingKind) -> _Table:
     selected = f"FROM {table} WHERE operation = $1 AND do_import"
     of_kind = f"operation = $1 AND wanted = '{kind}'"
-    is_selected = f"{of_kind} AND status = 'found' AND owner IN (SELECT {id} {selected})"
-    first = f"SELECT min(number) FROM import_files WHERE {is_selected} AND file_id IS NOT NULL GROUP BY file_id"
     return _Table(
         list=f"SELECT {id}, {value}, do_import FROM {table} WHERE operation = $1 AND {id} > $2 ORDER BY {id} LIMIT $3",
         select_all=f"UPDATE {table} SET do_import = true WHERE operation = $1",
         select_ids=f"UPDATE {table} SET do_import = ({id} = ANY($2::text[])) WHERE operation = $1",
         count_selected=f"SELECT count(*) {selected}",
-        make_pending=(
-            # The end of the daemon may have interrupted an earlier selection.
-            f"UPDATE import_files SET status = 'found' WHERE {of_kind} AND status = 'pending' AND run IS NULL",
-            f"UPDATE import_files SET status = 'pending' WHERE {is_selected} AND file_id IS NULL",
-            # Of a file that several selected channels name, the first one.
-            f"UPDATE import_files SET status = 'pending' WHERE number IN ({first})",
-        ),
+        make_pending=pending_statements(of_kind, owners=f"SELECT {id} {selected}"),
     )
 
 
