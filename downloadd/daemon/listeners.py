@@ -17,12 +17,15 @@ from downloadd.policy.url import format_host
 UNIX_MODE: Final = 0o660
 """Mode of a Unix socket: its owner and group may connect, and need a token too."""
 
-
 _MAX_FREE_PORTS: Final = 10
 """Free ports that are tried: the kernel chooses one for the first address, which may be in use at another."""
 
 _MISSING: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 """Errors for an address that the machine does not have."""
+_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+_LISTED_TWICE: Final = (
+    "another address of server.listen is the same or includes it; remove one of them, or choose another port"
+)
 
 
 class UnixSocketName(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,12 +34,6 @@ class UnixSocketName(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     device: int
     inode: int
-
-
-_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
-_LISTED_TWICE: Final = (
-    "another address of server.listen is the same or includes it; remove one of them, or choose another port"
-)
 
 
 class _Candidate(msgspec.Struct, frozen=True):
@@ -233,7 +230,7 @@ def listener_url(listener: socket.socket, *, tls: bool = False) -> str:
 def remote_url(listener: socket.socket, *, tls: bool = False) -> str:
     """Return the URL that reaches a bound socket from another machine, as far as it can be reached."""
     url = listener_url(listener, tls=tls)
-    if listener.family == socket.AF_UNIX or listener.getsockname()[0] not in {"0.0.0.0", "::"}:  # noqa: S104 - compared
+    if listener.family == socket.AF_UNIX or listener.getsockname()[0] not in _WILDCARDS:
         return url
     return f"{url.partition('://')[0]}://{socket.gethostname()}:{listener.getsockname()[1]}"
 
