@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -158,6 +159,7 @@ class App:
                 history=removal,
                 find_directories=destination.directories,
                 find_nodes=heartbeat.nodes,
+                files=destination.finished_files,
                 rights=self._rights,
             )
             root = await asyncio.to_thread(os.path.abspath, self._config.storage.root)
@@ -183,6 +185,7 @@ class App:
                 views=views,
                 settings=settings,
                 imports=imports,
+                link_secret=secrets.token_bytes(32),
                 rpc=rpc,
                 bus=bus,
                 metrics=self.metrics,

@@ -16,10 +16,12 @@ from downloadd.client.client import Client, Files
 from downloadd.client.connection import ApiError, ClientError, ConnectionLostError, InvalidResponseError
 from downloadd.client.downloads import Downloads, HistoryPage
 from downloadd.client.events import Connected, Disconnected, Event
+from downloadd.client.file_content import FileContent
 from downloadd.client.imports import Imports
 from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.errors import ErrorCode
 from downloadd.fronts.rest.event_types import Removed, Reset
+from downloadd.fronts.rest.file_schemas import FileLink
 from downloadd.fronts.rest.item_bodies import ProbeBody
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
@@ -58,7 +60,9 @@ __all__ = [
     "ErrorCode",
     "ErrorEntry",
     "Event",
+    "FileContent",
     "FileDataResponse",
+    "FileLink",
     "Files",
     "Health",
     "HistoryEntry",

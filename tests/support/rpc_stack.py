@@ -134,6 +134,7 @@ async def open_rpc(
             history=history,
             find_directories=stack.destination.directories,
             find_nodes=no_nodes,
+            files=stack.destination.finished_files,
             rights=rights,
         )
 

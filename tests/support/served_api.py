@@ -8,6 +8,7 @@ from aiohttp.test_utils import BaseTestServer, TestClient
 from aiohttp.web import BaseRequest, BaseRunner
 from support.clocks import ManualClock
 from support.dispatchers import make_dispatcher
+from support.fake_files import FakeFiles
 from support.fake_history import FakeHistory
 from support.fake_imports import FakeImports
 from support.fake_manager import FakeManager, FakeMetrics
@@ -41,6 +42,7 @@ from downloadd.settings_service import SettingsService
 from downloadd.views import DownloadViews
 
 TOKEN = "open-sesame"
+READER_TOKEN = "may-read-files"
 MAX_RUNS = 500
 """Downloads that the open files are said to be enough for."""
 DIRECTORIES = DirectoryRules([DirectoryConfig(path="not-for-alice", users=("bob",))])
@@ -76,6 +78,7 @@ class ServedApi:
         history: the fake that removes from the history of the manager.
         prober: the fake of the probes.
         storage: the fake of the storage root.
+        files: the fake of the finished files.
         nodes: the nodes of the database.
         node_problem: the error of a node that does not work.
         limits: the limits that the settings change.
@@ -104,6 +107,7 @@ class ServedApi:
         self.history = FakeHistory(self.manager)
         self.prober = FakeProber()
         self.storage = FakeStorage()
+        self.files = FakeFiles()
         self.rights = Rights(directories=DIRECTORIES, is_enabled=True)
         self.service = DownloadService(
             manager=self.manager,
@@ -123,6 +127,7 @@ class ServedApi:
             history=self.history,
             find_directories=self._directories,
             find_nodes=self._find_nodes,
+            files=self.files,
             rights=self.rights,
         )
         dispatcher = make_dispatcher(Limits(max_concurrent=64, max_per_host=16), self.clock)
@@ -134,6 +139,7 @@ class ServedApi:
             [
                 user("alice", TOKEN, "download"),
                 user("victor", "may-look", "view-downloads"),
+                user("rita", READER_TOKEN, "view-downloads", "read-files"),
                 user("ivan", "may-import", "run-import", "view-import-operations"),
             ]
         )
@@ -170,6 +176,7 @@ class ServedApi:
             clock=self.clock,
             page=load_assets(),
             proxies=TrustedProxies(()),
+            link_secret=b"secret of this process",
             reader=reader,
             base_path=base_path,
             rpc=self.rpc,

@@ -303,6 +303,30 @@ class Downloads {
     return this.#client.call("GET", downloadPath(id));
   }
 
+  /**
+   * Returns the file of a completed download as a `Response`, or a range of it; needs the permission `read-files`.
+   * @param {string} id
+   * @param {{start?: number, end?: number, signal?: AbortSignal}} [options] first byte, and the one after the last
+   */
+  file(id, { start = 0, end, signal } = {}) {
+    const isWhole = start === 0 && end === undefined;
+    const headers = isWhole ? {} : { Range: `bytes=${start}-${end === undefined ? "" : end - 1}` };
+    return this.#client.send("GET", `${downloadPath(id)}/file`, { headers, signal });
+  }
+
+  /**
+   * Returns the URL of the file of a completed download, which works without a token for some hours; with `save`,
+   * browsers save it instead of showing it.
+   * @param {string} id
+   * @param {{save?: boolean}} [options]
+   * @returns {Promise<string>}
+   */
+  async fileLink(id, { save = false } = {}) {
+    const { ticket } = await this.#client.call("POST", `${downloadPath(id)}/link`);
+    const query = formatQuery({ ticket, disposition: save ? "attachment" : undefined });
+    return new URL(`${downloadPath(id)}/file?${query}`, this.#client.baseUrl).href;
+  }
+
   /** Cancels an active download and removes its part file. @param {string} id */
   cancel(id) {
     return this.#client.call("DELETE", downloadPath(id), { query: { only: "active" } });
