@@ -76,6 +76,7 @@ NOUNS: Final = frozenset(
         "media_types",
         "root_identity",
         "runtime_settings",
+        "hours",
     }
 )
 
@@ -85,6 +86,7 @@ PURE: Final = (
         "rights",
         "root_identity",
         "runtime_settings",
+        "hours",
         "download",
         "download_request",
         "gid",

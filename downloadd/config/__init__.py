@@ -4,8 +4,10 @@ Sizes are bytes, durations seconds.
 """
 
 from downloadd.config.aria2.conf import OptionOutcome, format_outcomes
-from downloadd.config.checks import MAX_SOCKET_PATH_BYTES, decode_secret
+from downloadd.config.checks import MAX_SOCKET_PATH_BYTES
 from downloadd.config.fields import ENVIRONMENT_PREFIX, Format, Setting
+from downloadd.config.item_problems import decode_secret
+from downloadd.config.limit_settings import LimitConfig
 from downloadd.config.list_settings import (
     ALL_PERMISSIONS,
     HOOK_EVENTS,
@@ -53,6 +55,7 @@ __all__ = [
     "HookConfig",
     "HostConfig",
     "ImportsConfig",
+    "LimitConfig",
     "LoadedConfig",
     "MaxConcurrent",
     "MaxPerHost",

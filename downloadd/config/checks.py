@@ -2,12 +2,10 @@
 
 import os
 import re
-from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
@@ -15,13 +13,15 @@ from msgspec.structs import replace
 from downloadd.config.conversion import format_value
 from downloadd.config.database_url import parse_database_url
 from downloadd.config.fields import Format, Setting, read_settings
+from downloadd.config.item_problems import (
+    CONTROL_CHARACTER,
+    credential_problems,
+    hook_problems,
+    host_problems,
+    limit_problems,
+)
 from downloadd.config.list_settings import (
-    SIGNING_KEY_COMMAND,
-    SIGNING_PREFIX,
-    CredentialConfig,
     DirectoryConfig,
-    HookConfig,
-    HostConfig,
     ProxyConfig,
     UserConfig,
 )
@@ -34,8 +34,8 @@ from downloadd.config.listen import (
 )
 from downloadd.config.settings import ServerConfig, StorageConfig
 from downloadd.config.sources import LISTS, ConfigValues, SourcedValue, iter_settings
-from downloadd.request_fields import RequestFields, find_user_problems
-from downloadd.tls import check_client_certificate
+from downloadd.hours import parse_hours, parse_time_zone
+from downloadd.request_fields import find_user_problems
 
 Parser = Callable[[Any], Any]
 """Returns the canonical spelling of a text, or raises ValueError with the problem."""
@@ -45,12 +45,8 @@ MAX_SOCKET_PATH_BYTES: Final = 107
 DEFAULT_SOURCE: Final = "default"
 """Source of values that no file, variable or flag gives."""
 
-_MIN_SIGNING_KEY_BYTES: Final = 24
-_MAX_SIGNING_KEY_BYTES: Final = 64
 _DAEMON_PATHS: Final = ("state_dir", "unix_socket", "tls_cert", "tls_key")
 """Settings of `[server]` that name files of the daemon itself."""
-_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
-_INVALID_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
 _ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\x00-\x20\x7f/?#@*]+")
 _BASE_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
 
@@ -77,6 +73,7 @@ def check_rules(values: ConfigValues) -> None:
     _check_tls(values)
     _check_aria2_port(values)
     _check_root(values)
+    _check_limits(values)
     _check_hosts(values)
     _check_proxies(values)
     _check_credentials(values)
@@ -84,17 +81,6 @@ def check_rules(values: ConfigValues) -> None:
     _check_cluster(values)
     _check_directories(values)
     _check_hooks(values)
-
-
-def decode_secret(secret: str) -> bytes | None:
-    """Return the key in the secret of a webhook (Standard Webhooks specification); None if it is malformed."""
-    if not secret.startswith(SIGNING_PREFIX):
-        return None
-    try:
-        key = b64decode(secret.removeprefix(SIGNING_PREFIX), validate=True)
-    except ValueError:
-        return None
-    return key if _MIN_SIGNING_KEY_BYTES <= len(key) <= _MAX_SIGNING_KEY_BYTES else None
 
 
 # -- formats -----------------------------------------------------------------------------------------------------------
@@ -126,7 +112,7 @@ def _parse(
 
 
 def _parse_path(text: str) -> str:
-    if _CONTROL_CHARACTER.search(text):
+    if CONTROL_CHARACTER.search(text):
         raise ValueError("a path may not hold control characters")
     return text
 
@@ -157,7 +143,7 @@ def _parse_origin(text: str) -> str:
 
 
 def _parse_user_id(text: str) -> str:
-    if _CONTROL_CHARACTER.search(text) or text != text.strip():
+    if CONTROL_CHARACTER.search(text) or text != text.strip():
         raise ValueError("may not hold control characters, nor begin or end with a space")
     return text
 
@@ -170,15 +156,22 @@ def _parse_address(text: str) -> str:
     return str(address)
 
 
+def _parse_time_zone(text: str) -> str:
+    parse_time_zone(text)
+    return text
+
+
 OWN_PARSERS: Final[Mapping[Format, Parser]] = {
     Format.ADDRESS: _parse_address,
     Format.DATABASE_URL: parse_database_url,
+    Format.HOURS: parse_hours,
     Format.BASE_PATH: _parse_base_path,
     Format.LISTEN_ADDRESS: _parse_listen_address,
     Format.LISTEN_HOST: parse_listen_host,
     Format.ORIGIN: _parse_origin,
     Format.PATH: _parse_path,
     Format.SOCKET_PATH: _parse_socket_path,
+    Format.TIME_ZONE: _parse_time_zone,
     Format.USER_ID: _parse_user_id,
 }
 """Parsers of the formats that the configuration itself defines."""
@@ -227,7 +220,7 @@ def _check_root(values: ConfigValues) -> None:
     )
     for name, path in (*own, *(("the configuration", str(file)) for file in values.files)):
         # A control character has been reported before.
-        if path and not _CONTROL_CHARACTER.search(path + root) and _is_within(path, root):
+        if path and not CONTROL_CHARACTER.search(path + root) and _is_within(path, root):
             problem = f"{name} ({path}) lies in it, where a download could overwrite it; put one of them elsewhere"
             values.add_issue(source, "storage.root", problem)
 
@@ -247,10 +240,15 @@ def _is_within(path: str, directory: str) -> bool:
     return os.path.commonpath((real, around)) == around
 
 
+def _check_limits(values: ConfigValues) -> None:
+    for given in values.lists["limits"]:
+        _add_issues(values, given, limit_problems(given.value))
+
+
 def _check_hosts(values: ConfigValues) -> None:
     hosts = _TakenNames(values, "host", "{0} has settings already, in {1}")
     for given in values.lists["hosts"]:
-        _add_issues(values, given, _host_problems(given.value))
+        _add_issues(values, given, host_problems(given.value))
         hosts.add(given, given.value.host, given.value.host)
 
 
@@ -273,7 +271,7 @@ def _check_proxies(values: ConfigValues) -> None:
 def _check_credentials(values: ConfigValues) -> None:
     hosts = _TakenNames(values, "host", "{0} has credentials already, in {1}")
     for given in values.lists["credentials"]:
-        _add_issues(values, given, _credential_problems(given.value))
+        _add_issues(values, given, credential_problems(given.value))
         hosts.add(given, given.value.host, given.value.host)
 
 
@@ -307,7 +305,7 @@ def _check_directories(values: ConfigValues) -> None:
 def _check_hooks(values: ConfigValues) -> None:
     names = _TakenNames(values, "name", "{0} is taken already, by {1}")
     for given in values.lists["hooks"]:
-        _add_issues(values, given, _hook_problems(given.value))
+        _add_issues(values, given, hook_problems(given.value))
         names.add(given, given.value.name, format_value(given.value.name))
 
 
@@ -332,61 +330,3 @@ class _TakenNames:
 def _add_issues(values: ConfigValues, given: SourcedValue, problems: Iterator[tuple[str, str]]) -> None:
     for field, problem in problems:
         values.add_issue(given.source, f"{given.key}.{field}".rstrip("."), problem)
-
-
-def _host_problems(host: HostConfig) -> Iterator[tuple[str, str]]:
-    """Yield field and problem of settings of a host that cannot be applied."""
-    if host == HostConfig(host=host.host):
-        yield ("", "has no settings but the host; give it one, such as ca_file or slots")
-    if host.client_certificate is UNSET:
-        if host.client_key is not UNSET:
-            yield ("client_key", "is given without client_certificate")
-    elif not _CONTROL_CHARACTER.search(host.client_certificate + (host.client_key or "")):
-        try:
-            check_client_certificate(host.client_certificate, host.client_key or "")
-        except ValueError as error:
-            yield ("client_certificate", str(error))
-    if host.bind_address is not UNSET and host.address_family != "any":
-        family = "ipv6" if ":" in host.bind_address else "ipv4"
-        if family != host.address_family:
-            yield ("bind_address", f"is an address of {family}, but address_family is {host.address_family}")
-
-
-def _credential_problems(credential: CredentialConfig) -> Iterator[tuple[str, str]]:
-    """Yield field and problem of what cannot be sent to an origin."""
-    fields, problems = credential.collect()
-    if fields == RequestFields() and not problems and not credential.user:
-        yield ("", "has nothing to send: give it headers, cookies, referer or user_agent, or user and password")
-    if credential.password and not credential.user:
-        yield ("password", "is given without user")
-    if credential.user and fields.has_header("authorization"):
-        yield ("", "has both user and an Authorization header; only one of them can be sent")
-    yield from problems
-    yield from find_user_problems(credential.user, credential.password)
-
-
-def _hook_problems(hook: HookConfig) -> Iterator[tuple[str, str]]:
-    """Yield field and problem of a hook that cannot deliver."""
-    if bool(hook.url) == bool(hook.command):
-        yield ("", "expected either url and secret, or command")
-    if hook.url:
-        if not _is_webhook_url(hook.url):
-            yield ("url", "expected an http:// or https:// URL")
-        if decode_secret(hook.secret) is None:
-            expected = f"{_MIN_SIGNING_KEY_BYTES} to {_MAX_SIGNING_KEY_BYTES} bytes in Base64"
-            yield ("secret", f"expected {SIGNING_PREFIX} and {expected}, as `{SIGNING_KEY_COMMAND}` prints")
-    elif hook.secret:
-        yield ("secret", "is given without url")
-    if hook.command and (not hook.command[0] or any("\0" in word for word in hook.command)):
-        yield ("command", "expected a program and its arguments, without NUL")
-    if _CONTROL_CHARACTER.search(hook.directory):
-        yield ("directory", "may not hold control characters")
-
-
-def _is_webhook_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        is_complete = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-    return is_complete and not _INVALID_IN_URL.search(text)
