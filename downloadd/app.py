@@ -124,8 +124,11 @@ class App:
                     records, await stack.enter_async_context(WebhookSender(self._clock, lambda: self._origins.tls))
                 )
             )
-            identity = await stack.enter_async_context(StorageIdentity(records.storage_root))
-            destination = await stack.enter_async_context(self._make_destination(identity))
+            identity = await stack.enter_async_context(
+                StorageIdentity(records.storage_root, is_shared=records.is_shared)
+            )
+            destination = await stack.enter_async_context(self._make_destination(identity, is_shared=records.is_shared))
+            await identity.confirm()
             session = await stack.enter_async_context(self._make_session(PublicSuffixes()))
             parts = self._make_manager(records, destination, session, bus)
             self._kept_parts = parts.kept_parts
@@ -285,7 +288,7 @@ class App:
             clock=self._clock,
         )
 
-    def _make_destination(self, identity: StorageIdentity) -> LocalDestination:
+    def _make_destination(self, identity: StorageIdentity, *, is_shared: bool) -> LocalDestination:
         storage = self._config.storage
         return LocalDestination(
             Path(storage.root),
@@ -294,8 +297,11 @@ class App:
             directory_settings=lambda directory: self._directories.settings_of(directory),
             # The kept parts are made after the destination, which removes them.
             reclaim=lambda directory, nbytes: self._kept_parts.reclaim(directory, nbytes),
-            verifier=RootVerifier(identity.expected, fsync=storage.fsync, on_identified=identity.record),
+            verifier=RootVerifier(
+                identity.expected, fsync=storage.fsync, on_identified=identity.record, is_shared=is_shared
+            ),
             has_commit_process=True,
+            is_shared=is_shared,
         )
 
     def _make_session(self, suffixes: PublicSuffixes) -> Session:
