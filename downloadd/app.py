@@ -57,6 +57,7 @@ from downloadd.storage.root_verifier import RootVerifier
 from downloadd.store_choice import open_store
 from downloadd.transfer.session import Session
 from downloadd.views import DownloadViews
+from downloadd.watch.watchers import Watchers
 
 
 class App:
@@ -174,6 +175,11 @@ class App:
                     root=root,
                     metrics=self.metrics.imports,
                     reclaim=self._kept_parts.reclaim,
+                )
+            )
+            await stack.enter_async_context(
+                Watchers(
+                    self._config.watch, imports=imports, directory=self._config.imports.directory, clock=self._clock
                 )
             )
             gauges = GaugeCollector(

@@ -31,6 +31,7 @@ class Format(StrEnum):
     DOMAIN = "domain"
     HOST = "host of an origin"
     HOURS = "hours of a day"
+    IMPORTER = "kind of import file"
     NETRC = "netrc file"
     NETWORK = "network"
     ORIGIN = "origin of web pages"
