@@ -60,6 +60,7 @@ from downloadd.storage.root_verifier import RootVerifier
 from downloadd.store_choice import open_store
 from downloadd.transfer.session import Session
 from downloadd.views import DownloadViews
+from downloadd.watch.watchers import Watchers
 
 
 class App:
@@ -166,6 +167,11 @@ class App:
             root = await asyncio.to_thread(os.path.abspath, self._config.storage.root)
             imports = await stack.enter_async_context(
                 self._make_imports(records, manager, destination, bus=bus, root=root)
+            )
+            await stack.enter_async_context(
+                Watchers(
+                    self._config.watch, imports=imports, directory=self._config.imports.directory, clock=self._clock
+                )
             )
             gauges = GaugeCollector(
                 manager=manager,
