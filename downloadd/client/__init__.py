@@ -40,7 +40,7 @@ from downloadd.fronts.rest.schemas import (
 from downloadd.fronts.rest.settings_schemas import SettingsResponse
 from downloadd.fronts.rocketchat.schemas import FileDataResponse, ImportProgress, OperationEntry, WaitingResponse
 from downloadd.request_fields import Credentials, Method
-from downloadd.runtime_settings import RuntimeSettings
+from downloadd.runtime_settings import CurrentSettings, LimitHours, RuntimeSettings
 from downloadd.states import State
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "Connected",
     "ConnectionLostError",
     "Credentials",
+    "CurrentSettings",
     "Disconnected",
     "Downloads",
     "ErrorCode",
@@ -71,6 +72,7 @@ __all__ = [
     "ImportProgress",
     "Imports",
     "InvalidResponseError",
+    "LimitHours",
     "Listing",
     "Method",
     "OperationEntry",

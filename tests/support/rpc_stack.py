@@ -145,7 +145,7 @@ async def open_rpc(
         methods = Methods(
             service=service,
             views=views,
-            settings=SettingsService(stack.limits, rights=rights, bus=stack.bus),
+            settings=SettingsService(stack.limits, hours=stack.hours, rights=rights, bus=stack.bus),
             authenticate=USERS.get,
             read_config=lambda: config,
             root=str(stack.root),

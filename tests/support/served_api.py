@@ -18,7 +18,7 @@ from support.fake_rpc import FakeMethods, fake_notification_of
 from support.fake_storage import FakeStorage
 from support.waiting import CONDITION_TIMEOUT
 
-from downloadd.config import Aria2Config, DirectoryConfig, UserConfig
+from downloadd.config import Aria2Config, DirectoryConfig, DownloadsConfig, UserConfig
 from downloadd.errors import DownloadError
 from downloadd.events import EventBus
 from downloadd.fronts.aria2.front import create_rpc_front
@@ -29,6 +29,7 @@ from downloadd.fronts.rest.auth import Accounts
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.fronts.rest.server import Api, ApiRunner
+from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.limits import Limits
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
@@ -82,6 +83,7 @@ class ServedApi:
         nodes: the nodes of the database.
         node_problem: the error of a node that does not work.
         limits: the limits that the settings change.
+        hours: the limits of hours of the week, of which there are none.
         methods: the fake methods of the RPC interface.
     """
 
@@ -132,7 +134,12 @@ class ServedApi:
         )
         dispatcher = make_dispatcher(Limits(max_concurrent=64, max_per_host=16), self.clock)
         self.limits = RunLimits(dispatcher.queue, TokenBucket(0))
-        self.settings = SettingsService(self.limits, rights=self.rights, bus=self.bus, max_runs=MAX_RUNS)
+        self.hours = HourlyLimits(
+            self.limits, entries=(), config=DownloadsConfig(), bus=self.bus, clock=self.clock, max_runs=MAX_RUNS
+        )
+        self.settings = SettingsService(
+            self.limits, hours=self.hours, rights=self.rights, bus=self.bus, max_runs=MAX_RUNS
+        )
         self.metrics = FakeMetrics()
         self.imports = FakeImports()
         self.accounts = Accounts(

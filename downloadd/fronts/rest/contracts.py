@@ -82,7 +82,7 @@ from downloadd.fronts.rocketchat.schemas import (
     UploadBody,
     WaitingResponse,
 )
-from downloadd.runtime_settings import RuntimeSettings
+from downloadd.runtime_settings import CurrentSettings
 
 LOCATION: Final = "Location"
 LINK: Final = "Link"
@@ -264,7 +264,7 @@ NODES: Final = Contract(
     errors=_READ_ERRORS,
 )
 SETTINGS: Final = Contract(
-    response=ResponseSpec(description="The limits on all downloads that hold now", types=(RuntimeSettings,)),
+    response=ResponseSpec(description="The limits on all downloads that hold now", types=(CurrentSettings,)),
     errors=_QUERY_ERRORS,
 )
 CHANGE_SETTINGS: Final = Contract(

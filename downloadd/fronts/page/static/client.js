@@ -113,15 +113,17 @@ export class Client {
 
   /**
    * Returns the limits on all downloads that hold now.
-   * @returns {Promise<{max_concurrent: number, max_per_host: number, speed_limit: number}>}
+   * @returns {Promise<{max_concurrent: number, max_per_host: number, speed_limit: number, allow_starts: boolean,
+   *   hours: {hours: string, days: string[], time_zone: string} | null, next_change: number | null}>}
    */
   settings() {
     return this.call("GET", "api/v1/settings");
   }
 
   /**
-   * Changes the given limits at once, until the daemon restarts or reads its configuration again.
-   * @param {{max_concurrent?: number, max_per_host?: number, speed_limit?: number}} changes
+   * Changes the given limits at once, until the daemon restarts or reads its configuration again; hours of
+   * `[[limits]]` that begin or end set the limits that they have.
+   * @param {{max_concurrent?: number, max_per_host?: number, speed_limit?: number, allow_starts?: boolean}} changes
    */
   changeSettings(changes) {
     return this.call("PATCH", "api/v1/settings", { json: changes });
