@@ -77,6 +77,7 @@ NOUNS: Final = frozenset(
         "media_types",
         "root_identity",
         "runtime_settings",
+        "hours",
     }
 )
 
@@ -86,6 +87,7 @@ PURE: Final = (
         "rights",
         "root_identity",
         "runtime_settings",
+        "hours",
         "download",
         "download_request",
         "gid",
@@ -134,7 +136,7 @@ PURE: Final = (
     *("origin.cookies", "origin.cookie_dates", "origin.timeouts"),
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
-    *("watch.candidates", "watch.outcome"),
+    *("watch.candidates", "watch.outcome", "hooks.archive_names", "storage.path_template"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("cli.formatting", "cli.links", "client.events"),
     *("fronts.rest.target", "fronts.rest.schemas", "fronts.rest.entries", "fronts.rest.query_decoding"),

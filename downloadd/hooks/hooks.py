@@ -12,6 +12,7 @@ import structlog
 from downloadd.clock import Clock
 from downloadd.config import HookAction, HookConfig
 from downloadd.delivery import Delivery
+from downloadd.hooks.notification import check_notify_urls
 from downloadd.hooks.outcome import Delivered, DeliveryFailed
 from downloadd.hooks.worker import Worker
 from downloadd.manager.durable_write import retry_forever
@@ -50,7 +51,14 @@ class Hooks:
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        """Start to deliver, beginning with the deliveries that an earlier process left."""
+        """Start to deliver, beginning with the deliveries that an earlier process left.
+
+        Raises:
+            StartupError: a hook notifies a URL that cannot be notified.
+        """
+        for hook in self._hooks:
+            if hook.notify:
+                await asyncio.to_thread(check_notify_urls, hook)
         self._task = asyncio.get_running_loop().create_task(self._run_workers())
         self._task.add_done_callback(log_task_failure)
         return self

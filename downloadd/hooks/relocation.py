@@ -25,9 +25,9 @@ def place_file(file: BinaryIO, directory: Path, filename: SafeName, *, token: st
     directory.mkdir(parents=True, exist_ok=True)
     placement = _Placement(file, directory / f".downloadd-{token}.tmp")
     try:
-        number = 1
+        number = 0
         while True:
-            path = directory / (filename if number == 1 else numbered_name(filename, number))
+            path = directory / (numbered_name(filename, number) if number else filename)
             if _is_same(file, path) or placement.link(path):
                 _sync_directory(directory)
                 return path
