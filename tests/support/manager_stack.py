@@ -31,7 +31,9 @@ from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
 
-CONFIG = DownloadsConfig(enabled=True, allowed_networks=("127.0.0.0/8",), max_retries=2)
+CONFIG = DownloadsConfig(
+    enabled=True, allowed_networks=("127.0.0.0/8",), max_retries=2, max_concurrent=64, max_per_host=16
+)
 
 
 class ManagerStack:
