@@ -86,7 +86,7 @@ async def test_every_call_returns_its_answer(daemon: DaemonProcess, origin: Orig
     assert results["page"]["next"]
     assert results["nextPage"]["history"][0]["id"] != results["page"]["history"][0]["id"]
     assert results["directories"] == ["a b"]
-    assert (results["settings"]["max_concurrent"], results["changedSettings"]["max_concurrent"]) == (16, 7)
+    assert (results["settings"]["max_concurrent"], results["changedSettings"]["max_concurrent"]) == (64, 7)
     assert results["refusedSettings"]["code"] == "INVALID_PARAMETER"
     assert results["health"]["status"] == "ok"
     assert [(each["url"], each["state"]) for each in results["nodes"]] == [(daemon.url, "up")]
