@@ -29,6 +29,7 @@ LAYERS: Final = (
     "reloader",
     "gauges",
     "hooks",
+    "watch",
     "fronts",
     "service",
     "settings_service",
@@ -76,6 +77,7 @@ NOUNS: Final = frozenset(
         "media_types",
         "root_identity",
         "runtime_settings",
+        "hours",
     }
 )
 
@@ -85,6 +87,7 @@ PURE: Final = (
         "rights",
         "root_identity",
         "runtime_settings",
+        "hours",
         "download",
         "download_request",
         "gid",
@@ -133,6 +136,7 @@ PURE: Final = (
     *("origin.cookies", "origin.cookie_dates", "origin.timeouts"),
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
+    *("watch.candidates", "watch.outcome"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("cli.formatting", "cli.links", "client.events"),
     *("fronts.rest.target", "fronts.rest.schemas", "fronts.rest.entries", "fronts.rest.query_decoding"),

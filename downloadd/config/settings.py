@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from downloadd.config.fields import ByteSize, Count, Format, LongSeconds, Port, Seconds, Text, WholeSeconds, describe
+from downloadd.config.limit_settings import LimitConfig
 from downloadd.config.list_settings import (
     CredentialConfig,
     DirectoryConfig,
@@ -18,6 +19,7 @@ from downloadd.config.list_settings import (
     ProxyConfig,
     UserConfig,
 )
+from downloadd.config.watch_settings import WatchConfig
 
 MaxConcurrent = Annotated[Count, describe("Downloads that run at once.")]
 MaxPerHost = Annotated[
@@ -367,9 +369,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     history: HistoryConfig = HistoryConfig()
     imports: ImportsConfig = ImportsConfig()
     aria2: Aria2Config = Aria2Config()
+    limits: tuple[LimitConfig, ...] = ()
     hosts: tuple[HostConfig, ...] = ()
     proxies: tuple[ProxyConfig, ...] = ()
     credentials: tuple[CredentialConfig, ...] = ()
     directories: tuple[DirectoryConfig, ...] = ()
     hooks: tuple[HookConfig, ...] = ()
+    watch: tuple[WatchConfig, ...] = ()
     users: tuple[UserConfig, ...] = ()

@@ -3,13 +3,14 @@
 import msgspec
 
 from downloadd.clock import Clock
-from downloadd.config import DownloadsConfig, HostConfig
+from downloadd.config import DownloadsConfig, HostConfig, LimitConfig
 from downloadd.events import EventBus
 from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
 from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.gid_lookup import GidLookup
+from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.lease_gate import LeaseGate
 from downloadd.manager.limits import Limits
@@ -31,6 +32,7 @@ from downloadd.metrics import DownloadMetrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
+from downloadd.records.hints import Topic
 from downloadd.records.store import Store
 from downloadd.storage.destination import Destination
 from downloadd.transfer.session import Session
@@ -38,26 +40,30 @@ from downloadd.transfer.speed_floor import SpeedPolicy
 
 
 class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings that the manager starts with; a reload replaces all but the last two."""
+    """Settings that the manager starts with; a reload replaces all but the last three."""
 
     config: DownloadsConfig
     policy: Policy
     directories: DirectoryRules
     hosts: tuple[HostConfig, ...] = ()
     proxies: OriginProxies | None = None
+    limits: tuple[LimitConfig, ...] = ()
     keep_parts: float
     """Seconds for which a failed download keeps its part file."""
     speed_policy: SpeedPolicy | None = None
     """Measurement of the speed of downloads with a least speed; None for the default."""
+    max_runs: int | None = None
+    """Downloads that the open files of the process are enough for; None for no limit."""
 
 
 class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
-    """The manager, which is not open yet, and the parts that others use beside it."""
+    """The manager, which is not open yet, and the parts that others use beside it; `hours` opens before it."""
 
     manager: Manager
     queue: QueueControl
     gids: GidLookup
     limits: RunLimits
+    hours: HourlyLimits
     kept_parts: KeptParts
     lease: LeaseGate
     dispatcher: LocalDispatcher
@@ -122,6 +128,7 @@ def assemble_manager(
         speed_policy=settings.speed_policy,
     )
     follower = EndedFollower(records, runs, notifier)
+    records.hints.subscribe(Topic.ENDS, lambda ids: follower.wake())
     runner = Runner(
         records=records,
         destination=destination,
@@ -153,13 +160,17 @@ def assemble_manager(
         kept_parts=kept_parts,
         clock=clock,
     )
+    limits = RunLimits(dispatcher.queue, shared_limit)
     return ManagerParts(
         manager=manager,
         queue=QueueControl(
             queue=records.queue, waiting=dispatcher.queue, space=space, runner=runner, runs=runs, notifier=notifier
         ),
         gids=GidLookup(records.gids, runs),
-        limits=RunLimits(dispatcher.queue, shared_limit),
+        limits=limits,
+        hours=HourlyLimits(
+            limits, entries=settings.limits, config=config, bus=bus, clock=clock, max_runs=settings.max_runs
+        ),
         kept_parts=kept_parts,
         lease=lease,
         dispatcher=dispatcher,
