@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from downloadd.clock import Clock, SystemClock
 from downloadd.cluster.heartbeat import Heartbeat, NodeLoad
 from downloadd.cluster.identity import read_identity
+from downloadd.cluster.lease import Lease
 from downloadd.cluster.shared_settings import shared_settings
 from downloadd.config import Config
 from downloadd.events import EventBus
@@ -128,7 +129,7 @@ class App:
                 )
             )
             identity = await stack.enter_async_context(StorageIdentity(records.storage_root))
-            destination = await stack.enter_async_context(self._make_destination(identity))
+            destination = await stack.enter_async_context(self._make_destination(identity, is_shared=records.is_shared))
             session = await stack.enter_async_context(self._make_session(PublicSuffixes()))
             parts = self._make_manager(records, destination, session, bus)
             self._kept_parts = parts.kept_parts
@@ -266,7 +267,7 @@ class App:
             clock=self._clock,
         )
 
-    def _make_destination(self, identity: StorageIdentity) -> LocalDestination:
+    def _make_destination(self, identity: StorageIdentity, *, is_shared: bool) -> LocalDestination:
         storage = self._config.storage
         return LocalDestination(
             Path(storage.root),
@@ -277,6 +278,7 @@ class App:
             reclaim=lambda directory, nbytes: self._kept_parts.reclaim(directory, nbytes),
             verifier=RootVerifier(identity.expected, fsync=storage.fsync, on_identified=identity.record),
             has_commit_process=True,
+            is_shared=is_shared,
         )
 
     def _make_session(self, suffixes: PublicSuffixes) -> Session:
@@ -300,6 +302,7 @@ class App:
                 hosts=self._config.hosts,
                 proxies=self._origins.proxies,
                 keep_parts=self._config.storage.keep_parts,
+                takeover_interval=Lease(self._config.cluster.lease).interval,
             ),
             records=records,
             destination=destination,
