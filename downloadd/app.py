@@ -61,6 +61,7 @@ from downloadd.storage.root_verifier import RootVerifier
 from downloadd.store_choice import open_store
 from downloadd.transfer.session import Session
 from downloadd.views import DownloadViews
+from downloadd.watch.watchers import Watchers
 
 
 class App:
@@ -128,8 +129,11 @@ class App:
                     records, await stack.enter_async_context(WebhookSender(self._clock, lambda: self._origins.tls))
                 )
             )
-            identity = await stack.enter_async_context(StorageIdentity(records.storage_root))
+            identity = await stack.enter_async_context(
+                StorageIdentity(records.storage_root, is_shared=records.is_shared)
+            )
             destination = await stack.enter_async_context(self._make_destination(identity, is_shared=records.is_shared))
+            await identity.confirm()
             session = await stack.enter_async_context(self._make_session(PublicSuffixes()))
             parts = self._make_manager(records, destination, session, bus)
             self._kept_parts = parts.kept_parts
@@ -164,6 +168,11 @@ class App:
             root = await asyncio.to_thread(os.path.abspath, self._config.storage.root)
             imports = await stack.enter_async_context(
                 self._make_imports(records, manager, destination, bus=bus, root=root)
+            )
+            await stack.enter_async_context(
+                Watchers(
+                    self._config.watch, imports=imports, directory=self._config.imports.directory, clock=self._clock
+                )
             )
             gauges = GaugeCollector(
                 manager=manager,
@@ -276,7 +285,9 @@ class App:
             directory_settings=lambda directory: self._directories.settings_of(directory),
             # The kept parts are made after the destination, which removes them.
             reclaim=lambda directory, nbytes: self._kept_parts.reclaim(directory, nbytes),
-            verifier=RootVerifier(identity.expected, fsync=storage.fsync, on_identified=identity.record),
+            verifier=RootVerifier(
+                identity.expected, fsync=storage.fsync, on_identified=identity.record, is_shared=is_shared
+            ),
             has_commit_process=True,
             is_shared=is_shared,
         )

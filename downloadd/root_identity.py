@@ -11,6 +11,7 @@ UNKNOWN: Final = ""
 """Value of what the operating system does not state."""
 
 _REMEDY: Final = "put it back, or use the one that is there with `downloadctl storage accept`"
+_SHARED_REMEDY: Final = "mount the folder of the other nodes there"
 
 
 class RootIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +46,21 @@ def describe_difference(expected: RootIdentity, found: RootIdentity) -> str | No
         what = "its disk is not mounted" if is_unmounted else "the directory is another one or was emptied"
         return f"the storage root is gone ({what}; {_describe(found)}, before: {_describe(expected)}); {_REMEDY}"
     return None
+
+
+def describe_shared_difference(expected: RootIdentity, found: RootIdentity, marker_name: str) -> str | None:
+    """Return why `found` is not the root of the nodes that share the records, without a path; None if it is.
+
+    Only the marker decides: each node may have the root at another path, and on another device. `marker_name` is that
+    of its file.
+    """
+    if expected.marker is None or found.marker == expected.marker:
+        return None
+    what = f"it has no file {marker_name}" if found.marker is None else "it belongs to other records"
+    return (
+        f"the storage root is not that of the database ({what}; {_describe(found)}); {_SHARED_REMEDY}, or write "
+        f"{expected.marker} into its file {marker_name} to use this one"
+    )
 
 
 def _describe(identity: RootIdentity) -> str:

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from downloadd.root_identity import RootIdentity, describe_difference
+from downloadd.root_identity import RootIdentity, describe_difference, describe_shared_difference
 
 USED = RootIdentity(marker="m", path="/srv/d", device="8:17", filesystem="ext4", mount_point="/srv/d")
 BARE = RootIdentity(marker=None, path="/srv/d", device="8:1", filesystem="xfs", mount_point="/")
@@ -44,3 +44,23 @@ def test_another_root_is_named_with_the_remedy_and_without_its_path(found: RootI
 
 def test_a_root_that_could_not_be_marked_is_not_compared() -> None:
     assert describe_difference(replace(USED, marker=None), BARE) is None
+
+
+@pytest.mark.parametrize("found", [USED, replace(BARE, marker="m"), replace(USED, path="/mnt/d", mount_point="/mnt")])
+def test_only_the_mark_decides_about_the_root_of_several_nodes(found: RootIdentity) -> None:
+    assert describe_shared_difference(USED, found, ".mark") is None
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (replace(USED, marker=None), "it has no file .mark; ext4"),
+        (replace(USED, marker="b"), "belongs to other records"),
+    ],
+)
+def test_another_root_of_a_node_is_named_with_both_remedies(found: RootIdentity, reason: str) -> None:
+    difference = describe_shared_difference(USED, found, ".mark")
+    assert difference is not None
+    for part in (reason, "mount the folder of the other nodes there", "write m into its file .mark"):
+        assert part in difference
+    assert describe_shared_difference(replace(USED, marker=None), found, ".mark") is None

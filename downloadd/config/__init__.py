@@ -4,8 +4,9 @@ Sizes are bytes, durations seconds.
 """
 
 from downloadd.config.aria2.conf import OptionOutcome, format_outcomes
-from downloadd.config.checks import MAX_SOCKET_PATH_BYTES, decode_secret
+from downloadd.config.checks import decode_secret
 from downloadd.config.fields import ENVIRONMENT_PREFIX, Format, Setting
+from downloadd.config.formats import MAX_SOCKET_PATH_BYTES
 from downloadd.config.list_settings import (
     ALL_PERMISSIONS,
     HOOK_EVENTS,
@@ -32,6 +33,7 @@ from downloadd.config.settings import (
     StorageConfig,
 )
 from downloadd.config.sources import ConfigIssue, Flags, RenamedSetting
+from downloadd.config.watch_settings import WatchConfig
 
 __all__ = [
     "ALL_PERMISSIONS",
@@ -65,6 +67,7 @@ __all__ = [
     "TcpAddress",
     "UnixAddress",
     "UserConfig",
+    "WatchConfig",
     "aria2_addresses",
     "decode_secret",
     "default_state_dir",

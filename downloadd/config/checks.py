@@ -1,20 +1,17 @@
-"""Checks of the configuration: the grammar of texts, and rules that concern several values."""
+"""Rules of the configuration that concern several values."""
 
 import os
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from ipaddress import ip_address
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from msgspec import UNSET, UnsetType
-from msgspec.structs import replace
+from msgspec import UNSET
 
 from downloadd.config.conversion import format_value
-from downloadd.config.database_url import parse_database_url
-from downloadd.config.fields import Format, Setting, read_settings
+from downloadd.config.formats import CONTROL_CHARACTER
 from downloadd.config.list_settings import (
     SIGNING_KEY_COMMAND,
     SIGNING_PREFIX,
@@ -30,18 +27,13 @@ from downloadd.config.listen import (
     UnixAddress,
     listen_addresses,
     parse_listen_address,
-    parse_listen_host,
 )
 from downloadd.config.settings import ServerConfig, StorageConfig
-from downloadd.config.sources import LISTS, ConfigValues, SourcedValue, iter_settings
+from downloadd.config.sources import ConfigValues, SourcedValue
+from downloadd.config.watch_settings import WatchConfig
 from downloadd.request_fields import RequestFields, find_user_problems
 from downloadd.tls import check_client_certificate
 
-Parser = Callable[[Any], Any]
-"""Returns the canonical spelling of a text, or raises ValueError with the problem."""
-
-MAX_SOCKET_PATH_BYTES: Final = 107
-"""Bytes in the path of a Unix socket: `sun_path` of Linux without the NUL (unix(7))."""
 DEFAULT_SOURCE: Final = "default"
 """Source of values that no file, variable or flag gives."""
 
@@ -49,26 +41,7 @@ _MIN_SIGNING_KEY_BYTES: Final = 24
 _MAX_SIGNING_KEY_BYTES: Final = 64
 _DAEMON_PATHS: Final = ("state_dir", "unix_socket", "tls_cert", "tls_key")
 """Settings of `[server]` that name files of the daemon itself."""
-_CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 _INVALID_IN_URL: Final = re.compile(r"[\x00-\x20\x7f]")
-_ORIGIN: Final = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^\x00-\x20\x7f/?#@*]+")
-_BASE_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
-
-
-def check_formats(values: ConfigValues, parsers: Mapping[Format, Parser]) -> None:
-    """Check the texts of every setting that has a format, and replace them by their canonical spelling.
-
-    `parsers` adds the formats that other packages define.
-    """
-    parsers = {**OWN_PARSERS, **parsers}
-    for setting in iter_settings():
-        given = values.find(setting.table, setting.name)
-        if given is not None and setting.format is not None:
-            parsed = _parse(values, setting, given.value, given.source, given.key, parsers)
-            values.set(setting.table, setting.name, replace(given, value=parsed))
-    for name, items in values.lists.items():
-        settings = read_settings(name, LISTS[name]).values()
-        items[:] = [_parse_item(values, item, settings, parsers) for item in items]
 
 
 def check_rules(values: ConfigValues) -> None:
@@ -84,6 +57,7 @@ def check_rules(values: ConfigValues) -> None:
     _check_cluster(values)
     _check_directories(values)
     _check_hooks(values)
+    _check_watch(values)
 
 
 def decode_secret(secret: str) -> bytes | None:
@@ -95,93 +69,6 @@ def decode_secret(secret: str) -> bytes | None:
     except ValueError:
         return None
     return key if _MIN_SIGNING_KEY_BYTES <= len(key) <= _MAX_SIGNING_KEY_BYTES else None
-
-
-# -- formats -----------------------------------------------------------------------------------------------------------
-
-
-def _parse_item(
-    values: ConfigValues, item: SourcedValue, settings: Any, parsers: Mapping[Format, Parser]
-) -> SourcedValue:
-    changes = {
-        setting.name: _parse(values, setting, value, item.source, f"{item.key}.{setting.name}", parsers)
-        for setting in settings
-        if setting.format is not None and not isinstance(value := getattr(item.value, setting.name), UnsetType)
-    }
-    return replace(item, value=replace(item.value, **changes))
-
-
-def _parse(
-    values: ConfigValues, setting: Setting, value: Any, source: str, key: str, parsers: Mapping[Format, Parser]
-) -> Any:
-    """Return the canonical spelling of a text or of the texts of a list; a wrong one stays as it is."""
-    if isinstance(value, tuple):
-        return tuple([_parse(values, setting, text, source, key, parsers) for text in value])
-    assert setting.format is not None  # noqa: S101 - narrows the type; the callers filter
-    try:
-        return parsers[setting.format](value)
-    except ValueError as error:
-        values.add_issue(source, key, str(error))
-        return value
-
-
-def _parse_path(text: str) -> str:
-    if _CONTROL_CHARACTER.search(text):
-        raise ValueError("a path may not hold control characters")
-    return text
-
-
-def _parse_socket_path(text: str) -> str:
-    if len(os.fsencode(text)) > MAX_SOCKET_PATH_BYTES:
-        raise ValueError(f"the path of a socket may have {MAX_SOCKET_PATH_BYTES} bytes at most")
-    return _parse_path(text)
-
-
-def _parse_listen_address(text: str) -> str:
-    address = parse_listen_address(text, ServerConfig().port)
-    if isinstance(address, UnixAddress):
-        _parse_socket_path(address.path)
-    return text
-
-
-def _parse_base_path(text: str) -> str:
-    if not _BASE_PATH.fullmatch(text):
-        raise ValueError('expected a path such as "/downloads-api": a slash before each name, none at the end')
-    return text
-
-
-def _parse_origin(text: str) -> str:
-    if not _ORIGIN.fullmatch(text.lower()):
-        raise ValueError('expected an origin such as "https://ariang.example.com", without a path, or "*"')
-    return text.lower()
-
-
-def _parse_user_id(text: str) -> str:
-    if _CONTROL_CHARACTER.search(text) or text != text.strip():
-        raise ValueError("may not hold control characters, nor begin or end with a space")
-    return text
-
-
-def _parse_address(text: str) -> str:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        raise ValueError("expected an IP address, such as 192.0.2.7") from None
-    return str(address)
-
-
-OWN_PARSERS: Final[Mapping[Format, Parser]] = {
-    Format.ADDRESS: _parse_address,
-    Format.DATABASE_URL: parse_database_url,
-    Format.BASE_PATH: _parse_base_path,
-    Format.LISTEN_ADDRESS: _parse_listen_address,
-    Format.LISTEN_HOST: parse_listen_host,
-    Format.ORIGIN: _parse_origin,
-    Format.PATH: _parse_path,
-    Format.SOCKET_PATH: _parse_socket_path,
-    Format.USER_ID: _parse_user_id,
-}
-"""Parsers of the formats that the configuration itself defines."""
 
 
 # -- rules -------------------------------------------------------------------------------------------------------------
@@ -227,7 +114,7 @@ def _check_root(values: ConfigValues) -> None:
     )
     for name, path in (*own, *(("the configuration", str(file)) for file in values.files)):
         # A control character has been reported before.
-        if path and not _CONTROL_CHARACTER.search(path + root) and _is_within(path, root):
+        if path and not CONTROL_CHARACTER.search(path + root) and _is_within(path, root):
             problem = f"{name} ({path}) lies in it, where a download could overwrite it; put one of them elsewhere"
             values.add_issue(source, "storage.root", problem)
 
@@ -311,6 +198,23 @@ def _check_hooks(values: ConfigValues) -> None:
         names.add(given, given.value.name, format_value(given.value.name))
 
 
+def _check_watch(values: ConfigValues) -> None:
+    paths = _TakenNames(values, "path", "is watched already, by {1}")
+    users = _TakenNames(values, "user", "{0} is that of {1} already; give each folder its own")
+    known = {given.value.id for given in values.lists["users"]}
+    root = values.get("storage", "root", StorageConfig().root)
+    for given in values.lists["watch"]:
+        watch: WatchConfig = given.value
+        # A control character has been reported before.
+        if not CONTROL_CHARACTER.search(watch.path + root):
+            paths.add(given, os.path.realpath(watch.path), watch.path)
+            _add_issues(values, given, _watch_problems(watch, root))
+        users.add(given, watch.user, format_value(watch.user))
+        if watch.user in known:
+            problem = f"{format_value(watch.user)} is a user of the API; choose another name"
+            values.add_issue(given.source, f"{given.key}.user", problem)
+
+
 class _TakenNames:
     """Values of a field that must be unique in a list, each with its place."""
 
@@ -341,7 +245,7 @@ def _host_problems(host: HostConfig) -> Iterator[tuple[str, str]]:
     if host.client_certificate is UNSET:
         if host.client_key is not UNSET:
             yield ("client_key", "is given without client_certificate")
-    elif not _CONTROL_CHARACTER.search(host.client_certificate + (host.client_key or "")):
+    elif not CONTROL_CHARACTER.search(host.client_certificate + (host.client_key or "")):
         try:
             check_client_certificate(host.client_certificate, host.client_key or "")
         except ValueError as error:
@@ -350,6 +254,14 @@ def _host_problems(host: HostConfig) -> Iterator[tuple[str, str]]:
         family = "ipv6" if ":" in host.bind_address else "ipv4"
         if family != host.address_family:
             yield ("bind_address", f"is an address of {family}, but address_family is {host.address_family}")
+
+
+def _watch_problems(watch: WatchConfig, root: str) -> Iterator[tuple[str, str]]:
+    """Yield field and problem of a folder that cannot be watched."""
+    if not os.path.isabs(watch.path):
+        yield ("path", "expected an absolute path, such as /srv/incoming")
+    elif _is_within(watch.path, root):
+        yield ("path", "lies in storage.root, where a download could save a file that is imported; move it elsewhere")
 
 
 def _credential_problems(credential: CredentialConfig) -> Iterator[tuple[str, str]]:
@@ -379,7 +291,7 @@ def _hook_problems(hook: HookConfig) -> Iterator[tuple[str, str]]:
         yield ("secret", "is given without url")
     if hook.command and (not hook.command[0] or any("\0" in word for word in hook.command)):
         yield ("command", "expected a program and its arguments, without NUL")
-    if _CONTROL_CHARACTER.search(hook.directory):
+    if CONTROL_CHARACTER.search(hook.directory):
         yield ("directory", "may not hold control characters")
 
 

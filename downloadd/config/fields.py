@@ -30,6 +30,7 @@ class Format(StrEnum):
     DIRECTORY = "directory below the storage root"
     DOMAIN = "domain"
     HOST = "host of an origin"
+    IMPORTER = "kind of import file"
     NETRC = "netrc file"
     NETWORK = "network"
     ORIGIN = "origin of web pages"

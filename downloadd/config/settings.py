@@ -18,6 +18,7 @@ from downloadd.config.list_settings import (
     ProxyConfig,
     UserConfig,
 )
+from downloadd.config.watch_settings import WatchConfig
 
 MaxConcurrent = Annotated[Count, describe("Downloads that run at once.")]
 MaxPerHost = Annotated[
@@ -368,4 +369,5 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     credentials: tuple[CredentialConfig, ...] = ()
     directories: tuple[DirectoryConfig, ...] = ()
     hooks: tuple[HookConfig, ...] = ()
+    watch: tuple[WatchConfig, ...] = ()
     users: tuple[UserConfig, ...] = ()

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from downloadd.config import Flags, Format, LoadedConfig, load_config
 from downloadd.errors import InvalidPathError, InvalidUrlError
+from downloadd.imports.importers import IMPORTERS
 from downloadd.origin.netrc_logins import read_netrc
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.domains import DomainRules
@@ -68,6 +69,12 @@ def _parse_netrc(text: str) -> str:
     return text
 
 
+def _parse_importer(text: str) -> str:
+    if text and text not in IMPORTERS:
+        raise ValueError(f"expected one of {', '.join(IMPORTERS)}")
+    return text
+
+
 def _parse_directory(text: str) -> str:
     try:
         return parse_directory(text)
@@ -80,6 +87,7 @@ PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
     Format.DIRECTORY: _parse_directory,
     Format.DOMAIN: _accept(DomainRules),
     Format.HOST: _parse_host,
+    Format.IMPORTER: _parse_importer,
     Format.NETRC: _parse_netrc,
     Format.NETWORK: _accept(AddressRules),
     Format.OWNER: resolve_owner,
@@ -88,4 +96,4 @@ PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
     Format.PROXY_HOSTS: _accept(ProxyHosts),
     Format.PROXY_URL: _parse_proxy_url,
 }
-"""Parsers of the formats that `policy`, `origin` and `storage` define."""
+"""Parsers of the formats that `policy`, `origin`, `storage` and `imports` define."""

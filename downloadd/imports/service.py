@@ -338,6 +338,15 @@ class ImportService:
             return await self._pending.with_counts(operation)
         return self._reader.with_progress(operation)
 
+    async def get(self, id: str, *, user: User) -> ImportOperation:
+        """Return an operation of the user as it is recorded.
+
+        Raises:
+            NotFoundError: the user has no such operation.
+        """
+        self._rights.require(user, Action.IMPORT)
+        return await self._get_own(id, user)
+
     async def latest(self, user: User) -> list[ImportOperation]:
         """Return the operations of all users that were updated last, newest first."""
         self._rights.require(user, Action.VIEW_IMPORTS)

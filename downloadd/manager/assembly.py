@@ -32,6 +32,7 @@ from downloadd.metrics import DownloadMetrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
+from downloadd.records.hints import Topic
 from downloadd.records.store import Store
 from downloadd.storage.destination import Destination
 from downloadd.transfer.session import Session
@@ -127,6 +128,7 @@ def assemble_manager(
         pop_takeover=records.runs.pop_takeover,
     )
     follower = EndedFollower(records, runs, notifier)
+    records.hints.subscribe(Topic.ENDS, lambda ids: follower.wake())
     runner = Runner(
         records=records,
         destination=destination,

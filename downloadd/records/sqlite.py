@@ -26,6 +26,7 @@ from downloadd.records.download_queries import (
 )
 from downloadd.records.ends import EndListener, RecordedEnd
 from downloadd.records.gids import GidRecords, SqliteGids
+from downloadd.records.hints import Hints, NoHints
 from downloadd.records.history import active_query, history_query
 from downloadd.records.import_contents import SqliteImportContents
 from downloadd.records.import_fence import fenced
@@ -126,6 +127,7 @@ class SqliteRecords:
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
         self.nodes: NodeRecords = SoleNode(clock)
         self.runs: RunRecords = SoleRuns()
+        self.hints: Hints = NoHints()
         self.queue: QueueRecords = SqliteQueue(self, self._queries, self.revisions, known_rows)
         self.results: ResultRecords = SqliteResults(self, self._queries, self.revisions, known_rows, clock)
         self.gids: GidRecords = SqliteGids(self, self._queries)

@@ -27,6 +27,10 @@ class StorageRootRecords(Protocol):
         """Save the root, durable on return."""
         ...
 
+    async def save_first(self, identity: RootIdentity) -> RootIdentity:
+        """Save the root if none is recorded; return the recorded one, durable on return."""
+        ...
+
 
 class SqliteStorageRoot:
     """`StorageRootRecords` in SQLite."""
@@ -37,13 +41,7 @@ class SqliteStorageRoot:
     async def load(self) -> RootIdentity | None:
         """Return the root that was saved last; see `StorageRootRecords.load`."""
         row = await self._access.read(lambda connection: connection.execute(_SELECT).fetchone())
-        if row is None:
-            return None
-        try:
-            return msgspec.json.decode(row[0], type=RootIdentity)
-        except (msgspec.MsgspecError, TypeError) as error:
-            log.error("storage_root_record_corrupt", detail=str(error))
-            return None
+        return None if row is None else decode_root(row[0])
 
     async def save(self, identity: RootIdentity) -> None:
         """Save the root; see `StorageRootRecords.save`."""
@@ -54,3 +52,26 @@ class SqliteStorageRoot:
             cursor.execute(_INSERT, (encoded,))
 
         await self._access.write(write)
+
+    async def save_first(self, identity: RootIdentity) -> RootIdentity:
+        """Save the root if none is recorded; see `StorageRootRecords.save_first`."""
+        encoded = msgspec.json.encode(identity).decode()
+
+        def write(cursor: sqlite3.Cursor) -> RootIdentity:
+            row = cursor.execute(_SELECT).fetchone()
+            recorded = None if row is None else decode_root(row[0])
+            if recorded is None:
+                cursor.execute(_DELETE)
+                cursor.execute(_INSERT, (encoded,))
+            return recorded or identity
+
+        return await self._access.write(write)
+
+
+def decode_root(encoded: str) -> RootIdentity | None:
+    """Return a recorded root; None, and an entry in the log, if the record is damaged."""
+    try:
+        return msgspec.json.decode(encoded, type=RootIdentity)
+    except (msgspec.MsgspecError, TypeError) as error:
+        log.error("storage_root_record_corrupt", detail=str(error))
+        return None

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.gids import GidRecords
+from downloadd.records.hints import Hints
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords
 from downloadd.records.nodes import NodeRecords
@@ -53,6 +54,11 @@ class Store(Records, Protocol):
     @property
     def storage_root(self) -> StorageRootRecords:
         """The storage root that was used last."""
+        ...
+
+    @property
+    def hints(self) -> Hints:
+        """Hints of changes to the other nodes, and from them."""
         ...
 
     @property

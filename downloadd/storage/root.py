@@ -23,7 +23,7 @@ from downloadd.storage.names import SafeDirectory, parse_directory
 from downloadd.storage.os_errors import Cause, find_cause
 from downloadd.storage.root_lock import DIRECTORY_FLAGS, LOCK_TIMEOUT_SECONDS, open_locked
 from downloadd.storage.root_verifier import RootVerifier
-from downloadd.storage.write_trial import detect_invalid_name, try_writing
+from downloadd.storage.write_trial import detect_invalid_name, try_linking, try_writing
 
 _DIRECTORY_MODE: Final = 0o777
 """Mode of a directory that is made, before the umask or the default access control list of its parent."""
@@ -103,7 +103,24 @@ class StorageRoot:
         self._was_mounted = os.path.ismount(self._real_path)
         if self._verifier is not None:
             self._verifier.verify(self._fd, self._real_path, is_replacement=False)
+            if self._verifier.is_shared:
+                self._require_shareable(self._verifier.difference)
         self._try_writing(self._fd)
+
+    def _require_shareable(self, difference: str | None) -> None:
+        """Refuse a root that is another one than that of the other nodes, or in which names cannot be given once."""
+        if difference is not None:
+            raise OSError(errno.EINVAL, difference)
+        try:
+            try_linking(self._fd)
+        except OSError as error:
+            if find_cause(error) is Cause.AWAY:
+                raise
+            raise OSError(
+                errno.EINVAL,
+                f"it has no hard links ({error.strerror}), by which nodes give each file its name exactly once; use a "
+                "file system that has them",
+            ) from error
 
     def _try_writing(self, fd: int) -> None:
         """Try to write in a root, unless it is one that may not be used."""
@@ -183,7 +200,11 @@ class StorageRoot:
         """
         self._follow_path()
         if self._verifier is not None and self._verifier.difference is not None:
-            raise StorageRootMissingError(self._verifier.difference)
+            if self._verifier.is_shared:
+                # It may have got its marker from another node.
+                self._verifier.verify(self._fd, self._real_path, is_replacement=False)
+            if self._verifier.difference is not None:
+                raise StorageRootMissingError(self._verifier.difference)
         if generation is not None and generation != self.generation:
             raise StorageRootMissingError("the storage root was replaced; the part file is not in this one")
 

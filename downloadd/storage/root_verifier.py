@@ -3,6 +3,7 @@
 import os
 import re
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +13,8 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from downloadd.root_identity import RootIdentity, describe_difference
+from downloadd.errors import StorageRootMissingError
+from downloadd.root_identity import RootIdentity, describe_difference, describe_shared_difference
 from downloadd.storage.disk_sync import DiskSync
 from downloadd.storage.names import ROOT_MARKER_NAME
 
@@ -20,6 +22,8 @@ log = structlog.get_logger()
 
 _MARKER_MODE: Final = 0o644
 _MARKER: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_MARKER_TRIES: Final = 20
+_MARKER_WAIT_SECONDS: Final = 0.05
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 _READ_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -32,14 +36,23 @@ class RootVerifier:
         expected: the root that was used before; None for the first one, which is taken as it is.
         fsync: sync the marker to stable storage.
         on_identified: called in any thread with the identity of a root that is used from now on.
+        is_shared: other nodes use the root too. Its marker is then the id of their cluster: a root without it is
+            refused at the start, and is gone while the daemon runs.
 
     Attributes:
+        is_shared: as given.
         difference: why the root may not be used, in words; None if it may.
     """
 
     def __init__(
-        self, expected: RootIdentity | None, *, fsync: bool, on_identified: Callable[[RootIdentity], None]
+        self,
+        expected: RootIdentity | None,
+        *,
+        fsync: bool,
+        on_identified: Callable[[RootIdentity], None],
+        is_shared: bool = False,
     ) -> None:
+        self.is_shared = is_shared
         self.difference: str | None = None
         self._expected = expected
         self._sync = DiskSync(is_enabled=fsync)
@@ -54,32 +67,55 @@ class RootVerifier:
         """
         with self._lock:
             found = identify(fd, path)
-            difference = None if self._expected is None else describe_difference(self._expected, found)
-            if difference is not None and (self.difference is not None or not is_replacement):
+            difference = self._describe_difference(found)
+            # Other nodes have the former root still.
+            is_held = self.is_shared or self.difference is not None or not is_replacement
+            if difference is not None and is_held:
                 self.difference = difference
             else:
                 self._use(fd, found)
 
     def accept(self, fd: int, path: str) -> RootIdentity:
-        """Use the root that is there from now on, and return its identity."""
+        """Use the root that is there from now on, and return its identity.
+
+        Raises:
+            StorageRootMissingError: it is shared, and has the marker of another cluster.
+        """
         with self._lock:
-            return self._use(fd, identify(fd, path))
+            found = identify(fd, path)
+            difference = self._describe_difference(found)
+            if self.is_shared and found.marker is not None and difference is not None:
+                raise StorageRootMissingError(difference)
+            return self._use(fd, found)
+
+    def _describe_difference(self, found: RootIdentity) -> str | None:
+        if self._expected is None:
+            return None
+        if self.is_shared:
+            return describe_shared_difference(self._expected, found, ROOT_MARKER_NAME)
+        return describe_difference(self._expected, found)
 
     def _use(self, fd: int, found: RootIdentity) -> RootIdentity:
         if found.marker is None:
             found = replace(found, marker=self._write_marker(fd))
         self.difference = None
-        if found != self._expected:
+        is_known = self._expected is not None and (
+            found.marker == self._expected.marker if self.is_shared else found == self._expected
+        )
+        if not is_known:
             self._expected = found
             self._on_identified(found)
         return found
 
     def _write_marker(self, fd: int) -> str | None:
-        marker = str(uuid.uuid4())
+        # A shared root keeps the id of its cluster, by which all nodes know it.
+        known = self._expected.marker if self.is_shared and self._expected is not None else None
+        marker = known or str(uuid.uuid4())
         try:
-            with suppress(FileNotFoundError):
-                # Something else has the name: what `read_marker` does not accept.
-                os.unlink(ROOT_MARKER_NAME, dir_fd=fd)
+            if not self.is_shared:
+                with suppress(FileNotFoundError):
+                    # Something else has the name: what `read_marker` does not accept.
+                    os.unlink(ROOT_MARKER_NAME, dir_fd=fd)
             marker_fd = os.open(ROOT_MARKER_NAME, _WRITE_FLAGS, _MARKER_MODE, dir_fd=fd)
             try:
                 os.write(marker_fd, f"{marker}\n".encode())
@@ -87,6 +123,9 @@ class RootVerifier:
             finally:
                 os.close(marker_fd)
             self._sync.sync(fd)
+        except FileExistsError:
+            # Another node marks the root at the same time.
+            return _read_new_marker(fd)
         except OSError as error:
             # Without a marker a root is not compared; downloads are not held for that.
             log.warning("root_not_marked", file=ROOT_MARKER_NAME, error=error.strerror)
@@ -122,6 +161,17 @@ def read_marker(fd: int) -> str | None:
         log.warning("root_marker_unreadable", file=ROOT_MARKER_NAME, error=error.strerror)
         return None
     return text if _MARKER.fullmatch(text) else None
+
+
+def _read_new_marker(fd: int) -> str | None:
+    """Return the id in a marker file that another process is writing; None if it is not there soon."""
+    for _ in range(_MARKER_TRIES):
+        marker = read_marker(fd)
+        if marker is not None:
+            return marker
+        time.sleep(_MARKER_WAIT_SECONDS)
+    log.warning("root_marker_unreadable", file=ROOT_MARKER_NAME, error="it holds no id")
+    return None
 
 
 def find_mount(fd: int) -> tuple[str, str]:

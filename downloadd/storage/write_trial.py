@@ -54,6 +54,25 @@ def try_writing(directory_fd: int, sync: Callable[[int], None] | None = None) ->
             os.unlink(name, dir_fd=directory_fd)
 
 
+def try_linking(directory_fd: int) -> None:
+    """Give a file in a directory a second name by a hard link, and remove both names. A full disk passes.
+
+    Raises:
+        OSError: a file cannot be made or linked there.
+    """
+    names = [format_part_name(_TRIAL_NAME, str(uuid.uuid4()), epoch).encode() for epoch in (0, 1)]
+    try:
+        os.close(os.open(names[0], _FLAGS, _MODE, dir_fd=directory_fd))
+        os.link(names[0], names[1], src_dir_fd=directory_fd, dst_dir_fd=directory_fd, follow_symlinks=False)
+    except OSError as error:
+        if find_cause(error) is not Cause.FULL:
+            raise
+    finally:
+        for name in names:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory_fd)
+
+
 @contextmanager
 def detect_invalid_name(directory_fd: int, *, source: tuple[PartName, int] | None = None) -> Iterator[None]:
     """Distinguish a name that the disk does not support from a directory that was removed or may not be written to.

@@ -3,8 +3,8 @@ import pytest
 from msgspec import inspect
 
 from downloadd.config import Format
-from downloadd.config.checks import OWN_PARSERS
 from downloadd.config.fields import Setting, read_settings
+from downloadd.config.formats import OWN_PARSERS
 from downloadd.config.sources import LISTS, TABLES
 from downloadd.daemon.configuration import PARSERS
 

@@ -35,6 +35,13 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert TEST in CI.splitlines()
 
 
+def test_ci_checks_types_beside_the_installation_and_waits_for_them_before_the_tests() -> None:
+    lines = CI.splitlines()
+    order = ["ruff check", "ruff format --check", "mypy --strict &", 'wait "$types"', TEST]
+    assert [line for line in lines if line in order] == order
+    assert "set -euo pipefail" in lines
+
+
 def test_in_ci_no_test_is_skipped_for_a_right_that_the_machine_refuses() -> None:
     assert f"export {MUST_RUN_VARIABLE}=1" in CI.splitlines()
 

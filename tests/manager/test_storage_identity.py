@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from records.contract import ManualClock
 
-from downloadd.errors import StorageRootMissingError
+from downloadd.errors import StartupError, StorageRootMissingError
 from downloadd.manager.storage_identity import StorageConfirmation, StorageIdentity
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.root_identity import RootIdentity
@@ -59,3 +59,15 @@ async def test_an_identity_is_recorded_from_any_thread(records: SqliteRecords) -
     async with StorageIdentity(records.storage_root) as identity:
         await asyncio.to_thread(identity.record, root)
     assert await records.storage_root.load() == root
+
+
+async def test_the_first_of_two_nodes_that_begin_at_once_decides_about_the_root(records: SqliteRecords) -> None:
+    async with (
+        StorageIdentity(records.storage_root, is_shared=True) as first,
+        StorageIdentity(records.storage_root, is_shared=True) as second,
+    ):
+        for identity, marker in ((first, "a"), (second, "b")):
+            await asyncio.to_thread(identity.record, RootIdentity(marker=marker, path="/"))
+        await first.confirm()
+        with pytest.raises(StartupError, match="is not that of the database"):
+            await second.confirm()

@@ -1,14 +1,17 @@
 """Marks of storage roots."""
 
+import errno
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from downloadd.errors import InvalidPathError, StorageRootMissingError
+from downloadd.errors import InvalidPathError, StorageError, StorageRootMissingError
 from downloadd.root_identity import RootIdentity
 from downloadd.storage.names import ROOT_MARKER_NAME, parse_directory, parse_filename
 from downloadd.storage.root import StorageRoot
@@ -23,9 +26,11 @@ def identified() -> list[RootIdentity]:
 
 
 @contextmanager
-def opened(path: Path, identified: list[RootIdentity], expected: RootIdentity | None = None) -> Iterator[StorageRoot]:
-    verifier = RootVerifier(expected, fsync=True, on_identified=identified.append)
-    with StorageRoot(path, fsync=True, verifier=verifier) as root:
+def opened(
+    path: Path, identified: list[RootIdentity], expected: RootIdentity | None = None, *, is_shared: bool = False
+) -> Iterator[StorageRoot]:
+    verifier = RootVerifier(expected, fsync=True, on_identified=identified.append, is_shared=is_shared)
+    with StorageRoot(path, fsync=True, verifier=verifier, is_shared=is_shared) as root:
         yield root
 
 
@@ -146,3 +151,93 @@ def test_the_mount_is_that_of_the_descriptor() -> None:
     identity = identify(fd, "/proc")
     os.close(fd)
     assert (identity.filesystem, identity.mount_point, identity.marker) == ("proc", "/proc", None)
+
+
+def test_nodes_that_mark_a_shared_root_at_once_agree_on_one_mark(
+    tmp_path: Path, identified: list[RootIdentity]
+) -> None:
+    with ThreadPoolExecutor(4) as threads:
+
+        def open_once(number: int) -> None:
+            with opened(tmp_path, identified, is_shared=True):
+                pass
+
+        list(threads.map(open_once, range(4)))
+    assert len(identified) == 4
+    assert len({root.marker for root in identified}) == 1
+
+
+def test_another_path_and_device_of_a_shared_root_change_nothing(
+    tmp_path: Path, identified: list[RootIdentity]
+) -> None:
+    with opened(tmp_path, identified, is_shared=True):
+        pass
+    elsewhere = replace(identified[0], device="0:99", mount_point=str(tmp_path), filesystem="nfs4")
+    with opened(tmp_path, identified, elsewhere, is_shared=True) as root:
+        root.check()
+    assert len(identified) == 1
+
+
+@pytest.mark.parametrize(("mark", "reason"), [(None, "it has no file .downloadd-root"), ("b", "to other records")])
+def test_a_root_of_other_records_is_refused_at_the_start_of_a_node(
+    tmp_path: Path, identified: list[RootIdentity], mark: str | None, reason: str
+) -> None:
+    expected = RootIdentity(marker="a" * 8 + "-aaaa-aaaa-aaaa-" + "a" * 12, path="/")
+    if mark is not None:
+        (tmp_path / ROOT_MARKER_NAME).write_text(expected.marker.replace("a", mark))  # type: ignore[union-attr]
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(StorageError, match=reason), opened(tmp_path, identified, expected, is_shared=True):
+        pass
+    assert (sorted(os.listdir(tmp_path)), identified) == (before, [])
+    # What the message says puts it right.
+    (tmp_path / ROOT_MARKER_NAME).write_text(f"{expected.marker}\n")
+    with opened(tmp_path, identified, expected, is_shared=True) as root:
+        root.check()
+
+
+def test_a_shared_root_that_is_exchanged_is_gone_until_a_node_accepts_it(
+    tmp_path: Path, identified: list[RootIdentity]
+) -> None:
+    path, away = tmp_path / "root", tmp_path / "away"
+    with (
+        opened(path, identified, is_shared=True) as first,
+        opened(path, identified, identified[0], is_shared=True) as second,
+    ):
+        path.rename(away)
+        path.mkdir()
+        for root in (first, second):
+            with pytest.raises(StorageRootMissingError, match="it has no file"):
+                root.check()
+        assert os.listdir(path) == []
+        first.accept()
+        for root in (first, second):
+            root.check()
+        assert (path / ROOT_MARKER_NAME).read_text() == (away / ROOT_MARKER_NAME).read_text()
+    assert len(identified) == 1
+
+
+def test_a_shared_root_of_another_cluster_cannot_be_accepted(tmp_path: Path, identified: list[RootIdentity]) -> None:
+    path = tmp_path / "root"
+    with opened(tmp_path / "other", identified, is_shared=True):
+        pass
+    with opened(path, identified, is_shared=True) as root:
+        path.rename(tmp_path / "away")
+        (tmp_path / "other").rename(path)
+        for call in (root.check, root.accept):
+            with pytest.raises(StorageRootMissingError, match="belongs to other records"):
+                call()
+
+
+def test_a_shared_root_without_hard_links_is_refused(
+    tmp_path: Path, identified: list[RootIdentity], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(StorageError, match="it has no hard links"), opened(tmp_path, identified, is_shared=True):
+        pass
+    assert os.listdir(tmp_path) == [ROOT_MARKER_NAME]
+    # A daemon alone needs none.
+    with opened(tmp_path, identified) as root:
+        root.check()

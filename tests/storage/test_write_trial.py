@@ -3,13 +3,14 @@
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from downloadd.storage.names import format_part_name, parse_filename, parse_part_name
-from downloadd.storage.write_trial import detect_invalid_name, try_writing
+from downloadd.storage.write_trial import detect_invalid_name, try_linking, try_writing
 
 PART = format_part_name(parse_filename("f"), "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b", 1)
 
@@ -123,3 +124,19 @@ def test_other_errors_stay_what_they_are(directory_fd: int, number: int) -> None
     with pytest.raises(OSError) as caught, detect_invalid_name(directory_fd):  # noqa: PT011 - by its number
         raise OSError(number, os.strerror(number))
     assert caught.value.errno == number
+
+
+def test_a_trial_of_hard_links_leaves_nothing(
+    directory_fd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try_linking(directory_fd)
+    for number in (errno.EPERM, errno.ENOSPC):
+
+        def refuse(*names: object, number: int = number, **options: object) -> NoReturn:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "link", refuse)
+        # A full disk need not lack links.
+        with pytest.raises(PermissionError) if number == errno.EPERM else nullcontext():
+            try_linking(directory_fd)
+    assert list(tmp_path.iterdir()) == []

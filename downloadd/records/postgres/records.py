@@ -13,8 +13,9 @@ from downloadd.download import Download
 from downloadd.import_operation import Driver
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.deliveries import DeliveryRecords
-from downloadd.records.ends import EndListener
+from downloadd.records.ends import EndListener, RecordedEnd
 from downloadd.records.gids import GidRecords
+from downloadd.records.hints import NoHints, Topic
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords
 from downloadd.records.nodes import NodeRecords
@@ -33,11 +34,13 @@ from downloadd.records.postgres.download_queries import (
     last_removal,
 )
 from downloadd.records.postgres.gids import PostgresGids
+from downloadd.records.postgres.hints import PostgresHints
 from downloadd.records.postgres.history import active_query, history_query
 from downloadd.records.postgres.import_contents import PostgresImportContents
 from downloadd.records.postgres.import_files import PostgresImportFiles, settle_files, settle_retried_files
 from downloadd.records.postgres.import_operations import PostgresImportOperations, manifest_owners, raise_epochs
 from downloadd.records.postgres.kept_parts import PostgresKeptParts
+from downloadd.records.postgres.list_revision import ListRevision
 from downloadd.records.postgres.nodes import PostgresNodes
 from downloadd.records.postgres.origins import PostgresOrigins
 from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS
@@ -130,6 +133,8 @@ class PostgresRecords:
         self._claim = claims.claim
         session = WriterSession(self._address, clock, is_owner=is_owner)
         self._writer = Writer(session, clock, on_commit, patience=patience)
+        self.hints: PostgresHints | NoHints = NoHints() if is_owner else PostgresHints(self._address)
+        self._list_revision = ListRevision(self._writer, self.hints, clock if self.is_shared else None).read
         self._lookups = ReaderPool(self._address, _LOOKUP_CONNECTIONS, timeout=_LOOKUP_SECONDS)
         # A search reads the whole history: it has a connection of its own, so that it does not delay lookups.
         self._searches = ReaderPool(self._address, 1, timeout=_SEARCH_SECONDS)
@@ -175,6 +180,7 @@ class PostgresRecords:
             await self._prepare(connection)
             await self._lookups.open()
             await self._searches.open()
+            await self.hints.__aenter__()
         except DRIVER_ERRORS as error:
             connection.terminate()
             await self._close()
@@ -192,7 +198,12 @@ class PostgresRecords:
 
     def set_end_listener(self, listener: EndListener) -> None:
         """Call `listener` with the ends of each operation; see `Records.set_end_listener`."""
-        self._writer.on_ended = listener
+
+        def publish(ends: Sequence[RecordedEnd]) -> None:
+            listener(ends)
+            self.hints.send(Topic.ENDS)
+
+        self._writer.on_ended = publish
 
     async def accept(
         self,
@@ -351,9 +362,6 @@ class PostgresRecords:
         is_search = criteria.contains or criteria.ended_before is not None
         return await (self._searches if is_search else self._lookups).run(read)
 
-    def _list_revision(self) -> int:
-        return self._writer.list_revision
-
     async def _prepare(self, connection: asyncpg.Connection) -> None:
         """Bring the schema up to date, and let the writer begin with the connection."""
         migrations = await asyncio.to_thread(shipped_migrations) if self._migrations is None else self._migrations
@@ -374,6 +382,7 @@ class PostgresRecords:
             await settle_retried_files(connection, [download.seq])
 
     async def _close(self) -> None:
+        await self.hints.__aexit__(None, None, None)
         await self._searches.close()
         await self._lookups.close()
         await self._writer.close()

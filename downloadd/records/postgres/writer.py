@@ -42,6 +42,7 @@ class Writer:
             those of later operations continue after it.
         list_revision: number that grows with each commit that may have changed the waiting list or the ended downloads,
             before the callers of the operations continue.
+        on_lists_changed: called each time that it has grown.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Writer:
         self._is_unavailable = False
         self._task: asyncio.Task[None] | None = None
         self.on_ended: EndListener = lambda ends: None
+        self.on_lists_changed: Callable[[], None] = lambda: None
         self.list_revision = 0
 
     async def open(self, connection: asyncpg.Connection) -> None:
@@ -218,7 +220,9 @@ class Writer:
         rows = sum(operation.rows for operation, outcome in results if not isinstance(outcome, Rejection))
         if rows and self._on_commit is not None:
             self._on_commit(rows, seconds)
-        self.list_revision += any(operation.changes_lists for operation in batch)
+        if any(operation.changes_lists for operation in batch):
+            self.list_revision += 1
+            self.on_lists_changed()
         for operation, outcome in results:
             operation.resolve(outcome)
             if isinstance(outcome, Ending):

@@ -1,5 +1,7 @@
 """Contract of `StorageRootRecords`."""
 
+import asyncio
+
 from support.stores import OpenStore
 
 from downloadd.root_identity import RootIdentity
@@ -17,3 +19,10 @@ class StorageRootContract:
                 assert await records.storage_root.load() == root
         async with open_store() as records:
             assert await records.storage_root.load() == roots[-1]
+
+    async def test_only_the_first_of_several_roots_is_saved(self, open_store: OpenStore) -> None:
+        roots = [RootIdentity(marker=marker, path="/") for marker in ("a", "b", "c")]
+        async with open_store() as records:
+            saved = await asyncio.gather(*map(records.storage_root.save_first, roots))
+            assert saved == [roots[0]] * 3
+            assert await records.storage_root.load() == roots[0]
