@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from downloadd.config.fields import ByteSize, Count, Format, LongSeconds, Port, Seconds, Text, WholeSeconds, describe
+from downloadd.config.limit_settings import LimitConfig
 from downloadd.config.list_settings import (
     CredentialConfig,
     DirectoryConfig,
@@ -364,6 +365,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     history: HistoryConfig = HistoryConfig()
     imports: ImportsConfig = ImportsConfig()
     aria2: Aria2Config = Aria2Config()
+    limits: tuple[LimitConfig, ...] = ()
     hosts: tuple[HostConfig, ...] = ()
     proxies: tuple[ProxyConfig, ...] = ()
     credentials: tuple[CredentialConfig, ...] = ()

@@ -133,6 +133,7 @@ def masked(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = re.sub(r"^(Date|X-Request-Id): .*", r"\1: <differs>", value)
+    text = re.sub(r"(?<=ticket=)[\w.-]+", "<secret>", text)
     text = ID.sub("<id>", text)
     text = re.sub(r"(?<=token     )\S+|(?<=user id   )\S+|(?<=X-User-Id: )\w+|(?<=#token=)\S+", "<secret>", text)
     text = re.sub(r"/\S*/(?=\.local/)", "<home>/", text)

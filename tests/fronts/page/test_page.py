@@ -447,8 +447,8 @@ async def test_the_limits_are_changed_by_keyboard_and_shown_on_other_pages(
         await expect(other.get_by_label("Limit of all, MiB/s")).to_have_value("7")
         await speed.focus()
         await page.keyboard.type("1.5")
-        await page.keyboard.press("Tab")
-        await page.keyboard.press("Tab")
+        for _ in range(3):
+            await page.keyboard.press("Tab")
         await expect(button).to_be_focused()
         await page.keyboard.press("Enter")
         # The button is gone.
@@ -461,8 +461,16 @@ async def test_the_limits_are_changed_by_keyboard_and_shown_on_other_pages(
         await page.keyboard.press("Enter")
         await expect(button).to_be_hidden()
         assert (await daemon.request("GET", "/api/v1/settings"))[1]["speed_limit"] == 0
-        await daemon.reload(config.replace("max_concurrent = 1", "max_concurrent = 9"))
+        hours = '[[limits]]\ndays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]\nallow_starts = false\n'
+        await daemon.reload(config.replace("max_concurrent = 1", "max_concurrent = 9") + hours)
         await expect(runs).to_have_value("9")
+        starts = page.get_by_label("Downloads may start")
+        await expect(starts).not_to_be_checked()
+        await page_session.wait_for_text("#limits-hours", "Hours 00:00-24:00 UTC")
+        await starts.check()
+        await button.click()
+        await expect(button).to_be_hidden()
+        assert (await daemon.request("GET", "/api/v1/settings"))[1]["allow_starts"] is True
 
 
 async def test_limits_out_of_range_are_not_sent_or_are_explained(browser: Browser, tmp_path: Path) -> None:
