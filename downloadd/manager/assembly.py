@@ -15,6 +15,7 @@ from downloadd.manager.lease_gate import LeaseGate
 from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
+from downloadd.manager.live_runs import LiveRuns
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.queue_control import QueueControl
@@ -46,6 +47,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     directories: DirectoryRules
     hosts: tuple[HostConfig, ...] = ()
     proxies: OriginProxies | None = None
+    node: str = ""
+    """Name of this node."""
     keep_parts: float
     """Seconds for which a failed download keeps its part file."""
     speed_policy: SpeedPolicy | None = None
@@ -94,7 +97,8 @@ def assemble_manager(
         keep_seconds=settings.keep_parts,
     )
     space = SpaceQueue(destination, dispatcher.queue, records, clock, reclaim=kept_parts.reclaim)
-    runs = RunTable(dispatcher.queue, space)
+    live_runs = LiveRuns(records.nodes, clock, node=settings.node)
+    runs = RunTable(dispatcher.queue, space, live_runs, records.runs)
     checks = AdmissionChecks(destination, records.gids)
     admission = AdmissionControl(
         records=records,
@@ -149,6 +153,7 @@ def assemble_manager(
             records=records, destination=destination, admission=admission, checks=checks, runner=runner, runs=runs
         ),
         runs=runs,
+        live_runs=live_runs,
         runner=runner,
         stalls=StallMonitor(runs, records, clock, config, settings.hosts, abort=runner.abort),
         origins=origins,
