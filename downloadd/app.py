@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from downloadd.clock import Clock, SystemClock
 from downloadd.cluster.heartbeat import Heartbeat, NodeLoad
 from downloadd.cluster.identity import read_identity
+from downloadd.cluster.lease import Lease
 from downloadd.cluster.shared_settings import shared_settings
 from downloadd.config import Config
 from downloadd.events import EventBus
@@ -312,6 +313,7 @@ class App:
                 hosts=self._config.hosts,
                 proxies=self._origins.proxies,
                 keep_parts=self._config.storage.keep_parts,
+                takeover_interval=Lease(self._config.cluster.lease).interval,
             ),
             records=records,
             destination=destination,

@@ -5,6 +5,7 @@ import msgspec
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig, HostConfig
 from downloadd.events import EventBus
+from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
@@ -40,7 +41,7 @@ from downloadd.transfer.speed_floor import SpeedPolicy
 
 
 class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings that the manager starts with; a reload replaces all but the last two."""
+    """Settings that the manager starts with; a reload replaces all but the last three."""
 
     config: DownloadsConfig
     policy: Policy
@@ -51,6 +52,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Name of this node."""
     keep_parts: float
     """Seconds for which a failed download keeps its part file."""
+    takeover_interval: float = 1.0
+    """Seconds between two searches for downloads that no living node runs."""
     speed_policy: SpeedPolicy | None = None
     """Measurement of the speed of downloads with a least speed; None for the default."""
 
@@ -69,6 +72,7 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     runs: RunTable
     runner: Runner
     follower: EndedFollower
+    abandoned: AbandonedDownloads
 
 
 def assemble_manager(
@@ -125,6 +129,7 @@ def assemble_manager(
         small_files=SmallPublications(records, destination, clock),
         shared_limit=shared_limit,
         speed_policy=settings.speed_policy,
+        pop_takeover=records.runs.pop_takeover,
     )
     follower = EndedFollower(records, runs, notifier)
     records.hints.subscribe(Topic.ENDS, lambda ids: follower.wake())
@@ -140,6 +145,15 @@ def assemble_manager(
         clock=clock,
     )
     lease.allow_runs = runner.allow_runs
+    abandoned = AbandonedDownloads(
+        records=records,
+        destination=destination,
+        lease=lease,
+        runs=runs,
+        runner=runner,
+        clock=clock,
+        interval=settings.takeover_interval,
+    )
     manager = Manager(
         records=records,
         destination=destination,
@@ -158,6 +172,7 @@ def assemble_manager(
         stalls=StallMonitor(runs, records, clock, config, settings.hosts, abort=runner.abort),
         origins=origins,
         kept_parts=kept_parts,
+        abandoned=abandoned,
         clock=clock,
     )
     return ManagerParts(
@@ -174,4 +189,5 @@ def assemble_manager(
         runs=runs,
         runner=runner,
         follower=follower,
+        abandoned=abandoned,
     )

@@ -16,6 +16,7 @@ from downloadd.download_request import DownloadRequest
 from downloadd.errors import NotFoundError
 from downloadd.import_operation import Driver
 from downloadd.manager import lifecycle
+from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
 from downloadd.manager.dispatcher import Dispatcher
@@ -65,6 +66,7 @@ class Manager:
         stalls: StallMonitor,
         origins: OriginMonitor,
         kept_parts: KeptParts,
+        abandoned: AbandonedDownloads,
         clock: Clock,
     ) -> None:
         self._records = records
@@ -83,6 +85,7 @@ class Manager:
         self._stalls = stalls
         self._origins = origins
         self._kept_parts = kept_parts
+        self._abandoned = abandoned
         self._clock = clock
         self._tasks = TaskSet()
 
@@ -103,6 +106,7 @@ class Manager:
         self._tasks.spawn(self._origins.remove_recovered())
         self._tasks.spawn(sweep(self._records, self._destination))
         self._tasks.spawn(self._kept_parts.watch())
+        self._tasks.spawn(self._abandoned.watch())
         return self
 
     async def __aexit__(

@@ -11,6 +11,7 @@ from downloadd.clock import SystemClock
 from downloadd.config import DownloadsConfig
 from downloadd.directory_settings import DirectorySettings
 from downloadd.events import EventBus
+from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.assembly import ManagerSettings, assemble_manager
 from downloadd.manager.ended_follower import EndedFollower
@@ -26,6 +27,7 @@ from downloadd.metrics import Metrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.records.store import Store
 from downloadd.records.writer import LOCK_TIMEOUT_SECONDS
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
@@ -41,7 +43,7 @@ class ManagerStack:
         self,
         *,
         root: Path,
-        records: SqliteRecords,
+        records: Store,
         destination: LocalDestination,
         bus: EventBus,
         dispatcher: LocalDispatcher,
@@ -54,6 +56,7 @@ class ManagerStack:
         limits: RunLimits,
         follower: EndedFollower,
         lease: LeaseGate,
+        abandoned: AbandonedDownloads,
     ) -> None:
         self.root = root
         self.records = records
@@ -69,6 +72,7 @@ class ManagerStack:
         self.limits = limits
         self.follower = follower
         self.lease = lease
+        self.abandoned = abandoned
 
     def files(self) -> dict[str, bytes]:
         """Return all files below the root, with part files, by their paths."""
@@ -87,11 +91,15 @@ async def open_stack(
     directory_settings: Callable[[str], DirectorySettings] = lambda directory: DirectorySettings(),
     has_commit_process: bool = False,
     speed_policy: SpeedPolicy | None = None,
+    store: Store | None = None,
 ) -> AsyncIterator[ManagerStack]:
-    """Open all parts in order, and close them as the daemon does."""
+    """Open all parts in order, and close them as the daemon does.
+
+    `store`: one that is open, and that others may share, in place of SQLite in the folder.
+    """
     clock, bus, policy = SystemClock(), EventBus(), Policy.from_config(config)
     async with (
-        SqliteRecords(folder / "state", clock, lock_timeout=lock_patience) as records,
+        _opened(store or SqliteRecords(folder / "state", clock, lock_timeout=lock_patience)) as records,
         LocalDestination(
             folder / "files",
             min_free=min_free,
@@ -99,6 +107,7 @@ async def open_stack(
             directory_settings=directory_settings,
             reclaim=lambda directory, nbytes: kept_parts.reclaim(directory, nbytes),
             has_commit_process=has_commit_process,
+            is_shared=records.is_shared,
         ) as destination,
         Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout, tls=system_tls()) as session,
     ):
@@ -109,6 +118,7 @@ async def open_stack(
                 directories=DirectoryRules(),
                 keep_parts=keep_parts,
                 speed_policy=speed_policy,
+                takeover_interval=1000.0,
             ),
             records=records,
             destination=destination,
@@ -134,4 +144,15 @@ async def open_stack(
                 limits=parts.limits,
                 follower=parts.follower,
                 lease=parts.lease,
+                abandoned=parts.abandoned,
             )
+
+
+@asynccontextmanager
+async def _opened(store: Store | SqliteRecords) -> AsyncIterator[Store]:
+    """Open records of the stack; those that are open already are left open."""
+    if isinstance(store, SqliteRecords):
+        async with store as records:
+            yield records
+    else:
+        yield store

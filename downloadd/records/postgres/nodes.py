@@ -1,6 +1,6 @@
 """Records of the nodes in PostgreSQL; leases are by the clock of the database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import asyncpg
@@ -8,7 +8,16 @@ import msgspec
 
 from downloadd.node import LiveRun, Node, NodeReport, RemoteRun
 from downloadd.records.postgres.access import PostgresAccess, execute_counted
+from downloadd.records.postgres.run_statements import IS_RUNNING
 
+# The SQL is composed of the names of the states only.
+# ruff: noqa: S608
+# A killed process writes to no part file any more.
+_RELEASE: Final = f"""
+UPDATE downloads SET session = NULL
+FROM (SELECT session FROM nodes WHERE session <> $1 AND instance = $2 FOR UPDATE) AS former
+WHERE downloads.session = former.session AND {IS_RUNNING}
+"""
 _FORGET: Final = "DELETE FROM nodes WHERE last_seen < clock_timestamp() - interval '1 day'"
 _REGISTER: Final = """
 INSERT INTO nodes AS known (name, session, instance, lease, last_seen, report)
@@ -42,8 +51,9 @@ class PostgresNodes:
 
     needs_heartbeats = True
 
-    def __init__(self, access: PostgresAccess) -> None:
+    def __init__(self, access: PostgresAccess, on_registered: Callable[[NodeReport], None]) -> None:
         self._access = access
+        self._on_registered = on_registered
 
     async def register(self, report: NodeReport, *, is_start: bool) -> Node | None:
         """Register a node; see `NodeRecords.register`."""
@@ -51,12 +61,17 @@ class PostgresNodes:
 
         async def write(connection: asyncpg.Connection) -> Node | None:
             await connection.execute(_FORGET)
+            if is_start:
+                await connection.execute(_RELEASE, report.session, report.instance)
             if await execute_counted(connection, _REGISTER, *values):
                 return None
             return _decode(await connection.fetchrow(_ONE, report.name))
 
         # No rows of downloads; see `beat`.
-        return await self._access.write(write, rows=0)
+        holder = await self._access.write(write, rows=0)
+        if holder is None:
+            self._on_registered(report)
+        return holder
 
     async def beat(self, report: NodeReport, runs: Sequence[LiveRun] = ()) -> bool:
         """Record a heartbeat; see `NodeRecords.beat`."""
