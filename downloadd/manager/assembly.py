@@ -14,9 +14,9 @@ from downloadd.manager.gid_lookup import GidLookup
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.lease_gate import LeaseGate
 from downloadd.manager.limits import Limits
+from downloadd.manager.live_runs import LiveRuns
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
-from downloadd.manager.live_runs import LiveRuns
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.queue_control import QueueControl

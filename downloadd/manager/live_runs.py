@@ -23,13 +23,11 @@ class LiveRuns:
 
     Attributes:
         node: name of this node.
-        session: id of this start of the daemon.
     """
 
     def __init__(self, records: NodeRecords, clock: Clock, *, node: str = "") -> None:
         """Read `records`; `node` is the name of this node."""
         self.node = node
-        self.session = ""
         self._records = records
         self._clock = clock
         self._known = _NO_RUNS
@@ -49,7 +47,7 @@ class LiveRuns:
         async with self._lock:
             # Another caller may have read meanwhile.
             if self._clock.monotonic() >= self._known_until:
-                runs = await self._records.other_runs(self.session)
+                runs = await self._records.other_runs()
                 self._known = {remote.run.seq: remote for remote in runs}
                 self._known_until = self._clock.monotonic() + MAX_AGE_SECONDS
             return self._known
@@ -97,4 +95,3 @@ def apply_remote(row: Download, remote: RemoteRun | None, node: str | None) -> S
         eta=run.eta,
         connections=run.connections,
     )
-

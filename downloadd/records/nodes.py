@@ -35,8 +35,8 @@ class NodeRecords(Protocol):
         """
         ...
 
-    async def other_runs(self, session: str) -> Sequence[RemoteRun]:
-        """Return the runs of all living nodes but that of `session`, as they reported them last."""
+    async def other_runs(self) -> Sequence[RemoteRun]:
+        """Return the runs of all living nodes but this one, as they reported them last."""
         ...
 
     async def leave(self, report: NodeReport) -> None:
@@ -69,7 +69,7 @@ class SoleNode:
         self._report = report
         return True
 
-    async def other_runs(self, session: str) -> Sequence[RemoteRun]:
+    async def other_runs(self) -> Sequence[RemoteRun]:
         """Return no runs; see `NodeRecords.other_runs`."""
         return ()
 

@@ -54,6 +54,7 @@ class PostgresNodes:
     def __init__(self, access: PostgresAccess, on_registered: Callable[[NodeReport], None]) -> None:
         self._access = access
         self._on_registered = on_registered
+        self._session = ""
 
     async def register(self, report: NodeReport, *, is_start: bool) -> Node | None:
         """Register a node; see `NodeRecords.register`."""
@@ -70,6 +71,7 @@ class PostgresNodes:
         # No rows of downloads; see `beat`.
         holder = await self._access.write(write, rows=0)
         if holder is None:
+            self._session = report.session
             self._on_registered(report)
         return holder
 
@@ -77,12 +79,13 @@ class PostgresNodes:
         """Record a heartbeat; see `NodeRecords.beat`."""
         encoded = msgspec.json.encode(runs).decode() if runs else None
         # No rows of downloads: a heartbeat wakes nothing that waits for changes of these.
-        changed = await self._access.execute(_BEAT, report.name, report.session, report.lease, _encode(report), encoded, rows=0)
+        values = (report.name, report.session, report.lease, _encode(report), encoded)
+        changed = await self._access.execute(_BEAT, *values, rows=0)
         return changed == 1
 
-    async def other_runs(self, session: str) -> Sequence[RemoteRun]:
+    async def other_runs(self) -> Sequence[RemoteRun]:
         """Return the runs of the other nodes; see `NodeRecords.other_runs`."""
-        rows = await self._access.read(lambda connection: connection.fetch(_OTHER_RUNS, session))
+        rows = await self._access.read(lambda connection: connection.fetch(_OTHER_RUNS, self._session))
         return [RemoteRun(node=name, run=run) for name, runs in rows for run in _decode_runs(runs)]
 
     async def leave(self, report: NodeReport) -> None:
