@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -32,13 +33,11 @@ from downloadd.hooks.program import ProgramRunner
 from downloadd.hooks.rules import HookRules
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.import_operation import PENDING_KINDS
+from downloadd.imports.assembly import assemble_imports
 from downloadd.imports.importers import IMPORTERS
-from downloadd.imports.local_uploads import LocalUploads
-from downloadd.imports.service import ImportService
 from downloadd.manager.assembly import ManagerParts, ManagerSettings, assemble_manager
 from downloadd.manager.history_removal import HistoryRemoval
 from downloadd.manager.history_retention import HistoryRetention
-from downloadd.manager.manager import Manager
 from downloadd.manager.prober import Prober
 from downloadd.manager.result_list import ResultList
 from downloadd.manager.storage_identity import StorageConfirmation, StorageIdentity
@@ -47,7 +46,6 @@ from downloadd.origin.public_suffixes import PublicSuffixes
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
-from downloadd.records.database import UPLOADS_DIRECTORY_NAME
 from downloadd.records.store import Store
 from downloadd.reloader import Reloader
 from downloadd.rights import Rights
@@ -138,6 +136,7 @@ class App:
             self._kept_parts = parts.kept_parts
             heartbeat.read_load = partial(self._read_load, parts)
             heartbeat.on_lease_change = parts.lease.report_lease
+            await stack.enter_async_context(parts.hours)
             manager = await stack.enter_async_context(parts.manager)
             removal = HistoryRemoval(records=records, destination=destination, bus=bus, clock=self._clock)
             retention = await stack.enter_async_context(
@@ -162,11 +161,23 @@ class App:
                 history=removal,
                 find_directories=destination.directories,
                 find_nodes=heartbeat.nodes,
+                files=destination.finished_files,
                 rights=self._rights,
             )
             root = await asyncio.to_thread(os.path.abspath, self._config.storage.root)
             imports = await stack.enter_async_context(
-                self._make_imports(records, manager, destination, bus=bus, root=root)
+                assemble_imports(
+                    self._config,
+                    records=records.imports,
+                    downloads=manager,
+                    destination=destination,
+                    bus=bus,
+                    clock=self._clock,
+                    rights=self._rights,
+                    root=root,
+                    metrics=self.metrics.imports,
+                    reclaim=self._kept_parts.reclaim,
+                )
             )
             await stack.enter_async_context(
                 Watchers(
@@ -181,10 +192,13 @@ class App:
                 bus=bus,
                 destination=destination,
                 quotas=lambda: self._directories.quotas,
+                limits=lambda: parts.limits.settings,
             )
             stack.push_async_callback(gauges.close)
             accounts = Accounts(self._config.users)
-            settings = SettingsService(parts.limits, rights=self._rights, bus=bus, max_runs=self._max_runs)
+            settings = SettingsService(
+                parts.limits, hours=parts.hours, rights=self._rights, bus=bus, max_runs=self._max_runs
+            )
             guards, proxies = self._make_guards(), TrustedProxies(self._config.server.trusted_proxies)
             rpc = assemble_rpc(
                 read_config=lambda: self._config,
@@ -204,6 +218,7 @@ class App:
                 views=views,
                 settings=settings,
                 imports=imports,
+                link_secret=secrets.token_bytes(32),
                 rpc=rpc,
                 bus=bus,
                 metrics=self.metrics,
@@ -224,7 +239,13 @@ class App:
             )
             self._servers = await stack.enter_async_context(Servers(api, rpc_api, max_clients=self._max_clients))
             self._reloader = Reloader(
-                accounts=accounts, bus=bus, session=session, manager=manager, hooks=self._hooks, retention=retention
+                accounts=accounts,
+                bus=bus,
+                session=session,
+                manager=manager,
+                hours=parts.hours,
+                hooks=self._hooks,
+                retention=retention,
             )
             stack.callback(heartbeat.drain)
             self._stack = stack.pop_all()
@@ -258,6 +279,7 @@ class App:
         self._config = replace(
             self._config,
             downloads=config.downloads,
+            limits=config.limits,
             hosts=config.hosts,
             proxies=config.proxies,
             credentials=config.credentials,
@@ -329,6 +351,8 @@ class App:
                 node=node,
                 keep_parts=self._config.storage.keep_parts,
                 takeover_interval=Lease(self._config.cluster.lease).interval,
+                limits=self._config.limits,
+                max_runs=self._max_runs,
             ),
             records=records,
             destination=destination,
@@ -338,48 +362,12 @@ class App:
             clock=self._clock,
         )
 
-    def _make_imports(
-        self,
-        records: Store,
-        manager: Manager,
-        destination: Destination,
-        *,
-        bus: EventBus,
-        root: str,
-    ) -> ImportService:
-        uploads = LocalUploads(
-            Path(self._config.server.state_dir) / UPLOADS_DIRECTORY_NAME,
-            max_upload=self._config.imports.max_upload_size,
-            min_free=self._config.storage.min_free,
-            clock=self._clock,
-            reclaim=self._reclaim_for_uploads,
-        )
-        return ImportService(
-            records=records.imports,
-            downloads=manager,
-            destination=destination,
-            uploads=uploads,
-            bus=bus,
-            clock=self._clock,
-            config=self._config.imports,
-            rights=self._rights,
-            root=root,
-            max_size=self._config.downloads.max_size,
-            on_state_change=self.metrics.imports.state_changed,
-        )
-
     def _make_guards(self) -> RequestGuards:
         server = self._config.server
         return RequestGuards(
             hosts=AllowedHosts(machine_names(server), server.allowed_hosts),
             throttle=LoginThrottle(server.max_failed_logins),
         )
-
-    async def _reclaim_for_uploads(self, directory: str, nbytes: int) -> bool:
-        """Remove kept part files if they are on the file system of the uploads; see `Reclaim`."""
-        places = (self._config.server.state_dir, self._config.storage.root)
-        devices = {(await asyncio.to_thread(os.stat, place)).st_dev for place in places}
-        return len(devices) == 1 and await self._kept_parts.reclaim(directory, nbytes)
 
     def _on_commit(self, rows: int, seconds: float) -> None:
         self.metrics.process.committed(rows, seconds)

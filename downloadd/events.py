@@ -14,7 +14,7 @@ import msgspec
 
 from downloadd.download import Download, Snapshot
 from downloadd.import_operation import ImportOperation
-from downloadd.runtime_settings import RuntimeSettings
+from downloadd.runtime_settings import CurrentSettings
 from downloadd.states import State
 
 MAX_REPLAY_EVENTS: Final = 4096
@@ -55,7 +55,7 @@ class ImportChanged(msgspec.Struct, frozen=True, kw_only=True):
 class SettingsChanged(msgspec.Struct, frozen=True, kw_only=True):
     """A user changed the limits on all downloads."""
 
-    settings: RuntimeSettings
+    settings: CurrentSettings
 
 
 Event = DownloadChanged | DownloadEnded | HistoryRemoved | ImportChanged | SettingsChanged

@@ -13,6 +13,7 @@ from downloadd.hooks.hooks import Hooks
 from downloadd.imports.service import ImportService
 from downloadd.manager.manager import Manager
 from downloadd.metrics import GaugeSnapshot, StorageUsage
+from downloadd.runtime_settings import RuntimeSettings
 from downloadd.storage.destination import Destination
 
 DISK_TIMEOUT_SECONDS: Final = 1.0
@@ -32,9 +33,10 @@ class GaugeCollector:
         bus: EventBus,
         destination: Destination,
         quotas: Callable[[], Sequence[Quota]],
+        limits: Callable[[], RuntimeSettings],
         disk_timeout: float = DISK_TIMEOUT_SECONDS,
     ) -> None:
-        """Create a collector; `quotas` returns those of the current configuration."""
+        """Create a collector; `quotas` returns those of the current configuration, `limits` those that hold now."""
         self._manager = manager
         self._imports = imports
         self._hooks = hooks
@@ -42,6 +44,7 @@ class GaugeCollector:
         self._bus = bus
         self._destination = destination
         self._quotas = quotas
+        self._limits = limits
         self._disk_timeout = disk_timeout
         self._storage_task: asyncio.Task[StorageUsage] | None = None
 
@@ -57,6 +60,7 @@ class GaugeCollector:
             subscribers=self._bus.reader_count,
             imports=self._imports.active_operations,
             messages=await self._hooks.waiting(),
+            limits=self._limits(),
             kept=await self._manager.kept_parts(),
             nodes=Counter(node.state for node in await self._nodes.nodes()),
             storage=await self._read_storage(),

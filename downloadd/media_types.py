@@ -110,6 +110,11 @@ def matches_type(received: str, expected: str) -> bool:
     return found.startswith(wanted.removesuffix("*")) if wanted.endswith("/*") else found == wanted
 
 
+def is_unspecific(received: str) -> bool:
+    """Return True for no type, and for those with which origins send files of all types."""
+    return received in _UNSPECIFIC
+
+
 def describe_type(received: str) -> str:
     """Return a received media type as a noun for a message."""
     return f"a web page ({received})" if received in HTML_TYPES else received or "content without a type"

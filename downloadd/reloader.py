@@ -5,6 +5,7 @@ from downloadd.events import EventBus
 from downloadd.fronts.rest.auth import Accounts
 from downloadd.hooks.hooks import Hooks
 from downloadd.manager.history_retention import HistoryRetention
+from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.manager import Manager
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
@@ -21,6 +22,7 @@ class Reloader:
         bus: EventBus,
         session: Session,
         manager: Manager,
+        hours: HourlyLimits,
         hooks: Hooks,
         retention: HistoryRetention,
     ) -> None:
@@ -29,6 +31,7 @@ class Reloader:
         self._bus = bus
         self._session = session
         self._manager = manager
+        self._hours = hours
         self._hooks = hooks
         self._retention = retention
 
@@ -52,5 +55,6 @@ class Reloader:
             config=config.downloads,
             hosts=config.hosts,
         )
+        self._hours.configure(config.limits, config.downloads)
         self._hooks.configure(config.hooks)
         self._retention.configure(config.history)

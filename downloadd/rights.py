@@ -31,6 +31,8 @@ class Action(StrEnum):
     """Remove ended downloads from the list of results; the history keeps them."""
     VIEW = "view"
     """Read downloads, the history or events."""
+    READ_FILE = "read-file"
+    """Read the content of finished files, or the names of the files of a directory."""
     ACCEPT_STORAGE = "accept-storage"
     """Confirm that the storage root is another one."""
     CHANGE_SETTINGS = "change-settings"
@@ -57,6 +59,7 @@ REQUIRED_PERMISSIONS: Final[Mapping[Action, Permission]] = {
     Action.REMOVE: Permission.DOWNLOAD,
     Action.CLEAR: Permission.DOWNLOAD,
     Action.VIEW: Permission.VIEW_DOWNLOADS,
+    Action.READ_FILE: Permission.READ_FILES,
     Action.ACCEPT_STORAGE: Permission.DOWNLOAD,
     Action.CHANGE_SETTINGS: Permission.DOWNLOAD,
     Action.LIST_DIRECTORIES: Permission.VIEW_DOWNLOADS,

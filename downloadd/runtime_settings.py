@@ -3,6 +3,7 @@
 Pure: no I/O and no clock.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -21,12 +22,36 @@ OverallSpeedLimit = Annotated[
 ]
 
 
+AllowStarts = Annotated[bool, Meta(description="Let waiting downloads start; those that run continue in any case.")]
+
+
 class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The limits on all downloads that hold now."""
 
     max_concurrent: MaxConcurrent
     max_per_host: MaxPerHost
     speed_limit: OverallSpeedLimit
+    allow_starts: AllowStarts = True
+
+
+class LimitHours(msgspec.Struct, frozen=True, kw_only=True):
+    """The hours of `[[limits]]` that hold now."""
+
+    hours: Annotated[str, Meta(description="Hours of a day, such as `22:00-06:00`.")]
+    days: Annotated[Sequence[str], Meta(description="Days of the week on which the hours begin.")]
+    time_zone: Annotated[str, Meta(description="Time zone of the hours, by its name in the IANA database.")]
+
+
+class CurrentSettings(RuntimeSettings, frozen=True, kw_only=True):
+    """The limits on all downloads that hold now, and the hours that they are from."""
+
+    hours: Annotated[
+        LimitHours | None, Meta(description="The hours of `[[limits]]` that hold now; null if there are none.")
+    ] = None
+    next_change: Annotated[
+        float | None,
+        Meta(description="Unix time at which other hours of `[[limits]]` begin to hold, or none; null if not near."),
+    ] = None
 
 
 class SettingsChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +61,7 @@ class SettingsChange(msgspec.Struct, frozen=True, kw_only=True):
     max_per_host: int | None = None
     speed_limit: int | None = None
     """Bytes a second; 0 for no limit."""
+    allow_starts: bool | None = None
 
 
 def change_settings(settings: RuntimeSettings, change: SettingsChange) -> RuntimeSettings:

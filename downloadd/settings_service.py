@@ -8,9 +8,10 @@ from msgspec.structs import asdict
 
 from downloadd.errors import InvalidParameterError
 from downloadd.events import EventBus, SettingsChanged
+from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.run_limits import RunLimits
 from downloadd.rights import Action, Rights
-from downloadd.runtime_settings import RuntimeSettings, SettingsChange, change_settings
+from downloadd.runtime_settings import CurrentSettings, SettingsChange, change_settings
 from downloadd.users import User
 
 log = structlog.get_logger()
@@ -19,31 +20,35 @@ log = structlog.get_logger()
 class SettingsService:
     """The limits on all downloads, as users read and change them."""
 
-    def __init__(self, limits: RunLimits, *, rights: Rights, bus: EventBus, max_runs: int | None = None) -> None:
+    def __init__(
+        self, limits: RunLimits, *, hours: HourlyLimits, rights: Rights, bus: EventBus, max_runs: int | None = None
+    ) -> None:
         """Make the service.
 
         Args:
             limits: the limits of the manager.
+            hours: the limits of hours of the week.
             rights: the checks of what a user may do.
             bus: gets an event of each change.
             max_runs: downloads that the open files of the process are enough for; None for no limit.
         """
         self._limits = limits
+        self._hours = hours
         self._rights = rights
         self._bus = bus
         self._max_runs = max_runs
 
-    def get(self, user: User) -> RuntimeSettings:
+    def get(self, user: User) -> CurrentSettings:
         """Return the settings that hold now.
 
         Raises:
             PermissionMissingError: the user does not have the permission.
         """
         self._rights.require(user, Action.VIEW)
-        return self._limits.settings
+        return self._hours.settings
 
-    def change(self, user: User, change: SettingsChange) -> RuntimeSettings:
-        """Change settings at once, until a restart or a reload; return all of them.
+    def change(self, user: User, change: SettingsChange) -> CurrentSettings:
+        """Change settings at once, until a restart or a reload, or other hours that limit them; return all of them.
 
         Raises:
             PermissionMissingError: the user does not have the permission.
@@ -61,5 +66,5 @@ class SettingsService:
         if after != before:
             self._limits.change(after)
             log.info("settings_changed", user=user.id, **asdict(after))
-            self._bus.publish(SettingsChanged(settings=after))
-        return after
+            self._bus.publish(SettingsChanged(settings=self._hours.settings))
+        return self._hours.settings

@@ -55,6 +55,8 @@ class WaitReason(StrEnum):
 
     DELAYED = "delayed"
     """The time of its next attempt has not come."""
+    STARTS_HELD = "allow_starts"
+    """The limits on all downloads let nothing start now."""
     STORAGE_UNAVAILABLE = "storage_unavailable"
     """The disk is full or unavailable; no download starts without it."""
     HOST_UNREACHABLE = "host_unreachable"

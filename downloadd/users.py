@@ -15,6 +15,7 @@ class Permission(StrEnum):
 
     DOWNLOAD = "download"
     VIEW_DOWNLOADS = "view-downloads"
+    READ_FILES = "read-files"
     RUN_IMPORT = "run-import"
     VIEW_IMPORT_OPERATIONS = "view-import-operations"
 

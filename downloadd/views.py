@@ -6,6 +6,7 @@ Every interface for users reads here, and changes by `DownloadService`.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from downloadd.download import Download, Snapshot
+from downloadd.errors import InvalidStateError
 from downloadd.manager.history_removal import HistoryEditor
 from downloadd.manager.protocol import DownloadManager, QueueManager, ResultCount, ResultManager
 from downloadd.manager.queue_report import OriginList
@@ -13,6 +14,8 @@ from downloadd.node import Node
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.rights import Action, Rights
 from downloadd.states import State
+from downloadd.storage.finished_files import FileReader, ReadableFile
+from downloadd.storage.names import parse_filename
 from downloadd.users import User
 
 
@@ -29,6 +32,7 @@ class DownloadViews:
         history: HistoryEditor,
         find_directories: Callable[[str, int], Awaitable[list[str]]],
         find_nodes: Callable[[], Awaitable[Sequence[Node]]],
+        files: FileReader,
         rights: Rights,
     ) -> None:
         """Make the views.
@@ -41,6 +45,7 @@ class DownloadViews:
             history: knows the last removal of finished downloads.
             find_directories: returns up to so many directories below the storage root that begin with a prefix.
             find_nodes: returns all nodes by name.
+            files: opens finished files.
             rights: the checks of what a user may do.
         """
         self._manager = manager
@@ -50,6 +55,7 @@ class DownloadViews:
         self._history = history
         self._find_directories = find_directories
         self._find_nodes = find_nodes
+        self._files = files
         self._rights = rights
 
     async def get(self, user: User, id: str) -> Snapshot:
@@ -61,6 +67,36 @@ class DownloadViews:
         """
         self._rights.require(user, Action.VIEW)
         return await self._manager.get(id)
+
+    async def completed(self, user: User, id: str) -> Download:
+        """Return a completed download whose file the user may read.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission, or may not use the directory.
+            NotFoundError: the id is unknown.
+            InvalidStateError: the download is not completed, so that it has no file.
+        """
+        self._rights.require(user, Action.READ_FILE)
+        download = (await self._manager.get(id)).download
+        self._rights.require(user, Action.READ_FILE, directory=download.request.directory)
+        if download.state is not State.COMPLETED:
+            raise InvalidStateError(f"the download is {download.state}; only a completed one has a file")
+        return download
+
+    async def open_file(self, user: User, id: str) -> tuple[Download, ReadableFile]:
+        """Return a completed download and its open file; see `completed` for more errors.
+
+        Raises:
+            NotFoundError: the file is not there any more.
+            FileChangedError: the file is not the one that the download published.
+        """
+        download = await self.completed(user, id)
+        file = await self._files.open(
+            directory=download.request.directory,
+            filename=parse_filename(download.filename),
+            identity=download.result.file_identity,
+        )
+        return download, file
 
     async def wait(self, user: User, id: str, seconds: float) -> Download:
         """Return the row when the download has ended, or as it is after `seconds`; see `get` for the errors."""

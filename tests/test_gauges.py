@@ -14,8 +14,10 @@ from downloadd.events import EventBus
 from downloadd.gauges import GaugeCollector
 from downloadd.metrics import KeptUsage, OriginUsage, StorageUsage
 from downloadd.node import Node, NodeState
+from downloadd.runtime_settings import RuntimeSettings
 from downloadd.states import State, WaitReason
 
+LIMITS = RuntimeSettings(max_concurrent=1, max_per_host=2, speed_limit=3)
 USAGE = StorageUsage(free=1, size=2, reserved=3)
 
 
@@ -82,6 +84,7 @@ async def collector(disk: Disk) -> AsyncIterator[GaugeCollector]:
         bus=EventBus(),
         destination=cast(Any, disk),
         quotas=lambda: [quota],
+        limits=lambda: LIMITS,
         disk_timeout=0.01,
     )
     yield collector
@@ -91,6 +94,7 @@ async def collector(disk: Disk) -> AsyncIterator[GaugeCollector]:
 async def test_a_snapshot_has_the_values_of_every_component(collector: GaugeCollector, disk: Disk) -> None:
     snapshot = await collector.collect()
     assert snapshot.active == {State.QUEUED: 5}
+    assert snapshot.limits == LIMITS
     assert snapshot.waiting == {WaitReason.HOST_LIMIT: 5}
     assert snapshot.origins.connections == 7
     assert (snapshot.subscribers, snapshot.imports) == (0, 2)

@@ -8,11 +8,12 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from support.app_config import config_for
 from support.daemon_process import TOKEN
 
-from downloadd.config import Config, DownloadsConfig, HistoryConfig, HookConfig, HostConfig
+from downloadd.config import Config, DownloadsConfig, HistoryConfig, HookConfig, HostConfig, LimitConfig
 from downloadd.events import EventBus
 from downloadd.fronts.rest.auth import Accounts
 from downloadd.hooks.hooks import Hooks
 from downloadd.manager.history_retention import HistoryRetention
+from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.manager import Manager
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
@@ -30,6 +31,7 @@ class Components:
         self.accounts, self.bus = Accounts(()), EventBus()
         self.session: Mock = create_autospec(Session, instance=True)
         self.manager: Mock = create_autospec(Manager, instance=True)
+        self.hours: Mock = create_autospec(HourlyLimits, instance=True)
         self.hooks: Mock = create_autospec(Hooks, instance=True)
         self.retention: Mock = create_autospec(HistoryRetention, instance=True)
         self.reloader = Reloader(
@@ -37,6 +39,7 @@ class Components:
             bus=self.bus,
             session=self.session,
             manager=self.manager,
+            hours=self.hours,
             hooks=self.hooks,
             retention=self.retention,
         )
@@ -48,6 +51,7 @@ def config(tmp_path: Path) -> Config:
         downloads=DownloadsConfig(stall_timeout=7, max_concurrent=5),
         hosts=(HOST,),
         history=HistoryConfig(keep_count=9),
+        limits=(LimitConfig(allow_starts=False),),
         hooks=(HOOK,),
         users=config_for(tmp_path).users,
     )
@@ -81,5 +85,6 @@ def test_each_component_gets_its_part_of_the_configuration(config: Config) -> No
         config=config.downloads,
         hosts=config.hosts,
     )
+    parts.hours.configure.assert_called_once_with(config.limits, config.downloads)
     parts.hooks.configure.assert_called_once_with((HOOK,))
     parts.retention.configure.assert_called_once_with(HistoryConfig(keep_count=9))

@@ -5,21 +5,23 @@ from structlog.testing import capture_logs
 from support.clocks import ManualClock
 from support.dispatchers import make_dispatcher
 
+from downloadd.config import DownloadsConfig
 from downloadd.errors import InvalidParameterError
 from downloadd.events import EventBus, SettingsChanged
+from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.limits import Limits
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
 from downloadd.policy.directories import DirectoryRules
 from downloadd.rights import Rights
-from downloadd.runtime_settings import RuntimeSettings, SettingsChange
+from downloadd.runtime_settings import CurrentSettings, SettingsChange
 from downloadd.settings_service import SettingsService
 from downloadd.users import PermissionMissingError, User
 
 ANN = User(id="ann", permissions=frozenset({"download"}))
 VIEWER = User(id="bob", permissions=frozenset({"view-downloads"}))
 IMPORTER = User(id="cid", permissions=frozenset({"run-import", "view-import-operations"}))
-CONFIGURED = RuntimeSettings(max_concurrent=64, max_per_host=16, speed_limit=0)
+CONFIGURED = CurrentSettings(max_concurrent=64, max_per_host=16, speed_limit=0)
 
 
 @pytest.fixture
@@ -28,10 +30,12 @@ def bus() -> EventBus:
 
 
 def make_service(bus: EventBus, *, max_runs: int | None = None) -> SettingsService:
-    limits = RunLimits(make_dispatcher(Limits(max_concurrent=64, max_per_host=16), ManualClock()).queue, TokenBucket(0))
+    clock = ManualClock()
+    limits = RunLimits(make_dispatcher(Limits(max_concurrent=64, max_per_host=16), clock).queue, TokenBucket(0))
+    hours = HourlyLimits(limits, entries=(), config=DownloadsConfig(), bus=bus, clock=clock)
     # The daemon need not be allowed to fetch.
     rights = Rights(directories=DirectoryRules(), is_enabled=False)
-    return SettingsService(limits, rights=rights, bus=bus, max_runs=max_runs)
+    return SettingsService(limits, hours=hours, rights=rights, bus=bus, max_runs=max_runs)
 
 
 @pytest.fixture
@@ -53,7 +57,7 @@ def test_settings_are_changed_with_the_permission_to_download(service: SettingsS
 
 
 async def test_a_change_is_applied_logged_and_published(service: SettingsService, bus: EventBus) -> None:
-    expected = RuntimeSettings(max_concurrent=4, max_per_host=16, speed_limit=1000)
+    expected = CurrentSettings(max_concurrent=4, max_per_host=16, speed_limit=1000)
     with capture_logs() as lines, bus.subscribe() as subscription:
         assert service.change(ANN, SettingsChange(max_concurrent=4, speed_limit=1000)) == expected
         events = [published.event for published in await subscription.receive()]

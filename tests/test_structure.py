@@ -77,6 +77,7 @@ NOUNS: Final = frozenset(
         "media_types",
         "root_identity",
         "runtime_settings",
+        "hours",
     }
 )
 
@@ -86,6 +87,7 @@ PURE: Final = (
         "rights",
         "root_identity",
         "runtime_settings",
+        "hours",
         "download",
         "download_request",
         "gid",

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from support.clocks import ManualClock
+from support.fake_files import FakeFiles
 from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
 from support.fake_queue import FakeQueue, FakeResults
@@ -75,6 +76,7 @@ def views(manager: FakeManager) -> DownloadViews:
         history=FakeHistory(manager),
         find_directories=find,
         find_nodes=no_nodes,
+        files=FakeFiles(),
         rights=rights,
     )
 

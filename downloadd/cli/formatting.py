@@ -6,7 +6,7 @@ Pure: no I/O and no clock.
 from datetime import datetime
 from typing import Final
 
-from downloadd.client import ActiveEntry, ApiError, HistoryEntry, State
+from downloadd.client import ActiveEntry, ApiError, HistoryEntry, LimitHours, State
 from downloadd.errors import ERRORS, ErrorCode
 from downloadd.states import STATES
 
@@ -58,6 +58,11 @@ def format_duration(seconds: float) -> str:
 def format_time(seconds: int) -> str:
     """Return a Unix time as date and time in the time zone of this machine."""
     return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def format_hours(hours: LimitHours) -> str:
+    """Return hours of the week on one line."""
+    return f"{hours.hours} {hours.time_zone}, {', '.join(hours.days)}"
 
 
 def format_name(entry: ActiveEntry | HistoryEntry) -> str:

@@ -19,6 +19,7 @@ from downloadd.client import (
     ApiError,
     Client,
     Connected,
+    CurrentSettings,
     Disconnected,
     Event,
     HistoryEntry,
@@ -51,6 +52,8 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Number of active downloads by state."""
     speed: int
     """Bytes a second of all downloads together."""
+    settings: CurrentSettings
+    """The limits on all downloads."""
     nodes: list[NodeEntry]
     operation: OperationEntry | None
 
@@ -280,6 +283,7 @@ async def status(client: Client, terminal: Terminal) -> None:
         if error.status != 403:
             raise
         operation = None
+    settings = await client.settings()
     counts = Counter(entry.status for entry in active)
     daemon_status = DaemonStatus(
         url=client.base_url,
@@ -287,6 +291,7 @@ async def status(client: Client, terminal: Terminal) -> None:
         storage=health.storage,
         active={str(state): counts[state] for state in sorted(ACTIVE)},
         speed=sum(entry.speed or 0 for entry in active),
+        settings=settings,
         nodes=(await client.nodes()).nodes,
         operation=operation,
     )
@@ -295,6 +300,9 @@ async def status(client: Client, terminal: Terminal) -> None:
     lines.append(f"{summary}; {formatting.format_size(daemon_status.speed)}/s" if summary else "No active downloads.")
     if health.storage != "ok":
         lines.append(f"No download starts: {health.storage}.")
+    if not settings.allow_starts:
+        by_hours = "" if settings.hours is None else f" ({formatting.format_hours(settings.hours)})"
+        lines.append(f"No download starts: allow_starts of the settings is off{by_hours}.")
     if len(daemon_status.nodes) > 1:
         lines += [_format_node(node) for node in daemon_status.nodes]
     if operation is not None and operation.status not in FINISHED_STATUSES:

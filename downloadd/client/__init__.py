@@ -16,10 +16,12 @@ from downloadd.client.client import Client, Files
 from downloadd.client.connection import ApiError, ClientError, ConnectionLostError, InvalidResponseError
 from downloadd.client.downloads import Downloads, HistoryPage
 from downloadd.client.events import Connected, Disconnected, Event
+from downloadd.client.file_content import FileContent
 from downloadd.client.imports import Imports
 from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.errors import ErrorCode
 from downloadd.fronts.rest.event_types import Removed, Reset
+from downloadd.fronts.rest.file_schemas import FileLink
 from downloadd.fronts.rest.item_bodies import ProbeBody
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
@@ -38,7 +40,7 @@ from downloadd.fronts.rest.schemas import (
 from downloadd.fronts.rest.settings_schemas import SettingsResponse
 from downloadd.fronts.rocketchat.schemas import FileDataResponse, ImportProgress, OperationEntry, WaitingResponse
 from downloadd.request_fields import Credentials, Method
-from downloadd.runtime_settings import RuntimeSettings
+from downloadd.runtime_settings import CurrentSettings, LimitHours, RuntimeSettings
 from downloadd.states import State
 
 __all__ = [
@@ -53,12 +55,15 @@ __all__ = [
     "Connected",
     "ConnectionLostError",
     "Credentials",
+    "CurrentSettings",
     "Disconnected",
     "Downloads",
     "ErrorCode",
     "ErrorEntry",
     "Event",
+    "FileContent",
     "FileDataResponse",
+    "FileLink",
     "Files",
     "Health",
     "HistoryEntry",
@@ -67,6 +72,7 @@ __all__ = [
     "ImportProgress",
     "Imports",
     "InvalidResponseError",
+    "LimitHours",
     "Listing",
     "Method",
     "OperationEntry",

@@ -17,7 +17,7 @@ from downloadd.client.imports import Imports
 from downloadd.fronts.rest.node_schemas import Nodes
 from downloadd.fronts.rest.schemas import Directories, ErrorEntry, ErrorTable, Health, Hosts, StorageResponse
 from downloadd.fronts.rest.settings_schemas import SettingsBody, SettingsResponse
-from downloadd.runtime_settings import RuntimeSettings
+from downloadd.runtime_settings import CurrentSettings
 
 INITIAL_BACKOFF_SECONDS: Final = 0.5
 """Seconds before the stream reconnects; doubled after each failure."""
@@ -105,20 +105,26 @@ class Client:
         """
         return await self._connection.call(StorageResponse, "POST", "api/v1/storage/accept")
 
-    async def settings(self) -> RuntimeSettings:
+    async def settings(self) -> CurrentSettings:
         """Return the limits on all downloads that hold now.
 
         Raises:
             ApiError, ConnectionLostError: The call failed.
         """
-        return await self._connection.call(RuntimeSettings, "GET", "api/v1/settings")
+        return await self._connection.call(CurrentSettings, "GET", "api/v1/settings")
 
     async def change_settings(
-        self, *, max_concurrent: int | None = None, max_per_host: int | None = None, speed_limit: int | None = None
+        self,
+        *,
+        max_concurrent: int | None = None,
+        max_per_host: int | None = None,
+        speed_limit: int | None = None,
+        allow_starts: bool | None = None,
     ) -> SettingsResponse:
         """Change the given limits at once, until the daemon restarts or reads its configuration again.
 
-        `speed_limit` is in bytes a second, 0 for none.
+        Hours of `[[limits]]` that begin or end set the limits that they have. `speed_limit` is in bytes a second, 0
+        for none.
 
         Raises:
             ApiError, ConnectionLostError: A value is out of range, the permission is missing, or there was no answer.
@@ -127,6 +133,7 @@ class Client:
             max_concurrent=UNSET if max_concurrent is None else max_concurrent,
             max_per_host=UNSET if max_per_host is None else max_per_host,
             speed_limit=UNSET if speed_limit is None else speed_limit,
+            allow_starts=UNSET if allow_starts is None else allow_starts,
         )
         return await self._connection.call(SettingsResponse, "PATCH", "api/v1/settings", json=body)
 
@@ -168,7 +175,7 @@ class Client:
         """Yield events without end, after `last_event_id` if it is given.
 
         The type of `Event.data` is the type of the event: `ActiveEntry` for an active download, `HistoryEntry` for one
-        that ended, `OperationEntry` for an import, `RuntimeSettings` for changed limits. A lost connection is restored:
+        that ended, `OperationEntry` for an import, `CurrentSettings` for changed limits. A lost connection is restored:
         no event is missed, though one may be repeated.
 
         Raises:

@@ -1,7 +1,7 @@
 """Calls about downloads, with the names of the specification: `fetch`, `list_active`, `list_global`, `get_history`."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final, Unpack
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -9,8 +9,10 @@ import msgspec
 
 from downloadd.client.connection import ApiError, Connection, ConnectionLostError, decode, format_directory
 from downloadd.client.events import Connected, Event
+from downloadd.client.file_content import FileContent
 from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.fronts.rest.event_types import Reset
+from downloadd.fronts.rest.file_schemas import FileLink
 from downloadd.fronts.rest.item_bodies import AmendBody, ProbeBody
 from downloadd.fronts.rest.queue_schemas import ChangeCountResponse, MoveBody, MoveResponse, MoveTo
 from downloadd.fronts.rest.schemas import (
@@ -175,6 +177,33 @@ class Downloads:
         async with self._connection.send("GET", _download_path(id)) as response:
             body = await response.read()
         return decode(body, HistoryEntry) if decode(body, _StatusOnly).status in FINISHED else decode(body, ActiveEntry)
+
+    @asynccontextmanager
+    async def file(self, id: str, *, start: int = 0, if_range: str = "") -> AsyncIterator[FileContent]:
+        """Provide the file of a completed download within the context.
+
+        Args:
+            id: The download.
+            start: Bytes that the caller has already.
+            if_range: The `entity_tag` of those bytes; another file is sent from its beginning.
+
+        Raises:
+            ApiError: The permission `read-files` is missing, the file is missing or another one, or has no more bytes.
+            ConnectionLostError: There was no answer, or it was incomplete.
+        """
+        fields = {"Range": f"bytes={start}-"} if start else {}
+        if if_range:
+            fields["If-Range"] = if_range
+        async with self._connection.send("GET", f"{_download_path(id)}/file", fields=fields) as response:
+            yield FileContent(response)
+
+    async def link(self, id: str) -> FileLink:
+        """Return a link to the file of a completed download that works without a token for some hours.
+
+        Raises:
+            ApiError, ConnectionLostError: It has no file, or there was no answer.
+        """
+        return await self._connection.call(FileLink, "POST", f"{_download_path(id)}/link")
 
     async def cancel(self, id: str) -> HistoryEntryResponse:
         """Cancel an active download and remove its part file.

@@ -7,6 +7,7 @@ from downloadd.config.aria2.conf import OptionOutcome, format_outcomes
 from downloadd.config.checks import decode_secret
 from downloadd.config.fields import ENVIRONMENT_PREFIX, Format, Setting
 from downloadd.config.formats import MAX_SOCKET_PATH_BYTES
+from downloadd.config.limit_settings import LimitConfig
 from downloadd.config.list_settings import (
     ALL_PERMISSIONS,
     HOOK_EVENTS,
@@ -55,6 +56,7 @@ __all__ = [
     "HookConfig",
     "HostConfig",
     "ImportsConfig",
+    "LimitConfig",
     "LoadedConfig",
     "MaxConcurrent",
     "MaxPerHost",

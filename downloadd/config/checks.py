@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from downloadd.config.conversion import format_value
 from downloadd.config.formats import CONTROL_CHARACTER
+from downloadd.config.limit_settings import LimitConfig
 from downloadd.config.list_settings import (
     SIGNING_KEY_COMMAND,
     SIGNING_PREFIX,
@@ -50,6 +51,7 @@ def check_rules(values: ConfigValues) -> None:
     _check_tls(values)
     _check_aria2_port(values)
     _check_root(values)
+    _check_limits(values)
     _check_hosts(values)
     _check_proxies(values)
     _check_credentials(values)
@@ -132,6 +134,11 @@ def _is_within(path: str, directory: str) -> bool:
     """Return True if `path` is `directory` or below it, once symbolic links are resolved."""
     real, around = os.path.realpath(path), os.path.realpath(directory)
     return os.path.commonpath((real, around)) == around
+
+
+def _check_limits(values: ConfigValues) -> None:
+    for given in values.lists["limits"]:
+        _add_issues(values, given, _limit_problems(given.value))
 
 
 def _check_hosts(values: ConfigValues) -> None:
@@ -236,6 +243,12 @@ class _TakenNames:
 def _add_issues(values: ConfigValues, given: SourcedValue, problems: Iterator[tuple[str, str]]) -> None:
     for field, problem in problems:
         values.add_issue(given.source, f"{given.key}.{field}".rstrip("."), problem)
+
+
+def _limit_problems(limit: LimitConfig) -> Iterator[tuple[str, str]]:
+    """Yield field and problem of limits that limit nothing."""
+    if limit.speed_limit is UNSET and limit.max_concurrent is UNSET and limit.allow_starts:
+        yield ("", "has no limit: give it speed_limit, max_concurrent, or allow_starts = false")
 
 
 def _host_problems(host: HostConfig) -> Iterator[tuple[str, str]]:

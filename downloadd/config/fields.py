@@ -30,6 +30,7 @@ class Format(StrEnum):
     DIRECTORY = "directory below the storage root"
     DOMAIN = "domain"
     HOST = "host of an origin"
+    HOURS = "hours of a day"
     IMPORTER = "kind of import file"
     NETRC = "netrc file"
     NETWORK = "network"
@@ -39,6 +40,7 @@ class Format(StrEnum):
     PROXY = "trusted proxy"
     PROXY_HOSTS = "hosts of a proxy"
     PROXY_URL = "URL of a proxy"
+    TIME_ZONE = "time zone"
 
 
 def describe(

@@ -14,6 +14,7 @@ from downloadd.config.fields import Format, Setting, read_settings
 from downloadd.config.listen import UnixAddress, parse_listen_address, parse_listen_host
 from downloadd.config.settings import ServerConfig
 from downloadd.config.sources import LISTS, ConfigValues, SourcedValue, iter_settings
+from downloadd.hours import parse_hours, parse_time_zone
 
 Parser = Callable[[Any], Any]
 """Returns the canonical spelling of a text, or raises ValueError with the problem."""
@@ -114,15 +115,22 @@ def _parse_address(text: str) -> str:
     return str(address)
 
 
+def _parse_time_zone(text: str) -> str:
+    parse_time_zone(text)
+    return text
+
+
 OWN_PARSERS: Final[Mapping[Format, Parser]] = {
     Format.ADDRESS: _parse_address,
     Format.DATABASE_URL: parse_database_url,
+    Format.HOURS: parse_hours,
     Format.BASE_PATH: _parse_base_path,
     Format.LISTEN_ADDRESS: _parse_listen_address,
     Format.LISTEN_HOST: parse_listen_host,
     Format.ORIGIN: _parse_origin,
     Format.PATH: _parse_path,
     Format.SOCKET_PATH: _parse_socket_path,
+    Format.TIME_ZONE: _parse_time_zone,
     Format.USER_ID: _parse_user_id,
 }
 """Parsers of the formats that the configuration itself defines."""

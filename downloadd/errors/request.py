@@ -81,6 +81,40 @@ class InvalidStateError(DownloadError, code="INVALID_STATE"):
     occasions = frozenset({Occasion.ACTION})
 
 
+class PreconditionFailedError(DownloadError, code="PRECONDITION_FAILED"):
+    """Condition of a request that the file does not meet."""
+
+    status = 412
+    title = "Precondition failed"
+    description = "The file is not the one that If-Match or If-Unmodified-Since names"
+    resolution = "Start over without the received bytes and the condition"
+    advice = "The file was downloaded again since the first part of it was read."
+    # The content of a file alone has conditions.
+    occasions = frozenset[Occasion]()
+
+    def __init__(self) -> None:
+        super().__init__("the file is another one than the condition of the request names")
+
+
+class RangeNotSatisfiableError(DownloadError, code="RANGE_NOT_SATISFIABLE"):
+    """Range that begins after the end of a file.
+
+    Attributes:
+        size: bytes of the file.
+    """
+
+    status = 416
+    title = "Range not satisfiable"
+    description = "The requested range begins after the end of the file"
+    resolution = "Request a range within the size that Content-Range names"
+    advice = "All of the file was received already, or it is a shorter one than before."
+    occasions = frozenset[Occasion]()
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the file has {size} bytes")
+        self.size = size
+
+
 class IdempotencyKeyReusedError(DownloadError, code="IDEMPOTENCY_KEY_REUSED"):
     """Idempotency key that belongs to a different request."""
 

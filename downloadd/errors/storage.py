@@ -87,17 +87,18 @@ class FileTooLargeForDiskError(FileTooLargeError):
 
 
 class FileChangedError(DownloadError, code="FILE_CHANGED"):
-    """File that is not the one that a download published, so that it is not removed for it."""
+    """File that is not the one that a download published, so that it is neither removed nor sent for it."""
 
     status = 409
     title = "File changed"
     description = "The file was changed or replaced since it was published, or cannot be recognised"
-    resolution = "Check the file, and remove it by hand; remove the entry of the history without the file"
+    resolution = "Check the file, and fetch or remove it by hand; remove the entry of the history without the file"
     advice = (
-        "The daemon removes a file only if inode, size and modification time are those of its publication, or if it "
-        "has the recorded checksum; `downloads.record_checksum` records one for every file."
+        "The daemon sends a file only if size and modification time are those of its publication. It removes a file "
+        "only if the inode is the same too, or if it has the recorded checksum; `downloads.record_checksum` records "
+        "one for every file."
     )
-    # Removal alone reports it.
+    # Removal and reading alone report it.
     occasions = frozenset[Occasion]()
 
 

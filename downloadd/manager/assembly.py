@@ -3,7 +3,7 @@
 import msgspec
 
 from downloadd.clock import Clock
-from downloadd.config import DownloadsConfig, HostConfig
+from downloadd.config import DownloadsConfig, HostConfig, LimitConfig
 from downloadd.events import EventBus
 from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_checks import AdmissionChecks
@@ -11,6 +11,7 @@ from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
 from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.gid_lookup import GidLookup
+from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.lease_gate import LeaseGate
 from downloadd.manager.limits import Limits
@@ -48,6 +49,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     directories: DirectoryRules
     hosts: tuple[HostConfig, ...] = ()
     proxies: OriginProxies | None = None
+    limits: tuple[LimitConfig, ...] = ()
     node: str = ""
     """Name of this node."""
     keep_parts: float
@@ -56,15 +58,18 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds between two searches for downloads that no living node runs."""
     speed_policy: SpeedPolicy | None = None
     """Measurement of the speed of downloads with a least speed; None for the default."""
+    max_runs: int | None = None
+    """Downloads that the open files of the process are enough for; None for no limit."""
 
 
 class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
-    """The manager, which is not open yet, and the parts that others use beside it."""
+    """The manager, which is not open yet, and the parts that others use beside it; `hours` opens before it."""
 
     manager: Manager
     queue: QueueControl
     gids: GidLookup
     limits: RunLimits
+    hours: HourlyLimits
     kept_parts: KeptParts
     lease: LeaseGate
     dispatcher: LocalDispatcher
@@ -175,13 +180,17 @@ def assemble_manager(
         abandoned=abandoned,
         clock=clock,
     )
+    limits = RunLimits(dispatcher.queue, shared_limit)
     return ManagerParts(
         manager=manager,
         queue=QueueControl(
             queue=records.queue, waiting=dispatcher.queue, space=space, runner=runner, runs=runs, notifier=notifier
         ),
         gids=GidLookup(records.gids, runs),
-        limits=RunLimits(dispatcher.queue, shared_limit),
+        limits=limits,
+        hours=HourlyLimits(
+            limits, entries=settings.limits, config=config, bus=bus, clock=clock, max_runs=settings.max_runs
+        ),
         kept_parts=kept_parts,
         lease=lease,
         dispatcher=dispatcher,

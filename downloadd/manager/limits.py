@@ -22,6 +22,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Slots of one origin."""
     slots_by_host: Mapping[str, int] = {}
     """Slots of each origin of some hosts, in the spelling of `parse_host`."""
+    hold_reason: str | None = None
+    """The reason, in words, why nothing starts; None while downloads may start."""
+    max_concurrent_source: str = ""
+    """What `max_concurrent` is limited by, in words; empty for the configuration or a user."""
 
     @classmethod
     def from_config(cls, config: DownloadsConfig, hosts: Iterable[HostConfig] = ()) -> Self:

@@ -152,6 +152,8 @@ def _describe(scheduler: Scheduler, reason: WaitReason, origin: str, now: float)
     match reason:
         case WaitReason.STORAGE_UNAVAILABLE if scheduler.suspension is not None:
             return scheduler.suspension
+        case WaitReason.STARTS_HELD if scheduler.limits.hold_reason is not None:
+            return scheduler.limits.hold_reason
         case WaitReason.HOST_UNREACHABLE:
             seconds = max(0.0, _next_attempt(entry) - now)
             attempt = (
@@ -170,7 +172,8 @@ def _describe(scheduler: Scheduler, reason: WaitReason, origin: str, now: float)
             setting = "slots" if host_of(origin) in scheduler.limits.slots_by_host else "max_per_host"
             return f"{_count_running(entry.running, f' from {host}')} ({setting})"
         case WaitReason.TOTAL_LIMIT:
-            return f"{_count_running(len(scheduler.runs))} (max_concurrent)"
+            source = scheduler.limits.max_concurrent_source
+            return f"{_count_running(len(scheduler.runs))} (max_concurrent{source and f', {source}'})"
         case _:
             return "about to start"
 
@@ -205,6 +208,8 @@ def _wait_reason(scheduler: Scheduler, origin: str, target: str, now: float) -> 
     """Return why a download that has no time to wait for does not start, and which of the origins that concerns."""
     if scheduler.suspension is not None:
         return WaitReason.STORAGE_UNAVAILABLE, origin
+    if scheduler.limits.hold_reason is not None:
+        return WaitReason.STARTS_HELD, origin
     for name in filter(None, (origin, target)):
         entry = scheduler.origins.get(name) or OriginEntry()
         if entry.health.is_open:

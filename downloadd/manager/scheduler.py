@@ -71,6 +71,11 @@ class Scheduler:
         return len(self.queues) + len(self.delayed)
 
     @property
+    def is_held(self) -> bool:
+        """Return True while nothing may start."""
+        return self.suspension is not None or self.limits.hold_reason is not None
+
+    @property
     def limits(self) -> Limits:
         """Return the limits."""
         return self.origins.limits
@@ -148,7 +153,7 @@ class Scheduler:
 
     def select_ready(self, now: float) -> list[int]:
         """Return the downloads (`seq`) that start now, in order; they count as running from now on."""
-        if self.suspension is not None:
+        if self.is_held:
             return []
         self._end_waits(now)
         picked: list[int] = []
@@ -174,7 +179,7 @@ class Scheduler:
 
     def next_due(self) -> float | None:
         """Return the time at which `select_ready` may return downloads if nothing changes before; None for never."""
-        if self.suspension is not None:
+        if self.is_held:
             return None
         recheck = self._rechecks[0][0] if self._rechecks else None
         times = (self.delayed.next_due(), recheck, self.origins.next_due())

@@ -27,6 +27,11 @@ class SnapshotGauges:
         self._nodes = series.gauge("downloadd_nodes", "Nodes of the database by state.", ("state",))
         self._kept_parts = series.gauge("downloadd_kept_parts", "Part files of ended downloads.")
         self._kept_bytes = series.gauge("downloadd_kept_bytes", "Bytes in part files of ended downloads.")
+        self._speed_limit = series.gauge(
+            "downloadd_limit_speed_bytes", "Bytes a second that all downloads may receive now; 0 for no limit."
+        )
+        self._max_concurrent = series.gauge("downloadd_limit_concurrent", "Downloads that may run at once now.")
+        self._allow_starts = series.gauge("downloadd_limit_starts_allowed", "1 if downloads may start now, else 0.")
         self._storage = _StorageCollector()
         series.registry.register(self._storage)
 
@@ -47,6 +52,10 @@ class SnapshotGauges:
             self._nodes.labels(node_state.value).set(snapshot.nodes.get(node_state, 0))
         self._kept_parts.set(snapshot.kept.parts)
         self._kept_bytes.set(snapshot.kept.size)
+        if snapshot.limits is not None:
+            self._speed_limit.set(snapshot.limits.speed_limit)
+            self._max_concurrent.set(snapshot.limits.max_concurrent)
+            self._allow_starts.set(snapshot.limits.allow_starts)
         self._storage.usage = snapshot.storage
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from downloadd.node import NodeState
+from downloadd.runtime_settings import RuntimeSettings
 from downloadd.states import State, WaitReason
 
 
@@ -73,5 +74,7 @@ class GaugeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     nodes: Mapping[NodeState, int] = {}
     """Nodes of the database by state; a missing state has none."""
     kept: KeptUsage = KeptUsage()
+    limits: RuntimeSettings | None = None
+    """The limits on all downloads; None if they are not known."""
     storage: StorageUsage | None = None
     """None while the disk does not respond."""

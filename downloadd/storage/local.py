@@ -18,6 +18,7 @@ from downloadd.storage.commit_process import CommitProcess
 from downloadd.storage.destination import PartEntry
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
 from downloadd.storage.final_names import FinalNames
+from downloadd.storage.finished_files import FinishedFiles
 from downloadd.storage.free_space import FreeSpace, UnannouncedSpace
 from downloadd.storage.names import (
     PartName,
@@ -66,6 +67,7 @@ class LocalDestination:
 
     Attributes:
         small_files: writes and links small files.
+        finished_files: opens finished files for users.
 
     Raises:
         StorageError: on entering, when the root cannot be used; the message names it.
@@ -107,6 +109,7 @@ class LocalDestination:
         self._threads = DiskThreadPools(self._root.try_writing)
         self._publisher = Publisher(fsync=fsync, umask=0, attributes=self._attributes)
         self._names = FinalNames(self._root, self._threads)
+        self.finished_files = FinishedFiles(self._root, self._threads)
         self._parts = PartListing(self._root, self._threads)
         self._space = FreeSpace(self._root.measure_space, min_free=min_free, clock=clock)
         self.small_files = SmallFiles(

@@ -30,6 +30,14 @@ def format_identity(inode: int, size: int, modified_ns: int) -> str:
     return f"{inode}-{size}-{modified_ns}"
 
 
+def is_unchanged(status: os.stat_result, identity: str) -> bool:
+    """Return True if a file has size and modification time of an identity.
+
+    Its inode may have another number: some file systems number their files anew when they are mounted.
+    """
+    return identify(status).partition("-")[2] == identity.partition("-")[2]
+
+
 def remove_published(
     root: StorageRoot,
     directory: SafeDirectory,

@@ -7,6 +7,7 @@ from cli.conftest import Command
 from support.served_api import ServedApi
 
 from downloadd.cli.errors import CommandError
+from downloadd.config import DownloadsConfig, LimitConfig
 from downloadd.runtime_settings import RuntimeSettings
 
 
@@ -17,7 +18,24 @@ async def test_the_limits_are_shown(command: Command) -> None:
         "speed together     no limit",
     ]
     shown = json.loads((await command("settings", "--json")).output)
-    assert shown == {"max_concurrent": 64, "max_per_host": 16, "speed_limit": 0}
+    assert (shown["max_concurrent"], shown["max_per_host"], shown["speed_limit"]) == (64, 16, 0)
+
+
+async def test_hours_and_starts_are_shown(api: ServedApi, command: Command) -> None:
+    api.clock.now = 3600.0
+    entry = LimitConfig(hours="00:00-12:00", days=("thu", "fri"), allow_starts=False)
+    api.hours.configure([entry], DownloadsConfig())
+    lines = (await command("settings")).output.splitlines()
+    assert lines[3:5] == ["starts             none", "by the hours       00:00-12:00 UTC, thu, fri"]
+    assert lines[5].startswith("other hours from   1970-01-0")
+    assert (
+        "No download starts: allow_starts of the settings is off (00:00-12:00 UTC, thu, fri)."
+        in (await command("status")).output
+    )
+    assert "starts" not in "".join((await command("settings", "--allow-starts")).output.splitlines()[1:4])
+    assert api.limits.settings.allow_starts
+    await command("settings", "--no-allow-starts")
+    assert not api.limits.settings.allow_starts
 
 
 async def test_given_limits_are_changed(api: ServedApi, command: Command) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 from support.sample_downloads import sample_download
-from support.served_api import ServedApi
+from support.served_api import READER_TOKEN, ServedApi
 
 from downloadd.client import (
     ActiveEntry,
@@ -166,3 +166,25 @@ async def test_matching_entries_are_removed(api: ServedApi, api_client: Client) 
 )
 def test_the_cursor_is_that_of_the_next_relation(link: str, cursor: str | None) -> None:
     assert parse_next_cursor(link) == cursor
+
+
+async def test_a_finished_file_is_read_and_continued(api: ServedApi) -> None:
+    download = sample_download(1, state=State.COMPLETED, directory="d", end_time=2, ended_seq=1)
+    api.manager.downloads[download.id] = download
+    content = bytes(1000) + b"the rest"
+    api.files.put(download.file_path, content)
+    async with Client(str(api.client.make_url("/")), token=READER_TOKEN) as reader:
+        calls = reader.files.downloads
+        async with calls.file(download.id) as file:
+            assert (file.start, file.size) == (0, len(content))
+            assert b"".join([piece async for piece in file.pieces()]) == content
+        async with calls.file(download.id, start=1000, if_range=file.entity_tag) as rest:
+            assert (rest.start, rest.size) == (1000, len(content))
+            assert [piece async for piece in rest.pieces()] == [b"the rest"]
+        async with calls.file(download.id, start=1000, if_range='"another"') as whole:
+            assert whole.start == 0
+        link = await calls.link(download.id)
+        assert link.ticket in link.url
+        with pytest.raises(ApiError, match="RANGE_NOT_SATISFIABLE"):
+            async with calls.file(download.id, start=5000):
+                pass

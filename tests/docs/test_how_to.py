@@ -16,6 +16,7 @@ from unittest.mock import MagicMock
 import msgspec
 import pytest
 from docs.pages import TOP, blocks, read, rows, section
+from support.config_files import load
 from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config
 from support.nginx_origin import NginxOrigin
 from support.origin.origin import Origin
@@ -198,8 +199,7 @@ async def test_a_failed_download_continues_by_the_commands_of_the_page(tmp_path:
 
 @pytest.mark.system
 async def test_the_commands_about_limits_change_them(tmp_path: Path) -> None:
-    commands, requests = blocks(read("docs/how-to/limits.md"), "sh")
-    [timed] = blocks(read("docs/how-to/limits.md"), "crontab")
+    commands, holds, requests = blocks(read("docs/how-to/limits.md"), "sh")
     async with DaemonProcess(tmp_path) as daemon:
         environment = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -209,17 +209,18 @@ async def test_the_commands_about_limits_change_them(tmp_path: Path) -> None:
             "DOWNLOADD_TOKEN": TOKEN,
         }
         for script, expected in (
-            (commands, (4, 0)),
-            (requests, (4, 1 << 20)),
-            *(
-                (line.partition("downloadctl")[2], (4, limit))
-                for line, limit in zip(timed.splitlines(), (2 << 20, 0), strict=True)
-            ),
+            (commands, (4, 0, True)),
+            *((line, (4, 0, allowed)) for line, allowed in zip(holds.splitlines(), (False, True), strict=True)),
+            (requests, (4, 1 << 20, True)),
         ):
-            real = script if "\n" in script else f"downloadctl{script}"
-            await asyncio.to_thread(subprocess.run, ["sh", "-ec", real], env=environment, check=True)
+            await asyncio.to_thread(subprocess.run, ["sh", "-ec", script], env=environment, check=True)
             settings = (await daemon.request("GET", "/api/v1/settings"))[1]
-            assert (settings["max_concurrent"], settings["speed_limit"]) == expected
+            assert (settings["max_concurrent"], settings["speed_limit"], settings["allow_starts"]) == expected
+
+
+def test_the_limits_by_the_hour_are_a_configuration(tmp_path: Path) -> None:
+    _, hourly = blocks(read("docs/how-to/limits.md"), "toml")
+    assert [limit.allow_starts for limit in load(tmp_path, hourly).limits] == [True, False]
 
 
 @pytest.mark.system

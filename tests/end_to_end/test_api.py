@@ -146,6 +146,9 @@ ENDPOINTS = {
     ("POST", "/api/v1/probe"): "download",
     ("GET", ONE): "view-downloads",
     ("HEAD", ONE): "view-downloads",
+    ("GET", f"{ONE}/file"): "read-files",
+    ("HEAD", f"{ONE}/file"): "read-files",
+    ("POST", f"{ONE}/link"): "read-files",
     ("DELETE", ONE): "download",
     ("PATCH", ONE): "download",
     ("POST", f"{ONE}/pause"): "download",
@@ -207,6 +210,7 @@ async def guarded(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
     """Start a daemon with a user for each set of permissions."""
     config = users(
         looker=["view-downloads"],
+        reader=["read-files"],
         doer=["download"],
         importer=["run-import", "view-import-operations"],
         nothing=[],
@@ -233,6 +237,7 @@ async def test_a_request_without_valid_credentials_is_refused(
 async def test_each_endpoint_requires_its_permission(guarded: DaemonProcess, anonymous: aiohttp.ClientSession) -> None:
     granted = {
         "looker": {"", "view-downloads"},
+        "reader": {"", "read-files"},
         "doer": {"", "view-downloads", "download"},
         "importer": {"", "run-import", "view-import-operations"},
         "nothing": {""},

@@ -12,8 +12,10 @@ from support.waiting import wait_until
 
 PATH = "/api/v1/settings"
 CONFIG = make_config(max_concurrent=2, max_per_host=5, speed_limit="10 MiB")
-CONFIGURED = {"max_concurrent": 2, "max_per_host": 5, "speed_limit": 10 << 20}
-CHANGED = {"max_concurrent": 4, "max_per_host": 3, "speed_limit": 0}
+WITHOUT_HOURS = {"allow_starts": True, "hours": None, "next_change": None}
+CONFIGURED = {"max_concurrent": 2, "max_per_host": 5, "speed_limit": 10 << 20, **WITHOUT_HOURS}
+CHANGES = {"max_concurrent": 4, "max_per_host": 3, "speed_limit": 0}
+CHANGED = CHANGES | WITHOUT_HOURS
 
 
 async def settings(daemon: DaemonProcess) -> Any:
@@ -61,14 +63,33 @@ def _changes(events: list[Any], count: int) -> list[Any]:
 async def test_a_reload_and_a_restart_apply_the_configuration_again(tmp_path: Path) -> None:
     daemon = DaemonProcess(tmp_path, config=CONFIG)
     async with daemon:
-        await change(daemon, **CHANGED)
+        await change(daemon, **CHANGES)
         assert await settings(daemon) == CHANGED
         await daemon.reload(CONFIG)
         assert await settings(daemon) == CONFIGURED
-        await change(daemon, **CHANGED)
+        await change(daemon, **CHANGES)
         await daemon.stop()
         await daemon.start()
         assert await settings(daemon) == CONFIGURED
+
+
+async def test_hours_without_starts_hold_downloads_until_a_user_or_a_reload_lets_them_start(
+    tmp_path: Path, origin: Origin
+) -> None:
+    origin.script("/f", ScriptedResponse(size=10))
+    held = f"{CONFIG}[[limits]]\nallow_starts = false\n"
+    async with DaemonProcess(tmp_path, config=held) as daemon:
+        first = (await daemon.start_download("d", origin.url("/f")))["download_id"]
+        [entry] = await daemon.active()
+        assert entry["reason"] == "nothing starts by the limits of 00:00-24:00 UTC"
+        await daemon.reload(CONFIG)
+        assert (await daemon.wait_until_finished(first))["status"] == "completed"
+        await daemon.reload(held)
+        second = (await daemon.start_download("d", origin.url("/f")))["download_id"]
+        assert [entry["id"] for entry in await daemon.active()] == [second]
+        await change(daemon, allow_starts=True)
+        assert (await daemon.wait_until_finished(second))["status"] == "completed"
+        assert len(origin.requests("/f")) == 2
 
 
 async def test_more_downloads_than_open_files_allow_are_refused(tmp_path: Path) -> None:

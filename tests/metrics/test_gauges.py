@@ -5,6 +5,7 @@ from support.exposition import ReadableSeries
 from downloadd.metrics.gauges import SnapshotGauges
 from downloadd.metrics.snapshot import GaugeSnapshot, KeptUsage, OriginUsage, QuotaUsage, StorageUsage
 from downloadd.node import NodeState
+from downloadd.runtime_settings import RuntimeSettings
 from downloadd.states import ACTIVE, State, WaitReason
 
 
@@ -30,6 +31,7 @@ def test_series_of_hooks_quotas_and_storage_disappear_with_them() -> None:
         messages={"chat": 3},
         nodes={NodeState.UP: 2, NodeState.GONE: 1},
         kept=KeptUsage(parts=7, size=8),
+        limits=RuntimeSettings(max_concurrent=4, max_per_host=2, speed_limit=1000, allow_starts=False),
         storage=StorageUsage(free=1, size=2, reserved=3, quotas=[quota]),
     )
     expected: list[tuple[str, dict[str, str], float, Any]] = [
@@ -47,6 +49,9 @@ def test_series_of_hooks_quotas_and_storage_disappear_with_them() -> None:
         ("downloadd_nodes", {"state": "draining"}, 0, 0),
         ("downloadd_nodes", {"state": "gone"}, 1, 0),
         ("downloadd_kept_parts", {}, 7, 0),
+        ("downloadd_limit_speed_bytes", {}, 1000, 1000),
+        ("downloadd_limit_concurrent", {}, 4, 4),
+        ("downloadd_limit_starts_allowed", {}, 0, 0),
         ("downloadd_kept_bytes", {}, 8, 0),
         ("downloadd_storage_free_bytes", {}, 1, None),
         ("downloadd_storage_size_bytes", {}, 2, None),

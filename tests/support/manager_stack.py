@@ -15,6 +15,7 @@ from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.assembly import ManagerSettings, assemble_manager
 from downloadd.manager.ended_follower import EndedFollower
+from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.lease_gate import LeaseGate
 from downloadd.manager.local_dispatcher import LocalDispatcher
@@ -33,7 +34,9 @@ from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
 
-CONFIG = DownloadsConfig(enabled=True, allowed_networks=("127.0.0.0/8",), max_retries=2)
+CONFIG = DownloadsConfig(
+    enabled=True, allowed_networks=("127.0.0.0/8",), max_retries=2, max_concurrent=64, max_per_host=16
+)
 
 
 class ManagerStack:
@@ -54,6 +57,7 @@ class ManagerStack:
         queue: QueueControl,
         kept_parts: KeptParts,
         limits: RunLimits,
+        hours: HourlyLimits,
         follower: EndedFollower,
         lease: LeaseGate,
         abandoned: AbandonedDownloads,
@@ -70,6 +74,7 @@ class ManagerStack:
         self.queue = queue
         self.kept_parts = kept_parts
         self.limits = limits
+        self.hours = hours
         self.follower = follower
         self.lease = lease
         self.abandoned = abandoned
@@ -142,6 +147,7 @@ async def open_stack(
                 queue=parts.queue,
                 kept_parts=kept_parts,
                 limits=parts.limits,
+                hours=parts.hours,
                 follower=parts.follower,
                 lease=parts.lease,
                 abandoned=parts.abandoned,

@@ -134,6 +134,7 @@ async def open_rpc(
             history=history,
             find_directories=stack.destination.directories,
             find_nodes=no_nodes,
+            files=stack.destination.finished_files,
             rights=rights,
         )
 
@@ -144,7 +145,7 @@ async def open_rpc(
         methods = Methods(
             service=service,
             views=views,
-            settings=SettingsService(stack.limits, rights=rights, bus=stack.bus),
+            settings=SettingsService(stack.limits, hours=stack.hours, rights=rights, bus=stack.bus),
             authenticate=USERS.get,
             read_config=lambda: config,
             root=str(stack.root),

@@ -8,6 +8,7 @@ from aiohttp.test_utils import BaseTestServer, TestClient
 from aiohttp.web import BaseRequest, BaseRunner
 from support.clocks import ManualClock
 from support.dispatchers import make_dispatcher
+from support.fake_files import FakeFiles
 from support.fake_history import FakeHistory
 from support.fake_imports import FakeImports
 from support.fake_manager import FakeManager, FakeMetrics
@@ -17,7 +18,7 @@ from support.fake_rpc import FakeMethods, fake_notification_of
 from support.fake_storage import FakeStorage
 from support.waiting import CONDITION_TIMEOUT
 
-from downloadd.config import Aria2Config, DirectoryConfig, UserConfig
+from downloadd.config import Aria2Config, DirectoryConfig, DownloadsConfig, UserConfig
 from downloadd.errors import DownloadError
 from downloadd.events import EventBus
 from downloadd.fronts.aria2.front import create_rpc_front
@@ -28,6 +29,7 @@ from downloadd.fronts.rest.auth import Accounts
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.fronts.rest.server import Api, ApiRunner
+from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.limits import Limits
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
@@ -41,6 +43,7 @@ from downloadd.settings_service import SettingsService
 from downloadd.views import DownloadViews
 
 TOKEN = "open-sesame"
+READER_TOKEN = "may-read-files"
 MAX_RUNS = 500
 """Downloads that the open files are said to be enough for."""
 DIRECTORIES = DirectoryRules([DirectoryConfig(path="not-for-alice", users=("bob",))])
@@ -76,9 +79,11 @@ class ServedApi:
         history: the fake that removes from the history of the manager.
         prober: the fake of the probes.
         storage: the fake of the storage root.
+        files: the fake of the finished files.
         nodes: the nodes of the database.
         node_problem: the error of a node that does not work.
         limits: the limits that the settings change.
+        hours: the limits of hours of the week, of which there are none.
         methods: the fake methods of the RPC interface.
     """
 
@@ -104,6 +109,7 @@ class ServedApi:
         self.history = FakeHistory(self.manager)
         self.prober = FakeProber()
         self.storage = FakeStorage()
+        self.files = FakeFiles()
         self.rights = Rights(directories=DIRECTORIES, is_enabled=True)
         self.service = DownloadService(
             manager=self.manager,
@@ -123,17 +129,24 @@ class ServedApi:
             history=self.history,
             find_directories=self._directories,
             find_nodes=self._find_nodes,
+            files=self.files,
             rights=self.rights,
         )
         dispatcher = make_dispatcher(Limits(max_concurrent=64, max_per_host=16), self.clock)
         self.limits = RunLimits(dispatcher.queue, TokenBucket(0))
-        self.settings = SettingsService(self.limits, rights=self.rights, bus=self.bus, max_runs=MAX_RUNS)
+        self.hours = HourlyLimits(
+            self.limits, entries=(), config=DownloadsConfig(), bus=self.bus, clock=self.clock, max_runs=MAX_RUNS
+        )
+        self.settings = SettingsService(
+            self.limits, hours=self.hours, rights=self.rights, bus=self.bus, max_runs=MAX_RUNS
+        )
         self.metrics = FakeMetrics()
         self.imports = FakeImports()
         self.accounts = Accounts(
             [
                 user("alice", TOKEN, "download"),
                 user("victor", "may-look", "view-downloads"),
+                user("rita", READER_TOKEN, "view-downloads", "read-files"),
                 user("ivan", "may-import", "run-import", "view-import-operations"),
             ]
         )
@@ -170,6 +183,7 @@ class ServedApi:
             clock=self.clock,
             page=load_assets(),
             proxies=TrustedProxies(()),
+            link_secret=b"secret of this process",
             reader=reader,
             base_path=base_path,
             rpc=self.rpc,

@@ -14,6 +14,8 @@ from downloadd.fronts.rest.directory import DirectoryEndpoints
 from downloadd.fronts.rest.directory_completion import DirectoryCompletionEndpoint
 from downloadd.fronts.rest.downloads import DownloadEndpoints
 from downloadd.fronts.rest.event_stream import EventStream
+from downloadd.fronts.rest.file_links import FileLinks
+from downloadd.fronts.rest.files import FileEndpoints
 from downloadd.fronts.rest.health import MonitoringEndpoints
 from downloadd.fronts.rest.history import HistoryEndpoints
 from downloadd.fronts.rest.hosts import HostsEndpoint
@@ -53,6 +55,7 @@ def create_api(
     page: Mapping[str, Asset],
     proxies: TrustedProxies,
     base_path: str = "",
+    link_secret: bytes,
     rpc: RpcFront | None = None,
     storage_problem: Callable[[], str | None] = lambda: None,
     node_problem: Callable[[], DownloadError | None] = lambda: None,
@@ -74,6 +77,7 @@ def create_api(
         page: the files of the web page, by name.
         proxies: the proxies whose forwarding fields are trusted.
         base_path: the path that all paths begin with.
+        link_secret: random bytes, which sign links to files.
         rpc: the RPC interface of aria2, which has paths of its own; None for a server without it.
         storage_problem: returns why the storage suspends the queue, in words; None if it does not.
         node_problem: returns the error of a node that does not work or stops; None if it works.
@@ -82,6 +86,7 @@ def create_api(
     long_poll = LongPoll(views)
     reader = reader or BodyReader()
     document = DocumentEndpoint()
+    links = FileLinks(accounts, link_secret)
     page_endpoints = PageEndpoints(page)
     table = build_routes(
         Endpoints(
@@ -89,6 +94,7 @@ def create_api(
             downloads=DownloadEndpoints(service=service, views=views, reader=reader),
             queue=QueueEndpoints(service=service, views=views, reader=reader),
             history=HistoryEndpoints(service=service, views=views),
+            files=FileEndpoints(views=views, links=links, clock=clock),
             events=EventStream(views=views, bus=bus),
             health=MonitoringEndpoints(
                 service=service,
@@ -116,7 +122,7 @@ def create_api(
             rpc.close_sockets()
 
     browser_routes = build_browser_routes(page_endpoints, ReferencePage(document))
-    router = Router((*table, *browser_routes), accounts, guards, metrics, clock)
+    router = Router((*table, *browser_routes), accounts, guards, metrics, clock, links=links)
     dispatch = router.dispatch if rpc is None else rpc.beside(router.dispatch)
     middleware = RequestMiddleware(dispatch, metrics=metrics, clock=clock, proxies=proxies, base_path=base_path)
     return Api(middleware.handle, close_long_lived)

@@ -50,6 +50,16 @@ class Accounts:
             user = other
         return user
 
+    def find_by_id(self, id: str) -> User | None:
+        """Return the user of an id; None if there is none."""
+        account = self._by_id.get(id)
+        return None if account is None else account.user
+
+    def token_digest(self, id: str) -> bytes:
+        """Return the digest of the token of a user; that of nothing for an unknown id."""
+        account = self._by_id.get(id)
+        return _PLACEHOLDER_DIGEST if account is None else account.token_digest
+
     def find_by_token(self, token: str) -> User | None:
         """Return the user of a token; None when it is wrong or empty."""
         if not token:

@@ -5,22 +5,22 @@ Pure: no I/O and no clock.
 
 from typing import Final
 
-import msgspec
-
 from downloadd.errors import (
     DomainBlockedError,
     DownloadForbiddenError,
     DownloadTimeoutError,
-    ErrorCode,
     FileChangedError,
     FileExistsAlreadyError,
     FileTooLargeError,
     InvalidPathError,
+    InvalidStateError,
     InvalidUrlError,
     NetworkError,
     NotFoundError,
     Occasion,
+    PreconditionFailedError,
     QueueFullError,
+    RangeNotSatisfiableError,
     RemoteError,
     RemoteFileNotFoundError,
     ShuttingDownError,
@@ -30,7 +30,9 @@ from downloadd.errors import (
     UnexpectedContentError,
     codes_at,
 )
+from downloadd.fronts.rest.contract import Contract, ResponseSpec
 from downloadd.fronts.rest.event_types import describe_event_types
+from downloadd.fronts.rest.file_schemas import FileLink, FileQuery
 from downloadd.fronts.rest.item_bodies import AmendBody, ProbeBody
 from downloadd.fronts.rest.node_schemas import Nodes
 from downloadd.fronts.rest.queue_schemas import ChangeCountResponse, MoveBody, MoveResponse
@@ -80,41 +82,10 @@ from downloadd.fronts.rocketchat.schemas import (
     UploadBody,
     WaitingResponse,
 )
-from downloadd.runtime_settings import RuntimeSettings
+from downloadd.runtime_settings import CurrentSettings
 
 LOCATION: Final = "Location"
 LINK: Final = "Link"
-
-
-class ResponseSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Response that reports success."""
-
-    status: int = 200
-    description: str
-    types: tuple[type[msgspec.Struct], ...] = ()
-    """Shapes of the JSON body; empty for another media type."""
-    media_type: str = "application/json"
-    is_array: bool = False
-    """True if the body is an array of these shapes."""
-    headers: tuple[str, ...] = ()
-
-
-class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """Request and responses of an operation, without path and method."""
-
-    query: type[msgspec.Struct] | None = None
-    body: type[msgspec.Struct] | None = None
-    is_body_required: bool = True
-    is_raw_body: bool = False
-    """True if the body is an uploaded file, not JSON."""
-    headers: tuple[str, ...] = ()
-    """Request header fields that the operation reads."""
-    response: ResponseSpec
-    result_errors: tuple[ErrorCode, ...] = ()
-    """Errors whose body has the shape `result_error_type`: that of a download, a batch or an import."""
-    result_error_type: type[msgspec.Struct] | None = None
-    errors: tuple[ErrorCode, ...] = ()
-    """Errors whose body has the common shape `ErrorResponse`."""
 
 
 _IDEMPOTENCY_KEY: Final = "Idempotency-Key"
@@ -192,6 +163,28 @@ CANCEL: Final = Contract(
     query=CancelQuery,
     response=ResponseSpec(description="The final entry of the download", types=(HistoryEntryResponse,)),
     errors=(*_ACTION_ERRORS, FileChangedError.code, StorageError.code),
+)
+FILE: Final = Contract(
+    query=FileQuery,
+    headers=("Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"),
+    response=ResponseSpec(description="The content of the file", media_type="*/*"),
+    other_responses=(
+        ResponseSpec(status=206, description="The range of the file", media_type="*/*"),
+        ResponseSpec(status=304, description="The client has this content already", media_type=""),
+    ),
+    errors=(
+        *_READ_ERRORS,
+        NotFoundError.code,
+        InvalidStateError.code,
+        FileChangedError.code,
+        PreconditionFailedError.code,
+        RangeNotSatisfiableError.code,
+        StorageError.code,
+    ),
+)
+FILE_LINK: Final = Contract(
+    response=ResponseSpec(status=201, description="The link, for six hours", types=(FileLink,)),
+    errors=(*_READ_ERRORS, NotFoundError.code, InvalidStateError.code),
 )
 REMOVE_HISTORY: Final = Contract(
     query=HistoryRemovalQuery,
@@ -271,7 +264,7 @@ NODES: Final = Contract(
     errors=_READ_ERRORS,
 )
 SETTINGS: Final = Contract(
-    response=ResponseSpec(description="The limits on all downloads that hold now", types=(RuntimeSettings,)),
+    response=ResponseSpec(description="The limits on all downloads that hold now", types=(CurrentSettings,)),
     errors=_QUERY_ERRORS,
 )
 CHANGE_SETTINGS: Final = Contract(

@@ -13,7 +13,7 @@ from downloadd.fronts.rest.entries import make_active_entry, make_history_entry
 from downloadd.fronts.rest.schemas import ActiveEntry, HistoryEntry
 from downloadd.fronts.rocketchat.schemas import OperationEntry
 from downloadd.fronts.rocketchat.translation import make_operation_entry
-from downloadd.runtime_settings import RuntimeSettings
+from downloadd.runtime_settings import CurrentSettings
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Reset(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = "too many downloads ended since Last-Event-ID; read the history"
 
 
-EventEntry = ActiveEntry | HistoryEntry | Removed | RuntimeSettings | OperationEntry | Reset
+EventEntry = ActiveEntry | HistoryEntry | Removed | CurrentSettings | OperationEntry | Reset
 """Data of any event."""
 
 
@@ -86,10 +86,11 @@ EVENT_TYPES: Final = (
     EventType(
         name="settings",
         source=SettingsChanged,
-        entry=RuntimeSettings,
+        entry=CurrentSettings,
         make_entry=lambda event: event.settings,
         description="the limits on all downloads",
-        occasion="a user changed them; after a reload, which may change them too, the stream ends and clients connect "
+        occasion="a user changed them, or hours of `[[limits]]` began or ended; after a reload, which may change them "
+        "too, the stream ends and clients connect "
         "again",
     ),
     EventType(

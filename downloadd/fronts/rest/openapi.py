@@ -9,7 +9,7 @@ from aiohttp import web
 
 from downloadd import __version__
 from downloadd.errors import ERRORS, ErrorCode, Occasion, codes_at
-from downloadd.fronts.rest.contracts import ResponseSpec
+from downloadd.fronts.rest.contract import ResponseSpec
 from downloadd.fronts.rest.query_decoding import parameter_names
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import PERMISSION_MISSING, json_response
@@ -47,6 +47,15 @@ _REQUEST_FIELDS: Final[Json] = {
         "description": "A request that repeats the key within 24 hours receives the response of the first one.",
         "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
     },
+    "Range": {
+        "description": "One range of bytes (RFC 9110, section 14); several are answered with the whole content.",
+        "schema": {"type": "string", "pattern": "^bytes=([0-9]{1,19}-[0-9]{0,19}|-[0-9]{1,19})$"},
+    },
+    "If-Range": {"description": "Entity tag or date of the part that the client has.", "schema": {"type": "string"}},
+    "If-Match": {"description": "Entity tags of which the file must have one.", "schema": {"type": "string"}},
+    "If-None-Match": {"description": "Entity tags of what the client has.", "schema": {"type": "string"}},
+    "If-Modified-Since": {"description": "Date of what the client has.", "schema": {"type": "string"}},
+    "If-Unmodified-Since": {"description": "Date that the file must have.", "schema": {"type": "string"}},
     "Last-Event-ID": {
         "description": "Id of the last event that the client received.",
         "schema": {"type": "string", "pattern": "^[0-9a-f]+-[0-9]+-[0-9]+$"},
@@ -239,7 +248,8 @@ def _responses(choices: Sequence[Route]) -> Json:
 def _success_responses(choices: Sequence[Route]) -> Json:
     by_status: dict[int, list[ResponseSpec]] = {}
     for route in choices:
-        by_status.setdefault(route.contract.response.status, []).append(route.contract.response)
+        for response in (route.contract.response, *route.contract.other_responses):
+            by_status.setdefault(response.status, []).append(response)
     return {
         str(status): {
             "description": "; ".join(dict.fromkeys(response.description for response in group)),
@@ -297,6 +307,8 @@ def _error_response(status: int, codes: dict[ErrorCode, list[Json]]) -> Json:
 def _content(response_specs: Sequence[ResponseSpec]) -> Json:
     by_media_type: dict[str, list[Json]] = {}
     for response in response_specs:
+        if not response.media_type:
+            continue
         schemas = [_ref(kind) for kind in response.types]
         if not schemas:
             schemas = [{"type": "object" if response.media_type == "application/json" else "string"}]

@@ -6,7 +6,7 @@ from enum import Enum
 import msgspec
 from aiohttp import web
 
-from downloadd.fronts.rest.contracts import Contract
+from downloadd.fronts.rest.contract import Contract
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.users import Permission
 
@@ -37,6 +37,9 @@ class Route(msgspec.Struct, frozen=True):
     """The query parameter that selects this route among those of the same path."""
     head: bool = False
     """True if HEAD is answered like GET, without the content (RFC 9110, section 9.3.2)."""
+
+    takes_ticket: bool = False
+    """True if a ticket in the query may stand in place of a token."""
 
     @property
     def is_of_import(self) -> bool:

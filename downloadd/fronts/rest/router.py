@@ -8,6 +8,7 @@ from aiohttp import web
 from downloadd.clock import Clock
 from downloadd.errors import InvalidParameterError, MethodNotAllowedError, NotFoundError
 from downloadd.fronts.rest.auth import Accounts, read_credentials
+from downloadd.fronts.rest.file_links import FileLinks
 from downloadd.fronts.rest.idempotency import IDEMPOTENCY_FIELD, read_key_field
 from downloadd.fronts.rest.query_decoding import redact_parameter_name
 from downloadd.fronts.rest.request_context import ANONYMOUS, RequestContext
@@ -42,8 +43,16 @@ class Router:
     """
 
     def __init__(
-        self, table: tuple[Route, ...], accounts: Accounts, guards: RequestGuards, metrics: RequestMetrics, clock: Clock
+        self,
+        table: tuple[Route, ...],
+        accounts: Accounts,
+        guards: RequestGuards,
+        metrics: RequestMetrics,
+        clock: Clock,
+        *,
+        links: FileLinks,
     ) -> None:
+        self._links = links
         self._metrics = metrics
         self._accounts = accounts
         self._guards = guards
@@ -84,7 +93,7 @@ class Router:
             route = self._find_directory_route(request.method, target)
         if route.access is not Access.PUBLIC:
             reject_cross_site(request.headers, context.client, target.authority)
-            user = self._authenticate(context)
+            user = self._authenticate(context, takes_ticket=route.takes_ticket)
             context.user = user or ANONYMOUS
             if user is None:
                 return unauthorized_response()
@@ -100,18 +109,23 @@ class Router:
             read_key_field(request.headers)
         return await route.handler(context)
 
-    def _authenticate(self, context: RequestContext) -> User | None:
-        """Return the user of the credentials; None when they are missing or wrong.
+    def _authenticate(self, context: RequestContext, *, takes_ticket: bool) -> User | None:
+        """Return the user of the credentials, or of a ticket without them; None when they are missing or wrong.
 
         Raises:
             TooManyFailedLoginsError: the address has sent too many wrong credentials.
         """
         request = context.request
         credentials = read_credentials(request.headers)
-        if not credentials:
+        ticket = context.query.values.get("ticket", "") if takes_ticket and not credentials else ""
+        if not credentials and not ticket:
             return None
         address, now = context.client.address, self._clock.monotonic()
-        user = self._accounts.authenticate(request.headers)
+        if ticket:
+            credentials = (ticket,)
+            user = self._links.find_user(ticket, context.id, now=self._clock.wall())
+        else:
+            user = self._accounts.authenticate(request.headers)
         self._guards.throttle.require_not_throttled(address, None if user is None else user.id, now=now)
         if user is None:
             self._metrics.login_failed()

@@ -10,6 +10,7 @@ from downloadd.fronts.rest.directory import DirectoryEndpoints
 from downloadd.fronts.rest.directory_completion import DirectoryCompletionEndpoint
 from downloadd.fronts.rest.downloads import DownloadEndpoints
 from downloadd.fronts.rest.event_stream import EventStream
+from downloadd.fronts.rest.files import FileEndpoints
 from downloadd.fronts.rest.health import MonitoringEndpoints
 from downloadd.fronts.rest.history import HistoryEndpoints
 from downloadd.fronts.rest.hosts import HostsEndpoint
@@ -31,6 +32,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     downloads: DownloadEndpoints
     queue: QueueEndpoints
     history: HistoryEndpoints
+    files: FileEndpoints
     events: EventStream
     health: MonitoringEndpoints
     imports: ImportEndpoints
@@ -57,6 +59,7 @@ _CHANGE_SETTINGS: Final = REQUIRED_PERMISSIONS[Action.CHANGE_SETTINGS]
 _DIRECTORIES: Final = REQUIRED_PERMISSIONS[Action.LIST_DIRECTORIES]
 _METRICS: Final = REQUIRED_PERMISSIONS[Action.READ_METRICS]
 _VIEW: Final = REQUIRED_PERMISSIONS[Action.VIEW]
+_READ_FILE: Final = REQUIRED_PERMISSIONS[Action.READ_FILE]
 _IMPORT: Final = REQUIRED_PERMISSIONS[Action.IMPORT]
 _VIEW_IMPORTS: Final = REQUIRED_PERMISSIONS[Action.VIEW_IMPORTS]
 _AUTHENTICATED: Final = Access.AUTHENTICATED
@@ -104,6 +107,19 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
         Route("POST", _DOWNLOADS_PATH, _START, endpoints.downloads.batch, c.BATCH, "Start many downloads at once"),
         Route("POST", f"{_API_PREFIX}/probe", _PROBE, endpoints.probe.probe, c.PROBE, "Probe a URL without a download"),
         Route("GET", _DOWNLOAD_PATH, _VIEW, endpoints.downloads.show, c.DOWNLOAD, "Look at one download", head=True),
+        Route(
+            "GET",
+            f"{_DOWNLOAD_PATH}/file",
+            _READ_FILE,
+            endpoints.files.content,
+            c.FILE,
+            "Read a finished file",
+            head=True,
+            takes_ticket=True,
+        ),
+        Route(
+            "POST", f"{_DOWNLOAD_PATH}/link", _READ_FILE, endpoints.files.link, c.FILE_LINK, "Link to a finished file"
+        ),
         Route("DELETE", _DOWNLOAD_PATH, _CANCEL, endpoints.downloads.cancel, c.CANCEL, "Cancel or remove a download"),
         Route(
             "PATCH",

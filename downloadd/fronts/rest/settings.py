@@ -16,6 +16,7 @@ from downloadd.runtime_settings import SettingsChange
 from downloadd.settings_service import SettingsService
 
 MESSAGE: Final = "Settings changed until the next restart or reload"
+MESSAGE_WITH_HOURS: Final = f"{MESSAGE}, or other hours of [[limits]]"
 
 
 class SettingsEndpoints:
@@ -36,4 +37,10 @@ class SettingsEndpoints:
         if not given:
             raise InvalidParameterError("body", f"expected at least one of {', '.join(SettingsBody.__struct_fields__)}")
         settings = self._service.change(context.user, SettingsChange(**given))
-        return json_response(SettingsResponse(**asdict(settings), success=True, message=MESSAGE))
+        return json_response(
+            SettingsResponse(
+                **asdict(settings),
+                success=True,
+                message=MESSAGE if settings.next_change is None else MESSAGE_WITH_HOURS,
+            )
+        )

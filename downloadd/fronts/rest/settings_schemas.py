@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from downloadd.config import MaxConcurrent, MaxPerHost
-from downloadd.runtime_settings import OverallSpeedLimit, RuntimeSettings
+from downloadd.runtime_settings import AllowStarts, CurrentSettings, OverallSpeedLimit
 
 
 class SettingsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -16,9 +16,10 @@ class SettingsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_concurrent: MaxConcurrent | UnsetType = UNSET
     max_per_host: MaxPerHost | UnsetType = UNSET
     speed_limit: OverallSpeedLimit | UnsetType = UNSET
+    allow_starts: AllowStarts | UnsetType = UNSET
 
 
-class SettingsResponse(RuntimeSettings, frozen=True, kw_only=True):
+class SettingsResponse(CurrentSettings, frozen=True, kw_only=True):
     """The limits on all downloads after a change."""
 
     success: bool

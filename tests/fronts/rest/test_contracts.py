@@ -4,7 +4,7 @@ import pytest
 
 from downloadd.errors import ERRORS, DownloadError, Occasion
 from downloadd.fronts.rest import contracts
-from downloadd.fronts.rest.contracts import Contract
+from downloadd.fronts.rest.contract import Contract
 
 CONTRACTS = {name: value for name, value in vars(contracts).items() if isinstance(value, Contract)}
 EACH = pytest.mark.parametrize("contract", list(CONTRACTS.values()), ids=list(CONTRACTS))

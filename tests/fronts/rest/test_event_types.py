@@ -17,14 +17,14 @@ from downloadd.fronts.rest.event_types import (
     Reset,
     describe_event_types,
 )
-from downloadd.runtime_settings import RuntimeSettings
+from downloadd.runtime_settings import CurrentSettings
 
 EVENTS: list[Event] = [
     sample_change(),
     DownloadEnded(download=sample_download(ended_seq=1), before=None),
     HistoryRemoved(ids=["a"]),
     ImportChanged(operation=make_operation()),
-    SettingsChanged(settings=RuntimeSettings(max_concurrent=4, max_per_host=2, speed_limit=0)),
+    SettingsChanged(settings=CurrentSettings(max_concurrent=4, max_per_host=2, speed_limit=0)),
 ]
 
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from support.clocks import ManualClock
+from support.fake_files import FakeFiles
 from support.fake_history import FakeHistory
 from support.fake_manager import FakeManager
 from support.fake_queue import FakeQueue, FakeResults
@@ -42,6 +43,7 @@ def long_poll(manager: FakeManager) -> LongPoll:
             history=FakeHistory(manager),
             find_directories=no_directories,
             find_nodes=no_nodes,
+            files=FakeFiles(),
             rights=Rights(directories=DirectoryRules(), is_enabled=True),
         )
     )

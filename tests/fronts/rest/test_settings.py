@@ -5,10 +5,18 @@ from typing import Any
 import pytest
 from support.served_api import MAX_RUNS, ServedApi
 
+from downloadd.config import DownloadsConfig, LimitConfig
 from downloadd.runtime_settings import RuntimeSettings
 
 PATH = "/api/v1/settings"
-CONFIGURED = {"max_concurrent": 64, "max_per_host": 16, "speed_limit": 0}
+CONFIGURED: dict[str, Any] = {
+    "max_concurrent": 64,
+    "max_per_host": 16,
+    "speed_limit": 0,
+    "allow_starts": True,
+    "hours": None,
+    "next_change": None,
+}
 VIEWER = {"Authorization": "Bearer may-look"}
 
 
@@ -24,17 +32,17 @@ async def test_the_limits_that_hold_are_shown(api: ServedApi) -> None:
 
 async def test_given_limits_are_changed(api: ServedApi) -> None:
     status, body = await send(api, "PATCH", json={"max_concurrent": 3, "speed_limit": 1_048_576})
-    expected = {"max_concurrent": 3, "max_per_host": 16, "speed_limit": 1_048_576}
+    expected = CONFIGURED | {"max_concurrent": 3, "speed_limit": 1_048_576}
     message = "Settings changed until the next restart or reload"
     assert (status, body) == (200, {**expected, "success": True, "message": message})
-    assert api.limits.settings == RuntimeSettings(**expected)
+    assert api.limits.settings == RuntimeSettings(max_concurrent=3, max_per_host=16, speed_limit=1_048_576)
     assert await send(api, "GET") == (200, expected)
 
 
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        ({}, "body: expected at least one of max_concurrent, max_per_host, speed_limit"),
+        ({}, "body: expected at least one of max_concurrent, max_per_host, speed_limit, allow_starts"),
         ({"max_concurrent": 0}, "max_concurrent: must be at least 1"),
         ({"max_per_host": 1_000_000_001}, "max_per_host: must be at most 1000000000"),
         ({"speed_limit": -1}, "speed_limit: must be at least 0"),
@@ -45,8 +53,12 @@ async def test_given_limits_are_changed(api: ServedApi) -> None:
         ({"max_concurrent": MAX_RUNS + 1}, f"max_concurrent: must be at most {MAX_RUNS}, because the process"),
         (
             {"max_concurrent": 3, "max_retries": 4},
-            "body: object contains unknown field max_retries; known are max_concurrent, max_per_host, speed_limit",
+            (
+                "body: object contains unknown field max_retries; known are max_concurrent, max_per_host, speed_limit, "
+                "allow_starts"
+            ),
         ),
+        ({"allow_starts": "no"}, "allow_starts: expected bool"),
         ([], "body: expected object"),
     ],
 )
@@ -61,3 +73,16 @@ async def test_a_change_needs_the_permission_to_download(api: ServedApi) -> None
     assert (await send(api, "PATCH", json={"max_concurrent": 3}, headers=VIEWER))[0] == 403
     assert (await send(api, "GET", headers={"Authorization": "Bearer may-import"}))[0] == 403
     assert await send(api, "GET") == (200, CONFIGURED)
+
+
+async def test_limits_of_hours_are_shown_and_a_change_says_how_long_it_lasts(api: ServedApi) -> None:
+    entry = LimitConfig(hours="00:00-12:00", days=("thu", "fri"), allow_starts=False)
+    # 1 January 1970 was a Thursday.
+    api.clock.now = 3600.0
+    api.hours.configure([entry], DownloadsConfig())
+    shown = {"hours": "00:00-12:00", "days": ["thu", "fri"], "time_zone": "UTC"}
+    expected = CONFIGURED | {"allow_starts": False, "hours": shown, "next_change": 12 * 3600}
+    assert await send(api, "GET") == (200, expected)
+    message = "Settings changed until the next restart or reload, or other hours of [[limits]]"
+    status, body = await send(api, "PATCH", json={"allow_starts": True})
+    assert (status, body) == (200, {**expected, "allow_starts": True, "success": True, "message": message})

@@ -28,6 +28,9 @@ def test_the_answer_to_a_change_has_all_settings() -> None:
         "max_concurrent": 1,
         "max_per_host": 2,
         "speed_limit": 3,
+        "allow_starts": True,
+        "hours": None,
+        "next_change": None,
         "success": True,
         "message": "m",
     }

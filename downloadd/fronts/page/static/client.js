@@ -113,15 +113,17 @@ export class Client {
 
   /**
    * Returns the limits on all downloads that hold now.
-   * @returns {Promise<{max_concurrent: number, max_per_host: number, speed_limit: number}>}
+   * @returns {Promise<{max_concurrent: number, max_per_host: number, speed_limit: number, allow_starts: boolean,
+   *   hours: {hours: string, days: string[], time_zone: string} | null, next_change: number | null}>}
    */
   settings() {
     return this.call("GET", "api/v1/settings");
   }
 
   /**
-   * Changes the given limits at once, until the daemon restarts or reads its configuration again.
-   * @param {{max_concurrent?: number, max_per_host?: number, speed_limit?: number}} changes
+   * Changes the given limits at once, until the daemon restarts or reads its configuration again; hours of
+   * `[[limits]]` that begin or end set the limits that they have.
+   * @param {{max_concurrent?: number, max_per_host?: number, speed_limit?: number, allow_starts?: boolean}} changes
    */
   changeSettings(changes) {
     return this.call("PATCH", "api/v1/settings", { json: changes });
@@ -301,6 +303,30 @@ class Downloads {
   /** Returns one download, active or finished. @param {string} id */
   get(id) {
     return this.#client.call("GET", downloadPath(id));
+  }
+
+  /**
+   * Returns the file of a completed download as a `Response`, or a range of it; needs the permission `read-files`.
+   * @param {string} id
+   * @param {{start?: number, end?: number, signal?: AbortSignal}} [options] first byte, and the one after the last
+   */
+  file(id, { start = 0, end, signal } = {}) {
+    const isWhole = start === 0 && end === undefined;
+    const headers = isWhole ? {} : { Range: `bytes=${start}-${end === undefined ? "" : end - 1}` };
+    return this.#client.send("GET", `${downloadPath(id)}/file`, { headers, signal });
+  }
+
+  /**
+   * Returns the URL of the file of a completed download, which works without a token for some hours; with `save`,
+   * browsers save it instead of showing it.
+   * @param {string} id
+   * @param {{save?: boolean}} [options]
+   * @returns {Promise<string>}
+   */
+  async fileLink(id, { save = false } = {}) {
+    const { ticket } = await this.#client.call("POST", `${downloadPath(id)}/link`);
+    const query = formatQuery({ ticket, disposition: save ? "attachment" : undefined });
+    return new URL(`${downloadPath(id)}/file?${query}`, this.#client.baseUrl).href;
   }
 
   /** Cancels an active download and removes its part file. @param {string} id */

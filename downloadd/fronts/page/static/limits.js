@@ -22,6 +22,8 @@ export class LimitsForm {
     this.form = byId("limits");
     this.speed = byId("overall-limit");
     this.runs = byId("max-concurrent");
+    this.starts = byId("allow-starts");
+    this.hours = byId("limits-hours");
     this.button = byId("change-limits");
     this.hint = byId("limits-hint");
     this.form.addEventListener("submit", (/** @type {Event} */ event) => {
@@ -55,6 +57,9 @@ export class LimitsForm {
     ])) {
       if (before === null || field.value === format(before)) field.value = format(settings);
     }
+    if (before === null || this.starts.checked === before.allow_starts) this.starts.checked = settings.allow_starts;
+    this.hours.textContent = describeHours(settings);
+    setVisible(this.hours, this.hours.textContent !== "");
     setVisible(this.form, true);
     this.#showButton();
   }
@@ -69,12 +74,13 @@ export class LimitsForm {
 
   /** Returns the settings that differ from the shown ones. */
   #changes() {
-    /** @type {Record<string, number>} */
+    /** @type {Record<string, number | boolean>} */
     const changes = {};
     // The shown speed is rounded: it is no change unless its text is another one.
     if (this.speed.value !== formatLimit(this.#shown)) changes.speed_limit = Math.round(Number(this.speed.value) * MIB);
     const runs = Number(this.runs.value);
     if (runs !== this.#shown.max_concurrent) changes.max_concurrent = runs;
+    if (this.starts.checked !== this.#shown.allow_starts) changes.allow_starts = this.starts.checked;
     return changes;
   }
 
@@ -90,6 +96,14 @@ export class LimitsForm {
       this.onError(error);
     }
   }
+}
+
+/** Returns the hours that the limits are from, and their end, in words; "" for none. @param {any} settings */
+function describeHours({ hours, next_change: change }) {
+  const now = hours ? `Hours ${hours.hours} ${hours.time_zone} (${hours.days.join(", ")}) hold` : "No hours hold";
+  const options = /** @type {const} */ ({ weekday: "short", hour: "2-digit", minute: "2-digit" });
+  const end = change ? `, until ${new Date(change * 1000).toLocaleString([], options)}` : "";
+  return hours || change ? `${now}${end}.` : "";
 }
 
 /** Returns the speed limit in MiB a second; "" for none. @param {any} settings */

@@ -1,0 +1,37 @@
+"""Schemas of the requests for finished files.
+
+Pure: no I/O and no clock.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class FileQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`GET /api/v1/downloads/{id}/file`."""
+
+    disposition: Annotated[
+        Literal["auto", "attachment"],
+        Meta(description="`attachment`: browsers save the file, and do not show it."),
+    ] = "auto"
+    ticket: (
+        Annotated[
+            str,
+            Meta(max_length=1000, description="In place of a token, from `POST /api/v1/downloads/{id}/link`."),
+        ]
+        | None
+    ) = None
+
+
+class FileLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A link to the content of a file."""
+
+    url: str
+    """Path and query, for this file only. Whoever has it can read the file."""
+    ticket: str
+    """The value of `ticket` in it."""
+    expires: int
+    """Unix seconds until which it can be opened."""
+    success: bool = True

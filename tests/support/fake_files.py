@@ -1,0 +1,58 @@
+"""Finished files in memory."""
+
+from types import TracebackType
+from typing import Self
+
+from downloadd.download import join_path
+from downloadd.errors import FileChangedError, NotFoundError
+from downloadd.storage.names import SafeName
+
+
+class FakeFile:
+    """Fake of `ReadableFile`."""
+
+    def __init__(self, content: bytes, modified_ns: int) -> None:
+        self.content = content
+        self.size = len(content)
+        self.modified_ns = modified_ns
+        self.is_closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.is_closed = True
+
+    async def read(self, offset: int, nbytes: int) -> bytes:
+        assert not self.is_closed
+        return self.content[offset : offset + nbytes]
+
+
+class FakeFiles:
+    """Fake of `FileReader`.
+
+    Attributes:
+        files: the files by path.
+        changed: paths of files that are not those that were published.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, FakeFile] = {}
+        self.changed: set[str] = set()
+
+    def put(self, path: str, content: bytes, *, modified: int = 1_000_000_000) -> FakeFile:
+        """Publish a file; `modified` in Unix seconds."""
+        self.files[path] = FakeFile(content, modified * 10**9)
+        return self.files[path]
+
+    async def open(self, *, directory: str, filename: SafeName, identity: str | None) -> FakeFile:
+        path = join_path(directory, filename)
+        if path in self.changed:
+            raise FileChangedError(f"{path} is not the file that this download published")
+        if path not in self.files:
+            raise NotFoundError(f"{path} is not there any more")
+        file = self.files[path]
+        file.is_closed = False
+        return file
