@@ -21,7 +21,7 @@ from downloadd.cluster.lease import Lease
 from downloadd.cluster.shared_settings import shared_settings
 from downloadd.config import Config
 from downloadd.events import EventBus
-from downloadd.fronts.aria2.assembly import make_rpc_front
+from downloadd.fronts.aria2.assembly import assemble_rpc
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api, create_rpc_api
 from downloadd.fronts.rest.auth import Accounts
@@ -138,7 +138,7 @@ class App:
                 FileSource(find=records.get, files=destination.finished_files, destination=destination)
             )
             session = await stack.enter_async_context(self._make_session(PublicSuffixes()))
-            parts = self._make_manager(records, destination, session, bus)
+            parts = self._make_manager(records, destination, session, bus, node=node.name)
             self._kept_parts = parts.kept_parts
             heartbeat.read_load = partial(self._read_load, parts)
             heartbeat.on_lease_change = parts.lease.report_lease
@@ -206,16 +206,16 @@ class App:
                 parts.limits, hours=parts.hours, rights=self._rights, bus=bus, max_runs=self._max_runs
             )
             guards, proxies = self._make_guards(), TrustedProxies(self._config.server.trusted_proxies)
-            rpc = make_rpc_front(
-                lambda: self._config,
+            rpc = assemble_rpc(
+                read_config=lambda: self._config,
                 service=service,
                 views=views,
                 settings=settings,
                 accounts=accounts,
                 bus=bus,
-                hosts=guards.hosts,
                 metrics=self.metrics,
                 clock=self._clock,
+                hosts=guards.hosts,
                 root=root,
                 request_stop=self._request_stop,
             )
@@ -301,7 +301,8 @@ class App:
     def _read_load(self, parts: ManagerParts) -> NodeLoad:
         return NodeLoad(
             running=len(parts.runs),
-            speed=round(parts.manager.speed()),
+            speed=round(parts.manager.own_speed()),
+            runs=parts.runs.report(),
             settings=shared_settings(self._config, parts.limits.settings),
         )
 
@@ -344,7 +345,9 @@ class App:
             clock=self._clock,
         )
 
-    def _make_manager(self, records: Store, destination: Destination, session: Session, bus: EventBus) -> ManagerParts:
+    def _make_manager(
+        self, records: Store, destination: Destination, session: Session, bus: EventBus, *, node: str
+    ) -> ManagerParts:
         return assemble_manager(
             ManagerSettings(
                 config=self._config.downloads,
@@ -352,6 +355,7 @@ class App:
                 directories=self._directories,
                 hosts=self._config.hosts,
                 proxies=self._origins.proxies,
+                node=node,
                 keep_parts=self._config.storage.keep_parts,
                 takeover_interval=Lease(self._config.cluster.lease).interval,
                 limits=self._config.limits,

@@ -1,4 +1,4 @@
-"""Construction of the RPC interface of aria2 from the configuration."""
+"""Assembly of the RPC interface of aria2 from its parts, for the composition root."""
 
 from collections.abc import Callable
 
@@ -15,37 +15,27 @@ from downloadd.settings_service import SettingsService
 from downloadd.views import DownloadViews
 
 
-def make_rpc_front(
-    read_config: Callable[[], Config],
+def assemble_rpc(
     *,
+    read_config: Callable[[], Config],
     service: DownloadService,
     views: DownloadViews,
     settings: SettingsService,
     accounts: Accounts,
     bus: EventBus,
-    hosts: AllowedHosts,
     metrics: Metrics,
     clock: Clock,
+    hosts: AllowedHosts,
     root: str,
     request_stop: Callable[[], None],
 ) -> RpcFront | None:
-    """Return the interface; None if it is switched off.
+    """Return the RPC interface of aria2; None if it is switched off.
 
-    Args:
-        read_config: returns the present configuration, which a reload replaces.
-        service: what users do.
-        views: what users see.
-        settings: the limits on all downloads.
-        accounts: the users.
-        bus: publishes changes of downloads.
-        hosts: the names under which the server may be called.
-        metrics: counts connections.
-        clock: the time.
-        root: the absolute path of the storage root.
-        request_stop: stops the daemon, for clients that may do so.
+    `read_config` returns the present configuration, `root` is the path of the storage root, and `request_stop` stops
+    the daemon.
     """
-    config = read_config().aria2
-    if not config.enabled:
+    config = read_config()
+    if not config.aria2.enabled:
         return None
     methods = Methods(
         service=service,
@@ -54,14 +44,14 @@ def make_rpc_front(
         authenticate=accounts.find_by_token,
         read_config=lambda: read_config().downloads,
         root=root,
-        shutdown=request_stop if config.allow_shutdown else None,
+        shutdown=request_stop if config.aria2.allow_shutdown else None,
     )
     return create_rpc_front(
         methods=methods,
         notification_of=methods.notification_of,
-        config=config,
+        config=config.aria2,
         find_user=accounts.find_by_token,
-        max_failed_logins=read_config().server.max_failed_logins,
+        max_failed_logins=config.server.max_failed_logins,
         hosts=hosts,
         bus=bus,
         metrics=metrics,
