@@ -21,8 +21,7 @@ from downloadd.cluster.lease import Lease
 from downloadd.cluster.shared_settings import shared_settings
 from downloadd.config import Config
 from downloadd.events import EventBus
-from downloadd.fronts.aria2.front import RpcFront, create_rpc_front
-from downloadd.fronts.aria2.methods.methods import Methods
+from downloadd.fronts.aria2.assembly import assemble_rpc
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api, create_rpc_api
 from downloadd.fronts.rest.auth import Accounts
@@ -133,7 +132,7 @@ class App:
             destination = await stack.enter_async_context(self._make_destination(identity, is_shared=records.is_shared))
             await identity.confirm()
             session = await stack.enter_async_context(self._make_session(PublicSuffixes()))
-            parts = self._make_manager(records, destination, session, bus)
+            parts = self._make_manager(records, destination, session, bus, node=node.name)
             self._kept_parts = parts.kept_parts
             heartbeat.read_load = partial(self._read_load, parts)
             heartbeat.on_lease_change = parts.lease.report_lease
@@ -202,7 +201,19 @@ class App:
             )
             guards, proxies = self._make_guards(), TrustedProxies(self._config.server.trusted_proxies)
             log = self._config.server.access_log
-            rpc = self._make_rpc(service, views, settings, accounts, bus=bus, hosts=guards.hosts, root=root)
+            rpc = assemble_rpc(
+                read_config=lambda: self._config,
+                service=service,
+                views=views,
+                settings=settings,
+                accounts=accounts,
+                bus=bus,
+                metrics=self.metrics,
+                clock=self._clock,
+                hosts=guards.hosts,
+                root=root,
+                request_stop=self._request_stop,
+            )
             api = create_api(
                 service=service,
                 views=views,
@@ -286,7 +297,8 @@ class App:
     def _read_load(self, parts: ManagerParts) -> NodeLoad:
         return NodeLoad(
             running=len(parts.runs),
-            speed=round(parts.manager.speed()),
+            speed=round(parts.manager.own_speed()),
+            runs=parts.runs.report(),
             settings=shared_settings(self._config, parts.limits.settings),
         )
 
@@ -328,7 +340,9 @@ class App:
             clock=self._clock,
         )
 
-    def _make_manager(self, records: Store, destination: Destination, session: Session, bus: EventBus) -> ManagerParts:
+    def _make_manager(
+        self, records: Store, destination: Destination, session: Session, bus: EventBus, *, node: str
+    ) -> ManagerParts:
         return assemble_manager(
             ManagerSettings(
                 config=self._config.downloads,
@@ -336,6 +350,7 @@ class App:
                 directories=self._directories,
                 hosts=self._config.hosts,
                 proxies=self._origins.proxies,
+                node=node,
                 keep_parts=self._config.storage.keep_parts,
                 takeover_interval=Lease(self._config.cluster.lease).interval,
                 limits=self._config.limits,
@@ -346,42 +361,6 @@ class App:
             session=session,
             bus=bus,
             metrics=self.metrics.downloads,
-            clock=self._clock,
-        )
-
-    def _make_rpc(
-        self,
-        service: DownloadService,
-        views: DownloadViews,
-        settings: SettingsService,
-        accounts: Accounts,
-        *,
-        bus: EventBus,
-        hosts: AllowedHosts,
-        root: str,
-    ) -> RpcFront | None:
-        """Return the RPC interface of aria2; None if it is switched off."""
-        config = self._config.aria2
-        if not config.enabled:
-            return None
-        methods = Methods(
-            service=service,
-            views=views,
-            settings=settings,
-            authenticate=accounts.find_by_token,
-            read_config=lambda: self._config.downloads,
-            root=root,
-            shutdown=self._request_stop if config.allow_shutdown else None,
-        )
-        return create_rpc_front(
-            methods=methods,
-            notification_of=methods.notification_of,
-            config=config,
-            find_user=accounts.find_by_token,
-            max_failed_logins=self._config.server.max_failed_logins,
-            hosts=hosts,
-            bus=bus,
-            metrics=self.metrics,
             clock=self._clock,
         )
 

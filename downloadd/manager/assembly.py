@@ -15,6 +15,7 @@ from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.lease_gate import LeaseGate
 from downloadd.manager.limits import Limits
+from downloadd.manager.live_runs import LiveRuns
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
@@ -49,6 +50,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[HostConfig, ...] = ()
     proxies: OriginProxies | None = None
     limits: tuple[LimitConfig, ...] = ()
+    node: str = ""
+    """Name of this node."""
     keep_parts: float
     """Seconds for which a failed download keeps its part file."""
     takeover_interval: float = 1.0
@@ -103,7 +106,8 @@ def assemble_manager(
         keep_seconds=settings.keep_parts,
     )
     space = SpaceQueue(destination, dispatcher.queue, records, clock, reclaim=kept_parts.reclaim)
-    runs = RunTable(dispatcher.queue, space)
+    live_runs = LiveRuns(records.nodes, clock, node=settings.node)
+    runs = RunTable(dispatcher.queue, space, live_runs, records.runs)
     checks = AdmissionChecks(destination, records.gids)
     admission = AdmissionControl(
         records=records,
@@ -168,6 +172,7 @@ def assemble_manager(
             records=records, destination=destination, admission=admission, checks=checks, runner=runner, runs=runs
         ),
         runs=runs,
+        live_runs=live_runs,
         runner=runner,
         stalls=StallMonitor(runs, records, clock, config, settings.hosts, abort=runner.abort),
         origins=origins,

@@ -23,6 +23,7 @@ from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.limits import Limits
+from downloadd.manager.live_runs import LiveRuns
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.protocol import DownloadChange, MakeStoredResponse, StartResult
@@ -60,6 +61,7 @@ class Manager:
         admission: AdmissionControl,
         amender: Amender,
         runs: RunTable,
+        live_runs: LiveRuns,
         runner: Runner,
         stalls: StallMonitor,
         origins: OriginMonitor,
@@ -78,6 +80,7 @@ class Manager:
         self._admission = admission
         self._amender = amender
         self._runs = runs
+        self._live_runs = live_runs
         self._runner = runner
         self._stalls = stalls
         self._origins = origins
@@ -252,11 +255,16 @@ class Manager:
         for state in RUNNING:
             del counts[state]
         rows = [active.run.download for active in self._runs]
+        counts.update(await self._live_runs.count())
         counts.update(State.PAUSED if row.control.desired is Desired.PAUSE else row.state for row in rows)
         return counts
 
     def speed(self) -> float:
         """Return the bytes a second of all downloads together, over the last seconds."""
+        return self.own_speed() + self._live_runs.speed
+
+    def own_speed(self) -> float:
+        """Return the bytes a second of the downloads that this node runs."""
         return sum(active.run.speed for active in self._runs)
 
     async def wait_reasons(self) -> Mapping[WaitReason, int]:

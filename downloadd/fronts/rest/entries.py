@@ -105,6 +105,7 @@ def _active_fields(snapshot: Snapshot) -> dict[str, Any]:
         "place": snapshot.download.place,
         "speed_limit": control.speed_limit,
         "reason": snapshot.reason,
+        "node": snapshot.node,
     }
 
 

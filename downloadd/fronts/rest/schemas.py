@@ -200,6 +200,7 @@ class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     speed_limit: Annotated[int, Meta(ge=0, description="Bytes a second; 0 for no limit.")]
     error: Annotated[ErrorCode, Meta(description="Reason why the last attempt ended.")] | None
     reason: Annotated[str, Meta(description="Reason why it waits.")] | None
+    node: Annotated[str, Meta(description="Name of the node that runs it; null while none does.")] | None = None
     detail: str | None
     cause: ErrorCause | None = None
     origin_status: OriginStatus | None = None
