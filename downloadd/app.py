@@ -206,6 +206,7 @@ class App:
                 parts.limits, hours=parts.hours, rights=self._rights, bus=bus, max_runs=self._max_runs
             )
             guards, proxies = self._make_guards(), TrustedProxies(self._config.server.trusted_proxies)
+            log = self._config.server.access_log
             rpc = assemble_rpc(
                 read_config=lambda: self._config,
                 service=service,
@@ -235,13 +236,14 @@ class App:
                 page=await asyncio.to_thread(load_assets),
                 proxies=proxies,
                 base_path=self._config.server.base_path,
+                access_log=log,
                 storage_problem=manager.storage_problem,
                 node_problem=lambda: heartbeat.problem,
             )
             rpc_api = (
                 None
                 if rpc is None
-                else create_rpc_api(rpc=rpc, metrics=self.metrics, clock=self._clock, proxies=proxies)
+                else create_rpc_api(rpc=rpc, metrics=self.metrics, clock=self._clock, proxies=proxies, access_log=log)
             )
             self._servers = await stack.enter_async_context(Servers(api, rpc_api, max_clients=self._max_clients))
             self._reloader = Reloader(

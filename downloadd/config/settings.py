@@ -98,6 +98,12 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             former_name="failed_logins",
         ),
     ] = 50
+    access_log: Annotated[
+        bool,
+        describe(
+            "Log a line for each request. Those of health and metrics that succeed are logged at the level debug."
+        ),
+    ] = True
     state_dir: Annotated[
         str,
         describe(
