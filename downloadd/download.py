@@ -308,6 +308,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """For `queued`, `retrying` and `paused`: the reason why it waits."""
     connections: int = 0
     """Connections that receive content now."""
+    node: str | None = None
+    """Name of the node that runs it; None while none does."""
     current_url: str | None = None
     """The URL that redirects have led the present run to, with its secrets: never show it. None without redirects."""
 

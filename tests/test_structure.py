@@ -145,7 +145,7 @@ PURE: Final = (
     *("origin.cookies", "origin.cookie_dates", "origin.timeouts"),
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
-    *("watch.candidates", "watch.outcome"),
+    *("watch.candidates", "watch.outcome", "hooks.archive_names", "storage.path_template"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("cli.formatting", "cli.links", "client.events"),
     *("fronts.rest.target", "fronts.rest.schemas", "fronts.rest.entries", "fronts.rest.query_decoding"),

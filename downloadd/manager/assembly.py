@@ -5,6 +5,7 @@ import msgspec
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig, HostConfig, LimitConfig
 from downloadd.events import EventBus
+from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
@@ -14,6 +15,7 @@ from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.lease_gate import LeaseGate
 from downloadd.manager.limits import Limits
+from downloadd.manager.live_runs import LiveRuns
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
@@ -48,8 +50,12 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[HostConfig, ...] = ()
     proxies: OriginProxies | None = None
     limits: tuple[LimitConfig, ...] = ()
+    node: str = ""
+    """Name of this node."""
     keep_parts: float
     """Seconds for which a failed download keeps its part file."""
+    takeover_interval: float = 1.0
+    """Seconds between two searches for downloads that no living node runs."""
     speed_policy: SpeedPolicy | None = None
     """Measurement of the speed of downloads with a least speed; None for the default."""
     max_runs: int | None = None
@@ -71,6 +77,7 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     runs: RunTable
     runner: Runner
     follower: EndedFollower
+    abandoned: AbandonedDownloads
 
 
 def assemble_manager(
@@ -99,7 +106,8 @@ def assemble_manager(
         keep_seconds=settings.keep_parts,
     )
     space = SpaceQueue(destination, dispatcher.queue, records, clock, reclaim=kept_parts.reclaim)
-    runs = RunTable(dispatcher.queue, space)
+    live_runs = LiveRuns(records.nodes, clock, node=settings.node)
+    runs = RunTable(dispatcher.queue, space, live_runs, records.runs)
     checks = AdmissionChecks(destination, records.gids)
     admission = AdmissionControl(
         records=records,
@@ -126,6 +134,7 @@ def assemble_manager(
         small_files=SmallPublications(records, destination, clock),
         shared_limit=shared_limit,
         speed_policy=settings.speed_policy,
+        pop_takeover=records.runs.pop_takeover,
     )
     follower = EndedFollower(records, runs, notifier)
     records.hints.subscribe(Topic.ENDS, lambda ids: follower.wake())
@@ -141,6 +150,15 @@ def assemble_manager(
         clock=clock,
     )
     lease.allow_runs = runner.allow_runs
+    abandoned = AbandonedDownloads(
+        records=records,
+        destination=destination,
+        lease=lease,
+        runs=runs,
+        runner=runner,
+        clock=clock,
+        interval=settings.takeover_interval,
+    )
     manager = Manager(
         records=records,
         destination=destination,
@@ -154,10 +172,12 @@ def assemble_manager(
             records=records, destination=destination, admission=admission, checks=checks, runner=runner, runs=runs
         ),
         runs=runs,
+        live_runs=live_runs,
         runner=runner,
         stalls=StallMonitor(runs, records, clock, config, settings.hosts, abort=runner.abort),
         origins=origins,
         kept_parts=kept_parts,
+        abandoned=abandoned,
         clock=clock,
     )
     limits = RunLimits(dispatcher.queue, shared_limit)
@@ -178,4 +198,5 @@ def assemble_manager(
         runs=runs,
         runner=runner,
         follower=follower,
+        abandoned=abandoned,
     )

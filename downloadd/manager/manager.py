@@ -16,12 +16,14 @@ from downloadd.download_request import DownloadRequest
 from downloadd.errors import NotFoundError
 from downloadd.import_operation import Driver
 from downloadd.manager import lifecycle
+from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.limits import Limits
+from downloadd.manager.live_runs import LiveRuns
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.protocol import DownloadChange, MakeStoredResponse, StartResult
@@ -59,10 +61,12 @@ class Manager:
         admission: AdmissionControl,
         amender: Amender,
         runs: RunTable,
+        live_runs: LiveRuns,
         runner: Runner,
         stalls: StallMonitor,
         origins: OriginMonitor,
         kept_parts: KeptParts,
+        abandoned: AbandonedDownloads,
         clock: Clock,
     ) -> None:
         self._records = records
@@ -76,10 +80,12 @@ class Manager:
         self._admission = admission
         self._amender = amender
         self._runs = runs
+        self._live_runs = live_runs
         self._runner = runner
         self._stalls = stalls
         self._origins = origins
         self._kept_parts = kept_parts
+        self._abandoned = abandoned
         self._clock = clock
         self._tasks = TaskSet()
 
@@ -100,6 +106,7 @@ class Manager:
         self._tasks.spawn(self._origins.remove_recovered())
         self._tasks.spawn(sweep(self._records, self._destination))
         self._tasks.spawn(self._kept_parts.watch())
+        self._tasks.spawn(self._abandoned.watch())
         return self
 
     async def __aexit__(
@@ -248,11 +255,16 @@ class Manager:
         for state in RUNNING:
             del counts[state]
         rows = [active.run.download for active in self._runs]
+        counts.update(await self._live_runs.count())
         counts.update(State.PAUSED if row.control.desired is Desired.PAUSE else row.state for row in rows)
         return counts
 
     def speed(self) -> float:
         """Return the bytes a second of all downloads together, over the last seconds."""
+        return self.own_speed() + self._live_runs.speed
+
+    def own_speed(self) -> float:
+        """Return the bytes a second of the downloads that this node runs."""
         return sum(active.run.speed for active in self._runs)
 
     async def wait_reasons(self) -> Mapping[WaitReason, int]:

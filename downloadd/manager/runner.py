@@ -397,4 +397,4 @@ class Runner:
             return
         before = active.report_state()
         if self._notifier.is_watched:
-            self._notifier.publish_changed(active.run.snapshot(), before=before)
+            self._notifier.publish_changed(self._runs.snapshot_of_run(active), before=before)

@@ -268,7 +268,7 @@ class Records(Protocol):
         ...
 
     def running_rows(self) -> AsyncIterator[Download]:
-        """Return the rows in a running state, for recovery at the start, when no run exists."""
+        """Return the rows in a running state that no living node runs, for recovery."""
         ...
 
     def waiting(self) -> AsyncIterator[Sequence[WaitingDownload]]:

@@ -20,6 +20,12 @@ def test_each_url_has_an_item_with_all_given_parameters() -> None:
     ]
 
 
+def test_without_a_timeout_none_ends_the_download_and_the_root_is_the_directory() -> None:
+    assert make_items(["http://a"], {"timeout": None}) == [BatchItem(url="http://a", timeout=0)]
+    [directory] = [parameter for parameter in add.params if parameter.name == "directory"]
+    assert directory.default == ""
+
+
 def test_there_must_be_a_url() -> None:
     with pytest.raises(click.UsageError, match="at least one URL"):
         make_items([], {})

@@ -201,6 +201,7 @@ class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     not_before: Annotated[float, Meta(description="Unix time before which it does not start.")] | UnsetType = UNSET
     error: Annotated[ErrorCode, Meta(description="Reason why the last attempt ended.")] | None
     reason: Annotated[str, Meta(description="Reason why it waits.")] | None
+    node: Annotated[str, Meta(description="Name of the node that runs it; null while none does.")] | None = None
     detail: str | None
     cause: ErrorCause | None = None
     origin_status: OriginStatus | None = None
