@@ -28,9 +28,11 @@ from downloadd.fronts.rest.auth import Accounts
 from downloadd.fronts.rest.machine_names import machine_names
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.gauges import GaugeCollector
+from downloadd.hooks.file_actions import FileActions, FileSource
 from downloadd.hooks.hooks import Hooks
 from downloadd.hooks.program import ProgramRunner
 from downloadd.hooks.rules import HookRules
+from downloadd.hooks.senders import make_senders
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.import_operation import PENDING_KINDS
 from downloadd.imports.assembly import assemble_imports
@@ -120,6 +122,7 @@ class App:
             )
             node = await read_identity(self._config, self._url, has_instance=records.nodes.needs_heartbeats)
             heartbeat = await stack.enter_async_context(Heartbeat(records.nodes, node, self._clock))
+            self._file_actions = FileActions()
             # From here on, each commit wakes the hooks.
             self._hooks = await stack.enter_async_context(
                 self._make_hooks(
@@ -131,6 +134,9 @@ class App:
             )
             destination = await stack.enter_async_context(self._make_destination(identity, is_shared=records.is_shared))
             await identity.confirm()
+            self._file_actions.source.set_result(
+                FileSource(find=records.get, files=destination.finished_files, destination=destination)
+            )
             session = await stack.enter_async_context(self._make_session(PublicSuffixes()))
             parts = self._make_manager(records, destination, session, bus, node=node.name)
             self._kept_parts = parts.kept_parts
@@ -306,8 +312,9 @@ class App:
         return Hooks(
             self._config.hooks,
             records=records.deliveries,
-            webhook_sender=sender,
-            program_runner=ProgramRunner(self._environment, self._config.storage.root),
+            senders=make_senders(
+                sender, ProgramRunner(self._environment, self._config.storage.root), self._file_actions
+            ),
             metrics=self.metrics.hooks,
             clock=self._clock,
         )
