@@ -78,6 +78,7 @@ NOUNS: Final = frozenset(
         "root_identity",
         "runtime_settings",
         "hours",
+        "instants",
     }
 )
 
@@ -88,6 +89,7 @@ PURE: Final = (
         "root_identity",
         "runtime_settings",
         "hours",
+        "instants",
         "download",
         "download_request",
         "gid",
@@ -123,7 +125,14 @@ PURE: Final = (
     "policy.proxies",
     "policy.directories",
     *("policy.origin_proxies", "policy.environment_proxies", "policy.proxy_url"),
-    *("manager.limits", "manager.delayed_downloads", "manager.waiting_queues", "manager.running_downloads"),
+    *(
+        "manager.limits",
+        "manager.delayed_downloads",
+        "manager.scheduled_starts",
+        "manager.waiting_queues",
+        "manager.running_downloads",
+    ),
+    "manager.scheduled_starts",
     *("manager.scheduler", "manager.retry", "manager.stall_detection", "manager.lifecycle", "manager.admission"),
     "manager.amendment",
     *("cluster.lease", "cluster.shared_settings"),
