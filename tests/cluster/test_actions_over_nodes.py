@@ -91,14 +91,14 @@ async def test_a_changed_limit_reaches_the_node_that_runs_the_download(
 
     def is_applied() -> bool:
         [active] = runs.parts.runs
-        return active.run.download.control.speed_limit == 12_345 and active.run.download.request.requested_name == "other"
+        return (
+            active.run.download.control.speed_limit == 12_345 and active.run.download.request.requested_name == "other"
+        )
 
     await wait_until(is_applied)
 
 
-async def test_a_new_url_restarts_the_run_of_another_node_with_its_bytes(
-    nodes: tuple[NodeStack, NodeStack], origin: Origin
-) -> None:
+async def test_a_new_url_restarts_the_run_of_another_node(nodes: tuple[NodeStack, NodeStack], origin: Origin) -> None:
     runs, asks = nodes
     origin.script("/moved", ScriptedResponse(size=SIZE, etag='"1"'))
     [row] = await started(runs, origin.url("/slow"))
@@ -107,7 +107,7 @@ async def test_a_new_url_restarts_the_run_of_another_node_with_its_bytes(
     # A node that does not know the queue of another one is not what is tested here.
     await runs.parts.runner.enqueue(changed.download, before=changed.download.state)
     assert (await asks.manager.wait(row.id, 30)).state is State.COMPLETED
-    assert origin.requests("/moved")[-1].field("range") == f"bytes={RECEIVED}-"
+    assert (len(origin.requests("/slow")), len(origin.requests("/moved"))) == (1, 1)
 
 
 async def test_a_change_that_fails_leaves_the_run_of_another_node_going_on(
