@@ -44,8 +44,8 @@ class WatchResult(msgspec.Struct, frozen=True, kw_only=True):
     help="Download all links of a text as well; - is standard input.",
 )
 @click.option(
-    "-d", "--dir", "directory", default="Downloads", show_default=True, shell_complete=completion.directories,
-    help="Destination below the storage root.",
+    "-d", "--dir", "directory", default="", shell_complete=completion.directories,
+    help="Destination below the storage root; the root itself if it is not given.",
 )  # fmt: skip
 @click.option("-m", "--mirror", "mirrors", multiple=True, metavar="URL", help="Another URL of the same file.")
 @struct_options(StartParameters)
@@ -96,7 +96,8 @@ def make_items(urls: Sequence[str], parameters: Mapping[str, Any]) -> list[Batch
         raise click.UsageError("name at least one URL, or a text with --input")
     if len(urls) > 1 and any(parameters.get(name) for name in SINGLE_FILE_PARAMETERS):
         raise click.UsageError("--name, --mirror and --checksum are for one file; name one URL")
-    given = given_values(parameters)
+    # Without an answer that waits, nothing else should end a download that goes on.
+    given = {"timeout": 0, **given_values(parameters)}
     return [msgspec.convert({"url": url, **given}, BatchItem) for url in urls]
 
 

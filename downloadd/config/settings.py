@@ -10,15 +10,9 @@ import msgspec
 from msgspec import Meta
 
 from downloadd.config.fields import ByteSize, Count, Format, LongSeconds, Port, Seconds, Text, WholeSeconds, describe
+from downloadd.config.hook_settings import HookConfig
 from downloadd.config.limit_settings import LimitConfig
-from downloadd.config.list_settings import (
-    CredentialConfig,
-    DirectoryConfig,
-    HookConfig,
-    HostConfig,
-    ProxyConfig,
-    UserConfig,
-)
+from downloadd.config.list_settings import CredentialConfig, DirectoryConfig, HostConfig, ProxyConfig, UserConfig
 from downloadd.config.watch_settings import WatchConfig
 
 MaxConcurrent = Annotated[Count, describe("Downloads that run at once.")]
@@ -104,6 +98,12 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             former_name="failed_logins",
         ),
     ] = 50
+    access_log: Annotated[
+        bool,
+        describe(
+            "Log a line for each request. Those of health and metrics that succeed are logged at the level debug."
+        ),
+    ] = True
     state_dir: Annotated[
         str,
         describe(
@@ -250,14 +250,18 @@ class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             expected='"local" or "proxy"',
         ),
     ] = "local"
-    timeout: Annotated[WholeSeconds, describe("Time limit of a download whose request names none; 0 for no limit.")] = (
-        300
-    )
+    timeout: Annotated[
+        WholeSeconds,
+        describe(
+            "Time limit of a download whose request names none; 0 for no limit. Waits for speed limits do not "
+            "count. The page and downloadctl ask for no limit."
+        ),
+    ] = 300
     stall_timeout: Annotated[
         Seconds, describe("Time without a byte after which an attempt is aborted; 0 for no limit.")
     ] = 60
-    max_concurrent: MaxConcurrent = 64
-    max_per_host: MaxPerHost = 16
+    max_concurrent: MaxConcurrent = 16
+    max_per_host: MaxPerHost = 4
     max_queued: Annotated[Count, describe("Downloads that may wait in the queue.")] = 1_000_000
     max_size: Annotated[ByteSize, describe("Size of the largest file; 0 for no limit.", examples=["4 GiB"])] = 0
     segments: Annotated[

@@ -28,6 +28,11 @@ class LeaseGate:
         """Return True if another node may take over what this one runs."""
         return self._records.is_shared
 
+    @property
+    def is_held(self) -> bool:
+        """Return False while another node may take over what this one runs."""
+        return self._held.is_set()
+
     def report_lease(self, is_held: bool) -> None:
         """Apply the loss or the return of the lease."""
         if not self._may_be_taken_over:

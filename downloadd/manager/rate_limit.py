@@ -1,9 +1,13 @@
 """Speed limits: bytes are acquired before they are read, and granted first to the download that received least."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from heapq import heappop, heappush
 from itertools import count
 from typing import Final
+
+from downloadd.transfer.receiver import RateLimiter
 
 MIN_READ_BYTES: Final = 1024
 """Bytes of one read under a limit at least."""
@@ -176,3 +180,21 @@ class DownloadLimiter:
         if not rates:
             return 1 << 62
         return min(max(min(rates) // READS_PER_SECOND, MIN_READ_BYTES), MAX_READ_BYTES)
+
+
+class UntimedLimiter:
+    """Limiter whose waits do not count for the timeout of a download: a limit of the daemon never times one out."""
+
+    def __init__(self, limiter: RateLimiter, pause: Callable[[], AbstractContextManager[None]]) -> None:
+        """`pause` stops the time inside of its context."""
+        self._limiter = limiter
+        self._pause = pause
+
+    async def acquire(self, max_bytes: int) -> int:
+        """Wait until bytes may be read; see `RateLimiter.acquire`."""
+        with self._pause():
+            return await self._limiter.acquire(max_bytes)
+
+    def release(self, nbytes: int) -> None:
+        """Return acquired bytes that were not read."""
+        self._limiter.release(nbytes)

@@ -3,6 +3,7 @@
 from functools import partial
 
 import structlog
+from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.download import Download, is_created_before, log_fields
@@ -21,26 +22,42 @@ log = structlog.get_logger()
 
 
 async def reconcile(records: Records, destination: Destination, clock: Clock) -> None:
-    """Interrupt every row that a run held when the daemon was killed, and complete published downloads."""
+    """Interrupt every row that a run held when its daemon was killed, and complete published downloads."""
     async for row in records.running_rows():
-        has_name = await _has_final_name(destination, row)
+        await interrupt_abandoned(row, records=records, destination=destination, clock=clock)
 
-        def settle(row: Download, has_name: bool | None = has_name) -> Download:
-            if has_name:
-                return lifecycle.mark_published(row, now=clock.wall())
-            interrupted = lifecycle.mark_interrupted(row, now=clock.wall())
-            if has_name is None and interrupted.state not in FINISHED:
-                # The next run finds out.
-                return interrupted.with_progress(publishing=True)
-            return interrupted
 
-        changed = await once_available(partial(records.amend, row.id, settle))
-        if changed is None:
-            continue
-        before, after = changed
-        log.info("download_recovered", was=before.state, now=after.state, **log_fields(row))
-        if after.state in FINISHED:
-            await discard_part_of(destination, before)
+async def interrupt_abandoned(
+    row: Download, *, records: Records, destination: Destination, clock: Clock
+) -> tuple[Download, Download] | None:
+    """Interrupt a download whose run is over or fenced, or complete it if its file has its final name.
+
+    In shared records, the epoch rises: the run may belong to a process that was only stopped, and goes on later.
+
+    Returns:
+        The row before and after; None if another run or an action of a user came first.
+    """
+    has_name = await _has_final_name(destination, row)
+
+    def settle(present: Download) -> Download:
+        if present.epoch != row.epoch or present.state not in RUNNING:
+            return present
+        if has_name:
+            return lifecycle.mark_published(present, now=clock.wall())
+        interrupted = lifecycle.mark_interrupted(present, now=clock.wall())
+        if has_name is None and interrupted.state not in FINISHED:
+            # The next run finds out.
+            interrupted = interrupted.with_progress(publishing=True)
+        return replace(interrupted, epoch=present.epoch + 1) if records.is_shared else interrupted
+
+    changed = await once_available(partial(records.amend, row.id, settle))
+    if changed is None or changed[1] == changed[0]:
+        return None
+    before, after = changed
+    log.info("download_recovered", was=before.state, now=after.state, **log_fields(row))
+    if after.state in FINISHED:
+        await discard_part_of(destination, before)
+    return changed
 
 
 async def _has_final_name(destination: Destination, row: Download) -> bool | None:

@@ -24,11 +24,12 @@ class RowWriter:
         self._timer = timer
         self._records_away = False
         self._has_waited = False
+        self._writes = 0
 
     @property
     def is_waiting(self) -> bool:
         """Return True while a write waits for records that were unavailable."""
-        return self._records_away and self._timer.is_paused
+        return self._records_away and self._writes > 0
 
     @property
     def has_waited(self) -> bool:
@@ -43,8 +44,12 @@ class RowWriter:
         """
         if self._records_away:
             _raise_if_cancelled()
-        with self._timer.paused():
-            saved = await once_available(partial(self._records.save, download), refused=self._record_refusal)
+        self._writes += 1
+        try:
+            with self._timer.paused():
+                saved = await once_available(partial(self._records.save, download), refused=self._record_refusal)
+        finally:
+            self._writes -= 1
         self._records_away = False
         if saved is None:
             raise FencedError

@@ -29,6 +29,7 @@ from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.outcomes import Outcomes
 from downloadd.manager.publication import Publication
+from downloadd.manager.rate_limit import UntimedLimiter
 from downloadd.manager.row_writer import FencedError, RowWriter
 from downloadd.manager.run_timer import RunTimer
 from downloadd.manager.small_publications import SmallPublications
@@ -128,7 +129,7 @@ class Run:
             clock=clock,
             save=self._writer.save,
             on_change=self._on_attempt_change,
-            limiter=limiter,
+            limiter=UntimedLimiter(limiter, self._timer.paused) if download.request.timeout else limiter,
             flush_interval=flush_interval,
             max_size=config.max_size,
             # The manifest of an import lists the checksum of each file.

@@ -44,10 +44,12 @@ class RunFactory:
         small_files: SmallPublications,
         shared_limit: TokenBucket,
         speed_policy: SpeedPolicy | None = None,
+        pop_takeover: Callable[[int], bool],
     ) -> None:
         """Make a factory.
 
         With `keeps_parts`, failed downloads keep their part files. `shared_limit` is the one over all downloads.
+        `pop_takeover` says if another process may still write to the part file of a claimed download.
         """
         self._records = records
         self._session = session
@@ -61,6 +63,7 @@ class RunFactory:
         self._small_files = small_files
         self._shared_limit = shared_limit
         self._speed_policy = speed_policy or SpeedPolicy()
+        self._pop_takeover = pop_takeover
         # By id, the download that ran last at the end.
         self._cookies: dict[str, CookieJar] = {}
 
@@ -95,6 +98,7 @@ class RunFactory:
             speed_policy=self._speed_policy,
             on_change=on_change,
             on_received=on_received,
+            is_takeover=self._pop_takeover(download.seq),
         )
         return ActiveRun(run, limiter)
 

@@ -10,6 +10,7 @@ from downloadd.records.kept_parts import KeptPartRecords
 from downloadd.records.nodes import NodeRecords
 from downloadd.records.protocol import Records
 from downloadd.records.results import ResultRecords
+from downloadd.records.runs import RunRecords
 from downloadd.records.storage_roots import StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords
 
@@ -63,4 +64,9 @@ class Store(Records, Protocol):
     @property
     def nodes(self) -> NodeRecords:
         """The nodes that share the store."""
+        ...
+
+    @property
+    def runs(self) -> RunRecords:
+        """The runs of all nodes."""
         ...

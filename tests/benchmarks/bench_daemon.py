@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
+from support.daemon_process import TOKEN, DaemonProcess, make_config
 from support.nginx_origin import NginxOrigin
 from support.ports import free_port
 from support.waiting import wait_until
@@ -95,7 +95,7 @@ async def measure_start(folder: Path) -> None:
 
 async def measure_accepts(folder: Path, clients: int, seconds: float, rounds: int) -> None:
     # One slot, used by a host that never answers: accepts are measured, not downloads.
-    config = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_concurrent = 1")
+    config = make_config(max_concurrent=1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         await _measure_accepts(folder, config, silent.getsockname()[1], clients, seconds, rounds)
 
@@ -129,7 +129,7 @@ async def measure_trickles(folder: Path, count: int) -> None:
     port = free_port()
     origin = multiprocessing.Process(target=_run_origin, args=(port,), daemon=True)
     origin.start()
-    config = DEFAULT_CONFIG.replace("[downloads]", f"[downloads]\nmax_concurrent = {count}\nmax_per_host = {count}")
+    config = make_config(max_concurrent=count, max_per_host=count)
     async with DaemonProcess(folder, config=config, may_fork=False) as daemon:
         url = f"http://127.0.0.1:{port}/trickle/10000000?rate=2000"
         batch = [{"url": url, "directory": "t", "timeout": 0} for _ in range(count)]
@@ -161,7 +161,7 @@ async def measure_trickles(folder: Path, count: int) -> None:
 
 async def measure_queue(folder: Path, lengths: Sequence[int]) -> None:
     """Measure the cost of a download while others, of an origin without a free slot, wait."""
-    config = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_per_host = 16\nmax_queued = 2_000_000")
+    config = make_config(max_queued=2_000_000)
     with socket.create_server(("127.0.0.1", 0)) as silent, NginxOrigin(folder / "origin") as nginx:
         (nginx.www / "f").write_bytes(b"x" * 16_384)
         async with DaemonProcess(folder, config=config, may_fork=False) as daemon:

@@ -30,7 +30,7 @@ import aiohttp
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
+from support.daemon_process import DaemonProcess, make_config
 from support.nginx_origin import NginxOrigin
 from support.ports import free_port
 from support.waiting import wait_until
@@ -152,8 +152,7 @@ def cpu_seconds(pid: int) -> float:
 @asynccontextmanager
 async def run_daemon(folder: Path, ca: Path, **downloads: int) -> Any:
     """Run the daemon with these settings of `[downloads]`, and origins on this machine allowed."""
-    lines = "".join(f"{key} = {value}\n" for key, value in downloads.items())
-    config = DEFAULT_CONFIG.replace("[downloads]\n", f"[downloads]\n{lines}")
+    config = make_config(**downloads)
     folder.mkdir(parents=True)
     async with DaemonProcess(folder, config=config, environment={"SSL_CERT_FILE": str(ca)}) as daemon:
         assert (await daemon.request("GET", "/api/v1/health"))[0] == 200

@@ -23,7 +23,7 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.bench_daemon import cpu_seconds, percentile, row
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess
+from support.daemon_process import TOKEN, DaemonProcess, make_config
 from support.nginx_origin import NginxOrigin
 from support.waiting import wait_until
 
@@ -179,7 +179,7 @@ async def main() -> None:
             keys=WHOLE_KEYS,
         ),
     ]
-    config = DEFAULT_CONFIG.replace("[downloads]", "[downloads]\nmax_concurrent = 5\nmax_per_host = 5")
+    config = make_config(max_concurrent=5, max_per_host=5)
     with tempfile.TemporaryDirectory() as directory, socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
         folder = Path(directory)
         with NginxOrigin(folder / "origin") as nginx:

@@ -48,6 +48,7 @@ def test_the_options_become_fields_of_a_batch_item(tmp_path: Path) -> None:
     assert make_items([URL], fields) == [
         BatchItem(
             url=URL,
+            timeout=0,
             headers={"X-Key": "a:b", "Accept": "x/y"},
             cookies={"a": "1", "b": "2", "c": "3"},
             referer="https://a.example/",

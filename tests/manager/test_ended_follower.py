@@ -21,6 +21,7 @@ from downloadd.manager.notifier import Notifier
 from downloadd.metrics import Metrics
 from downloadd.records.database import DATABASE_FILE_NAME
 from downloadd.records.protocol import HistoryFilter
+from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 
 URL = "http://127.0.0.1:8099/a"
@@ -60,6 +61,7 @@ def end_elsewhere(stack: ManagerStack, folder: Path, *ids: str) -> None:
     """End downloads by another connection, with the next numbers, which the records do not assign again."""
     with closing(sqlite3.connect(folder / "state" / DATABASE_FILE_NAME)) as connection, connection:
         for id in ids:
+            assert isinstance(stack.records, SqliteRecords)
             stack.records._changes._last_ended_seq += 1
             connection.execute(
                 "UPDATE downloads SET state = 'completed', epoch = 1, end_time = 1, ended_seq = ? WHERE id = ?",
@@ -220,6 +222,7 @@ async def test_an_end_is_published_before_what_a_later_operation_of_its_transact
     [id] = await start(stack, 1)
     with stack.bus.subscribe() as subscription:
         # Both wait for the writing thread, which then commits them together.
+        assert isinstance(stack.records, SqliteRecords)
         holding = asyncio.create_task(stack.records.write(lambda cursor: time.sleep(0.2)))
         await asyncio.sleep(0)
         await asyncio.gather(stack.manager.cancel(id), stack.manager.retry(id))

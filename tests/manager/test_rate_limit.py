@@ -5,9 +5,17 @@ from contextlib import asynccontextmanager
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.virtual_time import in_virtual_time
+from support.virtual_time import LoopClock, in_virtual_time
 
-from downloadd.manager.rate_limit import MAX_READ_BYTES, MIN_READ_BYTES, Account, DownloadLimiter, TokenBucket
+from downloadd.manager.rate_limit import (
+    MAX_READ_BYTES,
+    MIN_READ_BYTES,
+    Account,
+    DownloadLimiter,
+    TokenBucket,
+    UntimedLimiter,
+)
+from downloadd.manager.run_timer import RunTimer
 
 MANY = 1 << 30
 
@@ -178,3 +186,15 @@ async def test_all_readers_continue_when_a_limit_is_removed() -> None:
     await asyncio.sleep(0.05)
     limit.rate = 0
     await asyncio.wait_for(asyncio.gather(*waiting), 1)
+
+
+@in_virtual_time
+async def test_the_wait_for_a_limit_does_not_count_for_the_timeout() -> None:
+    timer = RunTimer(LoopClock(), timeout=1, spent_before=0)
+    limiter = UntimedLimiter(DownloadLimiter(TokenBucket(MIN_READ_BYTES), TokenBucket(0)), timer.paused)
+    async with timer.limited():
+        for _ in range(10):
+            limiter.release(await limiter.acquire(MIN_READ_BYTES) - MIN_READ_BYTES)
+        await asyncio.sleep(0.9)
+    assert seconds() > 5
+    assert timer.spent == pytest.approx(0.9, abs=0.01)

@@ -1,5 +1,6 @@
 """Construction of runs."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,18 @@ async def test_an_attempt_that_the_limits_of_the_daemon_make_slow_goes_on(tmp_pa
         started = await stack.manager.start([request], user="ann")
         ended = await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)
         assert (ended.state, ended.progress.attempt) == (State.COMPLETED, 1)
+
+
+@pytest.mark.parametrize("segments", [1, 2])
+async def test_a_limit_of_the_daemon_never_times_a_download_out(tmp_path: Path, segments: int) -> None:
+    async with Origin() as origin, open_stack(tmp_path, replace(CONFIG, speed_limit=60_000)) as stack:
+        origin.script("/a", ScriptedResponse(size=100_000, etag='"v"'))
+        request = DownloadRequest(url=origin.url("/a"), directory="d", timeout=1, segments=segments)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        started = await stack.manager.start([request], user="ann")
+        ended = await stack.manager.wait(started.downloads[0].id, CONDITION_TIMEOUT)
+        assert (ended.state, loop.time() - began > 1) == (State.COMPLETED, True)
 
 
 async def test_many_runs_flush_less_often(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import aiohttp
 from support.file_tree import contents_below, files_below
@@ -23,11 +23,19 @@ TOKEN = "Zu-Z6eKzIIz7MCCRGeHi29bYkXZCJ4SxFC0JAasqm92"
 USER = "d26x6zSkaPSe5gCyy"
 LOG_LINES_OF_FAILURE = 20
 
+LIMITS: Final[Mapping[str, Any]] = {"max_retries": 5, "max_concurrent": 64, "max_per_host": 16}
+"""Limits of the tests: more at once than by default, because most of them have one origin."""
+
+
+def _format_keys(table: Mapping[str, Any]) -> str:
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+
+
 DEFAULT_CONFIG = f"""
 [storage]
 min_free = 0
 [downloads]
-max_retries = 5
+{_format_keys(LIMITS)}\
 allowed_networks = ["127.0.0.0/8", "::1/128"]
 [[users]]
 id = "{USER}"
@@ -37,8 +45,7 @@ token_hash = "sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
 
 def make_config(**downloads: Any) -> str:
     """Return the configuration of the tests with these keys of `[downloads]` added."""
-    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in ({"max_retries": 5} | downloads).items())
-    return DEFAULT_CONFIG.replace("max_retries = 5\n", lines)
+    return DEFAULT_CONFIG.replace(_format_keys(LIMITS), _format_keys({**LIMITS, **downloads}))
 
 
 class DaemonProcess:

@@ -11,6 +11,7 @@ from downloadd.clock import SystemClock
 from downloadd.config import DownloadsConfig
 from downloadd.directory_settings import DirectorySettings
 from downloadd.events import EventBus
+from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.assembly import ManagerSettings, assemble_manager
 from downloadd.manager.ended_follower import EndedFollower
@@ -27,12 +28,15 @@ from downloadd.metrics import Metrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.records.store import Store
 from downloadd.records.writer import LOCK_TIMEOUT_SECONDS
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
 
-CONFIG = DownloadsConfig(enabled=True, allowed_networks=("127.0.0.0/8",), max_retries=2)
+CONFIG = DownloadsConfig(
+    enabled=True, allowed_networks=("127.0.0.0/8",), max_retries=2, max_concurrent=64, max_per_host=16
+)
 
 
 class ManagerStack:
@@ -42,7 +46,7 @@ class ManagerStack:
         self,
         *,
         root: Path,
-        records: SqliteRecords,
+        records: Store,
         destination: LocalDestination,
         bus: EventBus,
         dispatcher: LocalDispatcher,
@@ -56,6 +60,7 @@ class ManagerStack:
         hours: HourlyLimits,
         follower: EndedFollower,
         lease: LeaseGate,
+        abandoned: AbandonedDownloads,
     ) -> None:
         self.root = root
         self.records = records
@@ -72,6 +77,7 @@ class ManagerStack:
         self.hours = hours
         self.follower = follower
         self.lease = lease
+        self.abandoned = abandoned
 
     def files(self) -> dict[str, bytes]:
         """Return all files below the root, with part files, by their paths."""
@@ -90,11 +96,15 @@ async def open_stack(
     directory_settings: Callable[[str], DirectorySettings] = lambda directory: DirectorySettings(),
     has_commit_process: bool = False,
     speed_policy: SpeedPolicy | None = None,
+    store: Store | None = None,
 ) -> AsyncIterator[ManagerStack]:
-    """Open all parts in order, and close them as the daemon does."""
+    """Open all parts in order, and close them as the daemon does.
+
+    `store`: one that is open, and that others may share, in place of SQLite in the folder.
+    """
     clock, bus, policy = SystemClock(), EventBus(), Policy.from_config(config)
     async with (
-        SqliteRecords(folder / "state", clock, lock_timeout=lock_patience) as records,
+        _opened(store or SqliteRecords(folder / "state", clock, lock_timeout=lock_patience)) as records,
         LocalDestination(
             folder / "files",
             min_free=min_free,
@@ -102,6 +112,7 @@ async def open_stack(
             directory_settings=directory_settings,
             reclaim=lambda directory, nbytes: kept_parts.reclaim(directory, nbytes),
             has_commit_process=has_commit_process,
+            is_shared=records.is_shared,
         ) as destination,
         Session(policy=policy, credentials=(), stall_timeout=config.stall_timeout, tls=system_tls()) as session,
     ):
@@ -112,6 +123,7 @@ async def open_stack(
                 directories=DirectoryRules(),
                 keep_parts=keep_parts,
                 speed_policy=speed_policy,
+                takeover_interval=1000.0,
             ),
             records=records,
             destination=destination,
@@ -138,4 +150,15 @@ async def open_stack(
                 hours=parts.hours,
                 follower=parts.follower,
                 lease=parts.lease,
+                abandoned=parts.abandoned,
             )
+
+
+@asynccontextmanager
+async def _opened(store: Store | SqliteRecords) -> AsyncIterator[Store]:
+    """Open records of the stack; those that are open already are left open."""
+    if isinstance(store, SqliteRecords):
+        async with store as records:
+            yield records
+    else:
+        yield store

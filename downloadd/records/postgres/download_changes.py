@@ -12,7 +12,6 @@ import msgspec
 from downloadd.download import Download
 from downloadd.errors import StorageError
 from downloadd.import_operation import Driver
-from downloadd.records.claims import claim
 from downloadd.records.columns import ENDING_COLUMNS, RUN_COLUMNS, USER_COLUMNS, WRITTEN_COLUMNS
 from downloadd.records.ends import RecordedEnd
 from downloadd.records.import_protocol import ImportFencedError
@@ -22,6 +21,7 @@ from downloadd.records.postgres.insertions import insert_downloads, next_seqs
 from downloadd.records.postgres.operations import Outcome, UnnumberedEnds
 from downloadd.records.postgres.queue_moves import QueueMoves
 from downloadd.records.postgres.responses import store_response
+from downloadd.records.postgres.run_statements import RUNNING_WORDS
 from downloadd.records.postgres.statements import FOLDED, assignments, fold, names
 from downloadd.records.protocol import AcceptResult, EndedRow, StoredResponse
 from downloadd.records.queue_places import QueueEntry
@@ -42,12 +42,16 @@ def _save(columns: str, count: int) -> str:
     )
 
 
-_SAVE: Final = _save(assignments(RUN_COLUMNS), len(RUN_COLUMNS))
-_END: Final = _save(f"{assignments(ENDING_COLUMNS)}, {FOLDED} = ${len(ENDING_COLUMNS) + 1}", len(ENDING_COLUMNS) + 1)
+# A run that is over has closed its part file.
+_STATE_NUMBER: Final = next(number for number, column in enumerate(RUN_COLUMNS, 1) if column.name == "state")
+_KEEP_SESSION: Final = f"session = CASE WHEN ${_STATE_NUMBER} IN ({RUNNING_WORDS}) THEN session END"
+_SAVE: Final = _save(f"{assignments(RUN_COLUMNS)}, {_KEEP_SESSION}", len(RUN_COLUMNS))
+_END: Final = _save(
+    f"{assignments(ENDING_COLUMNS)}, {FOLDED} = ${len(ENDING_COLUMNS) + 1}, session = NULL", len(ENDING_COLUMNS) + 1
+)
 _UPDATE_ALL: Final = (
     f"UPDATE downloads SET {assignments(WRITTEN_COLUMNS, 2)}, {FOLDED} = ${len(WRITTEN_COLUMNS) + 2} WHERE seq = $1"
 )
-_CLAIM: Final = "UPDATE downloads SET state = $2, epoch = $3, attempt = $4, not_before = NULL WHERE seq = $1"
 # A download that was retried and ended again has a greater number than all that were read before.
 _LOCK_ENDED: Final = (
     "SELECT seq FROM downloads WHERE seq = ANY($1::bigint[]) AND ended_seq <= $2 ORDER BY seq FOR UPDATE"
@@ -151,24 +155,6 @@ class DownloadChanges:
             return Ending(result, ends)
 
         return UnnumberedEnds(seqs=list(ended), finish=finish)
-
-    async def claim(self, connection: asyncpg.Connection, items: Sequence[Sequence[int]]) -> Sequence[Outcome]:
-        """Assign waiting downloads to runs; see `Records.claim`."""
-        seqs = [seq for item in items for seq in item]
-        rows = {row.seq: row for row in await self._queries.by_seqs(connection, seqs, for_update=True)}
-        results: list[list[Download]] = []
-        for item in items:
-            # A download that is named twice is claimed once.
-            attempts = (claim(rows.pop(seq, None)) for seq in item)
-            results.append([download for download in attempts if download is not None])
-        values = [
-            (download.seq, download.state.value, download.epoch, download.progress.attempt)
-            for claimed in results
-            for download in claimed
-        ]
-        if values:
-            await connection.executemany(_CLAIM, values)
-        return results
 
     async def save(self, connection: asyncpg.Connection, items: Sequence[Sequence[Download]]) -> Sequence[Outcome]:
         """Write the fields of runs that still hold their downloads; see `Records.save_all`."""

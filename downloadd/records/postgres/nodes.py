@@ -1,14 +1,23 @@
 """Records of the nodes in PostgreSQL; leases are by the clock of the database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import asyncpg
 import msgspec
 
-from downloadd.node import Node, NodeReport
+from downloadd.node import LiveRun, Node, NodeReport, RemoteRun
 from downloadd.records.postgres.access import PostgresAccess, execute_counted
+from downloadd.records.postgres.run_statements import IS_RUNNING
 
+# The SQL is composed of the names of the states only.
+# ruff: noqa: S608
+# A killed process writes to no part file any more.
+_RELEASE: Final = f"""
+UPDATE downloads SET session = NULL
+FROM (SELECT session FROM nodes WHERE session <> $1 AND instance = $2 FOR UPDATE) AS former
+WHERE downloads.session = former.session AND {IS_RUNNING}
+"""
 _FORGET: Final = "DELETE FROM nodes WHERE last_seen < clock_timestamp() - interval '1 day'"
 _REGISTER: Final = """
 INSERT INTO nodes AS known (name, session, instance, lease, last_seen, report)
@@ -20,9 +29,14 @@ WHERE known.session = excluded.session OR known.last_seen + known.lease * interv
     OR ($6 AND known.instance = excluded.instance)
 """
 _BEAT: Final = (
-    "UPDATE nodes SET last_seen = clock_timestamp(), lease = $3, report = $4 WHERE name = $1 AND session = $2"
+    "UPDATE nodes SET last_seen = clock_timestamp(), lease = $3, report = $4, runs = $5 "
+    "WHERE name = $1 AND session = $2"
 )
 _LEAVE: Final = "DELETE FROM nodes WHERE name = $1 AND session = $2"
+_OTHER_RUNS: Final = """
+SELECT name, runs FROM nodes
+WHERE session <> $1 AND runs IS NOT NULL AND last_seen + lease * interval '1 s' >= clock_timestamp()
+"""
 _COLUMNS: Final = """
 SELECT report, extract(epoch FROM last_seen)::double precision AS last_seen,
     last_seen + lease * interval '1 s' < clock_timestamp() AS is_gone
@@ -37,8 +51,10 @@ class PostgresNodes:
 
     needs_heartbeats = True
 
-    def __init__(self, access: PostgresAccess) -> None:
+    def __init__(self, access: PostgresAccess, on_registered: Callable[[NodeReport], None]) -> None:
         self._access = access
+        self._on_registered = on_registered
+        self._session = ""
 
     async def register(self, report: NodeReport, *, is_start: bool) -> Node | None:
         """Register a node; see `NodeRecords.register`."""
@@ -46,18 +62,31 @@ class PostgresNodes:
 
         async def write(connection: asyncpg.Connection) -> Node | None:
             await connection.execute(_FORGET)
+            if is_start:
+                await connection.execute(_RELEASE, report.session, report.instance)
             if await execute_counted(connection, _REGISTER, *values):
                 return None
             return _decode(await connection.fetchrow(_ONE, report.name))
 
         # No rows of downloads; see `beat`.
-        return await self._access.write(write, rows=0)
+        holder = await self._access.write(write, rows=0)
+        if holder is None:
+            self._session = report.session
+            self._on_registered(report)
+        return holder
 
-    async def beat(self, report: NodeReport) -> bool:
+    async def beat(self, report: NodeReport, runs: Sequence[LiveRun] = ()) -> bool:
         """Record a heartbeat; see `NodeRecords.beat`."""
+        encoded = msgspec.json.encode(runs).decode() if runs else None
         # No rows of downloads: a heartbeat wakes nothing that waits for changes of these.
-        changed = await self._access.execute(_BEAT, report.name, report.session, report.lease, _encode(report), rows=0)
+        values = (report.name, report.session, report.lease, _encode(report), encoded)
+        changed = await self._access.execute(_BEAT, *values, rows=0)
         return changed == 1
+
+    async def other_runs(self) -> Sequence[RemoteRun]:
+        """Return the runs of the other nodes; see `NodeRecords.other_runs`."""
+        rows = await self._access.read(lambda connection: connection.fetch(_OTHER_RUNS, self._session))
+        return [RemoteRun(node=name, run=run) for name, runs in rows for run in _decode_runs(runs)]
 
     async def leave(self, report: NodeReport) -> None:
         """Remove a node that ends; see `NodeRecords.leave`."""
@@ -71,6 +100,14 @@ class PostgresNodes:
 
 def _encode(report: NodeReport) -> str:
     return msgspec.json.encode(report).decode()
+
+
+def _decode_runs(encoded: str) -> Sequence[LiveRun]:
+    """Return the runs of a node; none if it has another version, which reports other facts."""
+    try:
+        return msgspec.json.decode(encoded, type=list[LiveRun])
+    except msgspec.MsgspecError:
+        return ()
 
 
 def _decode(row: asyncpg.Record) -> Node:

@@ -11,7 +11,6 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.import_operation import Driver
-from downloadd.records.boot import boot_id
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.ends import EndListener, RecordedEnd
@@ -23,7 +22,6 @@ from downloadd.records.nodes import NodeRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
 from downloadd.records.postgres.address import DatabaseAddress
-from downloadd.records.postgres.boot import record_boot
 from downloadd.records.postgres.deliveries import PostgresDeliveries, add_deliveries
 from downloadd.records.postgres.download_changes import AcceptItem, DownloadChanges
 from downloadd.records.postgres.download_queries import (
@@ -48,6 +46,7 @@ from downloadd.records.postgres.origins import PostgresOrigins
 from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS
 from downloadd.records.postgres.readers import ReaderPool
 from downloadd.records.postgres.results import PostgresResults
+from downloadd.records.postgres.runs import Claims, PostgresRuns
 from downloadd.records.postgres.schema import Migration, migrate, shipped_migrations
 from downloadd.records.postgres.session import WriterSession
 from downloadd.records.postgres.storage_roots import PostgresStorageRoot
@@ -65,6 +64,7 @@ from downloadd.records.protocol import (
     WaitingDownload,
 )
 from downloadd.records.results import ResultRecords
+from downloadd.records.runs import RunRecords
 from downloadd.records.storage_roots import StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords
 from downloadd.records.writer import Rejection
@@ -113,7 +113,7 @@ class PostgresRecords:
             on_commit: called after each commit; see `Writer`.
             make_deliveries: returns the hook deliveries of a finished download, which become durable together with its
                 end; may be called again.
-            is_owner: False if other owners may write at the same time.
+            is_owner: False if other nodes may write at the same time.
             patience: seconds for which a change is tried again before it is refused, and for which the start waits for
                 another owner to end.
         """
@@ -129,6 +129,8 @@ class PostgresRecords:
             record_end=self._record_end,
             settle_removed=settle_files,
         )
+        claims = Claims(self._queries)
+        self._claim = claims.claim
         session = WriterSession(self._address, clock, is_owner=is_owner)
         self._writer = Writer(session, clock, on_commit, patience=patience)
         self.hints: PostgresHints | NoHints = NoHints() if is_owner else PostgresHints(self._address)
@@ -145,7 +147,8 @@ class PostgresRecords:
         self.origins: OriginRecords = PostgresOrigins(self)
         self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
         self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
-        self.nodes: NodeRecords = PostgresNodes(self)
+        self.nodes: NodeRecords = PostgresNodes(self, claims.register)
+        self.runs: RunRecords = PostgresRuns(self, claims)
         self.queue: QueueRecords = PostgresQueue(self, self._queries, self._list_revision)
         self.results: ResultRecords = PostgresResults(self, self._queries, self._list_revision)
         self.gids: GidRecords = PostgresGids(self, self._queries)
@@ -227,7 +230,7 @@ class PostgresRecords:
         """Assign waiting downloads to runs; see `Records.claim`."""
         if not seqs:
             return []
-        claimed: list[Download] = await self._writer.submit(self._changes.claim, seqs, rows=len(seqs), seqs=seqs)
+        claimed: list[Download] = await self._writer.submit(self._claim, seqs, rows=len(seqs), seqs=seqs)
         return claimed
 
     async def save(self, download: Download) -> Download | None:
@@ -312,10 +315,14 @@ class PostgresRecords:
         return await self.read(created_at)
 
     async def running_rows(self) -> AsyncIterator[Download]:
-        """Return the rows in a running state, oldest first."""
+        """Return the rows in a running state that no living node holds, oldest first."""
         after = 0
         while True:
-            chunk = await self.active(ActiveFilter(states=RUNNING, after_seq=after, limit=_RUNNING_CHUNK_ROWS))
+
+            async def read(connection: asyncpg.Connection, after: int = after) -> list[Download]:
+                return await self._queries.abandoned(connection, after_seq=after, limit=_RUNNING_CHUNK_ROWS)
+
+            chunk = await self.read(read)
             for download in chunk:
                 yield download
             if len(chunk) < _RUNNING_CHUNK_ROWS:
@@ -362,7 +369,6 @@ class PostgresRecords:
         await self._writer.open(connection)
         await connection.execute(_CREATE_BIRTH, self._clock.wall())
         await connection.execute(_CREATE_COUNTER)
-        await record_boot(connection, await asyncio.to_thread(boot_id))
         await raise_epochs(connection)
 
     async def _record_new_end(self, connection: asyncpg.Connection, download: Download) -> None:

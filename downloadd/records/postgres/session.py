@@ -18,7 +18,7 @@ from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS, is_lost, s
 from downloadd.records.postgres.transaction import CommitInDoubtError, execute_batch
 
 OWNER_LOCK: Final = 7_163_804_102
-"""Key of the advisory lock of the daemon that writes into the database."""
+"""Key of the advisory lock of those that write into the database: one alone, or nodes that share it."""
 TRANSACTION_SECONDS: Final = 60.0
 """Seconds after which a transaction of a server that does not answer is given up."""
 SETUP_SECONDS: Final = 5.0
@@ -28,7 +28,9 @@ MAX_PAUSE_SECONDS: Final = 2.0
 """Limits of the pauses between two attempts to connect, each of which is twice as long as the one before."""
 
 _OWN: Final = "SELECT pg_try_advisory_lock($1)"
+_SHARE: Final = "SELECT pg_try_advisory_lock_shared($1)"
 _WAIT_TO_OWN: Final = "SELECT pg_advisory_lock($1)"
+_WAIT_TO_SHARE: Final = "SELECT pg_advisory_lock_shared($1)"
 _OWNER: Final = """
 SELECT coalesce(min(application_name), 'downloadd') FROM pg_stat_activity AS a JOIN pg_locks AS l USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND (l.classid::bigint << 32) + l.objid::bigint = $1
@@ -62,7 +64,7 @@ class WriterSession:
         Args:
             address: the database.
             clock: the clock.
-            is_owner: True if no other owner may write into the database at the same time.
+            is_owner: True if no other session may write into the database at the same time.
         """
         self._address = address
         self._clock = clock
@@ -83,9 +85,9 @@ class WriterSession:
         """Use a connection that was made for the start; wait `patience` seconds for an owner that ends.
 
         Raises:
-            StartupError: another daemon writes into the database.
+            StartupError: another daemon, or a copy, writes into the database and does not share it.
         """
-        if self._is_owner and not await _own_soon(connection, patience):
+        if not await _lock_soon(connection, _WAIT_TO_OWN if self._is_owner else _WAIT_TO_SHARE, patience):
             owner = await connection.fetchval(_OWNER, OWNER_LOCK)
             raise StartupError(
                 f"the database {self._address.label} is used by another daemon ({owner}); stop it, or choose another "
@@ -200,7 +202,7 @@ class WriterSession:
         if self._backend is not None:
             # After a failure of the network the server still has the old session, with its locks.
             await connection.execute(_END_BACKEND, *self._backend)
-        if self._is_owner and not await connection.fetchval(_OWN, OWNER_LOCK):
+        if not await connection.fetchval(_OWN if self._is_owner else _SHARE, OWNER_LOCK):
             raise StoreUnavailableError(
                 "another daemon took over the database while it could not be reached; stop one of them"
             )
@@ -227,12 +229,12 @@ class WriterSession:
             self._connection = None
 
 
-async def _own_soon(connection: asyncpg.Connection, seconds: float) -> bool:
-    """Take the lock of the owner; the session of a daemon that was killed may hold it for a moment."""
+async def _lock_soon(connection: asyncpg.Connection, statement: str, seconds: float) -> bool:
+    """Take the lock of the owner; the session of a process that was killed may hold it for a moment."""
     try:
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = '{max(1, round(seconds * 1000))}ms'")
-            await connection.execute(_WAIT_TO_OWN, OWNER_LOCK)
+            await connection.execute(statement, OWNER_LOCK)
     except asyncpg.LockNotAvailableError:
         return False
     return True

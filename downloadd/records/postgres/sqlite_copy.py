@@ -30,12 +30,12 @@ SELECT EXISTS (SELECT FROM downloads) OR EXISTS (SELECT FROM answers) OR EXISTS 
     OR EXISTS (SELECT FROM deliveries)
 """
 _SET_BIRTH: Final = "INSERT INTO birth VALUES ($1)"
-_SET_BOOT: Final = "INSERT INTO boot VALUES ($1)"
+_SET_BOOT: Final = "UPDATE downloads SET boot = $1 WHERE part_name IS NOT NULL"
 _SET_ROOT: Final = "INSERT INTO storage_root VALUES ($1)"
 _SET_CLEARED: Final = "INSERT INTO cleared_results VALUES ($1)"
 _SET_COUNTER: Final = "INSERT INTO counter (ended_seq, removed_at) VALUES ($1, $2)"
 _CLEAR: Final = tuple(
-    f"DELETE FROM {table}" for table in ("birth", "boot", "storage_root", "cleared_results", "counter", "origins")
+    f"DELETE FROM {table}" for table in ("birth", "storage_root", "cleared_results", "counter", "origins")
 )
 """Statements that remove what the start of a daemon records without downloads."""
 _UNKNOWN_BIRTH: Final = 0.0

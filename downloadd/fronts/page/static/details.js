@@ -118,6 +118,7 @@ export class Details {
       [t("URL"), entry.url],
       [t("Progress"), finished ? null : formatProgress(entry)],
       [t("Waiting reason"), entry.reason],
+      [t("Node"), entry.node],
       [t("Cause"), entry.cause?.replace("_", " ")],
       [t("Status of origin"), entry.origin_status && String(entry.origin_status)],
       [t("Size"), finished && entry.total_bytes !== null ? `${formatSize(entry.total_bytes)} (${plural(entry.total_bytes, "{n} byte", "{n} bytes")})` : null],
