@@ -707,6 +707,7 @@ async def test_the_page_has_no_serious_accessibility_violation(
         await page.get_by_label("Downloads at once").fill("3")
         await page_session.wait_for_text("#limits", "A change holds until")
         await page.get_by_label("Group by").select_option("host")
+        await page.locator("#active").scroll_into_view_if_needed()
         await page.get_by_label("Select moving").check()
         await page.get_by_role("button", name="Cancel broken").click()
         assert await findings(page, axe) == []

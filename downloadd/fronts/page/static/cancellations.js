@@ -33,6 +33,11 @@ export class Cancellations {
     return this.#pending.has(id);
   }
 
+  /** Returns the entry of a download before its cancellation, while that can be undone. @param {string} id */
+  entryBefore(id) {
+    return this.#pending.get(id)?.entry;
+  }
+
   /** Cancels downloads after the time in which that can be undone. @param {any[]} entries */
   async cancel(entries) {
     const fresh = entries.filter((entry) => !this.#pending.has(entry.id));
@@ -58,13 +63,13 @@ export class Cancellations {
     this.onChange();
     await Promise.all(undone.map(({ paused }) => paused));
     const resumed = undone.map(({ entry }) => entry).filter((entry) => entry.status !== "paused");
-    await applyToEach(resumed, async ({ id }) => this.store.put(await this.client.files.downloads.resume(id)), this.onError);
+    await applyToEach(resumed, ({ id }) => this.store.change(id, () => this.client.files.downloads.resume(id)), this.onError);
   }
 
   /** @param {any[]} entries @param {{keepalive?: boolean}} [options] */
   async #finish(entries, options) {
     for (const { id } of entries) this.#pending.delete(id);
-    const cancel = async (/** @type {any} */ { id }) => this.store.put(await this.client.files.downloads.cancel(id, options));
+    const cancel = (/** @type {any} */ { id }) => this.store.change(id, () => this.client.files.downloads.cancel(id, options));
     await applyToEach(entries, cancel, this.onError);
     this.onChange();
   }

@@ -147,8 +147,8 @@ export class Details {
   /** Moves the download in the queue; the dialog stays open for the next move. @param {"top" | "up" | "down" | "bottom"} to */
   async #move(to) {
     try {
-      const entry = await this.client.files.downloads.move(this.entry.id, to);
-      this.store.put(entry);
+      const { id } = this.entry;
+      const entry = await this.store.change(id, () => this.client.files.downloads.move(id, to));
       this.onMove();
       // A message of the page would not be announced while the dialog is open.
       setText(byId("moved"), entry.position ? t("Number {n} in the queue.", { n: (entry.position + 1).toLocaleString() }) : t("First in the queue."));
@@ -173,7 +173,7 @@ export class Details {
   /** @param {() => Promise<any>} action @param {string} message */
   async #apply(action, message) {
     try {
-      this.store.put(await action());
+      await this.store.change(this.entry.id, action);
       this.dialog.close();
       this.notices.show(message);
     } catch (error) {

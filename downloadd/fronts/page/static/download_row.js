@@ -33,15 +33,15 @@ export function downloadRow(first, view) {
   const bar = element("progress", { max: 100 });
   const facts = element("span", { class: "facts" });
   const reason = element("span", { class: "why" });
-  const pause = iconButton("pause", t("Pause"), () => view.apply(() => downloads.pause(entry.id)));
-  const resume = iconButton("resume", t("Resume"), () => view.apply(() => downloads.resume(entry.id)));
-  const retry = iconButton("again", t("Try now"), () => view.apply(() => downloads.retry(entry.id)));
+  const pause = iconButton("pause", t("Pause"), () => view.apply(entry.id, () => downloads.pause(entry.id)));
+  const resume = iconButton("resume", t("Resume"), () => view.apply(entry.id, () => downloads.resume(entry.id)));
+  const retry = iconButton("again", t("Try now"), () => view.apply(entry.id, () => downloads.retry(entry.id)));
   // One button for both, so that the focus stays.
   const cancel = iconButton("close", t("Cancel"), () =>
     view.cancellations.has(entry.id) ? view.cancellations.undo([entry]) : view.cancellations.cancel([entry]),
   );
-  const up = iconButton("up", t("Move up"), () => view.apply(() => downloads.move(entry.id, "up"), { moves: true }));
-  const down = iconButton("down", t("Move down"), () => view.apply(() => downloads.move(entry.id, "down"), { moves: true }));
+  const up = iconButton("up", t("Move up"), () => view.apply(entry.id, () => downloads.move(entry.id, "up"), { moves: true }));
+  const down = iconButton("down", t("Move down"), () => view.apply(entry.id, () => downloads.move(entry.id, "down"), { moves: true }));
   for (const button of [up, down]) button.classList.add("move");
   const row = element(
     "div",

@@ -90,7 +90,7 @@ export class DownloadsView {
   #actions() {
     const { downloads } = this.client.files;
     const each = (/** @type {"pause" | "resume" | "retry"} */ action) => (/** @type {any[]} */ entries) =>
-      applyToEach(entries, async ({ id }) => this.store.put(await downloads[action](id)), this.onError);
+      applyToEach(entries, ({ id }) => this.store.change(id, () => downloads[action](id)), this.onError);
     const isActive = (/** @type {any} */ entry) => !this.cancellations.has(entry.id);
     return [
       { name: t("Pause"), applies: (/** @type {any} */ entry) => isActive(entry) && entry.status !== "paused", run: each("pause") },
@@ -126,7 +126,10 @@ export class DownloadsView {
     const counts = Object.fromEntries(Object.keys(FILTERS).map((name) => [name, 0]));
     const shown = [];
     const filter = FILTERS[this.filter];
-    for (const entry of this.store.active.values()) {
+    for (const latest of this.store.active.values()) {
+      // A download that is paused until its cancellation stays where it was.
+      const before = this.cancellations.entryBefore(latest.id);
+      const entry = before ? { ...latest, status: before.status } : latest;
       for (const name of Object.keys(FILTERS)) if (FILTERS[name](entry)) counts[name] += 1;
       if (filter(entry) && this.#matches(entry)) shown.push(entry);
     }
@@ -154,10 +157,10 @@ export class DownloadsView {
     return !this.search || `${entry.file_path} ${entry.url}`.toLowerCase().includes(this.search);
   }
 
-  /** @param {() => Promise<any>} action @param {{moves?: boolean}} [options] with `moves`, the order changes on purpose */
-  async apply(action, { moves = false } = {}) {
+  /** @param {string} id @param {() => Promise<any>} action @param {{moves?: boolean}} [options] with `moves`, the order changes on purpose */
+  async apply(id, action, { moves = false } = {}) {
     try {
-      this.store.put(await action());
+      await this.store.change(id, action);
       if (moves) this.list.release();
       this.draw();
     } catch (error) {

@@ -239,7 +239,7 @@ export class HistoryView {
       try {
         const page = await downloads.getHistory({ ...filters, status: "failed", limit: RETRY_PAGE_SIZE, cursor });
         const retry = async (/** @type {any} */ { id }) => {
-          this.store.put(await downloads.retry(id));
+          await this.store.change(id, () => downloads.retry(id));
           count += 1;
         };
         await applyToEach(page.history, retry, onError);
@@ -271,7 +271,7 @@ export class HistoryView {
         name: t("Try again"),
         applies: (/** @type {any} */ entry) => isPast(entry) && STATES[entry.status]?.isSuccess === false,
         run: (/** @type {any[]} */ entries) =>
-          applyToEach(entries, async ({ id }) => this.store.put(await downloads.retry(id)), this.onError),
+          applyToEach(entries, ({ id }) => this.store.change(id, () => downloads.retry(id)), this.onError),
       },
       { name: t("Remove from history"), applies: isPast, run: (/** @type {any[]} */ entries) => remove(entries, false) },
       {
@@ -293,7 +293,7 @@ export class HistoryView {
     const save = iconButton("save", t("Save the file"), () => this.saveFile(entry));
     const retry = iconButton("again", t("Try again"), async () => {
       try {
-        this.store.put(await this.client.files.downloads.retry(entry.id));
+        await this.store.change(entry.id, () => this.client.files.downloads.retry(entry.id));
         // The button is gone; the focus stays in the row.
         name.focus();
         this.draw();

@@ -65,6 +65,17 @@ export class Store extends EventTarget {
     return total;
   }
 
+  /**
+   * Performs an action on a download, and applies the entry of its answer, unless a newer one came with an event meanwhile.
+   * @param {string} id @param {() => Promise<any>} action
+   */
+  async change(id, action) {
+    const before = this.active.get(id);
+    const entry = await action();
+    if (this.active.get(id) === before) this.put(entry);
+    return entry;
+  }
+
   /** Applies the entry of an answer before its event arrives. @param {any} entry */
   put(entry) {
     this.#applyEvent("end_time" in entry ? "history" : "download", entry);
