@@ -20,7 +20,9 @@ from downloadd.cluster.identity import read_identity
 from downloadd.cluster.lease import Lease
 from downloadd.cluster.shared_settings import shared_settings
 from downloadd.config import Config
+from downloadd.download_rules import DownloadRules
 from downloadd.events import EventBus
+from downloadd.explanation import Explainer, ExplanationSources
 from downloadd.fronts.aria2.assembly import assemble_rpc
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api, create_rpc_api
@@ -99,6 +101,7 @@ class App:
         self.metrics = Metrics()
         # Replaced by a reload; the components that use them ask for the present ones.
         self._directories = DirectoryRules(config.directories)
+        self._rules = DownloadRules(config.rules)
         self._rights = Rights(directories=self._directories, is_enabled=config.downloads.enabled)
 
     async def __aenter__(self) -> Self:
@@ -158,6 +161,19 @@ class App:
                 storage=StorageConfirmation(records.storage_root, destination),
                 clock=self._clock,
                 rights=self._rights,
+                rules=lambda: self._rules,
+            )
+            explainer = Explainer(
+                ExplanationSources(
+                    preview=lambda request, user: parts.admission.preview(request, user=user),
+                    rules=lambda: self._rules,
+                    origins=lambda: self._origins,
+                    limits=lambda: parts.dispatcher.queue.limits,
+                    directories=lambda: self._directories,
+                    hooks=lambda download: self._hook_rules.names_for(download),
+                ),
+                rights=self._rights,
+                clock=self._clock,
             )
             views = DownloadViews(
                 manager=manager,
@@ -222,6 +238,7 @@ class App:
             )
             api = create_api(
                 service=service,
+                explainer=explainer,
                 views=views,
                 settings=settings,
                 imports=imports,
@@ -296,6 +313,7 @@ class App:
         self._directories = DirectoryRules(config.directories)
         self._rights.configure(directories=self._directories, is_enabled=config.downloads.enabled)
         self._hook_rules = HookRules(config.hooks)
+        self._rules = DownloadRules(config.rules)
         self._reloader.apply(config, origins=self._origins, directories=self._directories)
 
     # -- components ----------------------------------------------------------------------------------------------------
