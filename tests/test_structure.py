@@ -80,6 +80,7 @@ NOUNS: Final = frozenset(
         "root_identity",
         "runtime_settings",
         "hours",
+        "instants",
     }
 )
 
@@ -91,6 +92,7 @@ PURE: Final = (
         "root_identity",
         "runtime_settings",
         "hours",
+        "instants",
         "download",
         "download_request",
         "gid",
@@ -126,7 +128,14 @@ PURE: Final = (
     "policy.proxies",
     "policy.directories",
     *("policy.origin_proxies", "policy.environment_proxies", "policy.proxy_url"),
-    *("manager.limits", "manager.delayed_downloads", "manager.waiting_queues", "manager.running_downloads"),
+    *(
+        "manager.limits",
+        "manager.delayed_downloads",
+        "manager.scheduled_starts",
+        "manager.waiting_queues",
+        "manager.running_downloads",
+    ),
+    "manager.scheduled_starts",
     *("manager.scheduler", "manager.retry", "manager.stall_detection", "manager.lifecycle", "manager.admission"),
     "manager.amendment",
     *("cluster.lease", "cluster.shared_settings"),
