@@ -13,7 +13,7 @@ async def test_the_decisions_are_listed(api: ServedApi, command: Command) -> Non
     output = (await command("explain", "--dir", "inbox", "https://a.example/x.iso")).output
     lines = {line.partition("  ")[0].strip(): line.partition("  ")[2].strip() for line in output.splitlines()}
     assert (lines["accepted"], lines["rule"], lines["file"]) == ("yes", "images", "images/x.iso")
-    assert "2 KiB/s" in lines["speed limit"]
+    assert "2.00 KiB/s" in lines["speed limit"]
 
 
 async def test_a_refusal_is_shown_with_its_reason(api: ServedApi, command: Command) -> None:
