@@ -138,6 +138,8 @@ class Control(msgspec.Struct, frozen=True, gc=False):
     """Bytes a second; 0 for none."""
     place: float | None = None
     """Position that a move has given it among the downloads of its priority; see `Download.place`."""
+    not_before: float | None = None
+    """Unix time before which it does not start, as a user states it."""
 
 
 class Progress(msgspec.Struct, frozen=True, gc=False):

@@ -32,10 +32,12 @@ LAYERS: Final = (
     "watch",
     "fronts",
     "service",
+    "explanation",
     "settings_service",
     "views",
     "imports",
     "rights",
+    "download_rules",
     "manager",
     "cluster",
     "transfer",
@@ -79,6 +81,7 @@ NOUNS: Final = frozenset(
         "runtime_settings",
         "hours",
         "object_upload",
+        "instants",
     }
 )
 
@@ -86,9 +89,11 @@ PURE: Final = (
     *(
         "users",
         "rights",
+        "download_rules",
         "root_identity",
         "runtime_settings",
         "hours",
+        "instants",
         "download",
         "download_request",
         "gid",
@@ -124,7 +129,14 @@ PURE: Final = (
     "policy.proxies",
     "policy.directories",
     *("policy.origin_proxies", "policy.environment_proxies", "policy.proxy_url"),
-    *("manager.limits", "manager.delayed_downloads", "manager.waiting_queues", "manager.running_downloads"),
+    *(
+        "manager.limits",
+        "manager.delayed_downloads",
+        "manager.scheduled_starts",
+        "manager.waiting_queues",
+        "manager.running_downloads",
+    ),
+    "manager.scheduled_starts",
     *("manager.scheduler", "manager.retry", "manager.stall_detection", "manager.lifecycle", "manager.admission"),
     "manager.amendment",
     *("cluster.lease", "cluster.shared_settings"),
