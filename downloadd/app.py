@@ -19,7 +19,7 @@ from downloadd.cluster.heartbeat import Heartbeat, NodeLoad
 from downloadd.cluster.identity import read_identity
 from downloadd.cluster.lease import Lease
 from downloadd.cluster.shared_settings import shared_settings
-from downloadd.config import Config
+from downloadd.config import Config, UserConfig
 from downloadd.events import EventBus
 from downloadd.fronts.aria2.assembly import assemble_rpc
 from downloadd.fronts.page.assets import load_assets
@@ -297,6 +297,11 @@ class App:
         self._rights.configure(directories=self._directories, is_enabled=config.downloads.enabled)
         self._hook_rules = HookRules(config.hooks)
         self._reloader.apply(config, origins=self._origins, directories=self._directories)
+
+    def replace_users(self, users: tuple[UserConfig, ...]) -> None:
+        """Replace the users at once; readers of events are authenticated again."""
+        self._config = replace(self._config, users=users)
+        self._reloader.replace_users(users)
 
     # -- components ----------------------------------------------------------------------------------------------------
 

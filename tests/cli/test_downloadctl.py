@@ -536,7 +536,7 @@ async def test_a_socket_and_a_file_with_the_token_can_be_named(tmp_path: Path, e
 async def test_a_refused_token_and_a_missing_daemon_have_their_own_exit_codes(run: Run, daemon: DaemonProcess) -> None:
     denied = await run("list", DOWNLOADD_TOKEN="wrong" * 10)
     assert (denied.status, denied.out) == (4, "")
-    assert denied.err.startswith("downloadctl: The token is missing or wrong.\n  Pass one with --token-file")
+    assert denied.err.startswith("downloadctl: There is no token for ")
     as_json = await run("list", "--json", DOWNLOADD_TOKEN="wrong" * 10)
     assert json.loads(as_json.out) == {"success": False, "error": "unauthorized", "detail": None}
     away = await run("list", DOWNLOADD_URL="http://127.0.0.1:9")
