@@ -75,8 +75,8 @@ def _describe_refused_token(location: DaemonLocation) -> tuple[str, ...]:
                 f"{location.url} has another state directory."
             ),
             (
-                "Pass the token of a user with --token-file or DOWNLOADD_TOKEN, or create one as the user of the daemon: "
-                "downloadctl users create NAME."
+                "Pass the token of a user with --token-file or DOWNLOADD_TOKEN, or create one as the user of the "
+                "daemon with: downloadctl users create NAME."
             ),
         )
     if location.token is None:
@@ -84,8 +84,8 @@ def _describe_refused_token(location: DaemonLocation) -> tuple[str, ...]:
         return (
             f"There is no token for {location.url}; searched in {places}.",
             (
-                "Pass one with --token-file or DOWNLOADD_TOKEN, or name the state directory with --state-dir. The first "
-                "start of the daemon printed the file of its token, which only its user can read."
+                "Pass one with --token-file or DOWNLOADD_TOKEN, or name the state directory with --state-dir. The "
+                "first start of the daemon printed the file of its token, which only its user can read."
             ),
         )
     return (

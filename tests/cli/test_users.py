@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from docs.pages import blocks, read, section
 
 from downloadd.cli.errors import CommandError
 from downloadd.cli.main import downloadctl
@@ -73,3 +74,12 @@ def test_a_file_that_cannot_be_used_is_an_error_with_what_to_do(tmp_path: Path) 
     assert isinstance(error, CommandError)
     assert "is malformed" in error.lines[0]
     assert "sudo -u downloadd" in error.lines[1]
+
+
+def test_the_commands_of_the_page_about_users_run(tmp_path: Path) -> None:
+    [block] = blocks(section(read("docs/how-to/users.md"), "On the machine of the daemon"), "sh")
+    for line in block.splitlines():
+        program, command, *arguments = line.split()
+        assert (program, command) == ("downloadctl", "users")
+        assert run(tmp_path, *arguments).exit_code == 0
+    assert listed(tmp_path) == []
