@@ -19,6 +19,7 @@ from downloadd.config.list_settings import (
 )
 from downloadd.config.listen import TcpAddress, UnixAddress, aria2_addresses, listen_addresses
 from downloadd.config.loader import ConfigError, LoadedConfig, default_state_dir, load_config
+from downloadd.config.rule_settings import RuleConfig
 from downloadd.config.settings import (
     DEFAULT_PORTS_ALLOWED,
     Aria2Config,
@@ -32,7 +33,7 @@ from downloadd.config.settings import (
     ServerConfig,
     StorageConfig,
 )
-from downloadd.config.sources import ConfigIssue, Flags, RenamedSetting
+from downloadd.config.sources import USER_FILE_NAME, ConfigIssue, Flags, RenamedSetting
 from downloadd.config.watch_settings import WatchConfig
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "ENVIRONMENT_PREFIX",
     "HOOK_EVENTS",
     "MAX_SOCKET_PATH_BYTES",
+    "USER_FILE_NAME",
     "Aria2Config",
     "ClusterConfig",
     "Config",
@@ -63,6 +65,7 @@ __all__ = [
     "OptionOutcome",
     "ProxyConfig",
     "RenamedSetting",
+    "RuleConfig",
     "ServerConfig",
     "Setting",
     "StorageConfig",
