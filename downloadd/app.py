@@ -21,17 +21,18 @@ from downloadd.cluster.lease import Lease
 from downloadd.cluster.shared_settings import shared_settings
 from downloadd.config import Config
 from downloadd.events import EventBus
-from downloadd.fronts.aria2.front import RpcFront, create_rpc_front
-from downloadd.fronts.aria2.methods.methods import Methods
+from downloadd.fronts.aria2.assembly import assemble_rpc
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api, create_rpc_api
 from downloadd.fronts.rest.auth import Accounts
 from downloadd.fronts.rest.machine_names import machine_names
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
 from downloadd.gauges import GaugeCollector
+from downloadd.hooks.file_actions import FileActions, FileSource
 from downloadd.hooks.hooks import Hooks
 from downloadd.hooks.program import ProgramRunner
 from downloadd.hooks.rules import HookRules
+from downloadd.hooks.senders import make_senders
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.import_operation import PENDING_KINDS
 from downloadd.imports.assembly import assemble_imports
@@ -121,6 +122,7 @@ class App:
             )
             node = await read_identity(self._config, self._url, has_instance=records.nodes.needs_heartbeats)
             heartbeat = await stack.enter_async_context(Heartbeat(records.nodes, node, self._clock))
+            self._file_actions = FileActions()
             # From here on, each commit wakes the hooks.
             self._hooks = await stack.enter_async_context(
                 self._make_hooks(
@@ -132,8 +134,11 @@ class App:
             )
             destination = await stack.enter_async_context(self._make_destination(identity, is_shared=records.is_shared))
             await identity.confirm()
+            self._file_actions.source.set_result(
+                FileSource(find=records.get, files=destination.finished_files, destination=destination)
+            )
             session = await stack.enter_async_context(self._make_session(PublicSuffixes()))
-            parts = self._make_manager(records, destination, session, bus)
+            parts = self._make_manager(records, destination, session, bus, node=node.name)
             self._kept_parts = parts.kept_parts
             heartbeat.read_load = partial(self._read_load, parts)
             heartbeat.on_lease_change = parts.lease.report_lease
@@ -201,7 +206,20 @@ class App:
                 parts.limits, hours=parts.hours, rights=self._rights, bus=bus, max_runs=self._max_runs
             )
             guards, proxies = self._make_guards(), TrustedProxies(self._config.server.trusted_proxies)
-            rpc = self._make_rpc(service, views, settings, accounts, bus=bus, hosts=guards.hosts, root=root)
+            log = self._config.server.access_log
+            rpc = assemble_rpc(
+                read_config=lambda: self._config,
+                service=service,
+                views=views,
+                settings=settings,
+                accounts=accounts,
+                bus=bus,
+                metrics=self.metrics,
+                clock=self._clock,
+                hosts=guards.hosts,
+                root=root,
+                request_stop=self._request_stop,
+            )
             api = create_api(
                 service=service,
                 views=views,
@@ -218,13 +236,14 @@ class App:
                 page=await asyncio.to_thread(load_assets),
                 proxies=proxies,
                 base_path=self._config.server.base_path,
+                access_log=log,
                 storage_problem=manager.storage_problem,
                 node_problem=lambda: heartbeat.problem,
             )
             rpc_api = (
                 None
                 if rpc is None
-                else create_rpc_api(rpc=rpc, metrics=self.metrics, clock=self._clock, proxies=proxies)
+                else create_rpc_api(rpc=rpc, metrics=self.metrics, clock=self._clock, proxies=proxies, access_log=log)
             )
             self._servers = await stack.enter_async_context(Servers(api, rpc_api, max_clients=self._max_clients))
             self._reloader = Reloader(
@@ -284,7 +303,8 @@ class App:
     def _read_load(self, parts: ManagerParts) -> NodeLoad:
         return NodeLoad(
             running=len(parts.runs),
-            speed=round(parts.manager.speed()),
+            speed=round(parts.manager.own_speed()),
+            runs=parts.runs.report(),
             settings=shared_settings(self._config, parts.limits.settings),
         )
 
@@ -292,8 +312,9 @@ class App:
         return Hooks(
             self._config.hooks,
             records=records.deliveries,
-            webhook_sender=sender,
-            program_runner=ProgramRunner(self._environment, self._config.storage.root),
+            senders=make_senders(
+                sender, ProgramRunner(self._environment, self._config.storage.root), self._file_actions
+            ),
             metrics=self.metrics.hooks,
             clock=self._clock,
         )
@@ -326,7 +347,9 @@ class App:
             clock=self._clock,
         )
 
-    def _make_manager(self, records: Store, destination: Destination, session: Session, bus: EventBus) -> ManagerParts:
+    def _make_manager(
+        self, records: Store, destination: Destination, session: Session, bus: EventBus, *, node: str
+    ) -> ManagerParts:
         return assemble_manager(
             ManagerSettings(
                 config=self._config.downloads,
@@ -334,6 +357,7 @@ class App:
                 directories=self._directories,
                 hosts=self._config.hosts,
                 proxies=self._origins.proxies,
+                node=node,
                 keep_parts=self._config.storage.keep_parts,
                 takeover_interval=Lease(self._config.cluster.lease).interval,
                 limits=self._config.limits,
@@ -344,42 +368,6 @@ class App:
             session=session,
             bus=bus,
             metrics=self.metrics.downloads,
-            clock=self._clock,
-        )
-
-    def _make_rpc(
-        self,
-        service: DownloadService,
-        views: DownloadViews,
-        settings: SettingsService,
-        accounts: Accounts,
-        *,
-        bus: EventBus,
-        hosts: AllowedHosts,
-        root: str,
-    ) -> RpcFront | None:
-        """Return the RPC interface of aria2; None if it is switched off."""
-        config = self._config.aria2
-        if not config.enabled:
-            return None
-        methods = Methods(
-            service=service,
-            views=views,
-            settings=settings,
-            authenticate=accounts.find_by_token,
-            read_config=lambda: self._config.downloads,
-            root=root,
-            shutdown=self._request_stop if config.allow_shutdown else None,
-        )
-        return create_rpc_front(
-            methods=methods,
-            notification_of=methods.notification_of,
-            config=config,
-            find_user=accounts.find_by_token,
-            max_failed_logins=self._config.server.max_failed_logins,
-            hosts=hosts,
-            bus=bus,
-            metrics=self.metrics,
             clock=self._clock,
         )
 

@@ -138,6 +138,8 @@ class Control(msgspec.Struct, frozen=True, gc=False):
     """Bytes a second; 0 for none."""
     place: float | None = None
     """Position that a move has given it among the downloads of its priority; see `Download.place`."""
+    not_before: float | None = None
+    """Unix time before which it does not start, as a user states it."""
 
 
 class Progress(msgspec.Struct, frozen=True, gc=False):
@@ -306,6 +308,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """For `queued`, `retrying` and `paused`: the reason why it waits."""
     connections: int = 0
     """Connections that receive content now."""
+    node: str | None = None
+    """Name of the node that runs it; None while none does."""
     current_url: str | None = None
     """The URL that redirects have led the present run to, with its secrets: never show it. None without redirects."""
 

@@ -51,6 +51,15 @@ MinSpeed = Annotated[
 ]
 
 
+NotBefore = Annotated[
+    str | float,
+    Meta(
+        description="Time before which it does not start: ISO 8601 with a time zone, such as "
+        "`2026-12-24T18:00:00+01:00`, or Unix time in seconds."
+    ),
+]
+
+
 class StartParameters(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters that every interface takes. None stands for the configured default.
 
@@ -101,6 +110,7 @@ class StartParameters(msgspec.Struct, frozen=True, kw_only=True):
     stall_timeout: StallTimeout | None = None
     connect_timeout: ConnectTimeout | None = None
     min_speed: MinSpeed | None = None
+    not_before: NotBefore | None = None
     paused: Annotated[bool, Meta(description="Accept it paused, to be resumed later.")] = False
 
 
@@ -120,6 +130,7 @@ class StartOptions(TypedDict, total=False):
     stall_timeout: float | None
     connect_timeout: float | None
     min_speed: int | None
+    not_before: str | float | None
     paused: bool | None
 
 
@@ -140,6 +151,7 @@ class ChangeOptions(TypedDict, total=False):
     stall_timeout: float | None
     connect_timeout: float | None
     min_speed: int | None
+    not_before: str | float | None
     headers: Mapping[str, str] | None
     cookies: Mapping[str, str] | None
     referer: str | None

@@ -18,7 +18,7 @@ WHOLE_DAY: Final = "00:00-24:00"
 _DAY_MINUTES: Final = 24 * 60
 _HORIZON_DAYS: Final = 15
 """Days within which hours of the week change, even if a day of daylight saving leaves them out once."""
-_HOURS: Final = re.compile(r"(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})")
+_HOURS: Final = re.compile(r"([0-9]{1,2}):([0-9]{2})-([0-9]{1,2}):([0-9]{2})")
 
 
 class Hours(msgspec.Struct, frozen=True, kw_only=True):

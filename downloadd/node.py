@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import msgspec
 
+from downloadd.states import State
+
 
 class NodeState(StrEnum):
     """State of a node."""
@@ -43,6 +45,32 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes a second of them together."""
     settings: Mapping[str, str] = {}
     """Settings that all nodes should have in common, by name."""
+
+
+class LiveRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A running download as its node sees it; finer than its row."""
+
+    seq: int
+    epoch: int
+    state: State
+    is_pausing: bool = False
+    """True if a user wants it paused."""
+    received: int = 0
+    """Bytes."""
+    total: int | None = None
+    speed: float | None = None
+    """Bytes a second; None while nothing is transferred."""
+    eta: float | None = None
+    """Seconds until the last byte at this speed; None if unknown."""
+    connections: int = 0
+
+
+class RemoteRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A running download of another node, as that reported it last."""
+
+    node: str
+    """Name of the node."""
+    run: LiveRun
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):

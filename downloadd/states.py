@@ -53,6 +53,8 @@ class Trigger(StrEnum):
 class WaitReason(StrEnum):
     """Reason why a waiting download does not start."""
 
+    NOT_BEFORE = "not_before"
+    """The time that its request states has not come."""
     DELAYED = "delayed"
     """The time of its next attempt has not come."""
     STARTS_HELD = "allow_starts"

@@ -78,6 +78,7 @@ NOUNS: Final = frozenset(
         "root_identity",
         "runtime_settings",
         "hours",
+        "instants",
     }
 )
 
@@ -88,6 +89,7 @@ PURE: Final = (
         "root_identity",
         "runtime_settings",
         "hours",
+        "instants",
         "download",
         "download_request",
         "gid",
@@ -123,7 +125,14 @@ PURE: Final = (
     "policy.proxies",
     "policy.directories",
     *("policy.origin_proxies", "policy.environment_proxies", "policy.proxy_url"),
-    *("manager.limits", "manager.delayed_downloads", "manager.waiting_queues", "manager.running_downloads"),
+    *(
+        "manager.limits",
+        "manager.delayed_downloads",
+        "manager.scheduled_starts",
+        "manager.waiting_queues",
+        "manager.running_downloads",
+    ),
+    "manager.scheduled_starts",
     *("manager.scheduler", "manager.retry", "manager.stall_detection", "manager.lifecycle", "manager.admission"),
     "manager.amendment",
     *("cluster.lease", "cluster.shared_settings"),
@@ -136,7 +145,7 @@ PURE: Final = (
     *("origin.cookies", "origin.cookie_dates", "origin.timeouts"),
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
-    *("watch.candidates", "watch.outcome"),
+    *("watch.candidates", "watch.outcome", "hooks.archive_names", "storage.path_template"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("cli.formatting", "cli.links", "client.events"),
     *("fronts.rest.target", "fronts.rest.schemas", "fronts.rest.entries", "fronts.rest.query_decoding"),

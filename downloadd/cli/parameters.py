@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.shell_completion import CompletionItem
 
+from downloadd.instants import parse_instant
 from downloadd.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -54,6 +56,43 @@ class Duration(_IntegerType):
 
 
 DURATION: Final = Duration()
+
+INSTANT_HELP: Final = (
+    "Do not start before this time: 18:00 for the next time that clocks here show it, +2h, a date with time such as "
+    "2026-12-24T18:00, or Unix time."
+)
+_CLOCK_TIME: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+
+
+class Instant(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """Type of an option that takes a time; its value is Unix time. Without a time zone it is that of this machine."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the Unix time."""
+        text = str(value).strip()
+        now = datetime.now().astimezone()
+        if text.startswith("+"):
+            return now.timestamp() + DURATION.convert(text[1:], param, ctx)
+        if (match := _CLOCK_TIME.fullmatch(text)) is not None:
+            # The naive time, because a day may have another number of hours.
+            today = datetime.now().replace(hour=int(match[1]), minute=int(match[2]), second=0, microsecond=0)  # noqa: DTZ005
+            moment = today.astimezone()
+            return (moment if moment > now else (today + timedelta(days=1)).astimezone()).timestamp()
+        try:
+            local = datetime.fromisoformat(text)
+        except ValueError:
+            pass
+        else:
+            text = local.astimezone().isoformat()
+        try:
+            return parse_instant(text)
+        except ValueError:
+            self.fail("expected a time such as 18:00, +2h, 2026-12-24T18:00, or Unix time in seconds", param, ctx)
+
+
+INSTANT: Final = Instant()
 
 if TYPE_CHECKING:
     _PlaceType = click.ParamType[str | int]

@@ -77,11 +77,14 @@ async def list_(client: Client, terminal: Terminal, *, directory: str | None, st
         listing = await downloads.list_global(status=status, limit=limit)
     else:
         listing = await downloads.list_active(directory=directory, status=status, limit=limit)
-    terminal.write_result(listing, _build_listing(listing) if listing.downloads else "No active downloads.")
+    runs = any(entry.node is not None for entry in listing.downloads)
+    has_nodes = runs and not terminal.as_json and len((await client.nodes()).nodes) > 1
+    table = _build_listing(listing, has_nodes=has_nodes)
+    terminal.write_result(listing, table if listing.downloads else "No active downloads.")
 
 
-def _build_listing(listing: Listing) -> Table:
-    table = _build_table("id", "state", "amount", ">speed", ">left", "file")
+def _build_listing(listing: Listing, *, has_nodes: bool) -> Table:
+    table = _build_table("id", "state", "amount", ">speed", ">left", *(("node",) if has_nodes else ()), "file")
     for entry in listing.downloads:
         is_receiving = entry.status is State.DOWNLOADING
         speed = f"{formatting.format_size(entry.speed)}/s" if is_receiving and entry.speed is not None else ""
@@ -95,6 +98,7 @@ def _build_listing(listing: Listing) -> Table:
             formatting.format_progress(entry),
             speed,
             left,
+            *((formatting.replace_unprintable(entry.node or ""),) if has_nodes else ()),
             name,
         )
     return table
@@ -204,6 +208,7 @@ def _list_details(entry: ActiveEntry | HistoryEntry) -> list[tuple[str, str]]:
             ("priority", str(entry.priority)),
             ("limit", f"{formatting.format_size(entry.speed_limit)}/s" if entry.speed_limit else "none"),
             ("waits for", entry.reason or ""),
+            ("node", entry.node or ""),
         ]
     else:
         rows += [

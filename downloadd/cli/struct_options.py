@@ -7,7 +7,7 @@ import click
 import msgspec
 from msgspec import inspect
 
-from downloadd.cli.parameters import SIZE, one_of
+from downloadd.cli.parameters import INSTANT, INSTANT_HELP, SIZE, one_of
 from downloadd.download_request import BYTES_PER_SECOND, SECONDS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,6 +21,7 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "priority": ("-p", "--priority"),
     "speed_limit": ("-l", "--limit"),
     "url": ("-u", "--from"),
+    "not_before": ("--at", "--not-before"),
 }
 """Flags of fields of a download with a short letter or another name; any other field `a_b` has `--a-b`."""
 
@@ -54,6 +55,8 @@ def given_values(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _make_option(flags: tuple[str, ...], name: str, annotation: object) -> Callable[[F], F]:
     kind, description, unit = _describe(annotation)
+    if name == "not_before":
+        return click.option(*flags, name, type=INSTANT, metavar="TIME", help=INSTANT_HELP)
     help_text = f"{description} Example: '2 MiB'." if unit == BYTES_PER_SECOND else description
     metavar = "SECONDS" if unit == SECONDS else None
     if isinstance(kind, inspect.BoolType):

@@ -15,7 +15,7 @@ from downloadd.clock import Clock
 from downloadd.cluster.identity import NodeIdentity
 from downloadd.cluster.lease import Lease
 from downloadd.errors import DownloadError, ShuttingDownError, StartupError, StoreUnavailableError
-from downloadd.node import Node, NodeReport
+from downloadd.node import LiveRun, Node, NodeReport
 from downloadd.records.nodes import NodeRecords
 
 log = structlog.get_logger()
@@ -34,6 +34,8 @@ class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes a second of them together."""
     settings: Mapping[str, str] = {}
     """Settings that all nodes should have in common, by name."""
+    runs: Sequence[LiveRun] = ()
+    """The running downloads, for the views of other nodes."""
 
 
 class Heartbeat:
@@ -143,7 +145,7 @@ class Heartbeat:
 
     async def _beat(self) -> None:
         sent_at, report = self._clock.monotonic(), self._report()
-        if not await self._records.beat(report):
+        if not await self._records.beat(report, self.read_load().runs):
             holder = await self._records.register(report, is_start=False)
             if holder is not None:
                 self._failure = _describe_holder(holder)

@@ -10,7 +10,7 @@ from typing import Final
 
 HELD_SHARE: Final = 0.8
 """Part of the lease for which a heartbeat lets the node work."""
-MAX_INTERVAL_SECONDS: Final = 1.0
+MAX_INTERVAL_SECONDS: Final = 0.75
 """Seconds between two heartbeats, at most."""
 _HEARTBEATS_PER_LEASE: Final = 3
 

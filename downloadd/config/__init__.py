@@ -7,13 +7,12 @@ from downloadd.config.aria2.conf import OptionOutcome, format_outcomes
 from downloadd.config.checks import decode_secret
 from downloadd.config.fields import ENVIRONMENT_PREFIX, Format, Setting
 from downloadd.config.formats import MAX_SOCKET_PATH_BYTES
+from downloadd.config.hook_settings import HOOK_EVENTS, HookAction, HookConfig
 from downloadd.config.limit_settings import LimitConfig
 from downloadd.config.list_settings import (
     ALL_PERMISSIONS,
-    HOOK_EVENTS,
     CredentialConfig,
     DirectoryConfig,
-    HookConfig,
     HostConfig,
     ProxyConfig,
     UserConfig,
@@ -53,6 +52,7 @@ __all__ = [
     "Flags",
     "Format",
     "HistoryConfig",
+    "HookAction",
     "HookConfig",
     "HostConfig",
     "ImportsConfig",

@@ -12,17 +12,9 @@ from msgspec import UNSET
 
 from downloadd.config.conversion import format_value
 from downloadd.config.formats import CONTROL_CHARACTER
+from downloadd.config.hook_settings import SIGNING_KEY_COMMAND, SIGNING_PREFIX, HookAction, HookConfig
 from downloadd.config.limit_settings import LimitConfig
-from downloadd.config.list_settings import (
-    SIGNING_KEY_COMMAND,
-    SIGNING_PREFIX,
-    CredentialConfig,
-    DirectoryConfig,
-    HookConfig,
-    HostConfig,
-    ProxyConfig,
-    UserConfig,
-)
+from downloadd.config.list_settings import CredentialConfig, DirectoryConfig, HostConfig, ProxyConfig, UserConfig
 from downloadd.config.listen import (
     TcpAddress,
     UnixAddress,
@@ -33,6 +25,7 @@ from downloadd.config.settings import ServerConfig, StorageConfig
 from downloadd.config.sources import ConfigValues, SourcedValue
 from downloadd.config.watch_settings import WatchConfig
 from downloadd.request_fields import RequestFields, find_user_problems
+from downloadd.states import State
 from downloadd.tls import check_client_certificate
 
 DEFAULT_SOURCE: Final = "default"
@@ -292,8 +285,8 @@ def _credential_problems(credential: CredentialConfig) -> Iterator[tuple[str, st
 
 def _hook_problems(hook: HookConfig) -> Iterator[tuple[str, str]]:
     """Yield field and problem of a hook that cannot deliver."""
-    if bool(hook.url) == bool(hook.command):
-        yield ("", "expected either url and secret, or command")
+    if hook.action is None:
+        yield ("", f"expected one of {', '.join(HookAction)}: a hook does one thing")
     if hook.url:
         if not _is_webhook_url(hook.url):
             yield ("url", "expected an http:// or https:// URL")
@@ -306,6 +299,8 @@ def _hook_problems(hook: HookConfig) -> Iterator[tuple[str, str]]:
         yield ("command", "expected a program and its arguments, without NUL")
     if CONTROL_CHARACTER.search(hook.directory):
         yield ("directory", "may not hold control characters")
+    if hook.needs_file and State.COMPLETED not in hook.events:
+        yield ("events", "expected completed among them: only such a download has a file")
 
 
 def _is_webhook_url(text: str) -> bool:

@@ -25,6 +25,7 @@ class Format(StrEnum):
     LISTEN_ADDRESS = "address to listen on"
     LISTEN_HOST = "host to listen on"
     PATH = "path"
+    PATH_TEMPLATE = "absolute path with placeholders"
     SOCKET_PATH = "path of a Unix socket"
     USER_ID = "user id"
     DIRECTORY = "directory below the storage root"
@@ -99,6 +100,10 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 ByteSize = Annotated[int, Meta(ge=0, le=2**62, extra={"size": True, "unit": "bytes"})]
 """Bytes; also written as a text such as "4 GiB"."""
 Text = Annotated[str, Meta(min_length=1)]
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z"
+"""Pattern of the names of proxies and hooks."""
+EXPECTED_NAME: Final = "1 to 64 letters, digits, hyphens and underscores"
+"""The pattern in words."""
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,26 +6,15 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
-from downloadd.config.fields import ByteSize, Count, Format, Text, describe
+from downloadd.config.fields import EXPECTED_NAME, NAME_PATTERN, ByteSize, Count, Format, Text, describe
 from downloadd.download import Conflict
 from downloadd.request_fields import Credentials, RequestFields, collect_request_fields
-from downloadd.states import FINISHED, State
 from downloadd.users import Permission
 
 ALL_PERMISSIONS: Final = tuple(permission.value for permission in Permission)
-HOOK_EVENTS: Final = tuple(state.value for state in State if state in FINISHED)
-"""Events of a hook: the states in which a download is finished."""
-SIGNING_PREFIX: Final = "whsec_"
-"""Prefix of the secret of a webhook."""
-SIGNING_KEY_COMMAND: Final = """printf 'whsec_%s\\n' "$(head -c 32 /dev/urandom | base64)\""""
-"""Shell command that prints a new secret of a webhook."""
 
 PROXY_SCHEMES: Final = ("http", "https")
 """Schemes of URLs that a proxy may be for."""
-
-_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z"
-"""Pattern of the names of proxies and hooks."""
-_EXPECTED_NAME: Final = "1 to 64 letters, digits, hyphens and underscores"
 
 
 class CredentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,11 +84,11 @@ class ProxyConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     name: Annotated[
         str,
-        Meta(pattern=_NAME_PATTERN),
+        Meta(pattern=NAME_PATTERN),
         describe(
             "Name that a download may state as its proxy.",
             examples=["office", "abroad"],
-            expected=_EXPECTED_NAME,
+            expected=EXPECTED_NAME,
         ),
     ]
     url: Annotated[
@@ -269,74 +258,6 @@ class DirectoryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             expected='octal digits in quotes, such as "0640"',
         ),
     ] = UNSET
-
-
-class HookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[[hooks]]`: notifications of finished downloads.
-
-    A hook posts to a webhook or runs a program. See docs/how-to/hooks.md.
-    """
-
-    EXAMPLES: ClassVar = (("name", "events", "directory", "url", "secret", "timeout"), ("name", "command"))
-
-    name: Annotated[
-        str,
-        Meta(pattern=_NAME_PATTERN),
-        describe(
-            "Name in logs and metrics; pending deliveries belong to it after a restart too.",
-            examples=["chat", "scan"],
-            expected=_EXPECTED_NAME,
-        ),
-    ]
-    events: Annotated[
-        tuple[str, ...],
-        Meta(min_length=1),
-        describe(
-            "Ends of a download that are notified.",
-            examples=[list(HOOK_EVENTS)],
-            expected="a list of events",
-            choices=HOOK_EVENTS,
-            choice_name="event",
-        ),
-    ] = ("completed", "failed")
-    directory: Annotated[
-        str, describe("Only for downloads to this directory and below; * is any part of one name.", examples=["team/*"])
-    ] = ""
-    url: Annotated[
-        str,
-        describe(
-            "URL that is posted to; a hook has either this or a command.",
-            examples=["https://chat.example.com/hooks/downloads"],
-            secret=True,
-        ),
-    ] = ""
-    secret: Annotated[
-        str,
-        describe(
-            f"Key that signs messages to the URL. A new one: {SIGNING_KEY_COMMAND}",
-            examples=["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="],
-            secret=True,
-        ),
-    ] = ""
-    command: Annotated[
-        tuple[str, ...],
-        describe(
-            "Program and its arguments, run without a shell.",
-            examples=[["/usr/local/bin/scan-file", "--quiet"]],
-            secret=True,
-        ),
-    ] = ()
-    timeout: Annotated[
-        float, Meta(ge=1, le=3600), describe("Time limit of one delivery attempt.", unit="seconds", examples=[30])
-    ] = 30
-
-    def __repr__(self) -> str:
-        """Return name and events; URL, key and arguments may hold a secret."""
-        return f"HookConfig(name={self.name!r}, events={self.events!r}, ...)"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Return name and events."""
-        return [("name", self.name), ("events", self.events)]
 
 
 class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from downloadd.config.aria2.conf import OptionOutcome, read_aria2_conf
 from downloadd.config.checks import DEFAULT_SOURCE, check_rules
 from downloadd.config.fields import Format
 from downloadd.config.formats import Parser, check_formats
-from downloadd.config.list_settings import HookConfig
+from downloadd.config.hook_settings import HookConfig
 from downloadd.config.settings import Config
 from downloadd.config.sources import (
     TABLES,

@@ -10,15 +10,9 @@ import msgspec
 from msgspec import Meta
 
 from downloadd.config.fields import ByteSize, Count, Format, LongSeconds, Port, Seconds, Text, WholeSeconds, describe
+from downloadd.config.hook_settings import HookConfig
 from downloadd.config.limit_settings import LimitConfig
-from downloadd.config.list_settings import (
-    CredentialConfig,
-    DirectoryConfig,
-    HookConfig,
-    HostConfig,
-    ProxyConfig,
-    UserConfig,
-)
+from downloadd.config.list_settings import CredentialConfig, DirectoryConfig, HostConfig, ProxyConfig, UserConfig
 from downloadd.config.watch_settings import WatchConfig
 
 MaxConcurrent = Annotated[Count, describe("Downloads that run at once.")]
@@ -104,6 +98,12 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             former_name="failed_logins",
         ),
     ] = 50
+    access_log: Annotated[
+        bool,
+        describe(
+            "Log a line for each request. Those of health and metrics that succeed are logged at the level debug."
+        ),
+    ] = True
     state_dir: Annotated[
         str,
         describe(

@@ -25,6 +25,11 @@ SECRET_LISTS: Final = frozenset({"credentials", "proxies", "users", "hooks"})
 CLIENT_VARIABLES: Final = frozenset({"DOWNLOADD_URL", "DOWNLOADD_TOKEN", "DOWNLOADD_CA_FILE"})
 """Variables of `downloadctl`, which the daemon ignores."""
 
+_SERVICE_LINK: Final = compile_pattern(
+    r"DOWNLOADD_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT|PORT_\d+_(?:TCP|UDP|SCTP)(?:_[A-Z]+)?)"
+)
+"""Variables that Kubernetes sets in every container for a service whose name begins with `downloadd`."""
+_SERVICE_ADDRESS: Final = compile_pattern(r"(?:tcp|udp|sctp)://\S+")
 _TOML_POSITION: Final = compile_pattern(r" \(at line (\d+), column (\d+)\)$")
 
 
@@ -158,6 +163,8 @@ def read_environment(values: ConfigValues, environment: Mapping[str, str]) -> No
         text = environment[variable]
         if not variable.startswith(ENVIRONMENT_PREFIX) or variable in CLIENT_VARIABLES:
             continue
+        if _is_service_link(variable, text):
+            continue
         if variable in settings:
             setting, name = settings[variable]
             if _is_first_name(values, setting, variable, setting.variable, variable, given):
@@ -198,6 +205,13 @@ def add_item(values: ConfigValues, name: str, item: Mapping[str, object], key: s
     fields = _convert_item(values, name, item, key, source)
     if len(values.issues) == found:
         values.lists[name].append(SourcedValue(value=LISTS[name](**fields), source=source, key=key))
+
+
+def _is_service_link(variable: str, text: str) -> bool:
+    """Return True for a variable of Kubernetes; `DOWNLOADD_PORT=9000` is a mistake of the user and none."""
+    if not _SERVICE_LINK.fullmatch(variable):
+        return False
+    return not variable.endswith("_PORT") or "SERVICE_PORT" in variable or bool(_SERVICE_ADDRESS.fullmatch(text))
 
 
 def _set_table(values: ConfigValues, table: str, content: object, source: str) -> None:

@@ -17,6 +17,7 @@ from downloadd.policy.proxy_url import parse_proxy_url
 from downloadd.policy.url import parse_host
 from downloadd.storage.names import parse_directory
 from downloadd.storage.owners import resolve_owner
+from downloadd.storage.path_template import check_path_template
 from downloadd.tls import check_ca_file
 
 
@@ -75,6 +76,14 @@ def _parse_importer(text: str) -> str:
     return text
 
 
+def _parse_path_template(text: str) -> str:
+    if text:
+        check_path_template(text)
+        if not text.startswith("/"):
+            raise ValueError("expected an absolute path, such as /srv/archive")
+    return text
+
+
 def _parse_directory(text: str) -> str:
     try:
         return parse_directory(text)
@@ -91,6 +100,7 @@ PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
     Format.NETRC: _parse_netrc,
     Format.NETWORK: _accept(AddressRules),
     Format.OWNER: resolve_owner,
+    Format.PATH_TEMPLATE: _parse_path_template,
     Format.PORTS: _accept(PortRules),
     Format.PROXY: _accept(TrustedProxies),
     Format.PROXY_HOSTS: _accept(ProxyHosts),

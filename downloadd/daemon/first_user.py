@@ -103,7 +103,7 @@ def describe_first_user(first: FirstUser, *, url: str, enabled: bool, show_token
 
 
 def _unusable(file: Path, error: OSError) -> StartupError:
-    return StartupError(f"the token file {file} cannot be used: {error.strerror or error}")
+    return StartupError(f"the token file {file} cannot be used: {error.strerror or error} (server.state_dir)")
 
 
 def _create(file: Path) -> bool:

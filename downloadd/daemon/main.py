@@ -14,7 +14,7 @@ from downloadd import __version__
 from downloadd.config import Flags
 from downloadd.daemon import systemd
 from downloadd.daemon.options import setting_option
-from downloadd.daemon.process import ProcessOptions, run
+from downloadd.daemon.process import ProcessOptions, check, run
 from downloadd.daemon.records_copy import records_copy
 from downloadd.errors import StartupError
 from downloadd.logs import LogFormat, LogLevel
@@ -39,6 +39,10 @@ Examples:
 \b
   In place of aria2c, with its configuration:
     downloadd --allow-download --aria2-conf ~/.aria2/aria2.conf
+
+\b
+  Test a configuration before it is used:
+    downloadd --config /etc/downloadd/config.toml --check
 
 \b
   Copy the records of a stopped daemon into a PostgreSQL database:
@@ -85,6 +89,7 @@ Exit status: 0 after a signal to stop, 2 for a mistake in the configuration, 1 f
     show_default=True,
     help="Lowest level of the lines that are written.",
 )
+@click.option("--check", "is_check", is_flag=True, help="Test the configuration, and exit without starting.")
 @click.version_option(__version__, prog_name="downloadd", message="%(prog)s %(version)s")
 def command(
     *,
@@ -98,6 +103,7 @@ def command(
     state_dir: str | None,
     log_format: str,
     log_level: str,
+    is_check: bool,
 ) -> None:
     """Run the download daemon: one HTTP request makes it fetch a remote file onto its own disk."""
     environment = dict(os.environ)
@@ -119,6 +125,9 @@ def command(
         log_level=LogLevel(log_level),
     )
     context = click.get_current_context()
+    if is_check:
+        click.echo(check(options))
+        context.exit()
     if context.invoked_subcommand is None:
         run(options)
     else:

@@ -19,7 +19,7 @@ class DownloadForbiddenError(DownloadError, code="DOWNLOAD_FORBIDDEN"):
     occasions = frozenset({Occasion.ADMISSION})
 
     def __init__(self) -> None:
-        super().__init__("the daemon was started without --allow-download")
+        super().__init__("the daemon was started without --allow-download (downloads.enabled)")
 
 
 class QueueFullError(DownloadError, code="QUEUE_FULL"):
@@ -37,7 +37,7 @@ class QueueFullError(DownloadError, code="QUEUE_FULL"):
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"the limit of {limit} waiting downloads is reached (max_queued)", retry_after=self.RETRY_AFTER
+            f"the limit of {limit} waiting downloads is reached (downloads.max_queued)", retry_after=self.RETRY_AFTER
         )
         self.limit = limit
 

@@ -19,7 +19,9 @@ class DownloadTimeoutError(DownloadError, code="DOWNLOAD_TIMEOUT"):
     occasions = frozenset({Occasion.END})
 
     def __init__(self, timeout: float) -> None:
-        super().__init__(f"the download did not finish within its timeout of {timeout:g} s")
+        super().__init__(
+            f"the download did not finish within its timeout of {timeout:g} s (downloads.timeout is the default)"
+        )
         self.timeout = timeout
 
 
@@ -188,7 +190,7 @@ class FileTooLargeError(DownloadError, code="FILE_TOO_LARGE"):
     occasions = frozenset({Occasion.END})
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the file is larger than the limit of {limit} bytes")
+        super().__init__(f"the file is larger than the limit of {limit} bytes (downloads.max_size)")
         self.limit = limit
 
 

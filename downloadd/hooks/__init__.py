@@ -1,1 +1,1 @@
-"""Hooks: webhooks and programs of the administrator that receive a message when a download has finished."""
+"""Hooks: actions of the administrator when a download has finished."""

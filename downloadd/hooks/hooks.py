@@ -1,7 +1,7 @@
 """Configured hooks, with one worker for each."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -10,11 +10,10 @@ from typing import Self
 import structlog
 
 from downloadd.clock import Clock
-from downloadd.config import HookConfig
+from downloadd.config import HookAction, HookConfig
 from downloadd.delivery import Delivery
+from downloadd.hooks.notification import check_notify_urls
 from downloadd.hooks.outcome import Delivered, DeliveryFailed
-from downloadd.hooks.program import ProgramRunner
-from downloadd.hooks.webhook import WebhookSender
 from downloadd.hooks.worker import Worker
 from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.tasks import log_task_failure
@@ -23,24 +22,28 @@ from downloadd.records.deliveries import DeliveryRecords
 
 log = structlog.get_logger()
 
+Sender = Callable[[HookConfig, Delivery], Awaitable[Delivered | DeliveryFailed]]
+"""Makes one attempt to deliver a message."""
+
 
 class Hooks:
-    """Owner of the workers of all hooks. Open it with `async with`, after the components that it is given."""
+    """Owner of the workers of all hooks. Open it with `async with`, after the components that it is given.
+
+    `senders` has one for each action of the hooks.
+    """
 
     def __init__(
         self,
         hooks: Iterable[HookConfig],
         *,
         records: DeliveryRecords,
-        webhook_sender: WebhookSender,
-        program_runner: ProgramRunner,
+        senders: Mapping[HookAction, Sender],
         metrics: HookMetrics,
         clock: Clock,
     ) -> None:
         self._hooks = tuple(hooks)
         self._records = records
-        self._webhook_sender = webhook_sender
-        self._program_runner = program_runner
+        self._senders = senders
         self._metrics = metrics
         self._clock = clock
         self._workers: dict[HookConfig, Worker] = {}
@@ -48,7 +51,14 @@ class Hooks:
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        """Start to deliver, beginning with the deliveries that an earlier process left."""
+        """Start to deliver, beginning with the deliveries that an earlier process left.
+
+        Raises:
+            StartupError: a hook notifies a URL that cannot be notified.
+        """
+        for hook in self._hooks:
+            if hook.notify:
+                await asyncio.to_thread(check_notify_urls, hook)
         self._task = asyncio.get_running_loop().create_task(self._run_workers())
         self._task.add_done_callback(log_task_failure)
         return self
@@ -113,6 +123,5 @@ class Hooks:
         await asyncio.gather(*(self._workers.pop(hook).stop() for hook in hooks))
 
     async def _send(self, hook: HookConfig, delivery: Delivery) -> Delivered | DeliveryFailed:
-        return await (
-            self._webhook_sender.post(hook, delivery) if hook.url else self._program_runner.run(hook, delivery)
-        )
+        assert hook.action is not None  # noqa: S101 - the configuration was checked
+        return await self._senders[hook.action](hook, delivery)

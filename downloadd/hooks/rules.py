@@ -17,6 +17,7 @@ from downloadd.download import Download
 from downloadd.errors import InvalidPathError
 from downloadd.fronts.rest.entries import make_history_entry
 from downloadd.fronts.rest.schemas import HistoryEntry
+from downloadd.states import State
 from downloadd.storage.names import parse_filename, sanitize_directory, sanitize_name
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
@@ -76,6 +77,8 @@ def with_safe_path(download: Download) -> Download:
 
 def is_subscribed(hook: HookConfig, download: Download) -> bool:
     """Return True if a hook receives a message about a finished download."""
+    if hook.needs_file and download.state is not State.COMPLETED:
+        return False
     return download.state.value in hook.events and is_below(download.request.directory, hook.directory)
 
 

@@ -1,4 +1,4 @@
-"""Untrusted tar archives, packed by gzip or not: nothing is unpacked to the disk, and sizes are limited.
+"""Untrusted tar archives, packed by gzip, bzip2, xz or not: nothing is unpacked to the disk, and sizes are limited.
 
 The format: POSIX.1-2017, pax. Entries are read fastest in the order of the archive: to go back, a packed archive is
 unpacked from its start again.
@@ -6,6 +6,7 @@ unpacked from its start again.
 
 import gzip
 import io
+import lzma
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import BinaryIO, Final, cast
 import msgspec
 
 from downloadd.imports.archive_entries import MAX_ENTRIES, ArchiveEntries, check_name, format_name, too_large_error
+from downloadd.imports.decompression import open_decompressed
 from downloadd.imports.refusal import DamagedEntryError, ImportRefusedError
 
 MAX_UNPACKED_BYTES: Final = 64 << 30
@@ -23,8 +25,9 @@ MAX_READ_BYTES: Final = 1 << 20
 
 _CHUNK_BYTES: Final = 256 * 1024
 _GZIP_SIGNATURE: Final = b"\x1f\x8b"
+_SIGNATURE_BYTES: Final = 6
 _ARCHIVE_ERRORS: Final = (
-    *(tarfile.TarError, zlib.error, EOFError, OSError),
+    *(tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError),
     *(ArithmeticError, LookupError, RuntimeError, ValueError),
 )
 """Exceptions that the standard library raises for damaged or malicious archives."""
@@ -47,11 +50,8 @@ class TarArchive(ArchiveEntries[TarEntry]):
             ImportRefusedError: the file is not a tar archive, is truncated, exceeds a limit, or has unsafe names.
         """
         super().__init__()
-        file.seek(0)
-        is_packed = file.read(len(_GZIP_SIGNATURE)) == _GZIP_SIGNATURE
-        file.seek(0)
-        self._stream = cast("BinaryIO", gzip.GzipFile(fileobj=file)) if is_packed else file
-        self._is_packed = is_packed
+        self._stream = _unpack(file)
+        self._is_packed = self._stream is not file
         try:
             self._index(max_unpacked)
         except _ARCHIVE_ERRORS as error:
@@ -114,6 +114,17 @@ class TarArchive(ArchiveEntries[TarEntry]):
                     self._add(name, linked)
                 elif not info.isdir():
                     self._add_special(name)
+
+
+def _unpack(file: BinaryIO) -> BinaryIO:
+    """Return the content of a packed file; the file itself if it is not packed."""
+    file.seek(0)
+    signature = file.read(_SIGNATURE_BYTES)
+    file.seek(0)
+    if signature.startswith(_GZIP_SIGNATURE):
+        return cast("BinaryIO", gzip.GzipFile(fileobj=file))
+    decompressed = open_decompressed(file, signature)
+    return file if decompressed is None else cast("BinaryIO", decompressed)
 
 
 class _LimitedFile:

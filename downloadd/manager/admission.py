@@ -15,6 +15,7 @@ from downloadd.download import Control, Desired, Download, Mirror, Progress, Req
 from downloadd.download_request import DownloadRequest, RequestFieldParameters
 from downloadd.errors import DownloadError, InvalidParameterError
 from downloadd.gid import is_gid
+from downloadd.instants import parse_instant
 from downloadd.manager.amendment import CheckedChange, NewUrl
 from downloadd.manager.protocol import DownloadChange
 from downloadd.media_types import parse_expected_type
@@ -67,6 +68,7 @@ def admit(
         expected_type = None if request.type is None else parse_expected_type(request.type)
         fields = check_request_fields(request, proxies)
         gid = None if request.gid is None else _check_gid(request.gid)
+        not_before = None if request.not_before is None else _check_instant(request.not_before)
     except DownloadError as error:
         return refuse(_refused_download(request, user=user, now=now, id=id, request_id=request_id), error, now=now)
     return Download(
@@ -97,6 +99,7 @@ def admit(
             desired=Desired.PAUSE if request.paused else Desired.RUN,
             priority=request.priority,
             speed_limit=request.speed_limit,
+            not_before=not_before,
         ),
         progress=Progress(origin=url.origin),
     )
@@ -177,6 +180,7 @@ def check_change(
         conflict=changes.conflict,
         requested_checksum=None if changes.checksum is None else parse_checksum(changes.checksum),
         segments=changes.segments,
+        not_before=None if changes.not_before is None else _check_instant(changes.not_before),
         fields=UNSET if changes.fields is None else check_request_fields(changes.fields, proxies),
         options=select_attempt_options(changes) or NO_OPTIONS,
     )
@@ -197,6 +201,13 @@ def _check_gid(gid: str) -> str:
     if not is_gid(gid):
         raise InvalidParameterError("gid", "expected 16 lower-case hexadecimal digits that are not all 0")
     return gid
+
+
+def _check_instant(value: str | float) -> float:
+    try:
+        return parse_instant(value)
+    except ValueError as error:
+        raise InvalidParameterError("not_before", str(error)) from None
 
 
 def _check_mirrors(urls: Sequence[str], policy: Policy) -> tuple[Mirror, ...]:

@@ -42,6 +42,8 @@ class CheckedChange(msgspec.Struct, frozen=True, kw_only=True):
     conflict: Conflict | None = None
     requested_checksum: str | None = None
     segments: int | None = None
+    not_before: float | None = None
+    """Unix time."""
     mirrors: tuple[Mirror, ...] | None = None
     fields: RequestFields | UnsetType | None = UNSET
     """Request fields in place of all former ones; None removes them."""
@@ -85,8 +87,8 @@ def amend(download: Download, change: CheckedChange) -> Download:
     The part files stay in their directory when another one is given.
 
     Raises:
-        InvalidStateError: it has ended already and cannot be retried or gets no URL; or its file is being published and
-            gets another place.
+        InvalidStateError: it has ended already and cannot be retried or gets no URL; its file is being published and
+            gets another place; or it is running and gets a time.
         RestartNeededError: it is running and gets a URL, mirrors or request fields.
     """
     if download.state in FINISHED:
@@ -97,10 +99,13 @@ def amend(download: Download, change: CheckedChange) -> Download:
         raise RestartNeededError
     if change.publication and download.progress.publishing:
         raise InvalidStateError("the file of the download is being published; its name and place cannot be changed")
+    if download.state in RUNNING and change.not_before is not None:
+        raise InvalidStateError("the download is running; pause it before it gets another not_before")
     row = _change_sources(download, change)
     row = row.with_control(
         priority=row.control.priority if change.priority is None else change.priority,
         speed_limit=row.control.speed_limit if change.speed_limit is None else change.speed_limit,
+        not_before=row.control.not_before if change.not_before is None else change.not_before,
     )
     request = replace(
         row.request,

@@ -9,16 +9,20 @@ from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
+from downloadd.manager.desired_states import DesiredStates
 from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.gid_lookup import GidLookup
 from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.lease_gate import LeaseGate
 from downloadd.manager.limits import Limits
+from downloadd.manager.live_runs import LiveRuns
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
+from downloadd.manager.other_nodes import OtherNodes
+from downloadd.manager.progress_reports import ProgressReports
 from downloadd.manager.queue_control import QueueControl
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_factory import RunFactory
@@ -50,6 +54,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[HostConfig, ...] = ()
     proxies: OriginProxies | None = None
     limits: tuple[LimitConfig, ...] = ()
+    node: str = ""
+    """Name of this node."""
     keep_parts: float
     """Seconds for which a failed download keeps its part file."""
     takeover_interval: float = 1.0
@@ -106,7 +112,8 @@ def assemble_manager(
         keep_seconds=settings.keep_parts,
     )
     space = SpaceQueue(destination, dispatcher.queue, records, clock, reclaim=kept_parts.reclaim)
-    runs = RunTable(dispatcher.queue, space)
+    live_runs = LiveRuns(records.nodes, clock, node=settings.node)
+    runs = RunTable(dispatcher.queue, space, live_runs, records.runs)
     checks = AdmissionChecks(destination, records.gids)
     admission = AdmissionControl(
         records=records,
@@ -137,6 +144,7 @@ def assemble_manager(
     )
     follower = EndedFollower(records, runs, notifier)
     records.hints.subscribe(Topic.ENDS, lambda ids: follower.wake())
+    others = OtherNodes(records, clock, node=settings.node)
     runner = Runner(
         records=records,
         destination=destination,
@@ -146,15 +154,18 @@ def assemble_manager(
         space=space,
         runs=runs,
         factory=factory,
+        others=others,
         clock=clock,
     )
     lease.allow_runs = runner.allow_runs
+    desired_states = DesiredStates(records, runs)
     abandoned = AbandonedDownloads(
         records=records,
         destination=destination,
         lease=lease,
         runs=runs,
         runner=runner,
+        desired_states=desired_states,
         clock=clock,
         interval=settings.takeover_interval,
     )
@@ -168,14 +179,26 @@ def assemble_manager(
         space=space,
         admission=admission,
         amender=Amender(
-            records=records, destination=destination, admission=admission, checks=checks, runner=runner, runs=runs
+            records=records,
+            destination=destination,
+            admission=admission,
+            checks=checks,
+            runner=runner,
+            runs=runs,
+            others=others,
         ),
         runs=runs,
+        live_runs=live_runs,
         runner=runner,
         stalls=StallMonitor(runs, records, clock, config, settings.hosts, abort=runner.abort),
         origins=origins,
         kept_parts=kept_parts,
-        abandoned=abandoned,
+        background=(
+            ProgressReports(runs, runner, notifier).watch,
+            abandoned.watch,
+            desired_states.watch,
+            others.watch,
+        ),
         clock=clock,
     )
     limits = RunLimits(dispatcher.queue, shared_limit)

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from random import random
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.download import Download
+from downloadd.instants import format_instant
 from downloadd.manager.dispatcher import StartClaimed
 from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.limits import Limits
@@ -22,12 +23,18 @@ from downloadd.manager.queue_report import (
     measure_origins,
 )
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
+from downloadd.manager.scheduled_starts import ScheduledStarts
 from downloadd.manager.scheduler import Scheduler
 from downloadd.metrics import OriginUsage
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
 from downloadd.records.queue_places import QueueEntry
 from downloadd.states import WaitReason
+
+MAX_CHECK_SECONDS: Final = 30.0
+"""Seconds between two looks at the wall clock at most, while a download waits for its time."""
+MIN_CHECK_SECONDS: Final = 0.05
+"""Seconds between two looks at least."""
 
 
 class ClaimRecords(Protocol):
@@ -44,12 +51,14 @@ class SharedScheduler:
     Attributes:
         scheduler: the scheduler.
         clock: the clock; the scheduler uses its monotonic time.
+        scheduled: the downloads that wait for the time of their request, by wall time.
         changed: set after each change, after which downloads may start.
     """
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self.scheduler = Scheduler(limits)
         self.clock = clock
+        self.scheduled = ScheduledStarts()
         self.changed = asyncio.Event()
 
     @property
@@ -71,6 +80,7 @@ class LocalQueue:
     def __init__(self, shared: SharedScheduler, records: ClaimRecords) -> None:
         self._shared = shared
         self._scheduler = shared.scheduler
+        self._scheduled = shared.scheduled
         self._records = records
 
     @property
@@ -90,9 +100,14 @@ class LocalQueue:
 
     def enqueue(self, waiting: Sequence[WaitingDownload]) -> None:
         """Add downloads to the queue; one that waits already is moved, and one that runs joins at its end."""
+        wall_time = self._shared.clock.wall()
         for one in waiting:
-            due = one.not_before
-            self._scheduler.add(one if due is None else replace(one, not_before=self._shared.to_monotonic(due)))
+            self._scheduled.discard(one.seq)
+            if one.start_after is not None and one.start_after > wall_time:
+                self._scheduler.dequeue(one.seq)
+                self._scheduled.add(one)
+            else:
+                self._add(one)
         self._shared.changed.set()
 
     def hold(self, waiting: WaitingDownload) -> None:
@@ -101,12 +116,15 @@ class LocalQueue:
 
     def reorder(self, entries: Iterable[QueueEntry]) -> None:
         """Give waiting downloads other places; their times and targets stay, and others are ignored."""
+        entries = tuple(entries)
         self._scheduler.reorder(entries)
+        self._scheduled.reorder(entries)
         self._shared.changed.set()
 
     def dequeue(self, seq: int) -> None:
         """Remove a download from the queue."""
         self._scheduler.dequeue(seq)
+        self._scheduled.discard(seq)
         self._shared.changed.set()
 
     def holds_slots(self, seq: int, origin: str) -> bool:
@@ -127,21 +145,21 @@ class LocalQueue:
         """Claim waiting downloads within the limits and start them, until cancelled."""
         while True:
             self._shared.changed.clear()
+            for one in self._scheduled.pop_due(self._shared.clock.wall()):
+                self._add(one)
             picked = self._scheduler.select_ready(self._shared.now)
             if picked:
                 start(await self._claim(picked))
                 continue
-            due = self._scheduler.next_due()
-            timeout = None if due is None else max(0.0, due - self._shared.now)
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(self._seconds_to_next_due()):
                     await self._shared.changed.wait()
             except TimeoutError:
                 continue
 
     async def count_waiting(self) -> int:
         """Return the number of waiting downloads."""
-        return self._scheduler.waiting
+        return self._scheduler.waiting + len(self._scheduled)
 
     async def describe_waits(self, rows: Sequence[Download]) -> Sequence[str]:
         """Return for each of the waiting downloads the reason, in words, why it has not started."""
@@ -149,9 +167,27 @@ class LocalQueue:
 
     async def wait_reasons(self) -> Mapping[WaitReason, int]:
         """Return the number of waiting downloads per reason."""
-        return count_wait_reasons(self._scheduler, self._shared.now)
+        reasons = count_wait_reasons(self._scheduler, self._shared.now)
+        return {**reasons, WaitReason.NOT_BEFORE: len(self._scheduled)}
+
+    def _add(self, waiting: WaitingDownload) -> None:
+        due = waiting.not_before
+        self._scheduler.add(waiting if due is None else replace(waiting, not_before=self._shared.to_monotonic(due)))
+
+    def _seconds_to_next_due(self) -> float | None:
+        """Return the seconds until a download may start if nothing changes before; None for never."""
+        due, scheduled = self._scheduler.next_due(), self._scheduled.next_due()
+        seconds = None if due is None else max(0.0, due - self._shared.now)
+        if scheduled is None:
+            return seconds
+        # The wall clock may be set meanwhile; and a timer may end just before its time.
+        left = min(max(scheduled - self._shared.clock.wall(), MIN_CHECK_SECONDS), MAX_CHECK_SECONDS)
+        return left if seconds is None else min(left, seconds)
 
     def _describe_wait(self, row: Download) -> str:
+        start = row.control.not_before
+        if start is not None and start > self._shared.clock.wall():
+            return f"it starts at {format_instant(start)} (not_before)"
         not_before = row.progress.not_before
         due = None if not_before is None else self._shared.to_monotonic(not_before)
         return describe_wait(self._scheduler, row.progress.origin, due, self._shared.now, seq=row.seq)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -16,13 +16,13 @@ from downloadd.download_request import DownloadRequest
 from downloadd.errors import NotFoundError
 from downloadd.import_operation import Driver
 from downloadd.manager import lifecycle
-from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.kept_parts import KeptParts
 from downloadd.manager.limits import Limits
+from downloadd.manager.live_runs import LiveRuns
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.protocol import DownloadChange, MakeStoredResponse, StartResult
@@ -60,13 +60,15 @@ class Manager:
         admission: AdmissionControl,
         amender: Amender,
         runs: RunTable,
+        live_runs: LiveRuns,
         runner: Runner,
         stalls: StallMonitor,
         origins: OriginMonitor,
         kept_parts: KeptParts,
-        abandoned: AbandonedDownloads,
+        background: Sequence[Callable[[], Coroutine[object, object, None]]],
         clock: Clock,
     ) -> None:
+        """Take the parts; `background` has functions that work until they are cancelled."""
         self._records = records
         self._destination = destination
         self._dispatcher = dispatcher
@@ -79,11 +81,12 @@ class Manager:
         self._admission = admission
         self._amender = amender
         self._runs = runs
+        self._live_runs = live_runs
         self._runner = runner
         self._stalls = stalls
         self._origins = origins
         self._kept_parts = kept_parts
-        self._abandoned = abandoned
+        self._background = background
         self._clock = clock
         self._tasks = TaskSet()
 
@@ -99,14 +102,14 @@ class Manager:
         await self._gate.open()
         self._tasks.spawn(self._follower.follow())
         self._tasks.spawn(self._runner.dispatch())
-        self._tasks.spawn(self._runner.report_progress())
         self._tasks.spawn(self._stalls.watch())
         self._tasks.spawn(self._gate.watch())
         self._tasks.spawn(self._space.watch())
         self._tasks.spawn(self._origins.remove_recovered())
         self._tasks.spawn(sweep(self._records, self._destination))
         self._tasks.spawn(self._kept_parts.watch())
-        self._tasks.spawn(self._abandoned.watch())
+        for work in self._background:
+            self._tasks.spawn(work())
         return self
 
     async def __aexit__(
@@ -153,6 +156,8 @@ class Manager:
     async def cancel(self, id: str) -> Download:
         """Cancel an active download and remove its part file; return the final row.
 
+        If another node runs it and does not obey soon, the row is the present one.
+
         Raises:
             NotFoundError: the id is unknown.
             InvalidStateError: the download has ended already.
@@ -165,7 +170,7 @@ class Manager:
                 await self._runner.clean_up(before)
                 return after
             after = await self._runner.stop(after, StopReason.CANCEL)
-            if after.state is State.CANCELLED:
+            if after.state is State.CANCELLED or after.state in RUNNING:
                 return after
 
     async def pause(self, id: str) -> Snapshot:
@@ -183,7 +188,7 @@ class Manager:
                 await self._runner.publish_changed([(after, before.state)])
                 return await self._runs.snapshot(after)
             after = await self._runner.stop(after, StopReason.PAUSE)
-            if after.state is State.PAUSED:
+            if after.state is State.PAUSED or after.state in RUNNING:
                 return await self._runs.snapshot(after)
 
     async def resume(self, id: str) -> Snapshot:
@@ -256,11 +261,16 @@ class Manager:
         for state in RUNNING:
             del counts[state]
         rows = [active.run.download for active in self._runs]
+        counts.update(await self._live_runs.count())
         counts.update(State.PAUSED if row.control.desired is Desired.PAUSE else row.state for row in rows)
         return counts
 
     def speed(self) -> float:
         """Return the bytes a second of all downloads together, over the last seconds."""
+        return self.own_speed() + self._live_runs.speed
+
+    def own_speed(self) -> float:
+        """Return the bytes a second of the downloads that this node runs."""
         return sum(active.run.speed for active in self._runs)
 
     async def wait_reasons(self) -> Mapping[WaitReason, int]:

@@ -45,6 +45,8 @@ class DownloadChange(msgspec.Struct, frozen=True, kw_only=True):
     stall_timeout: float | None = None
     connect_timeout: float | None = None
     min_speed: int | None = None
+    not_before: str | float | None = None
+    """A time that has passed starts it."""
 
 
 class ResultCount(msgspec.Struct, frozen=True, kw_only=True):

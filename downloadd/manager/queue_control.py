@@ -45,7 +45,7 @@ class QueueControl:
 
         It is counted from the end backwards if `offset` is negative, -1 for the last one.
         """
-        return [self._runs.snapshot_without_reason(row) for row in await self._queue.page(offset, limit)]
+        return await self._runs.snapshots_without_reasons(await self._queue.page(offset, limit))
 
     async def revision(self) -> int:
         """Return a number that grows when the list or a row of it has changed; runs change their own without it."""

@@ -4,12 +4,17 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from msgspec.structs import replace
+
 from downloadd.download import Download, Snapshot
 from downloadd.manager.dispatcher import Queue
+from downloadd.manager.live_runs import LiveRuns, apply_remote, describe_run
 from downloadd.manager.rate_limit import DownloadLimiter
 from downloadd.manager.run import Run, StopReason
 from downloadd.manager.run_restart import RestartRequest
 from downloadd.manager.space_queue import SpaceQueue
+from downloadd.node import LiveRun
+from downloadd.records.runs import RunRecords
 from downloadd.states import CLAIMED_FROM, RUNNING, WAITING, State
 
 
@@ -56,9 +61,11 @@ class ActiveRun:
 class RunTable:
     """The runs under way, by the id of the download."""
 
-    def __init__(self, queue: Queue, space: SpaceQueue) -> None:
+    def __init__(self, queue: Queue, space: SpaceQueue, others: LiveRuns, records: RunRecords) -> None:
         self._queue = queue
         self._space = space
+        self._others = others
+        self._records = records
         self._runs: dict[str, ActiveRun] = {}
         self._settling: dict[str, ActiveRun] = {}
 
@@ -120,20 +127,36 @@ class RunTable:
         if waiting:
             described = await self._queue.describe_waits(waiting)
             reasons = {row.id: reason for row, reason in zip(waiting, described, strict=True)}
-        return [self._snapshot(row, reasons.get(row.id)) for row in rows]
+        live = await self._read_live(rows)
+        return [live.get(row.id) or self._snapshot(row, reasons.get(row.id)) for row in rows]
 
-    def snapshot_without_reason(self, row: Download) -> Snapshot:
-        """Return the download as it is now; a reason takes longer than the rest, and long lists do not show it."""
-        return self._live(row) or Snapshot(download=row)
+    async def snapshots_without_reasons(self, rows: Sequence[Download]) -> list[Snapshot]:
+        """Return the downloads as they are now; reasons take longer than the rest, and long lists do not show them."""
+        live = await self._read_live(rows)
+        return [live.get(row.id) or Snapshot(download=row) for row in rows]
 
-    def _live(self, row: Download) -> Snapshot | None:
-        active = self._runs.get(row.id)
-        return active.run.snapshot() if active is not None and row.state in RUNNING else None
+    def snapshot_of_run(self, active: ActiveRun) -> Snapshot:
+        """Return a download that runs here as it is now."""
+        return replace(active.run.snapshot(), node=self._others.node)
+
+    def report(self) -> Sequence[LiveRun]:
+        """Return what other nodes are told about the runs here."""
+        return [describe_run(active.run.snapshot()) for active in self._runs.values()]
+
+    async def _read_live(self, rows: Sequence[Download]) -> dict[str, Snapshot]:
+        """Return the downloads among `rows` that run, here or on other nodes, by id."""
+        running = [row for row in rows if row.state in RUNNING]
+        own = {row.id: self.snapshot_of_run(active) for row in running if (active := self._runs.get(row.id))}
+        elsewhere = [row for row in running if row.id not in own]
+        if not elsewhere:
+            return own
+        reported = await self._others.read()
+        # One that was claimed since the last heartbeat of its node is not reported yet.
+        unknown = [row.id for row in elsewhere if row.seq not in reported]
+        nodes = await self._records.nodes(unknown) if unknown else {}
+        return own | {row.id: apply_remote(row, reported.get(row.seq), nodes.get(row.id)) for row in elsewhere}
 
     def _snapshot(self, row: Download, reason: str | None) -> Snapshot:
-        live = self._live(row)
-        if live is not None:
-            return live
         if row.state is State.PAUSED:
             reason = "paused by a user"
         elif row.state in WAITING:

@@ -169,10 +169,14 @@ class SharedQueue:
         """Return the number of waiting downloads per reason; those behind the window have the reason of most in it."""
         reasons = dict(await self._local.wait_reasons())
         delayed = await self._admission.count_delayed()
-        reasons[WaitReason.DELAYED] = delayed + len(self._held)
+        reasons |= {
+            WaitReason.DELAYED: delayed.retries + len(self._held),
+            WaitReason.NOT_BEFORE: delayed.scheduled,
+        }
         behind = await self._waiting.get() - sum(reasons.values())
         if behind > 0:
-            known = {reason: number for reason, number in reasons.items() if reason is not WaitReason.DELAYED}
+            timed = {WaitReason.DELAYED, WaitReason.NOT_BEFORE}
+            known = {reason: number for reason, number in reasons.items() if reason not in timed}
             usual = max(known, key=lambda reason: known[reason]) if any(known.values()) else WaitReason.READY
             reasons[usual] = reasons.get(usual, 0) + behind
         return reasons

@@ -13,7 +13,7 @@ from typing import Any, Final
 from downloadd.clock import Clock
 from downloadd.errors import DomainBlockedError
 from downloadd.origin.connection_errors import map_lookup_error
-from downloadd.policy.addresses import AddressRules
+from downloadd.policy.addresses import REMEDY, AddressRules
 from downloadd.policy.resolver import Address, Resolver
 from downloadd.policy.url import is_address
 
@@ -51,7 +51,7 @@ class AddressBook:
         """
         if is_address(host):
             if not self.is_allowed(host):
-                raise DomainBlockedError("the host is at an address that is not allowed")
+                raise DomainBlockedError(f"the host is at an address that is not allowed; {REMEDY}")
             return [_socket_address(family_of(host), host, port)]
         found = [each for each in await self._addresses(host) if family in {socket.AF_UNSPEC, each[0]}]
         if not found:
@@ -63,7 +63,7 @@ class AddressBook:
             reason = next(iter(reasons.values()))
             # Another answer may be allowed the next time.
             self._answers.pop(host, None)
-            raise DomainBlockedError(f"the host {host} resolves to an address that is not allowed ({reason})")
+            raise DomainBlockedError(f"the host {host} resolves to an address that is not allowed ({reason}); {REMEDY}")
         return allowed
 
     def is_allowed(self, address: str | None) -> bool:

@@ -9,6 +9,7 @@ from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.message_head import MalformedResponseError, UnsupportedCodingError
 from downloadd.tls import describe_tls_error, is_client_refused
 
+NOTHING_SENT: Final = "the origin sent nothing within the stall timeout (downloads.stall_timeout)"
 _LOCAL_ERRNOS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """Causes in this machine: they say nothing about the origin."""
 
@@ -46,7 +47,7 @@ def map_transfer_error(error: OSError | MalformedResponseError, *, has_head: boo
             permanent = isinstance(error, UnsupportedCodingError)
             return NetworkError(f"the origin's response is not valid HTTP: {error}", permanent=permanent)
         case TimeoutError() if error.errno is None:
-            return NetworkError("the origin sent nothing within the stall timeout", kind=NetworkErrorKind.STALLED)
+            return NetworkError(NOTHING_SENT, kind=NetworkErrorKind.STALLED)
         case SSLEOFError():
             return NetworkError("the TLS connection was cut", kind=kind)
         case SSLError() if is_client_refused(error):

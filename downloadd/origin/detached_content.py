@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from downloadd.errors import NetworkError, NetworkErrorKind
 from downloadd.origin.byte_sources import CopyingSource, SplicingSource
-from downloadd.origin.connection_errors import early_end_error
+from downloadd.origin.connection_errors import NOTHING_SENT, early_end_error
 from downloadd.origin.framing import LengthDecoder
 from downloadd.origin.stream import Stream
 from downloadd.storage.byte_source import ByteSource
@@ -91,7 +91,7 @@ class DetachedContent:
         if self._stall_timeout is not None:
             left = self._last_received_at + self._stall_timeout - asyncio.get_running_loop().time()
             if left <= 0:
-                raise NetworkError("the origin sent nothing within the stall timeout", kind=NetworkErrorKind.STALLED)
+                raise NetworkError(NOTHING_SENT, kind=NetworkErrorKind.STALLED)
             timeout = min(timeout, left)
         if self._stream.has_buffered_bytes():
             return

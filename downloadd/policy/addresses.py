@@ -56,6 +56,8 @@ _SPECIAL_IPV6: Final = (
     (IPv6Network("ff00::/8"), "multicast"),
 )
 
+REMEDY: Final = "downloads.allowed_networks allows further networks"
+"""End of a message about a refused address."""
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 """Well-known prefix of IPv4/IPv6 translation (RFC 6052, section 2.1)."""
 _GLOBAL_UNICAST: Final = (IPv6Network("2000::/3"), _NAT64)
@@ -134,7 +136,7 @@ class AddressRules:
         """
         reason = self.forbidden_reason(address)
         if reason is not None:
-            raise DomainBlockedError(f"the address {address} is not allowed ({reason})")
+            raise DomainBlockedError(f"the address {address} is not allowed ({reason}); {REMEDY}")
 
 
 def check_special_name(host: str, rules: AddressRules) -> None:
@@ -148,7 +150,7 @@ def check_special_name(host: str, rules: AddressRules) -> None:
     if host != "localhost" and not host.endswith(".localhost"):
         return
     if rules.forbidden_reason("127.0.0.1") and rules.forbidden_reason("::1"):
-        raise DomainBlockedError(f"the host {host} is not allowed (loopback)")
+        raise DomainBlockedError(f"the host {host} is not allowed (loopback); {REMEDY}")
 
 
 def _parse_network(text: str) -> IPv4Network | IPv6Network:

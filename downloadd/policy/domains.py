@@ -53,7 +53,7 @@ class DomainRules:
             DomainBlockedError: it is not allowed.
         """
         if not self.allows_host(host):
-            raise DomainBlockedError(f"the host {host} is not among the allowed domains")
+            raise DomainBlockedError(f"the host {host} is not among the allowed domains (downloads.allowed_domains)")
 
 
 def _parse_parent(pattern: str) -> str:

@@ -60,6 +60,15 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     """Health of origins that other nodes have recorded since the last call."""
 
 
+class DelayedCount(msgspec.Struct, frozen=True, kw_only=True):
+    """Number of downloads that wait for a time."""
+
+    retries: int
+    """For that of their next attempt."""
+    scheduled: int
+    """For that of their request."""
+
+
 class AdmissionRecords(Protocol):
     """Claims under limits that hold over all nodes.
 
@@ -75,7 +84,7 @@ class AdmissionRecords(Protocol):
         """Let downloads whose time has come by `now` (Unix time) be among those that may start."""
         ...
 
-    async def count_delayed(self) -> int:
+    async def count_delayed(self) -> DelayedCount:
         """Return the number of downloads that wait for a time."""
         ...
 

@@ -196,6 +196,7 @@ COLUMNS: Final = (
     Column("priority", "control.priority", _USER),
     Column("speed_limit", "control.speed_limit", _USER),
     Column("place", "control.place", _USER),
+    Column("start_after", "control.not_before", _USER),
     Column("origin", "progress.origin", _RUN),
     Column("turn", "progress.source", _RUN),
     Column("attempt", "progress.attempt", _RUN),

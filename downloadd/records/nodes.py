@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from downloadd.clock import Clock
-from downloadd.node import Node, NodeReport
+from downloadd.node import LiveRun, Node, NodeReport, RemoteRun
 
 
 class NodeRecords(Protocol):
@@ -27,8 +27,16 @@ class NodeRecords(Protocol):
         """
         ...
 
-    async def beat(self, report: NodeReport) -> bool:
-        """Record a heartbeat with a report; return False if the name no longer belongs to this session of the node."""
+    async def beat(self, report: NodeReport, runs: Sequence[LiveRun] = ()) -> bool:
+        """Record a heartbeat with a report and the runs of the node.
+
+        Returns:
+            False if the name no longer belongs to this session of the node.
+        """
+        ...
+
+    async def other_runs(self) -> Sequence[RemoteRun]:
+        """Return the runs of all living nodes but this one, as they reported them last."""
         ...
 
     async def leave(self, report: NodeReport) -> None:
@@ -54,12 +62,16 @@ class SoleNode:
         self._report = report
         return None
 
-    async def beat(self, report: NodeReport) -> bool:
+    async def beat(self, report: NodeReport, runs: Sequence[LiveRun] = ()) -> bool:
         """Replace the report; see `NodeRecords.beat`."""
         if self._report is None or self._report.session != report.session:
             return False
         self._report = report
         return True
+
+    async def other_runs(self) -> Sequence[RemoteRun]:
+        """Return no runs; see `NodeRecords.other_runs`."""
+        return ()
 
     async def leave(self, report: NodeReport) -> None:
         """Remove the node; see `NodeRecords.leave`."""

@@ -69,6 +69,8 @@ class WaitingDownload(msgspec.Struct, frozen=True, kw_only=True):
     """The origin that redirects led its last attempt to; None if they did not, or if that is not known."""
     place: float | None = None
     """As of `Control`; None for the place of its `seq`."""
+    start_after: float | None = None
+    """Unix time that its request states, before which it does not start."""
 
     @property
     def position(self) -> float:
@@ -90,6 +92,7 @@ class WaitingDownload(msgspec.Struct, frozen=True, kw_only=True):
             not_before=not_before,
             target=target,
             place=row.control.place,
+            start_after=row.control.not_before,
         )
 
 

@@ -5,7 +5,7 @@ import os
 import stat
 from functools import partial
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import BinaryIO, Final, Protocol, Self
 
 from downloadd.download import join_path
 from downloadd.errors import FileChangedError, NotFoundError
@@ -42,6 +42,10 @@ class ReadableFile(Protocol):
         Raises:
             DownloadError: the disk does not answer.
         """
+        ...
+
+    def duplicate(self) -> BinaryIO:
+        """Return the file as one that blocks, from its start; the caller closes it in a thread."""
         ...
 
 
@@ -102,6 +106,10 @@ class FinishedFile:
     async def read(self, offset: int, nbytes: int) -> bytes:
         """Return `nbytes` bytes from `offset` on, or fewer at the end of the file."""
         return await self._threads.run(DiskPool.CALLS, self._path, os.pread, self._fd, nbytes, offset)
+
+    def duplicate(self) -> BinaryIO:
+        """Return the file as one that blocks; see `ReadableFile.duplicate`."""
+        return os.fdopen(os.dup(self._fd), "rb")
 
 
 def _open_published(

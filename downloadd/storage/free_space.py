@@ -126,7 +126,7 @@ class FreeSpace:
         if missing_bytes(free=self._space.capacity, needed=size, min_free=self._min_free):
             raise InsufficientStorageError(
                 f"the file has {size} bytes, but the disk has {self._space.capacity} in all, "
-                f"and {self._min_free} must stay free (min_free)",
+                f"and {self._min_free} must stay free (storage.min_free)",
                 permanent=True,
             )
         with self._count_lock:
@@ -191,7 +191,8 @@ class FreeSpace:
     def _raise_insufficient(self, needed: int) -> NoReturn:
         permanent = bool(missing_bytes(free=self._space.capacity, needed=needed, min_free=self._min_free))
         raise InsufficientStorageError(
-            f"{needed} bytes are needed, but {self._free} are free and {self._min_free} must stay free (min_free)",
+            f"{needed} bytes are needed, but {self._free} are free and {self._min_free} must stay free "
+            "(storage.min_free)",
             permanent=permanent,
             missing=None if permanent else self._missing(needed),
         )

@@ -134,7 +134,8 @@ class Quotas:
         if used + more > quota.limit:
             place = f"the directory {quota.directory}" if quota.directory else "the storage root"
             raise InsufficientStorageError(
-                f"{place} has {used} bytes of its quota of {quota.limit} in use; {more} more do not fit",
+                f"{place} has {used} bytes of its quota of {quota.limit} in use; {more} more do not fit "
+                "(quota in [[directories]])",
                 permanent=True,
                 missing=used + more - quota.limit if more <= quota.limit else None,
                 directory=quota.directory,

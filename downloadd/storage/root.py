@@ -88,7 +88,7 @@ class StorageRoot:
             if find_cause(error) is not Cause.AWAY:
                 self.__exit__(None, None, None)
                 raise StorageError(
-                    f"the storage root {self._path} cannot be used: {_unusable_reason(error)}"
+                    f"the storage root {self._path} cannot be used: {_unusable_reason(error)} (storage.root)"
                 ) from error
             if self._fd < 0:
                 # In its place until the first use opens the root.
@@ -344,6 +344,8 @@ def _unusable_reason(error: OSError) -> str:
             return "it is in use by another downloadd"
         case FileExistsError() | NotADirectoryError():
             return "it is not a directory"
+        case OSError(errno=errno.EROFS):
+            return f"{error.strerror}; a systemd service needs the path in ReadWritePaths of its unit"
         case _:
             return error.strerror or type(error).__name__
 

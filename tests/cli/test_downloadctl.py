@@ -81,7 +81,8 @@ async def test_a_refused_url_is_explained_and_the_others_start(run: Run, origin:
     assert done.err == (
         "ftp://x.example/y: Invalid URL: the scheme of the URL is neither http nor https\n"
         "  Verify URL format is correct and includes protocol (http:// or https://).\n"
-        "http://10.0.0.1/: Domain not allowed: the address 10.0.0.1 is not allowed (private use)\n"
+        "http://10.0.0.1/: Domain not allowed: the address 10.0.0.1 is not allowed (private use); "
+        "downloads.allowed_networks allows further networks\n"
         "  Contact administrator to whitelist this domain or use allowed domains.\n"
         "downloadctl: 2 of 3 downloads were refused.\n"
     )

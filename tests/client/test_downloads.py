@@ -39,6 +39,7 @@ VALUES: StartOptions = {
     "stall_timeout": 7.5,
     "connect_timeout": 0.25,
     "min_speed": 8,
+    "not_before": "2026-12-24T17:00:00Z",
     "paused": True,
 }
 

@@ -12,7 +12,7 @@ from support.virtual_time import LoopClock, in_virtual_time
 from downloadd.cluster.heartbeat import Heartbeat, NodeLoad
 from downloadd.cluster.identity import NodeIdentity
 from downloadd.errors import ShuttingDownError, StartupError, StoreUnavailableError
-from downloadd.node import Node, NodeReport, NodeState
+from downloadd.node import LiveRun, Node, NodeReport, NodeState, RemoteRun
 from downloadd.records.nodes import SoleNode
 
 ALPHA = NodeIdentity(name="alpha", instance="i", url="http://alpha", version="1", boot=None, lease=10.0)
@@ -47,7 +47,7 @@ class SharedNodes:
         self._store(report)
         return None
 
-    async def beat(self, report: NodeReport) -> bool:
+    async def beat(self, report: NodeReport, runs: Sequence[LiveRun] = ()) -> bool:
         self._require()
         while self.is_silent:
             await asyncio.sleep(0.1)
@@ -56,6 +56,9 @@ class SharedNodes:
             return False
         self._store(report)
         return True
+
+    async def other_runs(self) -> Sequence[RemoteRun]:
+        return ()
 
     async def leave(self, report: NodeReport) -> None:
         self._require()
@@ -98,7 +101,7 @@ async def test_heartbeats_keep_the_node_among_the_others_with_its_load() -> None
     async with Heartbeat(nodes, ALPHA, LoopClock()) as heartbeat:
         heartbeat.read_load = lambda: NodeLoad(running=2, speed=30, settings={"lease": "10"})
         await asyncio.sleep(60.5)
-        assert len(nodes.reports) == 61
+        assert len(nodes.reports) == 81
         [node] = await nodes.list()
         assert (node.state, node.report.running, node.report.speed) == (NodeState.UP, 2, 30)
         # The own entry is as it is now.
@@ -228,7 +231,7 @@ async def test_an_unexpected_failure_is_logged_and_heartbeats_continue() -> None
     with lease_events() as events:
         async with Heartbeat(nodes, ALPHA, LoopClock()) as heartbeat:
             heartbeat.read_load = lambda: NodeLoad(running=1 // 0)
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(1)
             heartbeat.read_load = NodeLoad
             await asyncio.sleep(1)
             assert len(nodes.reports) == 2

@@ -215,8 +215,11 @@ def test_wrong_credentials_are_refused_without_showing_them(tmp_path: Path, toml
 @pytest.mark.parametrize(
     ("toml", "expected"),
     [
-        pytest.param(hook(""), "hooks[0]: expected either url and secret, or command", id="neither"),
-        pytest.param(hook(f'{WEBHOOK}\ncommand = ["x"]'), "hooks[0]: expected either url and secret", id="both"),
+        pytest.param(hook(""), "hooks[0]: expected one of url, command, extract, move_to, notify", id="nothing"),
+        pytest.param(hook(f'{WEBHOOK}\ncommand = ["x"]'), "hooks[0]: expected one of url", id="two things"),
+        pytest.param(hook('move_to = "archive"'), "hooks[0].move_to: expected an absolute path", id="relative path"),
+        pytest.param(hook('move_to = "/a/{x}"'), "hooks[0].move_to: {x} is not a placeholder", id="placeholder"),
+        pytest.param(hook('extract = true\nevents = ["failed"]'), "hooks[0].events: expected completed", id="no file"),
         pytest.param(hook(f'url = "https://a/{SECRET}"'), "hooks[0].secret: expected whsec_ and 24", id="no secret"),
         pytest.param(hook(f'url = "https://a"\nsecret = "{SECRET}"'), "secret: expected whsec_", id="another secret"),
         pytest.param(hook('url = "https://a"\nsecret = "whsec_QUJD"'), "secret: expected whsec_", id="short secret"),

@@ -2,7 +2,8 @@ import pytest
 
 from downloadd.config import conversion
 from downloadd.config.fields import Setting, read_settings
-from downloadd.config.list_settings import CredentialConfig, HookConfig
+from downloadd.config.hook_settings import HookConfig
+from downloadd.config.list_settings import CredentialConfig
 from downloadd.config.settings import DownloadsConfig, ServerConfig
 
 DOWNLOADS = read_settings("downloads", DownloadsConfig)

@@ -321,3 +321,18 @@ def test_a_systemd_credential_may_name_the_database(tmp_path: Path) -> None:
 
 def test_a_credentials_directory_without_ours_is_fine(tmp_path: Path) -> None:
     assert load(tmp_path, environment={"CREDENTIALS_DIRECTORY": str(tmp_path)}).users == ()
+
+
+def test_the_variables_of_a_service_in_kubernetes_are_no_settings(tmp_path: Path) -> None:
+    link = {
+        "DOWNLOADD_PORT": "tcp://10.0.0.1:8080",
+        "DOWNLOADD_SERVICE_HOST": "10.0.0.1",
+        "DOWNLOADD_SERVICE_PORT": "8080",
+        "DOWNLOADD_SERVICE_PORT_HTTP": "8080",
+        "DOWNLOADD_PORT_8080_TCP": "tcp://10.0.0.1:8080",
+        "DOWNLOADD_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "DOWNLOADD_API_PORT": "tcp://10.0.0.2:80",
+    }
+    assert load(tmp_path, environment=link) == load(tmp_path)
+    [issue] = load_issues(tmp_path, environment={"DOWNLOADD_PORT": "9000"})
+    assert issue.startswith("DOWNLOADD_PORT: unknown variable; ")

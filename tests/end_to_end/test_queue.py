@@ -108,3 +108,27 @@ async def test_a_kill_while_all_are_paused_loses_none_and_a_repetition_pauses_th
         assert len(await daemon.active()) == 10_000
     finally:
         await daemon.kill()
+
+
+async def test_a_download_waits_for_its_time_over_kills_until_it_gets_another(tmp_path: Path, origin: Origin) -> None:
+    origin.script("/f", ScriptedResponse(size=10))
+    daemon = DaemonProcess(tmp_path)
+    await daemon.start()
+    try:
+        item = {"url": origin.url("/f"), "directory": "d", "not_before": "2126-12-24T18:00:00+01:00"}
+        wrong = {**item, "not_before": "tomorrow"}
+        _, answer = await daemon.request("POST", "/api/v1/downloads", json={"downloads": [item, wrong]})
+        accepted, refused = answer["downloads"]
+        assert (refused["error"], refused["detail"][:33]) == ("INVALID_PARAMETER", "not_before: expected a time with ")
+        await daemon.kill()
+        await daemon.start()
+        [entry] = await daemon.active()
+        assert entry["not_before"] == 4953805200
+        assert entry["reason"] == "it starts at 2126-12-24T17:00:00Z (not_before)"
+        assert origin.requests("/f") == []
+        id = accepted["download_id"]
+        status, _ = await daemon.request("PATCH", f"/api/v1/downloads/{id}", json={"not_before": 0})
+        assert status == 200
+        assert (await daemon.wait_until_finished(id))["status"] == "completed"
+    finally:
+        await daemon.stop()

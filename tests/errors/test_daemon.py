@@ -29,7 +29,7 @@ def test_a_client_receives_the_time_of_the_next_try(
 
 
 def test_a_full_queue_names_its_limit_and_the_setting() -> None:
-    assert QueueFullError(5).detail == "the limit of 5 waiting downloads is reached (max_queued)"
+    assert QueueFullError(5).detail == "the limit of 5 waiting downloads is reached (downloads.max_queued)"
 
 
 def test_a_startup_error_has_an_exit_status_of_its_own() -> None:

@@ -55,10 +55,13 @@ def test_the_status_of_the_origin_is_apart_from_that_of_the_response(
         (RemoteError(418), "the origin answered 418"),
         (RemoteError(418, "a teapot"), "the origin answered 418: a teapot"),
         (TooManyRedirectsError(10), "the origin redirected more than 10 times"),
-        (DownloadTimeoutError(1.5), "the download did not finish within its timeout of 1.5 s"),
+        (
+            DownloadTimeoutError(1.5),
+            "the download did not finish within its timeout of 1.5 s (downloads.timeout is the default)",
+        ),
         (ProbeTimeoutError(30, has_started=True), "the probe ended after 30 s because the origin did not answer"),
         (ProbeTimeoutError(30, has_started=False), "the probe ended after 30 s because other probes were running"),
-        (FileTooLargeError(99), "the file is larger than the limit of 99 bytes"),
+        (FileTooLargeError(99), "the file is larger than the limit of 99 bytes (downloads.max_size)"),
         (ChecksumMismatchError("md5=0", "md5=1"), "expected md5=0, received md5=1"),
         (
             ChecksumMismatchError("md5=0", "md5=1", source="Repr-Digest"),

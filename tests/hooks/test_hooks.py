@@ -12,8 +12,10 @@ from support.tls_contexts import system_tls
 from support.waiting import wait_until
 
 from downloadd.config import HookConfig
+from downloadd.hooks.file_actions import FileActions
 from downloadd.hooks.hooks import Hooks
 from downloadd.hooks.program import ProgramRunner
+from downloadd.hooks.senders import make_senders
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.metrics import HookMetrics
 from downloadd.records.sqlite import SqliteRecords
@@ -41,8 +43,7 @@ async def open_hooks(
         Hooks(
             configured,
             records=records.deliveries,
-            webhook_sender=sender,
-            program_runner=ProgramRunner(ENVIRONMENT, "/srv"),
+            senders=make_senders(sender, ProgramRunner(ENVIRONMENT, "/srv"), FileActions()),
             metrics=HookMetrics(series or ReadableSeries()),
             clock=clock,
         ) as hooks,

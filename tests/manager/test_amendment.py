@@ -212,3 +212,18 @@ def test_a_run_begins_with_the_requested_name_unless_the_file_has_its_name_alrea
 )
 def test_only_some_fields_decide_the_publication(changes: dict[str, Any], is_changed: bool) -> None:
     assert is_publication_changed(download().request, download(**changes).request) is is_changed
+
+
+# -- time of the start -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", WITHOUT_A_RUN)
+def test_the_time_of_the_start_is_changed_before_it(state: State) -> None:
+    assert amend(download(state), CheckedChange(not_before=5)).control.not_before == 5
+    assert amend(amend(download(state), CheckedChange(not_before=5)), CheckedChange()).control.not_before == 5
+
+
+@pytest.mark.parametrize("state", sorted(RUNNING))
+def test_a_running_download_gets_no_time(state: State) -> None:
+    with pytest.raises(InvalidStateError, match="pause it"):
+        amend(download(state), CheckedChange(not_before=5))

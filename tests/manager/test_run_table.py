@@ -49,20 +49,22 @@ async def active(stack: ManagerStack, origin: Origin) -> ActiveRun:
 async def test_a_running_download_is_shown_as_its_run_knows_it(stack: ManagerStack, active: ActiveRun) -> None:
     row = await stack.records.get(active.run.download.id)
     assert row is not None
-    for shown in (await stack.runs.snapshot(row), stack.runs.snapshot_without_reason(row)):
+    for shown in (await stack.runs.snapshot(row), *await stack.runs.snapshots_without_reasons([row])):
         assert (shown.download.state, shown.download.progress.received) == (State.DOWNLOADING, STALL_AFTER)
     assert (len(stack.runs), list(stack.runs)) == (1, [active])
 
 
 async def test_a_row_that_has_ended_meanwhile_is_shown_as_it_is(stack: ManagerStack, active: ActiveRun) -> None:
     ended = with_fields(active.run.download, state=State.FAILED)
-    assert (await stack.runs.snapshot(ended)).download is stack.runs.snapshot_without_reason(ended).download is ended
+    [shown] = await stack.runs.snapshots_without_reasons([ended])
+    assert (await stack.runs.snapshot(ended)).download is shown.download is ended
 
 
 async def test_a_reason_is_given_where_it_is_asked_for(stack: ManagerStack, active: ActiveRun) -> None:
     paused = with_fields(active.run.download, state=State.PAUSED)
     assert (await stack.runs.snapshot(paused)).reason == "paused by a user"
-    assert stack.runs.snapshot_without_reason(paused).reason is None
+    [shown] = await stack.runs.snapshots_without_reasons([paused])
+    assert shown.reason is None
 
 
 async def test_received_bytes_are_reported_once(stack: ManagerStack, active: ActiveRun) -> None:
@@ -82,9 +84,9 @@ async def test_an_end_is_recorded_with_the_state_that_was_reported_and_nothing_i
 ) -> None:
     with stack.bus.subscribe() as subscription:
         assert stack.runs.record_end(with_fields(active.run.download, state=State.FAILED)) is State.DOWNLOADING
-        stack.runner._publish_run(active)
+        stack.runner.publish_run(active)
         active.reported_state = State.VERIFYING
-        stack.runner._publish_run(active)
+        stack.runner.publish_run(active)
         [published] = await subscription.receive()
     assert isinstance(published.event, DownloadChanged)
     assert published.event.before is State.VERIFYING

@@ -68,6 +68,18 @@ def test_a_root_that_is_not_a_directory_is_refused(tmp_path: Path, kind: str) ->
         StorageRoot(given, fsync=True).__enter__()
 
 
+def test_a_root_on_a_read_only_disk_is_refused_with_what_a_service_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "makedirs", refuse)
+    expected = r"Read-only file system; .* ReadWritePaths of its unit \(storage\.root\)"
+    with pytest.raises(StorageError, match=expected):
+        StorageRoot(tmp_path / "root", fsync=True).__enter__()
+
+
 def test_missing_directories_are_made_on_request(tmp_path: Path, umask: int) -> None:
     with StorageRoot(tmp_path / "root", fsync=True) as root:
         with root.open_directory(parse_directory("a/ü/c"), create=True) as fd:

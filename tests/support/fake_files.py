@@ -1,7 +1,8 @@
 """Finished files in memory."""
 
+from io import BytesIO
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from downloadd.download import join_path
 from downloadd.errors import FileChangedError, NotFoundError
@@ -28,6 +29,9 @@ class FakeFile:
     async def read(self, offset: int, nbytes: int) -> bytes:
         assert not self.is_closed
         return self.content[offset : offset + nbytes]
+
+    def duplicate(self) -> BinaryIO:
+        return BytesIO(self.content)
 
 
 class FakeFiles:

@@ -97,6 +97,7 @@ class ServedApi:
         aria2: Aria2Config | None = None,
         token_delay: float = 0,
         socket_limits: SocketLimits | None = None,
+        access_log: bool = True,
         **settings: Any,
     ) -> None:
         self.clock = ManualClock()
@@ -189,6 +190,7 @@ class ServedApi:
             rpc=self.rpc,
             storage_problem=lambda: self.storage.problem,
             node_problem=lambda: self.node_problem,
+            access_log=access_log,
         )
         self.close_long_lived = api.close_long_lived
         self.server = ApiTestServer(api, server or {})

@@ -59,6 +59,7 @@ def create_api(
     rpc: RpcFront | None = None,
     storage_problem: Callable[[], str | None] = lambda: None,
     node_problem: Callable[[], DownloadError | None] = lambda: None,
+    access_log: bool = True,
     reader: BodyReader | None = None,
 ) -> Api:
     """Return the API, to be served with `ApiRunner`.
@@ -81,6 +82,7 @@ def create_api(
         rpc: the RPC interface of aria2, which has paths of its own; None for a server without it.
         storage_problem: returns why the storage suspends the queue, in words; None if it does not.
         node_problem: returns the error of a node that does not work or stops; None if it works.
+        access_log: log a line for each request.
         reader: the reader of request bodies.
     """
     long_poll = LongPoll(views)
@@ -124,11 +126,15 @@ def create_api(
     browser_routes = build_browser_routes(page_endpoints, ReferencePage(document))
     router = Router((*table, *browser_routes), accounts, guards, metrics, clock, links=links)
     dispatch = router.dispatch if rpc is None else rpc.beside(router.dispatch)
-    middleware = RequestMiddleware(dispatch, metrics=metrics, clock=clock, proxies=proxies, base_path=base_path)
+    middleware = RequestMiddleware(
+        dispatch, metrics=metrics, clock=clock, proxies=proxies, base_path=base_path, access_log=access_log
+    )
     return Api(middleware.handle, close_long_lived)
 
 
-def create_rpc_api(*, rpc: RpcFront, metrics: RequestMetrics, clock: Clock, proxies: TrustedProxies) -> Api:
+def create_rpc_api(
+    *, rpc: RpcFront, metrics: RequestMetrics, clock: Clock, proxies: TrustedProxies, access_log: bool = True
+) -> Api:
     """Return an API of the RPC interface alone, for a port of its own; its paths have no prefix.
 
     Args:
@@ -136,6 +142,14 @@ def create_rpc_api(*, rpc: RpcFront, metrics: RequestMetrics, clock: Clock, prox
         metrics: the counters of requests.
         clock: the clock.
         proxies: the proxies whose forwarding fields are trusted.
+        access_log: log a line for each request.
     """
-    middleware = RequestMiddleware(rpc.handle_alone, metrics=metrics, clock=clock, proxies=proxies, base_path="")
+    middleware = RequestMiddleware(
+        rpc.handle_alone,
+        metrics=metrics,
+        clock=clock,
+        proxies=proxies,
+        base_path="",
+        access_log=access_log,
+    )
     return Api(middleware.handle, rpc.close_sockets)

@@ -104,7 +104,9 @@ def _active_fields(snapshot: Snapshot) -> dict[str, Any]:
         "priority": control.priority,
         "place": snapshot.download.place,
         "speed_limit": control.speed_limit,
+        "not_before": UNSET if control.not_before is None else control.not_before,
         "reason": snapshot.reason,
+        "node": snapshot.node,
     }
 
 

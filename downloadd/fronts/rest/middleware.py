@@ -26,6 +26,8 @@ from downloadd.users import PermissionMissingError
 
 MAX_LOGGED_PATH_CHARACTERS: Final = 2_048
 """Characters of a path in the log; requests must not fill the disk."""
+PROBED_PATHS: Final = frozenset({"/api/v1/health", "/api/v1/metrics"})
+"""Paths that monitoring requests every few seconds."""
 COUNTED_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 """Methods that are counted by name; all others are counted as one, so that clients cannot add counters."""
 
@@ -41,10 +43,13 @@ class RequestMiddleware:
         clock: Clock,
         proxies: TrustedProxies,
         base_path: str,
+        access_log: bool = True,
     ) -> None:
+        """Make the layer; without `access_log` it writes no line for a request."""
         self._handler = handler
         self._proxies = proxies
         self._base_path = base_path
+        self._access_log = access_log
         self._metrics = metrics
         self._clock = clock
         self._log = structlog.get_logger().bind()
@@ -67,7 +72,8 @@ class RequestMiddleware:
         finally:
             seconds = self._clock.monotonic() - started
             self._metrics.request(request.method if request.method in COUNTED_METHODS else "other", status, seconds)
-            self._write_access_log(context, status, seconds)
+            if self._access_log:
+                self._write_access_log(context, status, seconds)
         if not response.prepared:
             response.headers["X-Request-Id"] = context.request_id
             response.headers.update(context.response_fields)
@@ -129,4 +135,5 @@ class RequestMiddleware:
         if context.redacted_url is not None:
             fields["url"] = context.redacted_url
         fields.update(context.log_fields)
-        self._log.info("request", **fields)
+        is_probe = status < 400 and context.target.path in PROBED_PATHS
+        (self._log.debug if is_probe else self._log.info)("request", **fields)

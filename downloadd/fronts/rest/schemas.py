@@ -198,8 +198,10 @@ class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     priority: Annotated[int, Meta(description="Higher starts first.")]
     place: Annotated[float, Meta(description="Among downloads of one priority, the one with the smaller starts first.")]
     speed_limit: Annotated[int, Meta(ge=0, description="Bytes a second; 0 for no limit.")]
+    not_before: Annotated[float, Meta(description="Unix time before which it does not start.")] | UnsetType = UNSET
     error: Annotated[ErrorCode, Meta(description="Reason why the last attempt ended.")] | None
     reason: Annotated[str, Meta(description="Reason why it waits.")] | None
+    node: Annotated[str, Meta(description="Name of the node that runs it; null while none does.")] | None = None
     detail: str | None
     cause: ErrorCause | None = None
     origin_status: OriginStatus | None = None

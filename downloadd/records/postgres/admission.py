@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 
 from downloadd.download import Download
-from downloadd.records.admission import FIRST_ROUTE, Backlog, BacklogRequest, ClaimRequest, SlotHolding
+from downloadd.records.admission import FIRST_ROUTE, Backlog, BacklogRequest, ClaimRequest, DelayedCount, SlotHolding
 from downloadd.records.postgres.access import PostgresAccess
 from downloadd.records.postgres.origins import PostgresOrigins
 from downloadd.records.postgres.run_statements import IS_LIVING
@@ -26,8 +26,9 @@ from downloadd.states import WAITING
 # ruff: noqa: S608
 _WAITING_WORDS: Final = ", ".join(f"'{state}'" for state in sorted(WAITING))
 _WAITS: Final = f"ended_seq IS NULL AND state IN ({_WAITING_WORDS}) AND desired = 'run'"
-_READY: Final = f"{_WAITS} AND not_before IS NULL"
-_DELAYED: Final = f"{_WAITS} AND not_before IS NOT NULL"
+_READY: Final = f"{_WAITS} AND not_before IS NULL AND (start_after IS NULL OR start_after <= released)"
+_DELAYED: Final = f"{_WAITS} AND (not_before IS NOT NULL OR start_after > released)"
+_DUE: Final = "greatest(not_before, start_after)"
 _ROUTES: Final = f"""
 WITH RECURSIVE routes AS (
     (SELECT origin, target FROM downloads WHERE {_READY} AND (origin, target) > ($1, $2)
@@ -44,11 +45,13 @@ SELECT head.* FROM (SELECT origin, target FROM routes LIMIT $3) AS route CROSS J
     ORDER BY priority DESC, coalesce(place, seq::double precision), seq LIMIT $4
 ) AS head
 """
-_NEXT_DUE: Final = f"SELECT min(not_before) FROM downloads WHERE {_DELAYED}"
-_COUNT_DELAYED: Final = f"SELECT count(*) FROM downloads WHERE {_DELAYED}"
+_NEXT_DUE: Final = f"SELECT min({_DUE}) FROM downloads WHERE {_DELAYED}"
+_COUNT_DELAYED: Final = (
+    f"SELECT count(*), count(*) FILTER (WHERE start_after > released) FROM downloads WHERE {_DELAYED}"
+)
 _RELEASE_DUE: Final = f"""
-UPDATE downloads SET not_before = NULL WHERE seq IN (
-    SELECT seq FROM downloads WHERE {_DELAYED} AND not_before <= $1 ORDER BY not_before LIMIT 1000
+UPDATE downloads SET not_before = NULL, released = coalesce(start_after, released) WHERE seq IN (
+    SELECT seq FROM downloads WHERE {_DELAYED} AND {_DUE} <= $1 ORDER BY {_DUE} LIMIT 1000
     FOR UPDATE SKIP LOCKED
 )
 """
@@ -114,10 +117,10 @@ class PostgresAdmission:
         """See `AdmissionRecords.release_due`."""
         await self._access.execute(_RELEASE_DUE, now)
 
-    async def count_delayed(self) -> int:
+    async def count_delayed(self) -> DelayedCount:
         """See `AdmissionRecords.count_delayed`."""
-        count: int = await self._access.read(lambda connection: connection.fetchval(_COUNT_DELAYED))
-        return count
+        count, scheduled = await self._access.read(lambda connection: connection.fetchrow(_COUNT_DELAYED))
+        return DelayedCount(retries=count - scheduled, scheduled=scheduled)
 
     async def claim(
         self, requests: Sequence[ClaimRequest], limits: Mapping[str, int], changes: Sequence[SlotHolding]

@@ -6,7 +6,7 @@ from typing import Final
 import asyncpg
 import msgspec
 
-from downloadd.node import Node, NodeReport
+from downloadd.node import LiveRun, Node, NodeReport, RemoteRun
 from downloadd.records.postgres.access import PostgresAccess, execute_counted
 from downloadd.records.postgres.run_statements import IS_RUNNING
 
@@ -32,10 +32,15 @@ WHERE known.session = excluded.session OR known.last_seen + known.lease * interv
     OR ($6 AND known.instance = excluded.instance)
 """
 _BEAT: Final = (
-    "UPDATE nodes SET last_seen = clock_timestamp(), lease = $3, report = $4 WHERE name = $1 AND session = $2"
+    "UPDATE nodes SET last_seen = clock_timestamp(), lease = $3, report = $4, runs = $5 "
+    "WHERE name = $1 AND session = $2"
 )
 _LEAVE: Final = "DELETE FROM nodes WHERE name = $1 AND session = $2"
 _LEAVE_SLOTS: Final = "DELETE FROM slots WHERE session = $1"
+_OTHER_RUNS: Final = """
+SELECT name, runs FROM nodes
+WHERE session <> $1 AND runs IS NOT NULL AND last_seen + lease * interval '1 s' >= clock_timestamp()
+"""
 _COLUMNS: Final = """
 SELECT report, extract(epoch FROM last_seen)::double precision AS last_seen,
     last_seen + lease * interval '1 s' < clock_timestamp() AS is_gone
@@ -53,6 +58,7 @@ class PostgresNodes:
     def __init__(self, access: PostgresAccess, on_registered: Callable[[NodeReport], None]) -> None:
         self._access = access
         self._on_registered = on_registered
+        self._session = ""
 
     async def register(self, report: NodeReport, *, is_start: bool) -> Node | None:
         """Register a node; see `NodeRecords.register`."""
@@ -70,14 +76,22 @@ class PostgresNodes:
         # No rows of downloads; see `beat`.
         holder = await self._access.write(write, rows=0)
         if holder is None:
+            self._session = report.session
             self._on_registered(report)
         return holder
 
-    async def beat(self, report: NodeReport) -> bool:
+    async def beat(self, report: NodeReport, runs: Sequence[LiveRun] = ()) -> bool:
         """Record a heartbeat; see `NodeRecords.beat`."""
+        encoded = msgspec.json.encode(runs).decode() if runs else None
         # No rows of downloads: a heartbeat wakes nothing that waits for changes of these.
-        changed = await self._access.execute(_BEAT, report.name, report.session, report.lease, _encode(report), rows=0)
+        values = (report.name, report.session, report.lease, _encode(report), encoded)
+        changed = await self._access.execute(_BEAT, *values, rows=0)
         return changed == 1
+
+    async def other_runs(self) -> Sequence[RemoteRun]:
+        """Return the runs of the other nodes; see `NodeRecords.other_runs`."""
+        rows = await self._access.read(lambda connection: connection.fetch(_OTHER_RUNS, self._session))
+        return [RemoteRun(node=name, run=run) for name, runs in rows for run in _decode_runs(runs)]
 
     async def leave(self, report: NodeReport) -> None:
         """Remove a node that ends; see `NodeRecords.leave`."""
@@ -96,6 +110,14 @@ class PostgresNodes:
 
 def _encode(report: NodeReport) -> str:
     return msgspec.json.encode(report).decode()
+
+
+def _decode_runs(encoded: str) -> Sequence[LiveRun]:
+    """Return the runs of a node; none if it has another version, which reports other facts."""
+    try:
+        return msgspec.json.decode(encoded, type=list[LiveRun])
+    except msgspec.MsgspecError:
+        return ()
 
 
 def _decode(row: asyncpg.Record) -> Node:

@@ -68,7 +68,7 @@ def test_half_a_surrogate_pair_can_be_sent() -> None:
 
 def test_an_error_of_the_service_keeps_its_detail() -> None:
     error = translate_error(QueueFullError(7))
-    assert (error.code, error.message) == (1, "the limit of 7 waiting downloads is reached (max_queued)")
+    assert (error.code, error.message) == (1, "the limit of 7 waiting downloads is reached (downloads.max_queued)")
 
 
 def test_an_rpc_error_stays() -> None:

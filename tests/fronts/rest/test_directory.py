@@ -97,6 +97,7 @@ async def test_the_listing_of_the_specification_is_answered_field_by_field(api: 
                 "attempt": 1,
                 "error": None,
                 "reason": None,
+                "node": None,
                 "detail": None,
                 "cause": None,
                 "origin_status": None,

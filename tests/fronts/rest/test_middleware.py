@@ -85,6 +85,22 @@ async def test_the_log_contains_no_query(api: ServedApi, lines: Lines, target: s
     assert "s3cret" not in str(line)
 
 
+@pytest.mark.parametrize("path", ["/api/v1/health", "/api/v1/metrics"])
+async def test_what_monitoring_requests_is_logged_at_debug_unless_it_fails(
+    api: ServedApi, lines: Lines, path: str
+) -> None:
+    await api.raw("GET", path)
+    await api.raw("PUT", path)
+    assert [(line["status"], line["log_level"]) for line in request_lines(lines)] == [(200, "debug"), (405, "info")]
+
+
+async def test_without_an_access_log_requests_have_no_line(lines: Lines) -> None:
+    api = ServedApi(access_log=False)
+    async with api.client:
+        assert (await api.raw("GET", "/nothing"))[0] == 404
+    assert request_lines(lines) == []
+
+
 async def test_a_path_with_raw_utf_8_is_not_valid_http(api: ServedApi) -> None:
     status, _, body = await api.raw("GET", "/ü?downloads=")
     assert (status, json.loads(body)["error"]) == (400, "INVALID_PARAMETER")

@@ -7,7 +7,7 @@ from support.node_reports import node_report
 from support.stored_downloads import added, present, sample_download
 
 from downloadd.download import Desired
-from downloadd.records.admission import FIRST_ROUTE, BacklogRequest, ClaimRequest, SlotHolding
+from downloadd.records.admission import FIRST_ROUTE, BacklogRequest, ClaimRequest, DelayedCount, SlotHolding
 from downloadd.records.postgres.records import PostgresRecords
 from downloadd.records.protocol import WaitingDownload
 from downloadd.states import State
@@ -58,13 +58,23 @@ async def test_the_window_has_the_next_downloads_of_each_route(stores: Stores) -
 
 async def test_downloads_that_wait_for_a_time_are_released_when_it_has_come(stores: Stores) -> None:
     records, _ = stores
-    first, second = await added(records, sample_download(not_before=50.0), sample_download(not_before=60.0))
+    first, second, third = await added(
+        records,
+        sample_download(not_before=50.0),
+        sample_download(not_before=60.0),
+        sample_download().with_control(not_before=55.0),
+    )
     assert await read(records) == []
-    assert await records.admission.count_delayed() == 2
+    assert await records.admission.count_delayed() == DelayedCount(retries=2, scheduled=1)
     await records.admission.release_due(50.0)
     assert await read(records) == [first.seq]
     backlog = await records.admission.read_backlog(BacklogRequest(max_routes=9, per_route=9))
-    assert backlog.next_due == 60.0
+    assert backlog.next_due == 55.0
+    await records.admission.release_due(56.0)
+    assert await read(records) == [first.seq, third.seq]
+    # A user gives it a later time.
+    await records.amend(third.id, lambda row: row.with_control(not_before=70.0))
+    assert await read(records) == [first.seq]
     assert (await present(records, second.id)).progress.not_before == 60.0
 
 

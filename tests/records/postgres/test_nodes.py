@@ -6,8 +6,9 @@ from records.contracts.nodes import NodeContract
 from support.clocks import ManualClock
 from support.node_reports import node_report
 
-from downloadd.node import NodeState
+from downloadd.node import LiveRun, NodeState, RemoteRun
 from downloadd.records.postgres.records import PostgresRecords
+from downloadd.states import State
 
 Stores = tuple[PostgresRecords, PostgresRecords]
 
@@ -83,3 +84,22 @@ async def test_a_heartbeat_wakes_nothing_that_waits_for_downloads(database: str)
         revision = await records.queue.revision()
         assert await records.nodes.beat(node_report(running=1))
         assert (commits, await records.queue.revision()) == ([], revision)
+
+
+async def test_each_node_sees_the_runs_of_the_others_while_they_live(stores: Stores) -> None:
+    first, second = stores
+    reports = [node_report(), node_report(name="beta", session="session-2", instance="instance-2")]
+    for records, report in zip(stores, reports, strict=True):
+        await records.nodes.register(report, is_start=True)
+    run = LiveRun(seq=1, epoch=2, state=State.DOWNLOADING, received=3, speed=1.5)
+    assert await first.nodes.beat(reports[0], [run])
+    assert await second.nodes.other_runs() == [RemoteRun(node="alpha", run=run)]
+    assert await first.nodes.other_runs() == []
+    # Another version reports other facts.
+    await first.execute("UPDATE nodes SET runs = '[{\"seq\": \"one\"}]' WHERE name = 'alpha'")
+    assert await second.nodes.other_runs() == []
+    assert await first.nodes.beat(reports[0], [run])
+    await age(first, "alpha", 16)
+    assert await second.nodes.other_runs() == []
+    assert await first.nodes.beat(reports[0])
+    assert await second.nodes.other_runs() == []

@@ -35,7 +35,10 @@ async def test_the_table_has_the_columns_with_the_types_of_their_fields(database
 
         found = await records.read(read)
     expected = {(each.name, sql_type(each), "YES" if is_nullable(each) else "NO") for each in COLUMNS}
-    own = {(name, "text", "YES") for name in (FOLDED, "node", "session", "boot")} | {("target", "text", "NO")}
+    own = {(name, "text", "YES") for name in (FOLDED, "node", "session", "boot")} | {
+        ("target", "text", "NO"),
+        ("released", "double precision", "NO"),
+    }
     assert set(found) == expected | own
 
 

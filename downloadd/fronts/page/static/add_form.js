@@ -195,6 +195,8 @@ export class AddForm {
       if (!field.reportValidity()) return null;
       if (field.value !== "") options[name] = Math.round(Number(field.value) * unit);
     }
+    // The time zone of the browser.
+    if (byId("not-before").value) options.not_before = new Date(byId("not-before").value).toISOString();
     // Without a time in the form, none ends the download; the configured one is for requests that wait for an answer.
     options.timeout ??= 0;
     if (byId("paused").checked) options.paused = true;

@@ -103,6 +103,7 @@ export class Details {
       ["URL", entry.url],
       ["Progress", finished ? null : formatProgress(entry)],
       ["Waiting reason", entry.reason],
+      ["Node", entry.node],
       ["Cause", entry.cause?.replace("_", " ")],
       ["Status of origin", entry.origin_status && String(entry.origin_status)],
       ["Size", finished && entry.total_bytes !== null ? `${formatSize(entry.total_bytes)} (${entry.total_bytes.toLocaleString()} bytes)` : null],

@@ -187,7 +187,9 @@ async def test_an_error_of_the_start_is_that_of_each_call(rpc: RpcStack, starts:
 
 async def test_a_daemon_that_may_not_fetch_says_so(rpc: RpcStack) -> None:
     rpc.rights.configure(directories=DIRECTORIES, is_enabled=False)
-    assert shown(await perform(rpc, add("a"))) == ["the daemon was started without --allow-download"]
+    assert shown(await perform(rpc, add("a"))) == [
+        "the daemon was started without --allow-download (downloads.enabled)"
+    ]
 
 
 async def test_a_defect_is_the_error_of_its_call_and_is_logged(

@@ -1,9 +1,13 @@
 -- Admission over all nodes: what may start now, by origin; what waits for a time; and the slots in use.
-ALTER TABLE downloads ADD COLUMN target text NOT NULL DEFAULT ''; -- origin that redirects led to; '' if not known
+ALTER TABLE downloads
+    ADD COLUMN target text NOT NULL DEFAULT '', -- origin that redirects led to; '' if not known
+    ADD COLUMN released double precision NOT NULL DEFAULT 0; -- the last `start_after` whose time has come
 CREATE INDEX downloads_ready ON downloads (origin, target, priority DESC, coalesce(place, seq::double precision), seq)
-    WHERE ended_seq IS NULL AND state IN ('queued', 'retrying') AND desired = 'run' AND not_before IS NULL;
-CREATE INDEX downloads_delayed ON downloads (not_before)
-    WHERE ended_seq IS NULL AND state IN ('queued', 'retrying') AND desired = 'run' AND not_before IS NOT NULL;
+    WHERE ended_seq IS NULL AND state IN ('queued', 'retrying') AND desired = 'run' AND not_before IS NULL
+        AND (start_after IS NULL OR start_after <= released);
+CREATE INDEX downloads_delayed ON downloads (greatest(not_before, start_after))
+    WHERE ended_seq IS NULL AND state IN ('queued', 'retrying') AND desired = 'run'
+        AND (not_before IS NOT NULL OR start_after > released);
 
 -- Slots of origins that runs hold; they are free when their row is removed, or their session is gone.
 CREATE TABLE slots (

@@ -1,0 +1,136 @@
+"""Extraction of an archive into a directory beside it.
+
+Each file is written as those of downloads are, within the quotas and `min_free`, and appears as a whole or not at all.
+A file that is there with the same content is left, so that an extraction that was interrupted can be repeated.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import msgspec
+
+from downloadd.download import Conflict, Download, join_path
+from downloadd.errors import DownloadError, InvalidPathError
+from downloadd.imports.archive_entries import ArchiveEntries
+from downloadd.imports.archives import open_archive
+from downloadd.imports.refusal import ImportRefusedError
+from downloadd.storage.destination import Destination, Part
+from downloadd.storage.names import SafeName, parse_directory, sanitize_directory, sanitize_name
+from downloadd.verify import DEFAULT_ALGORITHM
+
+
+class ExtractionRefusedError(Exception):
+    """Archive that cannot be extracted; the text says why."""
+
+
+class Extracted(msgspec.Struct, frozen=True, kw_only=True):
+    """Result of an extraction."""
+
+    directory: str
+    """Directory of the files, below the storage root."""
+    files: int
+    skipped: int
+    """Number of links, devices and files with the name of a later one."""
+
+
+async def extract_archive(
+    file: BinaryIO, download: Download, *, stem: str, max_bytes: int, destination: Destination
+) -> Extracted:
+    """Extract the archive of a download to the directory `stem` beside it; 0 `max_bytes` for no limit.
+
+    Raises:
+        ExtractionRefusedError: it is damaged, encrypted or no archive, has unsafe names, or exceeds a limit.
+        DownloadError: the storage failed, or has no room.
+    """
+    directory = join_path(download.request.directory, sanitize_name(stem))
+    try:
+        archive = await asyncio.to_thread(open_archive, file)
+        try:
+            names = sorted(archive.names, key=archive.position)
+            _check_size(archive, names, max_bytes)
+            for number, name in enumerate(names):
+                writer = _EntryWriter(destination, download, number)
+                await writer.write(archive, name, directory)
+        finally:
+            archive.close()
+    except (ImportRefusedError, InvalidPathError, KeyError) as error:
+        raise ExtractionRefusedError(f"the archive cannot be extracted: {error}") from error
+    return Extracted(directory=directory, files=len(names), skipped=len(archive.specials) + len(archive.duplicates))
+
+
+def _check_size(archive: ArchiveEntries[Any], names: Sequence[str], max_bytes: int) -> None:
+    # The sizes are those that the archive declares; readers of archives return no more than these.
+    total = sum(map(archive.size, names))
+    if max_bytes and total > max_bytes:
+        raise ExtractionRefusedError(
+            f"the files of the archive have {total} bytes together, more than max_extracted_size ({max_bytes})"
+        )
+
+
+class _EntryWriter:
+    """Writer of one file of an archive."""
+
+    def __init__(self, destination: Destination, download: Download, number: int) -> None:
+        self._destination = destination
+        self._download = download
+        self._number = number
+
+    async def write(self, archive: ArchiveEntries[Any], entry: str, top: str) -> None:
+        """Write a file below the directory `top`."""
+        folder, _, base = entry.rpartition("/")
+        directory = parse_directory(f"{top}/{sanitize_directory(folder)}" if folder else top)
+        name = sanitize_name(base)
+        part = await self._destination.open_part(
+            directory=directory,
+            filename=name,
+            download_id=self._download.id,
+            epoch=self._download.epoch,
+            existing=None,
+            restart=self._number,
+        )
+        try:
+            digest = await self._copy(archive, entry, part)
+            if not await self._is_there(directory, name, digest):
+                await self._publish(part, directory, name)
+        finally:
+            await part.remove()
+
+    async def _copy(self, archive: ArchiveEntries[Any], entry: str, part: Part) -> str:
+        """Write the content to the part file; return its digest."""
+        part.hash_while_writing((DEFAULT_ALGORITHM,))
+        size = archive.size(entry)
+        await part.reserve(size, missing=size)
+        pieces = archive.pieces(entry)
+        while piece := await asyncio.to_thread(next, pieces, b""):
+            if part.size + len(piece) > size:
+                raise ExtractionRefusedError(f"{entry!r} is longer than the archive declares")
+            await part.write([piece], part.size)
+        await part.sync()
+        return await part.digest(DEFAULT_ALGORITHM)
+
+    async def _is_there(self, directory: str, name: SafeName, digest: str) -> bool:
+        """Return True if the file of this name has this content already."""
+        found = hashlib.new(DEFAULT_ALGORITHM.replace("-", ""))
+        try:
+            async for piece in self._destination.read_file(directory=directory, filename=name):
+                await asyncio.to_thread(found.update, piece)
+        except DownloadError:
+            return False
+        return found.hexdigest() == digest
+
+    async def _publish(self, part: Part, directory: str, name: SafeName) -> None:
+        """Give the part file its name, or a free one like it."""
+        modified = self._download.progress.last_modified
+        if await part.publish(name, replace=False, last_modified=modified):
+            return
+        while True:
+            free = await self._destination.reserve_name(directory=directory, filename=name, conflict=Conflict.RENAME)
+            if free is None:
+                raise ExtractionRefusedError(f"no name like {name} is free")
+            try:
+                if await part.publish(free, replace=False, last_modified=modified):
+                    return
+            finally:
+                self._destination.release_name(directory=directory, filename=free)
