@@ -12,6 +12,7 @@ from downloadd.cli.add import add
 from downloadd.cli.control import cancel, move, pause, resume, retry, set_
 from downloadd.cli.daemon_location import locate_daemon
 from downloadd.cli.errors import CommandError, ExitStatus
+from downloadd.cli.explain import explain
 from downloadd.cli.import_control import import_end, import_retry
 from downloadd.cli.import_file import import_
 from downloadd.cli.local import completion, new_token
@@ -102,6 +103,7 @@ def downloadctl(
 for command in (
     add,
     probe,
+    explain,
     list_,
     watch,
     history,

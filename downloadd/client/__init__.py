@@ -21,6 +21,7 @@ from downloadd.client.imports import Imports
 from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.errors import ErrorCode
 from downloadd.fronts.rest.event_types import Removed, Reset
+from downloadd.fronts.rest.explain import ExplainResponse
 from downloadd.fronts.rest.file_schemas import FileLink
 from downloadd.fronts.rest.item_bodies import ProbeBody
 from downloadd.fronts.rest.schemas import (
@@ -61,6 +62,7 @@ __all__ = [
     "ErrorCode",
     "ErrorEntry",
     "Event",
+    "ExplainResponse",
     "FileContent",
     "FileDataResponse",
     "FileLink",

@@ -19,6 +19,7 @@ from downloadd.config.list_settings import (
 )
 from downloadd.config.listen import TcpAddress, UnixAddress, aria2_addresses, listen_addresses
 from downloadd.config.loader import ConfigError, LoadedConfig, default_state_dir, load_config
+from downloadd.config.rule_settings import RuleConfig
 from downloadd.config.settings import (
     DEFAULT_PORTS_ALLOWED,
     Aria2Config,
@@ -63,6 +64,7 @@ __all__ = [
     "OptionOutcome",
     "ProxyConfig",
     "RenamedSetting",
+    "RuleConfig",
     "ServerConfig",
     "Setting",
     "StorageConfig",

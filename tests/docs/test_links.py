@@ -15,7 +15,7 @@ EACH: Final = pytest.mark.parametrize("page", PAGES, ids=name_of)
 TRIED: Final = {
     ("docs/how-to/origin-logins.md", "curl"): "test_the_commands_about_logins_send_them",
     ("docs/how-to/origin-logins.md", "downloadctl"): "test_the_commands_about_logins_send_them",
-    ("README.md", "pip install . &&"): "test_a_new_user_gets_to_the_first_file",
+    ("README.md", "python3 -m venv .venv &&"): "test_a_new_user_gets_to_the_first_file",
     ("README.md", "pip install '.[test]'"): "test_ci_runs_the_test_command_of_the_readme",
     ("README.md", "downloadctl add --watch"): "test_the_commands_of_the_readme_run",
     ("README.md", "curl"): "test_the_commands_of_the_readme_run",

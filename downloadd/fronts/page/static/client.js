@@ -300,6 +300,14 @@ class Downloads {
     return this.#client.call("POST", "api/v1/probe", { json: probe, signal });
   }
 
+  /**
+   * Returns what would become of a download (policy, rule, directory, limits, hooks), without asking its origin.
+   * @param {Record<string, any>} item `url` and any field of `BatchItem` in the OpenAPI document
+   */
+  explain(item) {
+    return this.#client.call("POST", "api/v1/explain", { json: item });
+  }
+
   /** Returns one download, active or finished. @param {string} id */
   get(id) {
     return this.#client.call("GET", downloadPath(id));
