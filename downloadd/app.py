@@ -19,7 +19,7 @@ from downloadd.cluster.heartbeat import Heartbeat, NodeLoad
 from downloadd.cluster.identity import read_identity
 from downloadd.cluster.lease import Lease
 from downloadd.cluster.shared_settings import shared_settings
-from downloadd.config import Config
+from downloadd.config import Config, UserConfig
 from downloadd.download_rules import DownloadRules
 from downloadd.events import EventBus
 from downloadd.explanation import Explainer, ExplanationSources
@@ -189,7 +189,7 @@ class App:
             imports = await stack.enter_async_context(
                 assemble_imports(
                     self._config,
-                    records=records.imports,
+                    store=records,
                     downloads=manager,
                     destination=destination,
                     bus=bus,
@@ -318,6 +318,11 @@ class App:
         self._hook_rules = HookRules(config.hooks)
         self._rules = DownloadRules(config.rules)
         self._reloader.apply(config, origins=self._origins, directories=self._directories)
+
+    def replace_users(self, users: tuple[UserConfig, ...]) -> None:
+        """Replace the users at once; readers of events are authenticated again."""
+        self._config = replace(self._config, users=users)
+        self._reloader.replace_users(users)
 
     # -- components ----------------------------------------------------------------------------------------------------
 

@@ -80,6 +80,7 @@ NOUNS: Final = frozenset(
         "root_identity",
         "runtime_settings",
         "hours",
+        "object_upload",
         "instants",
     }
 )
@@ -148,6 +149,8 @@ PURE: Final = (
     *("origin.cookies", "origin.cookie_dates", "origin.timeouts"),
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
+    *("storage.objects.signature", "storage.objects.messages"),
+    *("storage.objects.errors", "storage.objects.location"),
     *("watch.candidates", "watch.outcome", "hooks.archive_names", "storage.path_template"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("cli.formatting", "cli.links", "client.events"),

@@ -22,6 +22,7 @@ from downloadd.cli.remove import remove
 from downloadd.cli.settings import settings
 from downloadd.cli.storage import storage
 from downloadd.cli.terminal import Terminal, write_error
+from downloadd.cli.users import users
 from downloadd.clock import SystemClock
 
 _FILE: Final = click.Path(path_type=Path)
@@ -125,6 +126,7 @@ for command in (
     status,
     health,
     completion,
+    users,
 ):
     downloadctl.add_command(command)
 

@@ -33,7 +33,7 @@ from downloadd.config.settings import (
     ServerConfig,
     StorageConfig,
 )
-from downloadd.config.sources import ConfigIssue, Flags, RenamedSetting
+from downloadd.config.sources import USER_FILE_NAME, ConfigIssue, Flags, RenamedSetting
 from downloadd.config.watch_settings import WatchConfig
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "ENVIRONMENT_PREFIX",
     "HOOK_EVENTS",
     "MAX_SOCKET_PATH_BYTES",
+    "USER_FILE_NAME",
     "Aria2Config",
     "ClusterConfig",
     "Config",

@@ -141,9 +141,9 @@ class PostgresRecords:
         # A search reads the whole history: it has a connection of its own, so that it does not delay lookups.
         self._searches = ReaderPool(self._address, 1, timeout=_SEARCH_SECONDS)
         self.imports = ImportRecords(
-            operations=PostgresImportOperations(self),
+            operations=PostgresImportOperations(self, lambda: claims.holder.session),
             contents=PostgresImportContents(self),
-            files=PostgresImportFiles(self),
+            files=PostgresImportFiles(self, lambda: claims.holder.session),
         )
         self.deliveries: DeliveryRecords = PostgresDeliveries(self)
         origins = PostgresOrigins(self, lambda: claims.holder.session)
@@ -373,7 +373,9 @@ class PostgresRecords:
         await self._writer.open(connection)
         await connection.execute(_CREATE_BIRTH, self._clock.wall())
         await connection.execute(_CREATE_COUNTER)
-        await raise_epochs(connection)
+        if not self.is_shared:
+            # In shared records, an operation is claimed when its node is gone.
+            await raise_epochs(connection)
 
     async def _record_new_end(self, connection: asyncpg.Connection, download: Download) -> None:
         """Record what the end of a download that was refused at once means for others."""
