@@ -189,7 +189,7 @@ class App:
             imports = await stack.enter_async_context(
                 assemble_imports(
                     self._config,
-                    records=records.imports,
+                    store=records,
                     downloads=manager,
                     destination=destination,
                     bus=bus,
