@@ -308,7 +308,14 @@ def test_only_the_composition_root_and_the_daemon_know_the_implementations_behin
     seams = {
         "records.sqlite": {"store_choice"},
         "records.postgres.records": {"store_choice"},
-        "manager.local_dispatcher": {"app", "manager.assembly"},
+        # The dispatcher of several nodes has the scheduler of one for its own runs.
+        "manager.local_dispatcher": {
+            "manager.assembly",
+            "manager.shared_dispatcher",
+            "manager.shared_queue",
+            "manager.shared_slots",
+        },
+        "manager.shared_dispatcher": {"manager.assembly"},
         "storage.local": {"app", "manager.assembly"},
     }
     for name, module in modules().items():
