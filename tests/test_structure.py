@@ -80,6 +80,7 @@ NOUNS: Final = frozenset(
         "root_identity",
         "runtime_settings",
         "hours",
+        "object_upload",
         "instants",
     }
 )
@@ -148,6 +149,8 @@ PURE: Final = (
     *("origin.cookies", "origin.cookie_dates", "origin.timeouts"),
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
+    *("storage.objects.signature", "storage.objects.messages"),
+    *("storage.objects.errors", "storage.objects.location"),
     *("watch.candidates", "watch.outcome", "hooks.archive_names", "storage.path_template"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("cli.formatting", "cli.links", "client.events"),
@@ -155,7 +158,7 @@ PURE: Final = (
     *("fronts.rest.event_types", "fronts.rocketchat.schemas", "fronts.rest.auth"),
     *("fronts.rest.request_guards", "fronts.rest.settings_schemas", "fronts.rest.node_schemas"),
     *("fronts.rocketchat.selection", "fronts.rocketchat.statuses", "fronts.rocketchat.translation"),
-    *("fronts.aria2.access.cross_origin", "fronts.aria2.access.tokens"),
+    *("fronts.cross_origin", "fronts.aria2.access.tokens"),
     "fronts.aria2.errors",
     *("fronts.aria2.methods.multicall", "fronts.aria2.methods.parameters", "fronts.aria2.methods.windows"),
     *("fronts.aria2.options.download_options", "fronts.aria2.options.header_lines", "fronts.aria2.options.locations"),
@@ -305,7 +308,14 @@ def test_only_the_composition_root_and_the_daemon_know_the_implementations_behin
     seams = {
         "records.sqlite": {"store_choice"},
         "records.postgres.records": {"store_choice"},
-        "manager.local_dispatcher": {"app", "manager.assembly"},
+        # The dispatcher of several nodes has the scheduler of one for its own runs.
+        "manager.local_dispatcher": {
+            "manager.assembly",
+            "manager.shared_dispatcher",
+            "manager.shared_queue",
+            "manager.shared_slots",
+        },
+        "manager.shared_dispatcher": {"manager.assembly"},
         "storage.local": {"app", "manager.assembly"},
     }
     for name, module in modules().items():

@@ -84,6 +84,8 @@ class AbandonedDownloads:
             if row is not None and row.epoch == epoch and self._runs.get(row.id) is None:
                 await self._put_back(row)
         self._unknown = frozenset(unknown)
+        if self._records.admission is not None:
+            await self._records.admission.free_abandoned()
         async for row in self._records.running_rows():
             log.warning("download_taken_over", download_id=row.id, epoch=row.epoch)
             if await self._put_back(row):

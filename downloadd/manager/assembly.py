@@ -29,6 +29,7 @@ from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_limits import RunLimits
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
+from downloadd.manager.shared_dispatcher import SharedDispatcher
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
@@ -75,7 +76,7 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     hours: HourlyLimits
     kept_parts: KeptParts
     lease: LeaseGate
-    dispatcher: LocalDispatcher
+    dispatcher: LocalDispatcher | SharedDispatcher
     admission: AdmissionControl
     runs: RunTable
     runner: Runner
@@ -96,9 +97,11 @@ def assemble_manager(
     """Construct the manager over open records, storage and client."""
     config = settings.config
     lease = LeaseGate(records)
-    dispatcher = LocalDispatcher(Limits.from_config(config, settings.hosts), clock, lease)
+    dispatcher = _make_dispatcher(Limits.from_config(config, settings.hosts), clock, records, lease)
     shared_limit = TokenBucket(config.speed_limit)
     origins = OriginMonitor(dispatcher.origins, records.origins)
+    if isinstance(dispatcher, SharedDispatcher):
+        dispatcher.queue.on_origins = origins.adopt
     notifier = Notifier(bus, metrics)
     gate = StorageGate(destination, dispatcher.queue, clock)
     kept_parts = KeptParts(
@@ -219,3 +222,14 @@ def assemble_manager(
         follower=follower,
         abandoned=abandoned,
     )
+
+
+def _make_dispatcher(
+    limits: Limits, clock: Clock, records: Store, lease: LeaseGate
+) -> LocalDispatcher | SharedDispatcher:
+    """Return the dispatcher of a process alone, or that of several nodes if the records serve them."""
+    if records.admission is None:
+        return LocalDispatcher(limits, clock, lease)
+    dispatcher = SharedDispatcher(limits, clock, records.admission, read_counts=records.counts, lease=lease)
+    records.hints.subscribe(Topic.QUEUE, dispatcher.queue.wake)
+    return dispatcher

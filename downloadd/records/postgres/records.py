@@ -11,6 +11,7 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.import_operation import Driver
+from downloadd.records.admission import AdmissionRecords
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.ends import EndListener, RecordedEnd
@@ -22,6 +23,7 @@ from downloadd.records.nodes import NodeRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
 from downloadd.records.postgres.address import DatabaseAddress
+from downloadd.records.postgres.admission import PostgresAdmission
 from downloadd.records.postgres.deliveries import PostgresDeliveries, add_deliveries
 from downloadd.records.postgres.download_changes import AcceptItem, DownloadChanges
 from downloadd.records.postgres.download_queries import (
@@ -144,7 +146,9 @@ class PostgresRecords:
             files=PostgresImportFiles(self, lambda: claims.holder.session),
         )
         self.deliveries: DeliveryRecords = PostgresDeliveries(self)
-        self.origins: OriginRecords = PostgresOrigins(self)
+        origins = PostgresOrigins(self, lambda: claims.holder.session)
+        self.origins: OriginRecords = origins
+        self.admission: AdmissionRecords = PostgresAdmission(self, claims, origins)
         self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
         self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
         self.nodes: NodeRecords = PostgresNodes(self, claims.register)
