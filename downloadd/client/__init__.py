@@ -14,7 +14,7 @@ without an answer raises `ConnectionLostError`.
 
 from downloadd.client.client import Client, Files
 from downloadd.client.connection import ApiError, ClientError, ConnectionLostError, InvalidResponseError
-from downloadd.client.downloads import Downloads, HistoryPage
+from downloadd.client.downloads import Downloads, FilePage, HistoryPage
 from downloadd.client.events import Connected, Disconnected, Event
 from downloadd.client.file_content import FileContent
 from downloadd.client.imports import Imports
@@ -22,7 +22,7 @@ from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.errors import ErrorCode
 from downloadd.fronts.rest.event_types import Removed, Reset
 from downloadd.fronts.rest.explain import ExplainResponse
-from downloadd.fronts.rest.file_schemas import FileLink
+from downloadd.fronts.rest.file_schemas import DirectoryFile, FileLink
 from downloadd.fronts.rest.item_bodies import ProbeBody
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
@@ -57,6 +57,7 @@ __all__ = [
     "ConnectionLostError",
     "Credentials",
     "CurrentSettings",
+    "DirectoryFile",
     "Disconnected",
     "Downloads",
     "ErrorCode",
@@ -66,6 +67,7 @@ __all__ = [
     "FileContent",
     "FileDataResponse",
     "FileLink",
+    "FilePage",
     "Files",
     "Health",
     "HistoryEntry",
