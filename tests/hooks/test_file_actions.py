@@ -187,6 +187,13 @@ async def test_a_file_moves_to_the_directory_of_its_template(library: Library, t
     assert await library.actions.move(hook, delivery) == Delivered(answer="the file is not there any more")
 
 
+async def test_a_file_that_is_in_its_new_directory_already_stays(library: Library) -> None:
+    delivery = await library.publish("a.bin", b"content")
+    outcome = await library.actions.move(HookConfig(name="x", move_to=f"{library.root}/{{directory}}"), delivery)
+    assert outcome == Delivered(answer=f"it is in {library.root}/d already")
+    assert (library.root / "d" / "a.bin").read_bytes() == b"content"
+
+
 async def test_a_file_that_another_program_replaced_stays(library: Library, tmp_path: Path) -> None:
     delivery = await library.publish("a.bin", b"content")
     (library.root / "d" / "a.bin").write_bytes(b"other")
