@@ -51,6 +51,7 @@ from downloadd.policy.proxies import TrustedProxies
 from downloadd.records.store import Store
 from downloadd.reloader import Reloader
 from downloadd.rights import Rights
+from downloadd.schedules.assembly import assemble_schedules
 from downloadd.servers import Servers
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
@@ -190,6 +191,18 @@ class App:
                     self._config.watch, imports=imports, directory=self._config.imports.directory, clock=self._clock
                 )
             )
+            accounts = Accounts(self._config.users)
+            self._schedules = assemble_schedules(
+                records=records,
+                manager=manager,
+                removal=removal,
+                destination=destination,
+                rights=self._rights,
+                find_user=accounts.find_by_id,
+                clock=self._clock,
+            )
+            await self._schedules.configure(self._config.schedules, self._config.users)
+            await stack.enter_async_context(self._schedules.runner)
             gauges = GaugeCollector(
                 manager=manager,
                 imports=imports,
@@ -201,7 +214,6 @@ class App:
                 limits=lambda: parts.limits.settings,
             )
             stack.push_async_callback(gauges.close)
-            accounts = Accounts(self._config.users)
             settings = SettingsService(
                 parts.limits, hours=parts.hours, rights=self._rights, bus=bus, max_runs=self._max_runs
             )
@@ -224,6 +236,7 @@ class App:
                 service=service,
                 views=views,
                 settings=settings,
+                schedules=self._schedules,
                 imports=imports,
                 link_secret=secrets.token_bytes(32),
                 rpc=rpc,
@@ -297,6 +310,7 @@ class App:
         self._rights.configure(directories=self._directories, is_enabled=config.downloads.enabled)
         self._hook_rules = HookRules(config.hooks)
         self._reloader.apply(config, origins=self._origins, directories=self._directories)
+        await self._schedules.configure(config.schedules, config.users)
 
     # -- components ----------------------------------------------------------------------------------------------------
 

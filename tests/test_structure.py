@@ -35,6 +35,7 @@ LAYERS: Final = (
     "settings_service",
     "views",
     "imports",
+    "schedules",
     "rights",
     "manager",
     "cluster",
@@ -79,6 +80,8 @@ NOUNS: Final = frozenset(
         "runtime_settings",
         "hours",
         "instants",
+        "cron",
+        "schedule",
     }
 )
 
@@ -90,6 +93,8 @@ PURE: Final = (
         "runtime_settings",
         "hours",
         "instants",
+        "cron",
+        "schedule",
         "download",
         "download_request",
         "gid",
@@ -129,6 +134,7 @@ PURE: Final = (
         "manager.limits",
         "manager.delayed_downloads",
         "manager.scheduled_starts",
+        "schedules.plan",
         "manager.waiting_queues",
         "manager.running_downloads",
     ),

@@ -29,12 +29,14 @@ from downloadd.fronts.rest.request_guards import RequestGuards
 from downloadd.fronts.rest.request_metrics import RequestMetrics
 from downloadd.fronts.rest.router import Router
 from downloadd.fronts.rest.routes import Endpoints, build_browser_routes, build_routes
+from downloadd.fronts.rest.schedules import ScheduleEndpoints
 from downloadd.fronts.rest.server import Api
 from downloadd.fronts.rest.settings import SettingsEndpoints
 from downloadd.fronts.rest.waiting_list import QueueEndpoints
 from downloadd.fronts.rocketchat.endpoints import ImportEndpoints, ImportService
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.proxies import TrustedProxies
+from downloadd.schedules.service import ScheduleService
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
 from downloadd.views import DownloadViews
@@ -45,6 +47,7 @@ def create_api(
     service: DownloadService,
     views: DownloadViews,
     settings: SettingsService,
+    schedules: ScheduleService,
     imports: ImportService,
     bus: EventBus,
     metrics: RequestMetrics,
@@ -68,6 +71,7 @@ def create_api(
         service: the actions on downloads.
         views: the views of downloads.
         settings: the settings that users may change.
+        schedules: the schedules.
         imports: the imports.
         bus: the events.
         metrics: the counters of requests.
@@ -111,6 +115,7 @@ def create_api(
             hosts=HostsEndpoint(views),
             nodes=NodesEndpoint(views),
             probe=ProbeEndpoint(service=service, reader=reader),
+            schedules=ScheduleEndpoints(service=schedules, reader=reader),
             settings=SettingsEndpoints(service=settings, reader=reader),
             page=page_endpoints,
         )
