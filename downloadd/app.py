@@ -19,14 +19,15 @@ from downloadd.cluster.heartbeat import Heartbeat, NodeLoad
 from downloadd.cluster.identity import read_identity
 from downloadd.cluster.lease import Lease
 from downloadd.cluster.shared_settings import shared_settings
-from downloadd.config import Config
+from downloadd.config import Config, UserConfig
+from downloadd.download_rules import DownloadRules
 from downloadd.events import EventBus
+from downloadd.explanation import Explainer, ExplanationSources
 from downloadd.fronts.aria2.assembly import assemble_rpc
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api, create_rpc_api
 from downloadd.fronts.rest.auth import Accounts
-from downloadd.fronts.rest.machine_names import machine_names
-from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, RequestGuards
+from downloadd.fronts.rest.guard_assembly import make_guards
 from downloadd.gauges import GaugeCollector
 from downloadd.hooks.file_actions import FileActions, FileSource
 from downloadd.hooks.hooks import Hooks
@@ -100,6 +101,7 @@ class App:
         self.metrics = Metrics()
         # Replaced by a reload; the components that use them ask for the present ones.
         self._directories = DirectoryRules(config.directories)
+        self._rules = DownloadRules(config.rules)
         self._rights = Rights(directories=self._directories, is_enabled=config.downloads.enabled)
 
     async def __aenter__(self) -> Self:
@@ -159,6 +161,19 @@ class App:
                 storage=StorageConfirmation(records.storage_root, destination),
                 clock=self._clock,
                 rights=self._rights,
+                rules=lambda: self._rules,
+            )
+            explainer = Explainer(
+                ExplanationSources(
+                    preview=lambda request, user: parts.admission.preview(request, user=user),
+                    rules=lambda: self._rules,
+                    origins=lambda: self._origins,
+                    limits=lambda: parts.dispatcher.queue.limits,
+                    directories=lambda: self._directories,
+                    hooks=lambda download: self._hook_rules.names_for(download),
+                ),
+                rights=self._rights,
+                clock=self._clock,
             )
             views = DownloadViews(
                 manager=manager,
@@ -175,7 +190,7 @@ class App:
             imports = await stack.enter_async_context(
                 assemble_imports(
                     self._config,
-                    records=records.imports,
+                    store=records,
                     downloads=manager,
                     destination=destination,
                     bus=bus,
@@ -193,13 +208,7 @@ class App:
             )
             accounts = Accounts(self._config.users)
             self._schedules = assemble_schedules(
-                records=records,
-                manager=manager,
-                removal=removal,
-                destination=destination,
-                rights=self._rights,
-                find_user=accounts.find_by_id,
-                clock=self._clock,
+                records, manager, removal, destination, self._rights, accounts.find_by_id, self._clock
             )
             await self._schedules.configure(self._config.schedules, self._config.users)
             await stack.enter_async_context(self._schedules.runner)
@@ -217,8 +226,8 @@ class App:
             settings = SettingsService(
                 parts.limits, hours=parts.hours, rights=self._rights, bus=bus, max_runs=self._max_runs
             )
-            guards, proxies = self._make_guards(), TrustedProxies(self._config.server.trusted_proxies)
-            log = self._config.server.access_log
+            server = self._config.server
+            guards, proxies = make_guards(server), TrustedProxies(server.trusted_proxies)
             rpc = assemble_rpc(
                 read_config=lambda: self._config,
                 service=service,
@@ -234,6 +243,7 @@ class App:
             )
             api = create_api(
                 service=service,
+                explainer=explainer,
                 views=views,
                 settings=settings,
                 schedules=self._schedules,
@@ -249,14 +259,12 @@ class App:
                 page=await asyncio.to_thread(load_assets),
                 proxies=proxies,
                 base_path=self._config.server.base_path,
-                access_log=log,
+                access_log=server.access_log,
                 storage_problem=manager.storage_problem,
                 node_problem=lambda: heartbeat.problem,
             )
-            rpc_api = (
-                None
-                if rpc is None
-                else create_rpc_api(rpc=rpc, metrics=self.metrics, clock=self._clock, proxies=proxies, access_log=log)
+            rpc_api = rpc and create_rpc_api(
+                rpc=rpc, metrics=self.metrics, clock=self._clock, proxies=proxies, access_log=server.access_log
             )
             self._servers = await stack.enter_async_context(Servers(api, rpc_api, max_clients=self._max_clients))
             self._reloader = Reloader(
@@ -309,8 +317,14 @@ class App:
         self._directories = DirectoryRules(config.directories)
         self._rights.configure(directories=self._directories, is_enabled=config.downloads.enabled)
         self._hook_rules = HookRules(config.hooks)
+        self._rules = DownloadRules(config.rules)
         self._reloader.apply(config, origins=self._origins, directories=self._directories)
         await self._schedules.configure(config.schedules, config.users)
+
+    def replace_users(self, users: tuple[UserConfig, ...]) -> None:
+        """Replace the users at once; readers of events are authenticated again."""
+        self._config = replace(self._config, users=users)
+        self._reloader.replace_users(users)
 
     # -- components ----------------------------------------------------------------------------------------------------
 
@@ -383,13 +397,6 @@ class App:
             bus=bus,
             metrics=self.metrics.downloads,
             clock=self._clock,
-        )
-
-    def _make_guards(self) -> RequestGuards:
-        server = self._config.server
-        return RequestGuards(
-            hosts=AllowedHosts(machine_names(server), server.allowed_hosts),
-            throttle=LoginThrottle(server.max_failed_logins),
         )
 
     def _on_commit(self, rows: int, seconds: float) -> None:

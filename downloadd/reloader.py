@@ -1,6 +1,8 @@
 """Configuration of open components after a reload."""
 
-from downloadd.config import Config
+from collections.abc import Sequence
+
+from downloadd.config import Config, UserConfig
 from downloadd.events import EventBus
 from downloadd.fronts.rest.auth import Accounts
 from downloadd.hooks.hooks import Hooks
@@ -35,11 +37,15 @@ class Reloader:
         self._hooks = hooks
         self._retention = retention
 
-    def apply(self, config: Config, *, origins: OriginSettings, directories: DirectoryRules) -> None:
-        """Configure all components."""
-        self._accounts.replace(config.users)
+    def replace_users(self, users: Sequence[UserConfig]) -> None:
+        """Replace the users."""
+        self._accounts.replace(users)
         # Readers of events connect again, and are authenticated again.
         self._bus.disconnect()
+
+    def apply(self, config: Config, *, origins: OriginSettings, directories: DirectoryRules) -> None:
+        """Configure all components."""
+        self.replace_users(config.users)
         self._session.configure(
             policy=origins.policy,
             credentials=origins.credentials,

@@ -11,6 +11,7 @@ import msgspec
 from downloadd.clock import Clock
 from downloadd.download import Download, Snapshot
 from downloadd.download_request import DownloadRequest
+from downloadd.download_rules import DownloadRules
 from downloadd.errors import ErrorCode
 from downloadd.manager.history_removal import HistoryEditor, RemovalCount
 from downloadd.manager.prober import UrlProber
@@ -65,6 +66,7 @@ class DownloadService:
         storage: StorageControl,
         clock: Clock,
         rights: Rights,
+        rules: Callable[[], DownloadRules] = DownloadRules,
     ) -> None:
         """Make the service.
 
@@ -77,6 +79,7 @@ class DownloadService:
             storage: confirms changes of the storage root.
             clock: the clock.
             rights: the checks of what a user may do.
+            rules: returns the rules that complete requests.
         """
         self._manager = manager
         self._queue = queue
@@ -86,6 +89,7 @@ class DownloadService:
         self._storage = storage
         self._clock = clock
         self._rights = rights
+        self._rules = rules
 
     def authorize(self, user: User, action: Action) -> None:
         """Return if the user may perform an action; every method does this itself.
@@ -123,15 +127,21 @@ class DownloadService:
             IdempotencyKeyReusedError: the key belongs to another request.
         """
         self.authorize(user, Action.START)
-        # A batch has thousands of requests, and few directories.
-        for directory in dict.fromkeys(request.directory for request in requests):
-            self._rights.require(user, Action.START, directory=directory)
+        self._require_directories(user, requests)
+        rules, now = self._rules(), self._clock.wall()
+        requests = [rules.apply(request, user=user.id, now=now).request for request in requests]
+        self._require_directories(user, requests)
         make_stored_response: MakeStoredResponse | None = None
         if idempotency_key is not None and render is not None:
             make_stored_response = _storing(user, idempotency_key, render, self._clock)
         return await self._manager.start(
             requests, user=user.id, request_id=request_id, make_stored_response=make_stored_response
         )
+
+    def _require_directories(self, user: User, requests: Sequence[DownloadRequest]) -> None:
+        # A batch has thousands of requests, and few directories.
+        for directory in dict.fromkeys(request.directory for request in requests):
+            self._rights.require(user, Action.START, directory=directory)
 
     async def probe(self, user: User, request: DownloadRequest) -> ProbeResult:
         """Return what a download of a URL would find; nothing is saved or recorded.

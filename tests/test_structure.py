@@ -32,11 +32,13 @@ LAYERS: Final = (
     "watch",
     "fronts",
     "service",
+    "explanation",
     "settings_service",
     "views",
     "imports",
     "schedules",
     "rights",
+    "download_rules",
     "manager",
     "cluster",
     "transfer",
@@ -79,6 +81,7 @@ NOUNS: Final = frozenset(
         "root_identity",
         "runtime_settings",
         "hours",
+        "object_upload",
         "instants",
         "cron",
         "schedule",
@@ -89,6 +92,7 @@ PURE: Final = (
     *(
         "users",
         "rights",
+        "download_rules",
         "root_identity",
         "runtime_settings",
         "hours",
@@ -151,6 +155,8 @@ PURE: Final = (
     *("origin.cookies", "origin.cookie_dates", "origin.timeouts"),
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
+    *("storage.objects.signature", "storage.objects.messages"),
+    *("storage.objects.errors", "storage.objects.location"),
     *("watch.candidates", "watch.outcome", "hooks.archive_names", "storage.path_template"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("cli.formatting", "cli.links", "client.events"),
@@ -308,7 +314,14 @@ def test_only_the_composition_root_and_the_daemon_know_the_implementations_behin
     seams = {
         "records.sqlite": {"store_choice"},
         "records.postgres.records": {"store_choice"},
-        "manager.local_dispatcher": {"app", "manager.assembly"},
+        # The dispatcher of several nodes has the scheduler of one for its own runs.
+        "manager.local_dispatcher": {
+            "manager.assembly",
+            "manager.shared_dispatcher",
+            "manager.shared_queue",
+            "manager.shared_slots",
+        },
+        "manager.shared_dispatcher": {"manager.assembly"},
         "storage.local": {"app", "manager.assembly"},
     }
     for name, module in modules().items():

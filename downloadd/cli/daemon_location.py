@@ -26,6 +26,10 @@ class DaemonLocation(msgspec.Struct, frozen=True, kw_only=True):
     ca_file: Path | None
     searched: tuple[Path, ...] = ()
     """State directories that were searched for a token."""
+    state_dir: Path = SERVICE_STATE_DIR
+    """State directory that was chosen."""
+    stored_token: Path | None = None
+    """File in the state directory with the token; None if it is another one, or missing."""
 
     def __repr__(self) -> str:
         """Return a description without the token."""
@@ -69,9 +73,18 @@ def locate_daemon(
     directory = next((one for one in searched if read_address(one) or _read_token(one / TOKEN_FILE_NAME)), searched[0])
     stored_url = read_address(directory)
     is_local = url is None or url.rstrip("/") == (stored_url or DEFAULT_URL).rstrip("/")
+    stored = None
     if token is None and is_local:
         token = _read_token(directory / TOKEN_FILE_NAME)
-    return DaemonLocation(url=url or stored_url or DEFAULT_URL, token=token, ca_file=ca_file, searched=searched)
+        stored = None if token is None else directory / TOKEN_FILE_NAME
+    return DaemonLocation(
+        url=url or stored_url or DEFAULT_URL,
+        token=token,
+        ca_file=ca_file,
+        searched=searched,
+        state_dir=directory,
+        stored_token=stored,
+    )
 
 
 def _state_directories(environment: Mapping[str, str]) -> tuple[Path, ...]:

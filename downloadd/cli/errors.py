@@ -5,6 +5,7 @@ from enum import IntEnum
 import msgspec
 
 from downloadd.cli import formatting
+from downloadd.cli.daemon_location import DaemonLocation
 from downloadd.client import ApiError, ClientError, ConnectionLostError
 
 
@@ -43,9 +44,13 @@ class CommandError(Exception):
         self.report = report
 
 
-def to_command_error(error: ClientError, *, url: str) -> CommandError:
-    """Return the end of the command for a call that failed."""
+def to_command_error(error: ClientError, location: DaemonLocation) -> CommandError:
+    """Return the end of the command for a call of the daemon at `location` that failed."""
+    url = location.url
     if isinstance(error, ApiError):
+        if error.status == 401:
+            report = ErrorReport(error=error.code, detail=error.detail)
+            return CommandError(ExitStatus.DENIED, *_describe_refused_token(location), report=report)
         denied = error.status in {401, 403} and error.code in {"unauthorized", "error-unauthorized"}
         report = ErrorReport(error=error.code, detail=error.detail)
         return CommandError(
@@ -58,4 +63,35 @@ def to_command_error(error: ClientError, *, url: str) -> CommandError:
     lines = (f"{error}.", hint) if isinstance(error, ConnectionLostError) else (f"{error}.",)
     return CommandError(
         ExitStatus.UNREACHABLE, *(formatting.replace_unprintable(line) for line in lines), report=report
+    )
+
+
+def _describe_refused_token(location: DaemonLocation) -> tuple[str, ...]:
+    """Return what happened to the token, and what to do about it."""
+    if location.stored_token is not None:
+        return (
+            (
+                f"The token in {location.stored_token} is refused: the first user was removed, or the daemon at "
+                f"{location.url} has another state directory."
+            ),
+            (
+                "Pass the token of a user with --token-file or DOWNLOADD_TOKEN, or create one as the user of the "
+                "daemon with: downloadctl users create NAME."
+            ),
+        )
+    if location.token is None:
+        places = ", ".join(str(each) for each in location.searched) or "the state directory"
+        return (
+            f"There is no token for {location.url}; searched in {places}.",
+            (
+                "Pass one with --token-file or DOWNLOADD_TOKEN, or name the state directory with --state-dir. The "
+                "first start of the daemon printed the file of its token, which only its user can read."
+            ),
+        )
+    return (
+        f"The token is refused by {location.url}: its user was removed or has a new token.",
+        (
+            "Pass another one with --token-file or DOWNLOADD_TOKEN; on the machine of the daemon, "
+            "downloadctl users list shows the users, and downloadctl users rotate NAME makes a new token."
+        ),
     )

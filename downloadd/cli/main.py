@@ -12,6 +12,7 @@ from downloadd.cli.add import add
 from downloadd.cli.control import cancel, move, pause, resume, retry, set_
 from downloadd.cli.daemon_location import locate_daemon
 from downloadd.cli.errors import CommandError, ExitStatus
+from downloadd.cli.explain import explain
 from downloadd.cli.import_control import import_end, import_retry
 from downloadd.cli.import_file import import_
 from downloadd.cli.local import completion, new_token
@@ -22,6 +23,7 @@ from downloadd.cli.schedules import schedules
 from downloadd.cli.settings import settings
 from downloadd.cli.storage import storage
 from downloadd.cli.terminal import Terminal, write_error
+from downloadd.cli.users import users
 from downloadd.clock import SystemClock
 
 _FILE: Final = click.Path(path_type=Path)
@@ -103,6 +105,7 @@ def downloadctl(
 for command in (
     add,
     probe,
+    explain,
     list_,
     watch,
     history,
@@ -125,6 +128,7 @@ for command in (
     status,
     health,
     completion,
+    users,
 ):
     downloadctl.add_command(command)
 

@@ -86,7 +86,7 @@ def daemon_command(function: Callable[..., Awaitable[None]]) -> Callable[..., No
                 async with terminal.daemon_location.client() as client:
                     await function(client, terminal, **options)
             except ClientError as error:
-                raise to_command_error(error, url=terminal.daemon_location.url) from None
+                raise to_command_error(error, terminal.daemon_location) from None
 
         asyncio.run(call())
 

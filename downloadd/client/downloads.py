@@ -12,6 +12,7 @@ from downloadd.client.events import Connected, Event
 from downloadd.client.file_content import FileContent
 from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.fronts.rest.event_types import Reset
+from downloadd.fronts.rest.explain import ExplainResponse
 from downloadd.fronts.rest.file_schemas import FileLink
 from downloadd.fronts.rest.item_bodies import AmendBody, ProbeBody
 from downloadd.fronts.rest.queue_schemas import ChangeCountResponse, MoveBody, MoveResponse, MoveTo
@@ -118,6 +119,14 @@ class Downloads:
             ConnectionLostError: There was no answer.
         """
         return await self._connection.call(ProbeResponse, "POST", "api/v1/probe", json=probe)
+
+    async def explain(self, item: BatchItem) -> ExplainResponse:
+        """Return what would become of a download: policy, rule, directory, limits, hooks; ask no origin.
+
+        Raises:
+            ApiError, ConnectionLostError: The call failed; a download that would be refused is no error.
+        """
+        return await self._connection.call(ExplainResponse, "POST", "api/v1/explain", json=item)
 
     async def list_active(
         self, *, directory: str = "", downloads: str = "", status: str | None = None, limit: int | None = None

@@ -19,6 +19,7 @@ from downloadd.config.list_settings import (
 )
 from downloadd.config.listen import TcpAddress, UnixAddress, aria2_addresses, listen_addresses
 from downloadd.config.loader import ConfigError, LoadedConfig, default_state_dir, load_config
+from downloadd.config.rule_settings import RuleConfig
 from downloadd.config.schedule_settings import ScheduleConfig
 from downloadd.config.settings import (
     DEFAULT_PORTS_ALLOWED,
@@ -33,7 +34,7 @@ from downloadd.config.settings import (
     ServerConfig,
     StorageConfig,
 )
-from downloadd.config.sources import ConfigIssue, Flags, RenamedSetting
+from downloadd.config.sources import USER_FILE_NAME, ConfigIssue, Flags, RenamedSetting
 from downloadd.config.watch_settings import WatchConfig
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "ENVIRONMENT_PREFIX",
     "HOOK_EVENTS",
     "MAX_SOCKET_PATH_BYTES",
+    "USER_FILE_NAME",
     "Aria2Config",
     "ClusterConfig",
     "Config",
@@ -64,6 +66,7 @@ __all__ = [
     "OptionOutcome",
     "ProxyConfig",
     "RenamedSetting",
+    "RuleConfig",
     "ScheduleConfig",
     "ServerConfig",
     "Setting",

@@ -21,6 +21,7 @@ from downloadd.config.listen import (
     listen_addresses,
     parse_listen_address,
 )
+from downloadd.config.rule_settings import RuleConfig
 from downloadd.config.schedule_settings import ScheduleConfig
 from downloadd.config.settings import ServerConfig, StorageConfig
 from downloadd.config.sources import ConfigValues, SourcedValue
@@ -55,6 +56,7 @@ def check_rules(values: ConfigValues) -> None:
     _check_schedules(values)
     _check_hooks(values)
     _check_watch(values)
+    _check_rules(values)
 
 
 def decode_secret(secret: str) -> bytes | None:
@@ -226,6 +228,21 @@ def _check_watch(values: ConfigValues) -> None:
         if watch.user in known:
             problem = f"{format_value(watch.user)} is a user of the API; choose another name"
             values.add_issue(given.source, f"{given.key}.user", problem)
+
+
+def _check_rules(values: ConfigValues) -> None:
+    names = _TakenNames(values, "name", "{0} is taken already, by {1}")
+    proxies = {given.value.name for given in values.lists["proxies"]}
+    users = {given.value.id for given in values.lists["users"]}
+    for given in values.lists["rules"]:
+        rule: RuleConfig = given.value
+        names.add(given, rule.name, format_value(rule.name))
+        if rule.proxy and rule.proxy not in proxies:
+            values.add_issue(given.source, f"{given.key}.proxy", f"no proxy has the name {format_value(rule.proxy)}")
+        for id in rule.users:
+            # Without configured users, the id of the first user is not known yet.
+            if users and id not in users:
+                values.add_issue(given.source, f"{given.key}.users", f"no user has the id {format_value(id)}")
 
 
 class _TakenNames:

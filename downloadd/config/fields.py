@@ -30,6 +30,7 @@ class Format(StrEnum):
     SOCKET_PATH = "path of a Unix socket"
     USER_ID = "user id"
     DIRECTORY = "directory below the storage root"
+    DIRECTORY_TEMPLATE = "directory below the storage root with placeholders"
     DOMAIN = "domain"
     FILENAME = "name of a file"
     HOST = "host of an origin"

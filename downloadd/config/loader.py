@@ -14,6 +14,7 @@ from downloadd.config.hook_settings import HookConfig
 from downloadd.config.settings import Config
 from downloadd.config.sources import (
     TABLES,
+    USER_FILE_NAME,
     ConfigIssue,
     ConfigValues,
     Flags,
@@ -23,6 +24,7 @@ from downloadd.config.sources import (
     read_environment,
     read_file,
     read_flags,
+    read_user_file,
 )
 from downloadd.errors import StartupError
 
@@ -63,7 +65,8 @@ def load_config(
     """Return the configuration of defaults, file, environment and flags; the last source that gives a value wins.
 
     A list in the environment or in flags replaces that of the file. The systemd credential `downloadd.toml` adds its
-    credentials, users and hooks to all others. An `aria2.conf` gives what no other source does. Reads files: blocks.
+    credentials, users and hooks to all others, and `users.toml` of the state directory its users. An `aria2.conf` gives
+    what no other source does. Reads files: blocks.
 
     Args:
         file: the TOML file.
@@ -85,8 +88,10 @@ def load_config(
     if directory:
         read_credential(values, Path(directory) / CREDENTIAL_NAME)
     outcomes = () if aria2_conf is None else read_aria2_conf(values, aria2_conf, environment)
-    check_formats(values, parsers)
     _resolve_state_dir(values, environment)
+    if state_dir := values.get("server", "state_dir", ""):
+        read_user_file(values, Path(state_dir) / USER_FILE_NAME)
+    check_formats(values, parsers)
     check_rules(values)
     if values.issues:
         raise ConfigError(values.issues)

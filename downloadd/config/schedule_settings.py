@@ -1,6 +1,6 @@
 """Settings of `[[schedules]]`, which fetch a URL again and again; see `settings.py`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -14,6 +14,8 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     See docs/how-to/schedules.md.
     """
+
+    EXAMPLES: ClassVar = (("name", "cron", "time_zone", "url", "directory", "filename", "keep", "user"),)
 
     name: Annotated[
         str,

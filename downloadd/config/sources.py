@@ -22,6 +22,8 @@ LISTS: Final[Mapping[str, type[msgspec.Struct]]] = {
 """Lists of tables, such as `[[users]]`."""
 SECRET_LISTS: Final = frozenset({"credentials", "proxies", "users", "hooks"})
 """Lists that may stand in the systemd credential."""
+USER_FILE_NAME: Final = "users.toml"
+"""File in the state directory with further `[[users]]`, which `downloadctl users` writes."""
 CLIENT_VARIABLES: Final = frozenset({"DOWNLOADD_URL", "DOWNLOADD_TOKEN", "DOWNLOADD_CA_FILE"})
 """Variables of `downloadctl`, which the daemon ignores."""
 
@@ -147,6 +149,17 @@ def read_credential(values: ConfigValues, file: Path) -> None:
                 "credential"
             )
             values.add_issue(str(file), name, problem)
+
+
+def read_user_file(values: ConfigValues, file: Path) -> None:
+    """Read the users of the state directory, if there are any; they are added to those of other sources. Blocks."""
+    if not file.exists():
+        return
+    for name, content in _read_toml(values, file).items():
+        if name == "users":
+            _set_list(values, name, content, str(file))
+        else:
+            values.add_issue(str(file), name, "only [[users]] may be in this file")
 
 
 def read_environment(values: ConfigValues, environment: Mapping[str, str]) -> None:

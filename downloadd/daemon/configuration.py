@@ -17,7 +17,7 @@ from downloadd.policy.proxy_url import parse_proxy_url
 from downloadd.policy.url import parse_host
 from downloadd.storage.names import parse_directory, parse_filename
 from downloadd.storage.owners import resolve_owner
-from downloadd.storage.path_template import check_path_template
+from downloadd.storage.path_template import PLACEHOLDERS, check_path_template, fill_path_template
 from downloadd.tls import check_ca_file
 
 
@@ -91,6 +91,13 @@ def _parse_path_template(text: str) -> str:
     return text
 
 
+def _parse_directory_template(text: str) -> str:
+    if text:
+        check_path_template(text)
+        _parse_directory(fill_path_template(text, dict.fromkeys(PLACEHOLDERS, "x")))
+    return text
+
+
 def _parse_directory(text: str) -> str:
     try:
         return parse_directory(text)
@@ -101,6 +108,7 @@ def _parse_directory(text: str) -> str:
 PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
     Format.CA_FILE: _parse_ca_file,
     Format.DIRECTORY: _parse_directory,
+    Format.DIRECTORY_TEMPLATE: _parse_directory_template,
     Format.DOMAIN: _accept(DomainRules),
     Format.FILENAME: _parse_filename,
     Format.HOST: _parse_host,

@@ -7,6 +7,7 @@ import secrets
 import shlex
 import stat
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,6 +74,21 @@ def read_first_user(state_dir: Path) -> FirstUser:
     digest = hashlib.sha256(token.encode()).hexdigest()
     user = UserConfig(id=_user_id(digest), token_hash=f"sha256:{digest}", permissions=ALL_PERMISSIONS)
     return FirstUser(user=user, token=token, file=file, created=False)
+
+
+def add_first_user(users: Sequence[UserConfig], state_dir: Path) -> tuple[UserConfig, ...]:
+    """Return the users with the first one, which stays valid as long as its token file exists. Blocks.
+
+    A user who was given its token has replaced it.
+
+    Raises:
+        StartupError: the token file cannot be used, or others may read the token.
+    """
+    if not (state_dir / TOKEN_FILE_NAME).exists():
+        return tuple(users)
+    first = read_first_user(state_dir).user
+    is_replaced = any(user.id == first.id or user.token_hash == first.token_hash for user in users)
+    return tuple(users) if is_replaced else (*users, first)
 
 
 def describe_first_user(first: FirstUser, *, url: str, enabled: bool, show_token: bool = True) -> str:

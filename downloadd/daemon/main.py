@@ -13,8 +13,9 @@ import click
 from downloadd import __version__
 from downloadd.config import Flags
 from downloadd.daemon import systemd
+from downloadd.daemon.check import check
 from downloadd.daemon.options import setting_option
-from downloadd.daemon.process import ProcessOptions, check, run
+from downloadd.daemon.process import ProcessOptions, run
 from downloadd.daemon.records_copy import records_copy
 from downloadd.errors import StartupError
 from downloadd.logs import LogFormat, LogLevel

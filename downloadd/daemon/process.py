@@ -18,18 +18,32 @@ import structlog
 from downloadd import __version__
 from downloadd.app import App
 from downloadd.clock import Clock, SystemClock
-from downloadd.config import Config, Flags, LoadedConfig, OptionOutcome, RenamedSetting, format_outcomes
+from downloadd.config import (
+    Config,
+    Flags,
+    LoadedConfig,
+    OptionOutcome,
+    RenamedSetting,
+    format_outcomes,
+)
 from downloadd.daemon import systemd
 from downloadd.daemon.address_file import remove_address, write_address
 from downloadd.daemon.configuration import read_config
 from downloadd.daemon.deadline import ExitDeadline
 from downloadd.daemon.descriptors import fit_to_descriptors, max_clients, max_runs, raise_descriptor_limit
-from downloadd.daemon.first_user import DOWNLOADS_REFUSED, describe_first_user, ensure_first_user, read_first_user
+from downloadd.daemon.first_user import (
+    DOWNLOADS_REFUSED,
+    add_first_user,
+    describe_first_user,
+    ensure_first_user,
+)
 from downloadd.daemon.interpreter import event_loop_factory, tune_interpreter
 from downloadd.daemon.listeners import bind_all, bind_aria2, listener_address, listener_url, remote_url
 from downloadd.daemon.loop_lag import measure_loop_lag
 from downloadd.daemon.signals import SignalRequest, Signals
 from downloadd.daemon.tls import ServerTls
+from downloadd.daemon.user_file import UserFiles, stat_user_files
+from downloadd.daemon.user_source import UserSource
 from downloadd.errors import DownloadError, StartupError
 from downloadd.logs import LogFormat, LogLevel, LogWriter, configured_logging
 
@@ -74,6 +88,8 @@ class StartState(msgspec.Struct, frozen=True, kw_only=True):
     """Outcomes of the options of an `aria2.conf`."""
     has_configured_users: bool
     """True if the configuration names users, so that there is no first user."""
+    user_files: UserFiles
+    """State of the files with users; see `stat_user_files`."""
     greeting: str | None
     """Text that is printed once the daemon listens."""
     sockets: tuple[socket.socket, ...]
@@ -106,27 +122,6 @@ def run(options: ProcessOptions, clock: Clock | None = None) -> None:
             raise StartupError(error.detail) from error
 
 
-def check(options: ProcessOptions) -> str:
-    """Return a summary of the configuration and its certificate; change nothing. Blocks.
-
-    Raises:
-        StartupError: the configuration has mistakes, or the certificate cannot be used.
-    """
-    loaded = options.read_config()
-    config = loaded.config
-    ServerTls.from_config(config.server)
-    users = ", ".join(user.id for user in config.users) or "none in the configuration; the first start creates one"
-    lines = [
-        "The configuration is valid.",
-        f"  storage root     {config.storage.root}",
-        f"  state directory  {config.server.state_dir}",
-        f"  downloads        {'enabled' if config.downloads.enabled else DOWNLOADS_REFUSED}",
-        f"  users            {users}",
-        *(f"  {each.source}: {each}" for each in loaded.renamed),
-    ]
-    return "\n".join(lines)
-
-
 def prepare_start(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStack) -> StartState:
     """Bind the sockets, read the certificate, and add the first user if none is configured. Blocks.
 
@@ -150,11 +145,15 @@ def prepare_start(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStac
                 show_token="JOURNAL_STREAM" not in options.environment,
             )
         config = msgspec.structs.replace(config, users=(first.user,))
+    else:
+        users = add_first_user(config.users, Path(config.server.state_dir))
+        config = msgspec.structs.replace(config, users=users)
     return StartState(
         config=config,
         renamed=loaded.renamed,
         aria2_options=loaded.aria2_options,
         has_configured_users=has_configured_users,
+        user_files=stat_user_files(Path(config.server.state_dir)),
         greeting=greeting,
         sockets=sockets,
         rpc_sockets=bind_aria2(config, stack),
@@ -195,14 +194,19 @@ class Daemon:
         notifier: systemd.Notifier,
         clock: Clock,
     ) -> None:
+        self._log = structlog.get_logger("downloadd.daemon")
         self._options = options
         self._start = start
-        self._has_configured_users = start.has_configured_users
+        self._users = UserSource(
+            Path(start.config.server.state_dir),
+            has_configured_users=start.has_configured_users,
+            applied=start.user_files,
+            log=self._log,
+        )
         self._notifier = notifier
         self._clock = clock
         self._stop_by = 0.0
         self._deadline = ExitDeadline(lambda: log_writer.close(FINAL_LOG_SECONDS))
-        self._log = structlog.get_logger("downloadd.daemon")
 
     async def serve(self) -> None:
         """Serve until a signal stops the daemon; then everything is stored.
@@ -241,6 +245,7 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             running = (
                 tasks.create_task(self._send_heartbeats()),
+                tasks.create_task(self._users.watch(self._options.read_config, app.replace_users)),
                 tasks.create_task(measure_loop_lag(app.metrics.process.loop_lagged, self._clock)),
             )
             while await signals.next_request() is SignalRequest.RELOAD:
@@ -326,21 +331,10 @@ class Daemon:
 
     def _reload_config(self) -> LoadedConfig:
         loaded = self._options.read_config()
-        config = loaded.config
-        has_configured_users = bool(config.users)
-        if not has_configured_users:
-            if self._has_configured_users:
-                # A file is empty for a moment while it is written.
-                raise StartupError(
-                    "the configuration no longer names users, so none of it was applied; "
-                    "restart the daemon if it should have a first user instead"
-                )
-            # The directory of the start: a changed one needs a restart.
-            first = read_first_user(Path(self._start.config.server.state_dir))
-            config = msgspec.structs.replace(config, users=(first.user,))
+        config = msgspec.structs.replace(loaded.config, users=self._users.find(loaded.config))
         if self._start.tls is not None and config.server.tls_cert:
             self._start.tls.reload(config.server)
-        self._has_configured_users = has_configured_users
+        self._users.confirm(loaded.config)
         return msgspec.structs.replace(loaded, config=config)
 
     def _start_shutdown(self, number: signal.Signals) -> None:

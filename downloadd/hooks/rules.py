@@ -6,7 +6,6 @@ Pure: no I/O and no clock.
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Final
 
 import msgspec
@@ -17,6 +16,7 @@ from downloadd.download import Download
 from downloadd.errors import InvalidPathError
 from downloadd.fronts.rest.entries import make_history_entry
 from downloadd.fronts.rest.schemas import HistoryEntry
+from downloadd.policy.directories import is_below
 from downloadd.states import State
 from downloadd.storage.names import parse_filename, sanitize_directory, sanitize_name
 
@@ -57,6 +57,11 @@ class HookRules:
             for hook in subscribed
         ]
 
+    def names_for(self, download: Download) -> Sequence[str]:
+        """Return the names of the hooks that act once a download is completed."""
+        completed = msgspec.structs.replace(download, state=State.COMPLETED)
+        return [hook.name for hook in self._hooks if is_subscribed(hook, completed)]
+
 
 def with_safe_path(download: Download) -> Download:
     """Return the download with a path that a program can use safely.
@@ -80,17 +85,6 @@ def is_subscribed(hook: HookConfig, download: Download) -> bool:
     if hook.needs_file and download.state is not State.COMPLETED:
         return False
     return download.state.value in hook.events and is_below(download.request.directory, hook.directory)
-
-
-def is_below(directory: str, pattern: str) -> bool:
-    """Return True if a directory matches a pattern or lies below a directory that does.
-
-    `*`, `?` and `[...]` match characters of one segment; the empty pattern is the root.
-    """
-    if not pattern:
-        return True
-    expected, actual = pattern.split("/"), directory.split("/")
-    return len(actual) >= len(expected) and all(map(fnmatchcase, actual, expected))
 
 
 def make_event_id(download: Download) -> str:

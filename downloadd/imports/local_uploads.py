@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 import structlog
 
 from downloadd.clock import Clock
-from downloadd.errors import InsufficientStorageError, StorageError
+from downloadd.errors import DownloadError, InsufficientStorageError, StorageError
 from downloadd.import_operation import ImportErrorCode, is_operation_id
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.storage.disk_space import DiskSpace, measure_disk_space
@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 PRIVATE_MODE: Final = 0o600
 CHUNK_BYTES: Final = 1 << 20
+MAX_PAUSE_SECONDS: Final = 86_400.0
+"""Seconds after its last write for which an unfinished file in a shared directory may belong to another node."""
 _TOKEN_BYTES: Final = 8
 
 
@@ -30,19 +32,40 @@ class LocalUploads:
     """`Uploads` in a directory with one file for each operation."""
 
     def __init__(
-        self, folder: Path, *, max_upload: int, min_free: int, clock: Clock, reclaim: Reclaim = reclaim_nothing
+        self,
+        folder: Path,
+        *,
+        max_upload: int,
+        min_free: int,
+        clock: Clock,
+        reclaim: Reclaim = reclaim_nothing,
+        check_shared: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Take the directory and the limits in bytes.
 
-        `min_free` bytes stay free on its file system; `reclaim` frees space there before an upload is refused.
+        `min_free` bytes stay free on its file system; `reclaim` frees space there before an upload is refused. With
+        `check_shared`, other nodes use the directory too; it raises `DownloadError` while that is not there.
         """
         self._folder = folder
+        self._check_shared = check_shared
+        self._clock = clock
         self._reclaim = reclaim
         self._max_upload = max_upload
         self._space = FreeSpace(self._read_space, min_free=min_free, clock=clock)
 
     async def open(self) -> None:
         """Create the directory if it is missing; see `Uploads.open`."""
+        try:
+            await self._make_folder()
+        except DownloadError as error:
+            if self._check_shared is None:
+                raise
+            # The storage may be back later.
+            log.warning("uploads_unavailable", error=error.code, detail=error.detail)
+
+    async def _make_folder(self) -> None:
+        if self._check_shared is not None:
+            await self._check_shared()
         try:
             await asyncio.to_thread(self._folder.mkdir, 0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -55,6 +78,8 @@ class LocalUploads:
     async def save(self, operation: str, pieces: AsyncIterator[bytes]) -> int:
         """Store a file; see `Uploads.save`."""
         size = 0
+        if self._check_shared is not None:
+            await self._make_folder()
         # Two drivers of an operation may store its file at the same time.
         unfinished = self._folder / f"{operation}.{secrets.token_hex(_TOKEN_BYTES)}"
         try:
@@ -92,7 +117,7 @@ class LocalUploads:
         for name in await asyncio.to_thread(self._list_names):
             if is_operation_id(name) and not await is_referenced(name):
                 await self.remove(name)
-            elif _is_unfinished(name):
+            elif _is_unfinished(name) and await asyncio.to_thread(self._is_abandoned, name):
                 await _remove(self._folder / name)
 
     # The methods below run in threads.
@@ -105,6 +130,15 @@ class LocalUploads:
             # Orphans only take space; the next start tries again.
             log.warning("upload_cleanup_failed", error=error.strerror)
             return []
+
+    def _is_abandoned(self, name: str) -> bool:
+        """Return True if no process writes an unfinished file any more; another node may."""
+        if self._check_shared is None:
+            return True
+        try:
+            return (self._folder / name).stat().st_mtime < self._clock.wall() - MAX_PAUSE_SECONDS
+        except OSError:
+            return False
 
     def _read_space(self) -> DiskSpace:
         return measure_disk_space(self._folder)

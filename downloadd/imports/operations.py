@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from random import getrandbits
 
@@ -11,11 +12,14 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.download import new_id
+from downloadd.errors import DownloadError
 from downloadd.events import EventBus, ImportChanged
 from downloadd.import_operation import OPERATION_ID_ALPHABET, OPERATION_ID_LENGTH, Driver, ImportOperation, ImportState
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.uploads import Uploads
+from downloadd.manager.tasks import TaskSet
 from downloadd.records.availability import once_available
+from downloadd.records.hints import Hints, Topic
 from downloadd.records.import_protocol import ImportFencedError, ImportOperationRecords
 from downloadd.storage.names import remove_invisible
 
@@ -37,6 +41,7 @@ class Operations:
         bus: EventBus,
         clock: Clock,
         on_state_change: Callable[[ImportOperation], None],
+        hints: Hints,
     ) -> None:
         """Take the components; `on_state_change` is called with each operation that has a new state."""
         self.lock = asyncio.Lock()
@@ -45,6 +50,13 @@ class Operations:
         self._bus = bus
         self._clock = clock
         self._on_state_change = on_state_change
+        self._hints = hints
+        self._publications = TaskSet()
+        hints.subscribe(Topic.IMPORTS, self._handle_hint)
+
+    async def close(self) -> None:
+        """Publish no changes of other nodes any more."""
+        await self._publications.cancel()
 
     def new(
         self, kind: str, user: str, state: ImportState, *, name: str = "", content_type: str | None = None
@@ -121,6 +133,12 @@ class Operations:
         await self.advance_once_available(failed, ImportState.FAILED)
         await self._uploads.remove(operation.id)
 
+    async def claim_abandoned(
+        self, operation: ImportOperation, states: Collection[ImportState]
+    ) -> ImportOperation | None:
+        """Take over an operation that no living node drives; return None if another node was faster; see `claim`."""
+        return await self._records.claim(operation.id, states, epoch=operation.epoch)
+
     async def claim(self, operation: ImportOperation, states: Collection[ImportState]) -> ImportOperation | None:
         """Take over an operation in one of these states, so that its former driver writes nothing any more.
 
@@ -153,6 +171,20 @@ class Operations:
     def publish(self, operation: ImportOperation) -> None:
         """Publish the operation as an event."""
         self._bus.publish(ImportChanged(operation=operation))
+        self._hints.send(Topic.IMPORTS, [operation.id])
+
+    def _handle_hint(self, ids: Sequence[str]) -> None:
+        """Publish the operations that other nodes have changed."""
+        if ids and self._bus.is_watched:
+            self._publications.spawn(self._publish_changed(ids))
+
+    async def _publish_changed(self, ids: Sequence[str]) -> None:
+        # An event that is lost is followed by others, at the latest by that of the end.
+        with suppress(DownloadError):
+            for id in ids:
+                operation = await self._records.get(id)
+                if operation is not None:
+                    self._bus.publish(ImportChanged(operation=operation))
 
     def _now(self) -> int:
         return int(self._clock.wall() * 1000)

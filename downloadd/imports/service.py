@@ -22,6 +22,7 @@ from downloadd.import_operation import (
     Selection,
     SkippedEntry,
 )
+from downloadd.imports.abandoned_imports import UNFINISHED_STATES, AbandonedImports
 from downloadd.imports.archived_files import ArchivedFiles
 from downloadd.imports.checksum_lists import ChecksumLists
 from downloadd.imports.content_reader import ContentReader
@@ -38,6 +39,7 @@ from downloadd.imports.selection import ContentSelection, FileData
 from downloadd.imports.tasks import OperationTasks
 from downloadd.imports.uploads import Uploads
 from downloadd.records.availability import once_available
+from downloadd.records.hints import Hints, NoHints
 from downloadd.records.import_protocol import ImportFencedError, ImportRecords
 from downloadd.rights import REQUIRED_PERMISSIONS, Action, Rights
 from downloadd.storage.destination import Destination
@@ -48,9 +50,6 @@ MAX_LISTED_OPERATIONS: Final = 20
 MAX_END_SECONDS: Final = 5.0
 """Seconds that a call waits for another one that ends the same operation."""
 _END_POLL_SECONDS: Final = 0.02
-_UNFINISHED_STATES: Final = frozenset(ImportState) - FINISHED_STATES
-_DRIVEN_STATES: Final = _UNFINISHED_STATES - {ImportState.UPLOADED, ImportState.READY, ImportState.SELECTING}
-"""States that a task works on. The others wait for a call of the user."""
 
 
 class ImportService:
@@ -73,6 +72,8 @@ class ImportService:
         root: str,
         max_size: int = 0,
         on_state_change: Callable[[ImportOperation], None] = lambda operation: None,
+        hints: Hints | None = None,
+        takeover_interval: float | None = None,
     ) -> None:
         """Take the components.
 
@@ -88,6 +89,9 @@ class ImportService:
             root: the absolute path of the storage root.
             max_size: bytes of the largest file that is taken from an archive; 0 for no limit.
             on_state_change: called with each operation that has a new state.
+            hints: hints to other nodes and from them.
+            takeover_interval: seconds between two searches for operations of nodes that are gone; None if there is no
+                other node.
         """
         directory = config.directory
         self._records = records
@@ -97,9 +101,17 @@ class ImportService:
         self._directory = directory
         self._reader_thread = ReaderThread()
         self._operations = operations = Operations(
-            records=records.operations, uploads=uploads, bus=bus, clock=clock, on_state_change=on_state_change
+            records=records.operations,
+            uploads=uploads,
+            bus=bus,
+            clock=clock,
+            on_state_change=on_state_change,
+            hints=hints or NoHints(),
         )
         self._tasks = OperationTasks(operations)
+        self._abandoned = AbandonedImports(
+            records.operations, operations, drive=self._continue, interval=takeover_interval
+        )
         self._receiver = FileReceiver(
             operations=operations,
             uploads=uploads,
@@ -144,17 +156,16 @@ class ImportService:
         await self._uploads.open()
         unfinished = await self._records.operations.unfinished()
         await self._remove_orphans({operation.id for operation in unfinished})
-        for operation in unfinished:
-            driven = await self._operations.claim(operation, _DRIVEN_STATES)
-            if driven is not None:
-                await self._continue(driven)
+        await self._abandoned.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the background tasks; the next start continues them."""
+        await self._abandoned.__aexit__(kind, error, trace)
         await self._tasks.close()
+        await self._operations.close()
         self._reader_thread.close()
 
     async def _continue(self, operation: ImportOperation) -> None:
@@ -294,7 +305,7 @@ class ImportService:
 
     async def _end(self, operation: ImportOperation) -> ImportOperation:
         # The first change: if it is refused, the operation continues.
-        claimed = await self._operations.claim(operation, _UNFINISHED_STATES)
+        claimed = await self._operations.claim(operation, UNFINISHED_STATES)
         if claimed is None:
             return await self._wait_for_end(operation.id)
         await self._tasks.cancel(operation.id)
@@ -363,7 +374,10 @@ class ImportService:
             if operation in unfinished:
                 return True
             try:
-                await self._records.operations.get(operation)
+                known = await self._records.operations.get(operation)
+                if known is not None and known.valid and known.state not in FINISHED_STATES:
+                    # Another node has just begun it.
+                    return True
                 return await self._records.files.needs_archive(operation, found=False)
             except (StorageError, StoreUnavailableError):
                 # The row is damaged or cannot be read: its state is unknown.

@@ -10,6 +10,7 @@ import structlog
 from downloadd.clock import Clock
 from downloadd.download import Download
 from downloadd.errors import DownloadError
+from downloadd.manager.desired_states import DesiredStates
 from downloadd.manager.lease_gate import LeaseGate
 from downloadd.manager.recovery import interrupt_abandoned
 from downloadd.manager.run import StopReason
@@ -33,6 +34,7 @@ class AbandonedDownloads:
         lease: LeaseGate,
         runs: RunTable,
         runner: Runner,
+        desired_states: DesiredStates,
         clock: Clock,
         interval: float,
     ) -> None:
@@ -42,6 +44,7 @@ class AbandonedDownloads:
         self._lease = lease
         self._runs = runs
         self._runner = runner
+        self._desired_states = desired_states
         self._clock = clock
         self._interval = interval
         # Runs that the records name and that were not under way at the last search: (seq, epoch).
@@ -64,7 +67,9 @@ class AbandonedDownloads:
     async def search(self) -> None:
         """Compare the runs here with the records, and put back what no living node runs."""
         known = {(active.run.download.seq, active.run.download.epoch): active for active in self._runs}
-        held = {(one.seq, one.epoch): one.id for one in await self._records.runs.held()}
+        runs = await self._records.runs.held()
+        self._desired_states.apply_held(runs)
+        held = {(one.seq, one.epoch): one.id for one in runs}
         for key, active in known.items():
             if key not in held and not active.is_ended:
                 # If it has not just ended by itself: it finds out with its next write.
@@ -76,6 +81,8 @@ class AbandonedDownloads:
             if row is not None and row.epoch == epoch and self._runs.get(row.id) is None:
                 await self._put_back(row)
         self._unknown = frozenset(unknown)
+        if self._records.admission is not None:
+            await self._records.admission.free_abandoned()
         async for row in self._records.running_rows():
             log.warning("download_taken_over", download_id=row.id, epoch=row.epoch)
             await self._put_back(row)

@@ -144,6 +144,16 @@ class AdmissionControl:
         self._queue.reorder(accepted.placed.values())
         return StartResult(downloads=await self._publish(downloads, accepted))
 
+    async def preview(self, request: DownloadRequest, *, user: str) -> Download:
+        """Return the download that a request of a user would become now; record nothing."""
+        self._reserved_slots += 1
+        try:
+            with self._checks.reserving_gids() as gids:
+                [download] = await self._admit([request], user, None, gids)
+                return download
+        finally:
+            self._reserved_slots -= 1
+
     async def _publish(self, downloads: Sequence[Download], accepted: AcceptResult) -> list[Download]:
         """Enqueue accepted downloads and publish them; return the rows of all."""
         rows: list[Download] = []

@@ -3,17 +3,26 @@
 from contextlib import suppress
 from functools import partial
 
-from downloadd.download import Download, Snapshot
-from downloadd.errors import InvalidStateError, NotFoundError, PartElsewhereError
+from downloadd.download import Desired, Download, Snapshot
+from downloadd.errors import (
+    DownloadError,
+    InvalidStateError,
+    NotFoundError,
+    PartElsewhereError,
+    StoreUnavailableError,
+)
+from downloadd.manager import lifecycle
 from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amendment import CheckedChange, amend
+from downloadd.manager.other_nodes import OtherNodes
 from downloadd.manager.protocol import DownloadChange
-from downloadd.manager.run_restart import RestartNeededError
+from downloadd.manager.run import StopReason
+from downloadd.manager.run_restart import Change, RestartNeededError
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
 from downloadd.records.protocol import Records
-from downloadd.states import FINISHED, RUNNING, WAITING
+from downloadd.states import FINISHED, RUNNING, WAITING, State
 from downloadd.storage.destination import Destination
 
 
@@ -32,6 +41,7 @@ class Amender:
         checks: AdmissionChecks,
         runner: Runner,
         runs: RunTable,
+        others: OtherNodes,
     ) -> None:
         self._records = records
         self._destination = destination
@@ -39,6 +49,7 @@ class Amender:
         self._checks = checks
         self._runner = runner
         self._runs = runs
+        self._others = others
 
     async def amend(self, id: str, changes: DownloadChange) -> Snapshot:
         """Change a download; see `amendment.amend`.
@@ -60,6 +71,9 @@ class Amender:
                 break
             except RestartNeededError:
                 pass
+            row = await self._records.get(id)
+            if row is not None and await self._others.runs(row):
+                return await self._restart_elsewhere(row, apply)
             # Its run may have ended, and another one have begun, meanwhile.
             with suppress(RestartNeededError):
                 _, after = await self._runner.restart(id, apply)
@@ -69,6 +83,45 @@ class Amender:
         elif after.state not in FINISHED:
             await self._runner.publish_changed([(after, before.state)])
         return await self._runs.snapshot(after)
+
+    async def _restart_elsewhere(self, row: Download, apply: Change) -> Snapshot:
+        """Stop the run of another node by a pause, change the row, and let any node run it.
+
+        Raises:
+            StoreUnavailableError: that node did not stop it soon.
+        """
+        is_pausing = row.control.desired is Desired.PAUSE
+        if not is_pausing:
+            _, row = await self._runner.amend(row.id, lifecycle.pause)
+        if row.state in RUNNING:
+            row = await self._runner.stop(row, StopReason.PAUSE)
+
+        def change(present: Download) -> Download:
+            if present.state in RUNNING:
+                raise StoreUnavailableError("the node that runs the download has not stopped it; try again")
+            return apply(present if is_pausing or present.state is not State.PAUSED else lifecycle.resume(present))
+
+        try:
+            before, after = await self._runner.amend(row.id, change)
+        except DownloadError:
+            if not is_pausing:
+                await self._resume(row.id)
+            raise
+        if after.state in WAITING:
+            await self._runner.enqueue(after, before=before.state)
+        return await self._runs.snapshot(after)
+
+    async def _resume(self, id: str) -> None:
+        """Undo the pause of a change that failed."""
+
+        def resume(present: Download) -> Download:
+            if present.state is State.PAUSED:
+                return lifecycle.resume(present)
+            return present.with_control(desired=Desired.RUN) if present.state in RUNNING else present
+
+        before, after = await self._runner.amend(id, resume)
+        if after.state in WAITING:
+            await self._runner.enqueue(after, before=before.state)
 
     async def _check_publication(self, id: str, change: CheckedChange) -> None:
         """Check that the disk takes the file under its new name and in its new directory."""

@@ -9,6 +9,7 @@ from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
+from downloadd.manager.desired_states import DesiredStates
 from downloadd.manager.ended_follower import EndedFollower
 from downloadd.manager.gid_lookup import GidLookup
 from downloadd.manager.hourly_limits import HourlyLimits
@@ -20,12 +21,15 @@ from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.manager import Manager
 from downloadd.manager.notifier import Notifier
 from downloadd.manager.origin_monitor import OriginMonitor
+from downloadd.manager.other_nodes import OtherNodes
+from downloadd.manager.progress_reports import ProgressReports
 from downloadd.manager.queue_control import QueueControl
 from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_limits import RunLimits
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
+from downloadd.manager.shared_dispatcher import SharedDispatcher
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.stall_monitor import StallMonitor
@@ -72,7 +76,7 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     hours: HourlyLimits
     kept_parts: KeptParts
     lease: LeaseGate
-    dispatcher: LocalDispatcher
+    dispatcher: LocalDispatcher | SharedDispatcher
     admission: AdmissionControl
     runs: RunTable
     runner: Runner
@@ -93,9 +97,11 @@ def assemble_manager(
     """Construct the manager over open records, storage and client."""
     config = settings.config
     lease = LeaseGate(records)
-    dispatcher = LocalDispatcher(Limits.from_config(config, settings.hosts), clock, lease)
+    dispatcher = _make_dispatcher(Limits.from_config(config, settings.hosts), clock, records, lease)
     shared_limit = TokenBucket(config.speed_limit)
     origins = OriginMonitor(dispatcher.origins, records.origins)
+    if isinstance(dispatcher, SharedDispatcher):
+        dispatcher.queue.on_origins = origins.adopt
     notifier = Notifier(bus, metrics)
     gate = StorageGate(destination, dispatcher.queue, clock)
     kept_parts = KeptParts(
@@ -138,6 +144,7 @@ def assemble_manager(
     )
     follower = EndedFollower(records, runs, notifier)
     records.hints.subscribe(Topic.ENDS, lambda ids: follower.wake())
+    others = OtherNodes(records, clock, node=settings.node)
     runner = Runner(
         records=records,
         destination=destination,
@@ -147,15 +154,18 @@ def assemble_manager(
         space=space,
         runs=runs,
         factory=factory,
+        others=others,
         clock=clock,
     )
     lease.allow_runs = runner.allow_runs
+    desired_states = DesiredStates(records, runs)
     abandoned = AbandonedDownloads(
         records=records,
         destination=destination,
         lease=lease,
         runs=runs,
         runner=runner,
+        desired_states=desired_states,
         clock=clock,
         interval=settings.takeover_interval,
     )
@@ -169,7 +179,13 @@ def assemble_manager(
         space=space,
         admission=admission,
         amender=Amender(
-            records=records, destination=destination, admission=admission, checks=checks, runner=runner, runs=runs
+            records=records,
+            destination=destination,
+            admission=admission,
+            checks=checks,
+            runner=runner,
+            runs=runs,
+            others=others,
         ),
         runs=runs,
         live_runs=live_runs,
@@ -177,7 +193,12 @@ def assemble_manager(
         stalls=StallMonitor(runs, records, clock, config, settings.hosts, abort=runner.abort),
         origins=origins,
         kept_parts=kept_parts,
-        abandoned=abandoned,
+        background=(
+            ProgressReports(runs, runner, notifier).watch,
+            abandoned.watch,
+            desired_states.watch,
+            others.watch,
+        ),
         clock=clock,
     )
     limits = RunLimits(dispatcher.queue, shared_limit)
@@ -200,3 +221,14 @@ def assemble_manager(
         follower=follower,
         abandoned=abandoned,
     )
+
+
+def _make_dispatcher(
+    limits: Limits, clock: Clock, records: Store, lease: LeaseGate
+) -> LocalDispatcher | SharedDispatcher:
+    """Return the dispatcher of a process alone, or that of several nodes if the records serve them."""
+    if records.admission is None:
+        return LocalDispatcher(limits, clock, lease)
+    dispatcher = SharedDispatcher(limits, clock, records.admission, read_counts=records.counts, lease=lease)
+    records.hints.subscribe(Topic.QUEUE, dispatcher.queue.wake)
+    return dispatcher

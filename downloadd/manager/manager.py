@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,6 @@ from downloadd.download_request import DownloadRequest
 from downloadd.errors import NotFoundError
 from downloadd.import_operation import Driver
 from downloadd.manager import lifecycle
-from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amender import Amender
 from downloadd.manager.dispatcher import Dispatcher
@@ -66,11 +65,13 @@ class Manager:
         stalls: StallMonitor,
         origins: OriginMonitor,
         kept_parts: KeptParts,
-        abandoned: AbandonedDownloads,
+        background: Sequence[Callable[[], Coroutine[object, object, None]]],
         clock: Clock,
     ) -> None:
+        """Take the parts; `background` has functions that work until they are cancelled."""
         self._records = records
         self._destination = destination
+        self._dispatcher = dispatcher
         self._queue = dispatcher.queue
         self._origin_states = dispatcher.origins
         self._notifier = notifier
@@ -85,7 +86,7 @@ class Manager:
         self._stalls = stalls
         self._origins = origins
         self._kept_parts = kept_parts
-        self._abandoned = abandoned
+        self._background = background
         self._clock = clock
         self._tasks = TaskSet()
 
@@ -94,19 +95,21 @@ class Manager:
         await self._follower.open()
         await reconcile(self._records, self._destination, self._clock)
         await self._origins.restore()
-        async for chunk in self._records.waiting():
-            self._queue.enqueue(chunk)
+        if not self._records.is_shared:
+            # Shared records keep the queue themselves.
+            async for chunk in self._records.waiting():
+                self._queue.enqueue(chunk)
         await self._gate.open()
         self._tasks.spawn(self._follower.follow())
         self._tasks.spawn(self._runner.dispatch())
-        self._tasks.spawn(self._runner.report_progress())
         self._tasks.spawn(self._stalls.watch())
         self._tasks.spawn(self._gate.watch())
         self._tasks.spawn(self._space.watch())
         self._tasks.spawn(self._origins.remove_recovered())
         self._tasks.spawn(sweep(self._records, self._destination))
         self._tasks.spawn(self._kept_parts.watch())
-        self._tasks.spawn(self._abandoned.watch())
+        for work in self._background:
+            self._tasks.spawn(work())
         return self
 
     async def __aexit__(
@@ -117,6 +120,7 @@ class Manager:
         self._runner.begin_closing()
         await self._tasks.cancel()
         await self._runner.close()
+        await self._dispatcher.close()
 
     def configure(
         self,
@@ -152,6 +156,8 @@ class Manager:
     async def cancel(self, id: str) -> Download:
         """Cancel an active download and remove its part file; return the final row.
 
+        If another node runs it and does not obey soon, the row is the present one.
+
         Raises:
             NotFoundError: the id is unknown.
             InvalidStateError: the download has ended already.
@@ -164,7 +170,7 @@ class Manager:
                 await self._runner.clean_up(before)
                 return after
             after = await self._runner.stop(after, StopReason.CANCEL)
-            if after.state is State.CANCELLED:
+            if after.state is State.CANCELLED or after.state in RUNNING:
                 return after
 
     async def pause(self, id: str) -> Snapshot:
@@ -182,7 +188,7 @@ class Manager:
                 await self._runner.publish_changed([(after, before.state)])
                 return await self._runs.snapshot(after)
             after = await self._runner.stop(after, StopReason.PAUSE)
-            if after.state is State.PAUSED:
+            if after.state is State.PAUSED or after.state in RUNNING:
                 return await self._runs.snapshot(after)
 
     async def resume(self, id: str) -> Snapshot:

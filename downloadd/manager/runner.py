@@ -17,6 +17,7 @@ from downloadd.manager.discard_part import discard_part_of
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.notifier import Notifier
+from downloadd.manager.other_nodes import OtherNodes
 from downloadd.manager.run import Run, StopReason
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_restart import Change, RestartNeededError, RestartRequest
@@ -36,8 +37,6 @@ DRAIN_SECONDS: Final = 6.0
 """Seconds that runs have to write their bytes and rows when the daemon stops."""
 MAX_REMOVAL_SECONDS: Final = 60.0
 """Seconds for which a run keeps its slot while its part files are removed; a hanging disk keeps no slot for longer."""
-PROGRESS_SECONDS: Final = 1.0
-"""Seconds between two reports of received bytes."""
 
 
 class Runner:
@@ -54,6 +53,7 @@ class Runner:
         space: SpaceQueue,
         runs: RunTable,
         factory: RunFactory,
+        others: OtherNodes,
         clock: Clock,
     ) -> None:
         self._records = records
@@ -65,6 +65,7 @@ class Runner:
         self._space = space
         self._runs = runs
         self._factory = factory
+        self._others = others
         self._clock = clock
         self._tasks = TaskSet()
         self._stop_waiters = Waiters()
@@ -86,17 +87,6 @@ class Runner:
     async def dispatch(self) -> None:
         """Start downloads within the limits until cancelled."""
         await self._queue.dispatch(self._start_claimed)
-
-    async def report_progress(self) -> None:
-        """Count received bytes, and publish the downloads that received some, once a second until cancelled."""
-        while True:
-            await asyncio.sleep(PROGRESS_SECONDS)
-            for active in self._runs:
-                received = active.pop_received_bytes()
-                self._notifier.count_received(received)
-                active.run.report_answer()
-                if received:
-                    self._publish_run(active)
 
     def allow_runs(self, is_allowed: bool) -> None:
         """Interrupt all runs, and those that start until runs are allowed again; what they received is kept."""
@@ -129,10 +119,12 @@ class Runner:
             raise NotFoundError("no download has this id")
         row = changed[1]
         active = self._runs.get(id)
+        if active is None and not await self._others.hint(row):
+            active = self._runs.get(id)
+            if active is None and row.state in RUNNING:
+                self._pending_rows[id] = row
         if active is not None:
             active.apply_amended(row)
-        elif row.state in RUNNING:
-            self._pending_rows[id] = row
         return changed
 
     async def enqueue(self, row: Download, *, before: State, target: str | None = None) -> None:
@@ -155,7 +147,7 @@ class Runner:
         for (row, before), snapshot in zip(changes, snapshots, strict=True):
             active = self._runs.get(row.id)
             if active is not None and row.state in RUNNING:
-                self._publish_run(active)
+                self.publish_run(active)
             else:
                 self._notifier.publish_changed(snapshot, before=before)
 
@@ -165,7 +157,7 @@ class Runner:
         await discard_part_of(self._destination, row)
 
     async def stop(self, download: Download, reason: StopReason) -> Download:
-        """Stop the run of a download, and return the row when it has ended.
+        """Stop the run of a download, and return the row when it has ended; on another node, after a while anyway.
 
         The desired state is recorded already, so that unavailable records delay the result and do not fail it.
         """
@@ -176,6 +168,8 @@ class Runner:
                 row = await once_available(partial(self._records.get, download.id))
                 if row is not None and row.state not in RUNNING:
                     return row
+                if row is not None and await self._others.runs(row):
+                    return await self._others.wait_until_stopped(row)
                 if not self._runs.stop(download.id, reason):
                     self._pending_stops[download.id] = reason
             return await self._wait_for_end(download.id, waiter)
@@ -244,7 +238,7 @@ class Runner:
             active.task = self._tasks.spawn(self._perform(active))
 
     async def _perform(self, active: ActiveRun) -> None:
-        self._publish_run(active)
+        self.publish_run(active)
         outcome: Download | None = None
         row: Download | None = None
         is_restarted = has_stray_parts = False
@@ -390,9 +384,10 @@ class Runner:
         active = self._runs.get(run.download.id)
         # An aborted run may still change.
         if active is not None and active.run is run:
-            self._publish_run(active)
+            self.publish_run(active)
 
-    def _publish_run(self, active: ActiveRun) -> None:
+    def publish_run(self, active: ActiveRun) -> None:
+        """Publish a download that runs here as it is now."""
         if active.reported_state in FINISHED:
             return
         before = active.report_state()

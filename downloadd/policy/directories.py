@@ -7,6 +7,7 @@ Pure: no I/O and no clock.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from msgspec import UNSET
@@ -16,6 +17,17 @@ from downloadd.config import DirectoryConfig
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.errors import InvalidPathError
 from downloadd.name_collision import path_collision_key
+
+
+def is_below(directory: str, pattern: str) -> bool:
+    """Return True if a directory matches a pattern or lies below a directory that does.
+
+    `*`, `?` and `[...]` match characters of one segment; the empty pattern is the root.
+    """
+    if not pattern:
+        return True
+    expected, actual = pattern.split("/"), directory.split("/")
+    return len(actual) >= len(expected) and all(map(fnmatchcase, actual, expected))
 
 
 class DirectoryRules:

@@ -145,7 +145,9 @@ class SqliteImportOperations:
         """Insert an operation; see `ImportOperationRecords.create`."""
         await self._access.write(lambda cursor: create_operation(cursor, operation))
 
-    async def claim(self, id: str, states: Collection[ImportState]) -> ImportOperation | None:
+    async def claim(
+        self, id: str, states: Collection[ImportState], *, epoch: int | None = None
+    ) -> ImportOperation | None:
         """Take over an operation; see `ImportOperationRecords.claim`."""
         parameters = to_bindable((id,))
 
@@ -155,7 +157,7 @@ class SqliteImportOperations:
             except StorageError as error:
                 # Raised in the task of the caller.
                 return Rejection(error)
-            if found is None or found.state not in states:
+            if found is None or found.state not in states or epoch not in {None, found.epoch}:
                 return None
             cursor.execute(_CLAIM, parameters)
             return replace(found, epoch=found.epoch + 1)
@@ -191,6 +193,10 @@ class SqliteImportOperations:
     async def unfinished(self) -> list[ImportOperation]:
         """Return the operations to continue; see `ImportOperationRecords.unfinished`."""
         return await self._read_all(_UNFINISHED, _UNFINISHED_PARAMETERS)
+
+    async def abandoned(self) -> list[ImportOperation]:
+        """Return the operations to continue; see `ImportOperationRecords.abandoned`."""
+        return await self.unfinished()
 
     async def sources(self, run: str) -> list[ImportOperation]:
         """Return the imports that the files of a run belong to."""

@@ -69,10 +69,13 @@ class ImportOperationRecords(Protocol):
         """Insert an operation, and make the user's earlier ones invalid; both are durable on return."""
         ...
 
-    async def claim(self, id: str, states: Collection[ImportState]) -> ImportOperation | None:
+    async def claim(
+        self, id: str, states: Collection[ImportState], *, epoch: int | None = None
+    ) -> ImportOperation | None:
         """Take over an operation in one of these states: its epoch becomes one higher, durable on return.
 
-        Returns the operation; None if it is unknown or in another state, which is not changed.
+        Returns the operation; None if it is unknown or in another state, which is not changed. With an `epoch`, it is
+        not changed either if it has another one: another driver has taken it over.
 
         Raises:
             StorageError: its row is damaged.
@@ -117,6 +120,10 @@ class ImportOperationRecords(Protocol):
 
     async def unfinished(self) -> list[ImportOperation]:
         """Return the operations to continue, oldest first: valid unfinished ones, and all that download files."""
+        ...
+
+    async def abandoned(self) -> list[ImportOperation]:
+        """Return those of `unfinished` that no living node drives: for a store of one node all, as after a start."""
         ...
 
     async def sources(self, run: str) -> list[ImportOperation]:

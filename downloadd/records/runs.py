@@ -5,6 +5,8 @@ from typing import Protocol
 
 import msgspec
 
+from downloadd.download import Desired
+
 NO_NODES: Mapping[str, str] = {}
 
 
@@ -15,6 +17,7 @@ class HeldRun(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the download."""
     seq: int
     epoch: int
+    desired: Desired = Desired.RUN
 
 
 class RunRecords(Protocol):

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from downloadd.records.admission import AdmissionRecords
 from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.gids import GidRecords
 from downloadd.records.hints import Hints
@@ -70,6 +71,11 @@ class Store(Records, Protocol):
     @property
     def nodes(self) -> NodeRecords:
         """The nodes that share the store."""
+        ...
+
+    @property
+    def admission(self) -> AdmissionRecords | None:
+        """The admission over several nodes; None in a store that only this node can use."""
         ...
 
     @property

@@ -14,7 +14,6 @@ from downloadd.users import User
 
 
 def assemble_schedules(
-    *,
     records: Store,
     manager: Manager,
     removal: HistoryRemoval,

@@ -28,6 +28,9 @@ ROOT_DIRECTORY: Final = SafeDirectory("")
 ROOT_MARKER_NAME: Final = ".downloadd-root"
 """Name of the file in the storage root that tells this root from others."""
 
+RESERVED_DIRECTORY_NAME: Final = ".downloadd"
+"""Name of the directory in the storage root for files of the daemon, such as uploads of several nodes."""
+
 MAX_NAME_BYTES: Final = 255
 """Bytes in a name: NAME_MAX of the common file systems."""
 
@@ -85,8 +88,8 @@ def parse_directory(text: str) -> SafeDirectory:
 
     Raises:
         InvalidPathError: a segment is `.` or `..`, contains a control character or backslash, cannot be encoded as
-            UTF-8, is longer than 255 bytes or has the form of a part file name; or the first segment is `api`; or the
-            directory is longer than 3,072 bytes; or the text is a URL.
+            UTF-8, is longer than 255 bytes or has the form of a part file name; or the first segment is `api` or
+            `.downloadd`; or the directory is longer than 3,072 bytes; or the text is a URL.
     """
     if _URL.match(text.lstrip("/")):
         # A URL may contain secrets: the error does not repeat it.
@@ -97,6 +100,8 @@ def parse_directory(text: str) -> SafeDirectory:
             raise InvalidPathError(f"the directory segment {_quote(segment)} {problem}")
     if segments and segments[0] == "api":
         raise InvalidPathError("a directory cannot begin with api: that path is reserved for the API")
+    if segments and segments[0].lower() == RESERVED_DIRECTORY_NAME:
+        raise InvalidPathError(f"a directory cannot begin with {segments[0]}: that path is reserved for the daemon")
     directory = "/".join(segments)
     if len(directory.encode()) > MAX_DIRECTORY_BYTES:
         raise InvalidPathError(f"the directory is longer than {MAX_DIRECTORY_BYTES} bytes")

@@ -23,7 +23,9 @@ from support.stopwatch import Stopwatch
 from support.waiting import CONDITION_TIMEOUT, wait_until_true
 
 from downloadd import __version__
+from downloadd.config import UserConfig
 from downloadd.daemon.main import command
+from downloadd.daemon.user_file import write_users
 
 pytestmark = pytest.mark.system
 
@@ -490,6 +492,21 @@ def test_a_reload_applies_new_users_and_refuses_a_malformed_file(tmp_path: Path)
         assert daemon.event("restart_needed")["changed"] == ["cluster", "storage"]
         assert daemon.get("/api/v1/downloads", other) == 200
         assert daemon.get("/api/v1/downloads", TOKEN) == 401
+        assert daemon.stop() == 0
+
+
+def test_users_of_the_state_directory_are_accepted_and_refused_without_a_reload(tmp_path: Path) -> None:
+    other = "another-token-for-tests-0123456789-abcdef"
+    token_hash = f"sha256:{hashlib.sha256(other.encode()).hexdigest()}"
+    with running(tmp_path) as daemon:
+        assert daemon.port
+        state = tmp_path / "state" / "downloadd"
+        write_users(state, [UserConfig(id="bob", token_hash=token_hash)])
+        daemon.event("users_changed")
+        assert [daemon.get("/api/v1/downloads", token) for token in (TOKEN, other)] == [200, 200]
+        write_users(state, [])
+        daemon.event("users_changed", 2)
+        assert [daemon.get("/api/v1/downloads", token) for token in (TOKEN, other)] == [200, 401]
         assert daemon.stop() == 0
 
 

@@ -18,7 +18,7 @@ from downloadd.clock import SystemClock
 from downloadd.config import Flags
 from downloadd.daemon import process, systemd
 from downloadd.daemon.address_file import read_address
-from downloadd.daemon.process import Daemon, ProcessOptions, StartState, check, prepare_start
+from downloadd.daemon.process import Daemon, ProcessOptions, StartState, prepare_start
 from downloadd.errors import StartupError
 from downloadd.logs import LogFormat, LogLevel, LogWriter
 
@@ -50,17 +50,6 @@ def test_without_users_the_first_one_is_added_and_greeted_once(tmp_path: Path) -
     assert second.greeting is None
     assert first.config.users == second.config.users
     assert not first.has_configured_users
-
-
-def test_a_check_describes_the_configuration_and_creates_nothing(tmp_path: Path) -> None:
-    lines = check(options(tmp_path, f"[downloads]\nallow = true\n{user()}")).splitlines()
-    assert lines[0] == "The configuration is valid."
-    assert any(line.split() == ["storage", "root", str(tmp_path / "files")] for line in lines)
-    assert any("downloads.allow is now downloads.enabled" in line for line in lines)
-    assert "the first start creates one" in check(options(tmp_path))
-    with pytest.raises(StartupError, match="tls_cert"):
-        check(options(tmp_path, f'[server]\ntls_cert = "{tmp_path}/none.pem"\n'))
-    assert {each.name for each in tmp_path.iterdir()} == {"config.toml"}
 
 
 def test_the_journal_gets_no_token(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ EACH: Final = pytest.mark.parametrize("page", PAGES, ids=name_of)
 TRIED: Final = {
     ("docs/how-to/origin-logins.md", "curl"): "test_the_commands_about_logins_send_them",
     ("docs/how-to/origin-logins.md", "downloadctl"): "test_the_commands_about_logins_send_them",
-    ("README.md", "pip install . &&"): "test_a_new_user_gets_to_the_first_file",
+    ("README.md", "python3 -m venv .venv &&"): "test_a_new_user_gets_to_the_first_file",
     ("README.md", "pip install '.[test]'"): "test_ci_runs_the_test_command_of_the_readme",
     ("README.md", "downloadctl add --watch"): "test_the_commands_of_the_readme_run",
     ("README.md", "curl"): "test_the_commands_of_the_readme_run",
@@ -39,6 +39,7 @@ TRIED: Final = {
     ("docs/how-to/programs.md", "import asyncio"): "test_the_snippets_run_as_they_stand",
     ("docs/how-to/programs.md", "import { Client }"): "test_the_snippets_run_as_they_stand",
     ("docs/how-to/queue.md", "curl"): "test_the_commands_about_the_queue_change_it",
+    ("docs/how-to/users.md", "downloadctl users"): "test_the_commands_of_the_page_about_users_run",
     ("docs/how-to/users.md", "downloadctl new-token"): "test_a_new_token_is_accepted_by_the_daemon",
     ("docs/tutorial/getting-started.md", ""): "test_a_new_user_gets_to_the_first_file",
     ("docs/tutorial/tour.md", "$ "): "test_the_tour_prints_what_the_page_shows",

@@ -16,7 +16,7 @@ from support.shell import Shell
 
 README: Final = read("README.md")
 CI: Final = read(".ci/run").replace("pip install --quiet", "pip install")
-RUN: Final = "pip install . && downloadd --allow-download"
+RUN: Final = "python3 -m venv .venv && . .venv/bin/activate && pip install . && downloadd --allow-download"
 TEST: Final = "pip install '.[test]' && pytest"
 MAX_LINES: Final = 200
 MAX_PICTURE_BYTES: Final = 150_000

@@ -144,6 +144,7 @@ ENDPOINTS = {
     ("HEAD", "/api/v1/downloads"): "view-downloads",
     ("POST", "/api/v1/downloads"): "download",
     ("POST", "/api/v1/probe"): "download",
+    ("POST", "/api/v1/explain"): "download",
     ("GET", ONE): "view-downloads",
     ("HEAD", ONE): "view-downloads",
     ("GET", f"{ONE}/file"): "read-files",

@@ -7,31 +7,9 @@ from records.contract import sample_download
 from support.downloads import with_fields
 
 from downloadd.config import HookConfig
-from downloadd.hooks.rules import HookRules, encode_message, is_below, with_safe_path
+from downloadd.hooks.rules import HookRules, encode_message, with_safe_path
 from downloadd.states import State
 from downloadd.storage.names import parse_directory, parse_filename
-
-
-@pytest.mark.parametrize(
-    ("directory", "pattern", "expected"),
-    [
-        ("", "", True),
-        ("a/b", "", True),
-        ("a", "a", True),
-        ("a/b/c", "a/b", True),
-        ("ab", "a", False),
-        ("", "a", False),
-        ("a", "a/*", False),
-        ("a/b", "a/*", True),
-        ("a/b/c", "a/*", True),
-        ("a/b", "*/b", True),
-        ("a/x/b", "*/b", False),
-        ("A", "a", False),
-        ("a1", "a[0-9]", True),
-    ],
-)
-def test_a_pattern_matches_directories_and_those_below(directory: str, pattern: str, expected: bool) -> None:
-    assert is_below(directory, pattern) is expected
 
 
 def test_each_subscribed_hook_gets_the_same_message_under_the_same_id() -> None:

@@ -16,9 +16,10 @@ from downloadd.rights import Rights
 
 async def test_the_service_is_constructed_without_an_import_under_way(tmp_path: Path) -> None:
     parts: Any = Mock()
+    parts.records.is_shared = False
     service = assemble_imports(
         config_for(tmp_path),
-        records=parts.records,
+        store=parts.records,
         downloads=parts.downloads,
         destination=parts.destination,
         bus=EventBus(),

@@ -9,8 +9,8 @@ import pytest
 from support.clocks import ManualClock
 from support.import_stack import content
 
-from downloadd.errors import InsufficientStorageError, StorageError
-from downloadd.imports.local_uploads import LocalUploads
+from downloadd.errors import InsufficientStorageError, StorageError, StorageRootMissingError
+from downloadd.imports.local_uploads import MAX_PAUSE_SECONDS, LocalUploads
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.storage.disk_space import DiskSpace
 
@@ -115,3 +115,41 @@ async def test_a_missing_directory_has_no_orphans(tmp_path: Path) -> None:
         raise AssertionError
 
     await LocalUploads(tmp_path / "x", max_upload=1, min_free=0, clock=ManualClock()).remove_orphans(is_referenced)
+
+
+async def test_uploads_of_several_nodes_wait_for_their_storage(tmp_path: Path) -> None:
+    problems = [StorageRootMissingError("gone")] * 2
+
+    async def check() -> None:
+        if problems:
+            raise problems.pop()
+
+    uploads = LocalUploads(
+        tmp_path / "root" / "uploads", max_upload=10, min_free=0, clock=ManualClock(), check_shared=check
+    )
+    await uploads.open()
+    with pytest.raises(StorageRootMissingError):
+        await uploads.save(ID, content(b"x"))
+    assert list(tmp_path.iterdir()) == []
+    assert await uploads.save(ID, content(b"x")) == 1
+
+
+async def test_what_another_node_is_storing_stays(tmp_path: Path) -> None:
+    async def check() -> None:
+        pass
+
+    clock = ManualClock()
+    uploads = LocalUploads(tmp_path, max_upload=10, min_free=0, clock=clock, check_shared=check)
+    unfinished = tmp_path / f"{ID}.{'0' * 16}"
+    unfinished.touch()
+    os.utime(unfinished, (clock.wall(), clock.wall()))
+
+    async def is_referenced(operation: str) -> bool:
+        return True
+
+    await uploads.remove_orphans(is_referenced)
+    assert unfinished.exists()
+    # Its node was killed.
+    clock.now += MAX_PAUSE_SECONDS + 1
+    await uploads.remove_orphans(is_referenced)
+    assert not unfinished.exists()

@@ -84,9 +84,9 @@ async def test_an_end_is_recorded_with_the_state_that_was_reported_and_nothing_i
 ) -> None:
     with stack.bus.subscribe() as subscription:
         assert stack.runs.record_end(with_fields(active.run.download, state=State.FAILED)) is State.DOWNLOADING
-        stack.runner._publish_run(active)
+        stack.runner.publish_run(active)
         active.reported_state = State.VERIFYING
-        stack.runner._publish_run(active)
+        stack.runner.publish_run(active)
         [published] = await subscription.receive()
     assert isinstance(published.event, DownloadChanged)
     assert published.event.before is State.VERIFYING

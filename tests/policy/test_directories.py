@@ -6,7 +6,7 @@ from downloadd.config import DirectoryConfig
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Conflict
 from downloadd.errors import InvalidPathError
-from downloadd.policy.directories import DirectoryRules
+from downloadd.policy.directories import DirectoryRules, is_below
 
 RULES = DirectoryRules(
     [
@@ -96,3 +96,25 @@ def test_the_root_may_have_settings_too() -> None:
 def test_the_rules_agree_with_a_simple_implementation(asked: list[str], configured: list[str]) -> None:
     rules = DirectoryRules([DirectoryConfig(path="/".join(configured), users=("ann",))])
     assert rules.allows_user("bob", "/".join(asked)) is (asked[: len(configured)] != configured)
+
+
+@pytest.mark.parametrize(
+    ("directory", "pattern", "expected"),
+    [
+        ("", "", True),
+        ("a/b", "", True),
+        ("a", "a", True),
+        ("a/b/c", "a/b", True),
+        ("ab", "a", False),
+        ("", "a", False),
+        ("a", "a/*", False),
+        ("a/b", "a/*", True),
+        ("a/b/c", "a/*", True),
+        ("a/b", "*/b", True),
+        ("a/x/b", "*/b", False),
+        ("A", "a", False),
+        ("a1", "a[0-9]", True),
+    ],
+)
+def test_a_pattern_matches_directories_and_those_below(directory: str, pattern: str, expected: bool) -> None:
+    assert is_below(directory, pattern) is expected

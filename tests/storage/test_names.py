@@ -68,6 +68,8 @@ def test_a_directory_is_accepted(text: str, directory: str) -> None:
         pytest.param("é" * 128, id="256 bytes"),
         pytest.param("/".join(["a" * 200] * 16), id="too long in all"),
         pytest.param("api", id="api"),
+        pytest.param(".downloadd/uploads", id="files of the daemon"),
+        pytest.param(".DownloadD", id="files of the daemon where case does not matter"),
         pytest.param("//api/v1", id="api behind slashes"),
         pytest.param("a/\ud800", id="lone surrogate"),
         pytest.param("a/\udcff", id="byte that was no UTF-8"),

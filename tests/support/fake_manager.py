@@ -136,6 +136,9 @@ class FakeManager:
                 return StartResult(replayed=first)
         return StartResult(downloads=[self.add(download) for download in downloads])
 
+    async def preview(self, request: DownloadRequest, user: str) -> Download:
+        return self._admit(request, user)
+
     def _admit(self, request: DownloadRequest, user: str) -> Download:
         download = admit(
             request,

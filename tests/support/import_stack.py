@@ -23,6 +23,7 @@ from downloadd.imports.reader_thread import ReaderThread
 from downloadd.imports.service import ImportService
 from downloadd.manager.protocol import StartResult
 from downloadd.policy.directories import DirectoryRules
+from downloadd.records.hints import NoHints
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.rights import Rights
@@ -130,6 +131,7 @@ class ImportStack:
             bus=self.bus,
             clock=self.clock,
             on_state_change=self._record_state,
+            hints=NoHints(),
         )
 
     def make_service(self, downloads: Downloads | None = None) -> ImportService:

@@ -51,7 +51,14 @@ async def open_node(
     ):
         await records.nodes.register(report, is_start=True)
         parts = assemble_manager(
-            ManagerSettings(config=config, policy=policy, directories=DirectoryRules(), keep_parts=0),
+            ManagerSettings(
+                config=config,
+                policy=policy,
+                directories=DirectoryRules(),
+                keep_parts=0,
+                node=name,
+                takeover_interval=0.2,
+            ),
             records=records,
             destination=destination,
             session=session,

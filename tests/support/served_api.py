@@ -20,10 +20,12 @@ from support.fake_schedules import FakeSchedules
 from support.fake_storage import FakeStorage
 from support.waiting import CONDITION_TIMEOUT
 
-from downloadd.config import Aria2Config, DirectoryConfig, DownloadsConfig, UserConfig
+from downloadd.config import Aria2Config, Config, DirectoryConfig, DownloadsConfig, RuleConfig, UserConfig
 from downloadd.download import Download
+from downloadd.download_rules import DownloadRules
 from downloadd.errors import DownloadError
 from downloadd.events import EventBus
+from downloadd.explanation import Explainer, ExplanationSources
 from downloadd.fronts.aria2.front import create_rpc_front
 from downloadd.fronts.aria2.sockets.socket_limits import SocketLimits
 from downloadd.fronts.page.assets import load_assets
@@ -38,6 +40,7 @@ from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
 from downloadd.metrics import GaugeSnapshot
 from downloadd.node import Node
+from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.rights import Rights
@@ -140,6 +143,7 @@ class ServedApi:
             storage=self.storage,
             clock=self.clock,
             rights=self.rights,
+            rules=lambda: DownloadRules(self.rules),
         )
         self.views = DownloadViews(
             manager=self.manager,
@@ -207,8 +211,23 @@ class ServedApi:
                 token_delay=token_delay,
             )
         )
+        self.rules: list[RuleConfig] = []
+        self.hooks: list[str] = []
+        explainer = Explainer(
+            ExplanationSources(
+                preview=self.manager.preview,
+                rules=lambda: DownloadRules(self.rules),
+                origins=lambda: OriginSettings.load(Config(), {}),
+                limits=lambda: dispatcher.queue.limits,
+                directories=lambda: DIRECTORIES,
+                hooks=lambda download: self.hooks,
+            ),
+            rights=self.rights,
+            clock=self.clock,
+        )
         api = create_api(
             service=self.service,
+            explainer=explainer,
             views=self.views,
             settings=self.settings,
             schedules=self.schedules,

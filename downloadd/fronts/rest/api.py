@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from downloadd.clock import Clock
 from downloadd.errors import DownloadError
 from downloadd.events import EventBus
+from downloadd.explanation import Explainer
 from downloadd.fronts.aria2.front import RpcFront
 from downloadd.fronts.page.assets import Asset
 from downloadd.fronts.page.endpoints import PageEndpoints
@@ -14,6 +15,7 @@ from downloadd.fronts.rest.directory import DirectoryEndpoints
 from downloadd.fronts.rest.directory_completion import DirectoryCompletionEndpoint
 from downloadd.fronts.rest.downloads import DownloadEndpoints
 from downloadd.fronts.rest.event_stream import EventStream
+from downloadd.fronts.rest.explain import ExplainEndpoint
 from downloadd.fronts.rest.file_links import FileLinks
 from downloadd.fronts.rest.files import FileEndpoints
 from downloadd.fronts.rest.health import MonitoringEndpoints
@@ -45,6 +47,7 @@ from downloadd.views import DownloadViews
 def create_api(
     *,
     service: DownloadService,
+    explainer: Explainer,
     views: DownloadViews,
     settings: SettingsService,
     schedules: ScheduleService,
@@ -69,6 +72,7 @@ def create_api(
 
     Args:
         service: the actions on downloads.
+        explainer: explains requests before they are made.
         views: the views of downloads.
         settings: the settings that users may change.
         schedules: the schedules.
@@ -116,6 +120,7 @@ def create_api(
             nodes=NodesEndpoint(views),
             probe=ProbeEndpoint(service=service, reader=reader),
             schedules=ScheduleEndpoints(service=schedules, reader=reader),
+            explain=ExplainEndpoint(explainer=explainer, reader=reader),
             settings=SettingsEndpoints(service=settings, reader=reader),
             page=page_endpoints,
         )

@@ -32,6 +32,7 @@ from downloadd.errors import (
 )
 from downloadd.fronts.rest.contract import Contract, ResponseSpec
 from downloadd.fronts.rest.event_types import describe_event_types
+from downloadd.fronts.rest.explain import ExplainResponse
 from downloadd.fronts.rest.file_schemas import FileLink, FileQuery
 from downloadd.fronts.rest.item_bodies import AmendBody, ProbeBody
 from downloadd.fronts.rest.node_schemas import Nodes
@@ -40,6 +41,7 @@ from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
     BatchBody,
+    BatchItem,
     BatchResponse,
     CancelQuery,
     Directories,
@@ -139,6 +141,11 @@ PROBE: Final = Contract(
         FileTooLargeError.code,
         UnexpectedContentError.code,
     ),
+)
+EXPLAIN: Final = Contract(
+    body=BatchItem,
+    response=ResponseSpec(description="What would become of the download", types=(ExplainResponse,)),
+    errors=(*_QUERY_ERRORS, *_BODY_ERRORS, DownloadForbiddenError.code, StoreUnavailableError.code),
 )
 DIRECTORY_LISTING: Final = Contract(
     query=DirectoryListingQuery,

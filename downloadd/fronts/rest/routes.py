@@ -10,6 +10,7 @@ from downloadd.fronts.rest.directory import DirectoryEndpoints
 from downloadd.fronts.rest.directory_completion import DirectoryCompletionEndpoint
 from downloadd.fronts.rest.downloads import DownloadEndpoints
 from downloadd.fronts.rest.event_stream import EventStream
+from downloadd.fronts.rest.explain import ExplainEndpoint
 from downloadd.fronts.rest.files import FileEndpoints
 from downloadd.fronts.rest.health import MonitoringEndpoints
 from downloadd.fronts.rest.history import HistoryEndpoints
@@ -43,6 +44,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     hosts: HostsEndpoint
     nodes: NodesEndpoint
     probe: ProbeEndpoint
+    explain: ExplainEndpoint
     settings: SettingsEndpoints
     schedules: ScheduleEndpoints
     page: PageEndpoints
@@ -108,6 +110,14 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             head=True,
         ),
         Route("POST", _DOWNLOADS_PATH, _START, endpoints.downloads.batch, c.BATCH, "Start many downloads at once"),
+        Route(
+            "POST",
+            f"{_API_PREFIX}/explain",
+            _START,
+            endpoints.explain.explain,
+            c.EXPLAIN,
+            "Explain what would become of a download",
+        ),
         Route("POST", f"{_API_PREFIX}/probe", _PROBE, endpoints.probe.probe, c.PROBE, "Probe a URL without a download"),
         Route("GET", _DOWNLOAD_PATH, _VIEW, endpoints.downloads.show, c.DOWNLOAD, "Look at one download", head=True),
         Route(

@@ -165,8 +165,10 @@ async def settle_retried_files(connection: asyncpg.Connection, seqs: Sequence[in
 class PostgresImportFiles:
     """`ImportFileRecords` in PostgreSQL."""
 
-    def __init__(self, access: PostgresAccess) -> None:
+    def __init__(self, access: PostgresAccess, session: Callable[[], str | None]) -> None:
+        """Take the database; `session` returns the id of this start of the daemon, None before it has registered."""
         self._access = access
+        self._session = session
         self._row_reader = RowReader()
 
     async def reserve(self, run: ImportOperation, request: PendingRequest) -> Reservation:
@@ -187,7 +189,7 @@ class PostgresImportFiles:
                 file_counts=FileCounts(total=count),
                 sources=tuple(sorted({*run.sources, *sources, *(imports or ())})),
             )
-            await create_operation(connection, recorded)
+            await create_operation(connection, recorded, self._session())
             return Reservation(run=recorded, earlier_runs=tuple(sorted(earlier)))
 
         return await self._access.write(write)

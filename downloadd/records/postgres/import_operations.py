@@ -1,6 +1,6 @@
 """Records of import operations in PostgreSQL."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -15,6 +15,7 @@ from downloadd.records.import_protocol import ImportFencedError
 from downloadd.records.postgres.access import PostgresAccess
 from downloadd.records.postgres.import_fence import fenced, holds
 from downloadd.records.postgres.row_reader import RowReader
+from downloadd.records.postgres.run_statements import IS_LIVING
 from downloadd.records.postgres.statements import array_of_texts
 from downloadd.records.protocol import PartOwner
 from downloadd.records.writer import Rejection
@@ -32,7 +33,8 @@ _SET: Final = ", ".join(
     if name not in {"id", "epoch"}
 )
 _UPDATE: Final = f"UPDATE operations SET {_SET} WHERE id = $1"
-_CLAIM: Final = "UPDATE operations SET epoch = epoch + 1 WHERE id = $1"
+_CLAIM: Final = "UPDATE operations SET epoch = epoch + 1, session = $2 WHERE id = $1"
+_DRIVE: Final = "UPDATE operations SET session = $2 WHERE id = $1"
 _INVALIDATE: Final = 'UPDATE operations SET valid = 0 WHERE "user" = $1 AND id <> $2 AND valid = 1'
 _SELECT: Final = f"SELECT {_COLUMN_LIST} FROM operations"
 _CURRENT: Final = f'{_SELECT} WHERE "user" = $1 ORDER BY ts DESC, number DESC LIMIT 1'
@@ -48,6 +50,10 @@ _IS_UNFINISHED: Final = (
     f"(status = '{STORED_STATES[ImportState.DOWNLOADING]}' OR (valid = 1 AND status NOT IN ({_WORDS})))"
 )
 _UNFINISHED: Final = f"{_SELECT} WHERE {_IS_UNFINISHED} ORDER BY number"
+_ABANDONED: Final = (
+    f"{_SELECT} WHERE {_IS_UNFINISHED} AND NOT EXISTS "
+    f"(SELECT FROM nodes WHERE nodes.session = operations.session AND {IS_LIVING}) ORDER BY number"
+)
 _RAISE_EPOCHS: Final = f"UPDATE operations SET epoch = epoch + 1 WHERE {_IS_UNFINISHED}"
 _EPOCHS: Final = f"SELECT id, epoch FROM operations WHERE {_IS_UNFINISHED} AND id = ANY($1::text[])"
 
@@ -74,24 +80,29 @@ async def source_ids(connection: asyncpg.Connection, run: str) -> list[str] | No
     return None if sources is None else msgspec.json.decode(sources, type=list[str])
 
 
-async def create_operation(connection: asyncpg.Connection, operation: ImportOperation) -> None:
-    """Insert an operation in the transaction of a connection; see `ImportOperationRecords.create`."""
+async def create_operation(connection: asyncpg.Connection, operation: ImportOperation, session: str | None) -> None:
+    """Insert an operation, which this session of a node drives; see `ImportOperationRecords.create`."""
     await connection.execute(_INSERT, *encode_operation(operation))
+    await connection.execute(_DRIVE, operation.id, session)
     await connection.execute(_INVALIDATE, operation.user, operation.id)
 
 
 class PostgresImportOperations:
     """`ImportOperationRecords` in PostgreSQL."""
 
-    def __init__(self, access: PostgresAccess) -> None:
+    def __init__(self, access: PostgresAccess, session: Callable[[], str | None]) -> None:
+        """Take the database; `session` returns the id of this start of the daemon, None before it has registered."""
         self._access = access
+        self._session = session
         self._row_reader = RowReader()
 
     async def create(self, operation: ImportOperation) -> None:
         """Insert an operation; see `ImportOperationRecords.create`."""
-        await self._access.write(lambda connection: create_operation(connection, operation))
+        await self._access.write(lambda connection: create_operation(connection, operation, self._session()))
 
-    async def claim(self, id: str, states: Collection[ImportState]) -> ImportOperation | None:
+    async def claim(
+        self, id: str, states: Collection[ImportState], *, epoch: int | None = None
+    ) -> ImportOperation | None:
         """Take over an operation; see `ImportOperationRecords.claim`."""
 
         async def write(connection: asyncpg.Connection) -> ImportOperation | Rejection | None:
@@ -101,9 +112,9 @@ class PostgresImportOperations:
             except StorageError as error:
                 # Raised in the task of the caller.
                 return Rejection(error)
-            if found is None or found.state not in states:
+            if found is None or found.state not in states or epoch not in {None, found.epoch}:
                 return None
-            await connection.execute(_CLAIM, id)
+            await connection.execute(_CLAIM, id, self._session())
             return replace(found, epoch=found.epoch + 1)
 
         return await self._access.write(write)
@@ -139,6 +150,10 @@ class PostgresImportOperations:
     async def unfinished(self) -> list[ImportOperation]:
         """Return the operations to continue; see `ImportOperationRecords.unfinished`."""
         return await self._access.read(lambda connection: self._read_all(connection, _UNFINISHED, ()))
+
+    async def abandoned(self) -> list[ImportOperation]:
+        """Return the operations that no living node drives; see `ImportOperationRecords.abandoned`."""
+        return await self._access.read(lambda connection: self._read_all(connection, _ABANDONED, ()))
 
     async def sources(self, run: str) -> list[ImportOperation]:
         """Return the imports that the files of a run belong to."""

@@ -11,6 +11,7 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.import_operation import Driver
+from downloadd.records.admission import AdmissionRecords
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.ends import EndListener, RecordedEnd
@@ -22,6 +23,7 @@ from downloadd.records.nodes import NodeRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
 from downloadd.records.postgres.address import DatabaseAddress
+from downloadd.records.postgres.admission import PostgresAdmission
 from downloadd.records.postgres.deliveries import PostgresDeliveries, add_deliveries
 from downloadd.records.postgres.download_changes import AcceptItem, DownloadChanges
 from downloadd.records.postgres.download_queries import (
@@ -141,12 +143,14 @@ class PostgresRecords:
         # A search reads the whole history: it has a connection of its own, so that it does not delay lookups.
         self._searches = ReaderPool(self._address, 1, timeout=_SEARCH_SECONDS)
         self.imports = ImportRecords(
-            operations=PostgresImportOperations(self),
+            operations=PostgresImportOperations(self, lambda: claims.holder.session),
             contents=PostgresImportContents(self),
-            files=PostgresImportFiles(self),
+            files=PostgresImportFiles(self, lambda: claims.holder.session),
         )
         self.deliveries: DeliveryRecords = PostgresDeliveries(self)
-        self.origins: OriginRecords = PostgresOrigins(self)
+        origins = PostgresOrigins(self, lambda: claims.holder.session)
+        self.origins: OriginRecords = origins
+        self.admission: AdmissionRecords = PostgresAdmission(self, claims, origins)
         self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
         self.schedules: ScheduleRecords = PostgresSchedules(self)
         self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
@@ -372,7 +376,9 @@ class PostgresRecords:
         await self._writer.open(connection)
         await connection.execute(_CREATE_BIRTH, self._clock.wall())
         await connection.execute(_CREATE_COUNTER)
-        await raise_epochs(connection)
+        if not self.is_shared:
+            # In shared records, an operation is claimed when its node is gone.
+            await raise_epochs(connection)
 
     async def _record_new_end(self, connection: asyncpg.Connection, download: Download) -> None:
         """Record what the end of a download that was refused at once means for others."""

@@ -11,8 +11,9 @@ from downloadd.states import RUNNING
 RUNNING_WORDS: Final = ", ".join(f"'{state}'" for state in sorted(RUNNING))
 IS_RUNNING: Final = f"downloads.state IN ({RUNNING_WORDS})"
 """Condition of the index `downloads_running`."""
-_IS_LIVING: Final = "last_seen + lease * interval '1 s' >= clock_timestamp()"
+IS_LIVING: Final = "last_seen + lease * interval '1 s' >= clock_timestamp()"
+"""Condition of the table `nodes`: the node has not been silent for longer than its lease."""
 IS_ABANDONED: Final = (
-    f"{IS_RUNNING} AND NOT EXISTS (SELECT FROM nodes WHERE nodes.session = downloads.session AND {_IS_LIVING})"
+    f"{IS_RUNNING} AND NOT EXISTS (SELECT FROM nodes WHERE nodes.session = downloads.session AND {IS_LIVING})"
 )
 """Condition of a download in a running state that no living node runs."""

@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 from msgspec.structs import replace
 
-from downloadd.download import Download
+from downloadd.download import Desired, Download
 from downloadd.node import NodeReport
 from downloadd.records.claims import claim
 from downloadd.records.postgres.access import PostgresAccess
@@ -25,7 +25,8 @@ _CLAIM: Final = (
     "session = $7, boot = $8 WHERE seq = $1"
 )
 _NODES: Final = f"SELECT id, node FROM downloads WHERE id = ANY($1::text[]) AND node IS NOT NULL AND {IS_RUNNING}"
-_HELD: Final = f"SELECT id, seq, epoch FROM downloads WHERE session = $1 AND {IS_RUNNING}"
+_HELD: Final = f"SELECT id, seq, epoch, desired FROM downloads WHERE session = $1 AND {IS_RUNNING}"
+_DESIRED: Final = {desired.value: desired for desired in Desired}
 MAX_TAKEOVERS: Final = 100_000
 """Takeovers that are remembered until their runs begin."""
 
@@ -106,7 +107,7 @@ class PostgresRuns:
         """See `RunRecords.held`."""
         session = self._claims.holder.session
         rows = await self._access.read(lambda connection: connection.fetch(_HELD, session))
-        return [HeldRun(id=id, seq=seq, epoch=epoch) for id, seq, epoch in rows]
+        return [HeldRun(id=id, seq=seq, epoch=epoch, desired=_DESIRED[desired]) for id, seq, epoch, desired in rows]
 
     def pop_takeover(self, seq: int) -> bool:
         """See `RunRecords.pop_takeover`."""

@@ -51,7 +51,7 @@ def test_every_path_and_method_is_described(document: Any) -> None:
         ("/api/v1/downloads", "get"), ("/api/v1/downloads", "head"), ("/api/v1/downloads", "post"),
         (one, "get"), (one, "head"), (one, "delete"), (one, "patch"),
         ("/api/v1/storage/accept", "post"),
-        ("/api/v1/probe", "post"),
+        ("/api/v1/probe", "post"), ("/api/v1/explain", "post"),
         ("/api/v1/settings", "patch"),
         (f"{one}/pause", "post"), (f"{one}/resume", "post"), (f"{one}/retry", "post"),
         (f"{one}/move", "post"), (f"{one}/file", "get"), (f"{one}/file", "head"), (f"{one}/link", "post"),

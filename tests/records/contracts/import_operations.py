@@ -97,6 +97,18 @@ class ImportOperationContract:
         claims = await asyncio.gather(*(records.operations.claim("a", ANY_STATE) for _ in range(5)))
         assert sorted(one.epoch for one in claims if one is not None) == [1, 2, 3, 4, 5]
 
+    async def test_a_claim_of_an_abandoned_operation_leaves_one_that_was_taken_over(
+        self, records: ImportRecords
+    ) -> None:
+        await records.operations.create(make_operation(id="a"))
+        claims = await asyncio.gather(*(records.operations.claim("a", ANY_STATE, epoch=0) for _ in range(5)))
+        assert [one.epoch for one in claims if one is not None] == [1]
+
+    async def test_what_an_earlier_process_left_is_abandoned(self, records: ImportRecords) -> None:
+        for id, state in (("a", ImportState.READING), ("b", ImportState.DONE)):
+            await records.operations.create(make_operation(id=id, user=id, state=state))
+        assert [one.id for one in await records.operations.abandoned()] == ["a"]
+
     async def test_only_the_last_driver_saves(self, records: ImportRecords) -> None:
         operation = make_operation(id="a", state=ImportState.READING)
         await records.operations.create(operation)

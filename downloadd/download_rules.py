@@ -1,0 +1,113 @@
+"""Rules for new downloads: the first one whose conditions are met gives what a request leaves out.
+
+Pure: no I/O and no clock.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from downloadd.config import RuleConfig
+from downloadd.download_request import DownloadRequest
+from downloadd.errors import DownloadError
+from downloadd.policy.directories import is_below
+from downloadd.policy.domains import DomainRules
+from downloadd.policy.redaction import filename_from_url
+from downloadd.policy.url import ParsedUrl, parse_url
+from downloadd.storage.path_template import fill_path_template, template_values
+
+
+class RuledRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request with what a rule gives."""
+
+    request: DownloadRequest
+    rule: str | None = None
+    """Name of the rule; None if no rule applies."""
+
+
+class DownloadRules:
+    """The configured rules, in their order."""
+
+    __slots__ = ("_rules",)
+
+    def __init__(self, rules: Iterable[RuleConfig] = ()) -> None:
+        self._rules = tuple(_Rule(rule) for rule in rules)
+
+    def apply(self, request: DownloadRequest, *, user: str, now: float) -> RuledRequest:
+        """Return the request as the first rule that is for it completes it; `now` is Unix time.
+
+        A request for a URL that cannot be parsed is returned as it is: it will be refused.
+        """
+        if not self._rules:
+            return RuledRequest(request=request)
+        try:
+            url = parse_url(request.url)
+        except DownloadError:
+            return RuledRequest(request=request)
+        for rule in self._rules:
+            if rule.is_for(request, url, user):
+                return RuledRequest(request=rule.complete(request, user=user, now=now), rule=rule.name)
+        return RuledRequest(request=request)
+
+
+class _Rule:
+    """One rule, with its conditions parsed."""
+
+    __slots__ = ("_config", "_extensions", "_hosts")
+
+    def __init__(self, config: RuleConfig) -> None:
+        self._config = config
+        self._hosts = DomainRules(config.hosts)
+        self._extensions = frozenset(each.lower().removeprefix(".") for each in config.extensions)
+
+    @property
+    def name(self) -> str:
+        return self._config.name
+
+    def is_for(self, request: DownloadRequest, url: ParsedUrl, user: str) -> bool:
+        """Return True if a request meets all conditions."""
+        config = self._config
+        return (
+            self._hosts.allows_host(url.host)
+            and (not config.users or user in config.users)
+            and is_below(request.directory.strip("/"), config.directory.strip("/"))
+            and (not self._extensions or self._has_extension(request.filename or filename_from_url(url)))
+        )
+
+    def _has_extension(self, name: str) -> bool:
+        """Return True if the name ends with one of the extensions, which may have dots in it (`tar.gz`)."""
+        lower = name.lower()
+        return any(lower.endswith(f".{extension}") for extension in self._extensions)
+
+    def complete(self, request: DownloadRequest, *, user: str, now: float) -> DownloadRequest:
+        """Return the request with the values of the rule where it has none."""
+        config = self._config
+        given: dict[str, Any] = {
+            "segments": config.segments,
+            "timeout": config.timeout,
+            "max_retries": config.max_retries,
+            "conflict": config.conflict,
+            "proxy": config.proxy or UNSET,
+        }
+        changes = {
+            name: value for name, value in given.items() if value is not UNSET and getattr(request, name) is None
+        }
+        # 0 is the default of both, and cannot be told from a 0 that was requested.
+        if config.priority is not UNSET and not request.priority:
+            changes["priority"] = config.priority
+        if config.speed_limit is not UNSET and not request.speed_limit:
+            changes["speed_limit"] = config.speed_limit
+        if config.save_to:
+            changes["directory"] = self._fill(request, user=user, now=now)
+        return replace(request, **changes)
+
+    def _fill(self, request: DownloadRequest, *, user: str, now: float) -> str:
+        values = template_values(
+            directory=request.directory.strip("/"), user=user, url=request.url, time=datetime.fromtimestamp(now, UTC)
+        )
+        # An empty directory of a request leaves no empty segment.
+        return "/".join(filter(None, fill_path_template(self._config.save_to, values).split("/")))

@@ -1,0 +1,96 @@
+"""`POST /api/v1/explain`: what would become of a request, and why; no origin is asked, and nothing is recorded."""
+
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from downloadd.download import Conflict
+from downloadd.download_request import make_download_request
+from downloadd.errors import ErrorCode
+from downloadd.explanation import Explainer, Explanation
+from downloadd.fronts.rest.body_reader import BodyReader
+from downloadd.fronts.rest.json_body import decode_body
+from downloadd.fronts.rest.request_context import RequestContext
+from downloadd.fronts.rest.responses import json_response
+from downloadd.fronts.rest.schemas import BatchItem
+from downloadd.policy.redaction import redact_url
+from downloadd.states import State
+
+
+class AppliedQuota(msgspec.Struct, frozen=True, kw_only=True):
+    """A quota that the file would count in."""
+
+    directory: str
+    limit: Annotated[int, Meta(ge=0, description="Bytes of all files below the directory.")]
+
+
+class ExplainResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """What would become of a request."""
+
+    allowed: Annotated[bool, Meta(description="The download would be accepted.")]
+    error: Annotated[ErrorCode | None, Meta(description="Error code of the refusal.")]
+    detail: Annotated[str, Meta(description="Reason of the refusal.")] | None
+    rule: Annotated[str, Meta(description="Name of the rule that applies; null if none does.")] | None
+    directory: str
+    filename: Annotated[
+        str, Meta(description="Requested name, or the end of the URL; the origin may name another one.")
+    ]
+    file_path: str
+    conflict: Annotated[Conflict, Meta(description="Action if the name exists.")]
+    priority: int
+    speed_limit: Annotated[int, Meta(ge=0, description="Bytes a second; 0 for no limit.")]
+    segments: Annotated[int, Meta(ge=1, description="Parallel connections.")]
+    timeout: Annotated[int, Meta(ge=0, description="Seconds in all that the download may take; 0 for no limit.")]
+    max_retries: Annotated[int, Meta(ge=0, description="Failed attempts in a row; null for the default.")] | None
+    proxy: Annotated[str, Meta(description='Name of the proxy, "" for that of the environment; null for none.')] | None
+    credentials: Annotated[bool, Meta(description="The configuration has request fields for the host.")]
+    max_per_host: Annotated[int, Meta(ge=1, description="Downloads that run at once from the origin.")]
+    max_concurrent: Annotated[int, Meta(ge=1, description="Downloads that run at once.")]
+    quotas: Annotated[list[AppliedQuota], Meta(description="Quotas that the file would count in.")]
+    hooks: Annotated[list[str], Meta(description="Names of the hooks that would act on the completed download.")]
+    success: bool
+
+
+class ExplainEndpoint:
+    """Handler of the explanation of a request."""
+
+    def __init__(self, *, explainer: Explainer, reader: BodyReader) -> None:
+        self._explainer = explainer
+        self._reader = reader
+
+    async def explain(self, context: RequestContext) -> web.Response:
+        """Return what would become of a request."""
+        body = decode_body(await self._reader.read_json(context.request), BatchItem)
+        context.redacted_url = redact_url(body.url)
+        request = make_download_request(body, directory=body.directory)
+        return json_response(make_explain_response(await self._explainer.explain(context.user, request)))
+
+
+def make_explain_response(explanation: Explanation) -> ExplainResponse:
+    """Return the answer to a request for an explanation."""
+    download = explanation.download
+    request, options = download.request, download.request.attempt_options
+    return ExplainResponse(
+        allowed=download.state is not State.FAILED,
+        error=download.result.error,
+        detail=download.result.detail,
+        rule=explanation.rule,
+        directory=request.directory,
+        filename=download.filename,
+        file_path=download.file_path,
+        conflict=request.conflict,
+        priority=download.control.priority,
+        speed_limit=download.control.speed_limit,
+        segments=request.segments,
+        timeout=request.timeout,
+        max_retries=None if options is None else options.max_retries,
+        proxy=explanation.proxy,
+        credentials=explanation.has_credentials,
+        max_per_host=explanation.slots,
+        max_concurrent=explanation.max_concurrent,
+        quotas=[AppliedQuota(directory=each.directory, limit=each.limit) for each in explanation.quotas],
+        hooks=list(explanation.hooks),
+        success=True,
+    )

@@ -1,0 +1,69 @@
+"""Users of the running daemon."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import structlog
+from support.config_files import OTHER_HASH, TOKEN_HASH
+
+from downloadd.config import Config, LoadedConfig, UserConfig
+from downloadd.daemon.first_user import ensure_first_user
+from downloadd.daemon.user_file import stat_user_files, write_users
+from downloadd.daemon.user_source import UserSource
+from downloadd.errors import StartupError
+
+ALICE = UserConfig(id="alice", token_hash=TOKEN_HASH)
+BOB = UserConfig(id="bob", token_hash=OTHER_HASH)
+
+
+def make_source(state: Path, *, has_configured_users: bool) -> UserSource:
+    return UserSource(
+        state,
+        has_configured_users=has_configured_users,
+        applied=stat_user_files(state),
+        log=structlog.get_logger(),
+    )
+
+
+def test_the_first_user_stays_beside_configured_ones_until_its_file_is_removed(tmp_path: Path) -> None:
+    source = make_source(tmp_path, has_configured_users=True)
+    first = ensure_first_user(tmp_path)
+    assert source.find(Config(users=(ALICE,))) == (ALICE, first.user)
+    same = UserConfig(id="me", token_hash=first.user.token_hash)
+    assert source.find(Config(users=(same,))) == (same,)
+    first.file.unlink()
+    assert source.find(Config(users=(ALICE,))) == (ALICE,)
+
+
+def test_without_users_the_first_one_is_found_unless_there_were_others(tmp_path: Path) -> None:
+    source = make_source(tmp_path, has_configured_users=False)
+    first = ensure_first_user(tmp_path)
+    assert source.find(Config()) == (first.user,)
+    source.confirm(Config(users=(ALICE,)))
+    with pytest.raises(StartupError, match="no longer names users"):
+        source.find(Config())
+
+
+async def test_a_change_of_the_file_is_applied_and_a_mistake_is_not(tmp_path: Path) -> None:
+    source = make_source(tmp_path, has_configured_users=True)
+    applied: list[tuple[UserConfig, ...]] = []
+    configurations: Iterator[Config] = iter((Config(users=(ALICE, BOB)), Config(), Config(users=(BOB,))))
+
+    def read_config() -> LoadedConfig:
+        return LoadedConfig(config=next(configurations))
+
+    with structlog.testing.capture_logs() as lines:
+        watching = asyncio.create_task(source.watch(read_config, applied.append))
+        for number, users in enumerate(((ALICE,), (), (BOB,))):
+            write_users(tmp_path, users)
+            async with asyncio.timeout(60):
+                while len(lines) <= number:
+                    await asyncio.sleep(0.01)
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+    assert applied == [(ALICE, BOB), (BOB,)]
+    assert [line["event"] for line in lines] == ["users_changed", "users_not_changed", "users_changed"]
