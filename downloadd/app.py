@@ -263,9 +263,12 @@ class App:
                 storage_problem=manager.storage_problem,
                 node_problem=lambda: heartbeat.problem,
             )
-            rpc_api = rpc and create_rpc_api(
-                rpc=rpc, metrics=self.metrics, clock=self._clock, proxies=proxies, access_log=server.access_log
-            )
+            rpc_api = None
+            if rpc is not None:
+                log = server.access_log
+                rpc_api = create_rpc_api(
+                    rpc=rpc, metrics=self.metrics, clock=self._clock, proxies=proxies, access_log=log
+                )
             self._servers = await stack.enter_async_context(Servers(api, rpc_api, max_clients=self._max_clients))
             self._reloader = Reloader(
                 accounts=accounts,
