@@ -15,7 +15,7 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     See docs/how-to/schedules.md.
     """
 
-    EXAMPLES: ClassVar = (("name", "cron", "time_zone", "url", "directory", "filename", "keep", "user"),)
+    EXAMPLES: ClassVar = (("name", "cron", "time_zone", "url", "directory", "filename", "keep", "user", "paused"),)
 
     name: Annotated[
         str,
@@ -69,7 +69,7 @@ class ScheduleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             format=Format.USER_ID,
         ),
     ] = ""
-    paused: Annotated[bool, describe("Start no runs.")] = False
+    paused: Annotated[bool, describe("Start no runs.", examples=[False])] = False
 
     def __repr__(self) -> str:
         """Return name and times; the URL may hold a secret."""

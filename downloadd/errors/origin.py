@@ -163,7 +163,7 @@ def is_transient_status(status: int, *, has_retry_after: bool) -> bool:
 class UnchangedError(DownloadError, code="UNCHANGED"):
     """Representation that the origin has not changed since an earlier download (304): nothing is saved."""
 
-    status = 200
+    status = 409
     title = "Unchanged"
     description = "The remote server has no other version than the last run of the schedule has saved"
     resolution = "Nothing is to be done; the file of the earlier download is the current one"
