@@ -29,11 +29,9 @@ from downloadd.fronts.rest.api import create_api, create_rpc_api
 from downloadd.fronts.rest.auth import Accounts
 from downloadd.fronts.rest.guard_assembly import make_guards
 from downloadd.gauges import GaugeCollector
+from downloadd.hooks.assembly import assemble_hooks
 from downloadd.hooks.file_actions import FileActions, FileSource
-from downloadd.hooks.hooks import Hooks
-from downloadd.hooks.program import ProgramRunner
 from downloadd.hooks.rules import HookRules
-from downloadd.hooks.senders import make_senders
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.import_operation import PENDING_KINDS
 from downloadd.imports.assembly import assemble_imports
@@ -124,17 +122,26 @@ class App:
                 make_deliveries=lambda download: self._hook_rules.deliveries(download, self._clock.wall()),
             )
             node = await read_identity(self._config, self._url, has_instance=records.nodes.needs_heartbeats)
-            heartbeat = await stack.enter_async_context(Heartbeat(records.nodes, node, self._clock))
+            heartbeat = Heartbeat(records.nodes, node, self._clock)
+            heartbeat.on_store_recovered = self.metrics.process.store_recovered
+            # The other nodes must know the hooks before they look for messages without one.
+            heartbeat.read_load = lambda: NodeLoad(hooks=self._hook_rules.names)
+            await stack.enter_async_context(heartbeat)
             self._file_actions = FileActions()
             # From here on, each commit wakes the hooks.
-            self._hooks = await stack.enter_async_context(
-                self._make_hooks(
-                    records, await stack.enter_async_context(WebhookSender(self._clock, lambda: self._origins.tls))
-                )
+            sender = await stack.enter_async_context(WebhookSender(self._clock, lambda: self._origins.tls))
+            hooks = assemble_hooks(
+                self._config,
+                store=records,
+                sender=sender,
+                file_actions=self._file_actions,
+                environment=self._environment,
+                find_others=heartbeat.hooks,
+                metrics=self.metrics.hooks,
+                clock=self._clock,
             )
-            identity = await stack.enter_async_context(
-                StorageIdentity(records.storage_root, is_shared=records.is_shared)
-            )
+            self._hooks = await stack.enter_async_context(hooks)
+            identity = await stack.enter_async_context(StorageIdentity(records))
             destination = await stack.enter_async_context(self._make_destination(identity, is_shared=records.is_shared))
             await identity.confirm()
             self._file_actions.source.set_result(
@@ -333,21 +340,11 @@ class App:
 
     def _read_load(self, parts: ManagerParts) -> NodeLoad:
         return NodeLoad(
+            hooks=self._hook_rules.names,
             running=len(parts.runs),
             speed=round(parts.manager.own_speed()),
             runs=parts.runs.report(),
             settings=shared_settings(self._config, parts.limits.settings),
-        )
-
-    def _make_hooks(self, records: Store, sender: WebhookSender) -> Hooks:
-        return Hooks(
-            self._config.hooks,
-            records=records.deliveries,
-            senders=make_senders(
-                sender, ProgramRunner(self._environment, self._config.storage.root), self._file_actions
-            ),
-            metrics=self.metrics.hooks,
-            clock=self._clock,
         )
 
     def _make_destination(self, identity: StorageIdentity, *, is_shared: bool) -> LocalDestination:

@@ -164,7 +164,7 @@ PURE: Final = (
     *("fronts.rest.event_types", "fronts.rocketchat.schemas", "fronts.rest.auth"),
     *("fronts.rest.request_guards", "fronts.rest.settings_schemas", "fronts.rest.node_schemas"),
     *("fronts.rocketchat.selection", "fronts.rocketchat.statuses", "fronts.rocketchat.translation"),
-    *("fronts.aria2.access.cross_origin", "fronts.aria2.access.tokens"),
+    *("fronts.cross_origin", "fronts.aria2.access.tokens"),
     "fronts.aria2.errors",
     *("fronts.aria2.methods.multicall", "fronts.aria2.methods.parameters", "fronts.aria2.methods.windows"),
     *("fronts.aria2.options.download_options", "fronts.aria2.options.header_lines", "fronts.aria2.options.locations"),

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 from msgspec import UNSET
+from yarl import URL
 
 from downloadd.client.connection import ApiError, Connection, ConnectionLostError
 from downloadd.client.downloads import Downloads
@@ -98,6 +99,11 @@ class Client:
             ApiError, ConnectionLostError: The call failed.
         """
         return await self._connection.call(dict[str, Any], "GET", "api/v1/openapi.json")
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the API, without a path."""
+        return str(URL(self.base_url).origin())
 
     async def accept_storage(self) -> StorageResponse:
         """Confirm that the storage root was changed on purpose; the queue goes on with the one that is there.

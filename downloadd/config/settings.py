@@ -59,6 +59,14 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             format=Format.DOMAIN,
         ),
     ] = ()
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        describe(
+            'Origins of other web pages and of browser extensions that may call, with a token; "*" for all.',
+            examples=[["https://tools.example.com"]],
+            format=Format.ORIGIN,
+        ),
+    ] = ()
     base_path: Annotated[
         str,
         describe(

@@ -166,6 +166,7 @@ def assemble_manager(
         runs=runs,
         runner=runner,
         desired_states=desired_states,
+        notifier=notifier,
         clock=clock,
         interval=settings.takeover_interval,
     )

@@ -72,6 +72,14 @@ class Notifier:
         """Count an attempt that failed with `error` and is followed by another one."""
         self._metrics.attempt_failed(error)
 
+    def count_taken_over(self) -> None:
+        """Count a download that was put back because its node is gone."""
+        self._metrics.taken_over()
+
+    def count_fenced(self) -> None:
+        """Count a run that ended because another run holds its download."""
+        self._metrics.run_fenced()
+
     def count_received(self, nbytes: int) -> None:
         """Count bytes that origins have sent."""
         self._metrics.received(nbytes)

@@ -244,6 +244,8 @@ class Runner:
         is_restarted = has_stray_parts = False
         try:
             row = outcome = await active.run.perform()
+            if outcome is None and not active.is_ended:
+                self._notifier.count_fenced()
             has_stray_parts = active.run.has_stray_parts
             if active.restarts:
                 row = await self._apply_restarts(active, outcome)

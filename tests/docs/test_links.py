@@ -23,6 +23,8 @@ TRIED: Final = {
     ("docs/contributing.md", "python3 -m venv"): "test_ci_installs_what_contributors_install",
     ("docs/how-to/backup.md", "$ sqlite3"): "test_a_backup_while_the_daemon_runs_can_be_restored",
     ("docs/how-to/backup.md", "$ install"): "test_a_backup_while_the_daemon_runs_can_be_restored",
+    ("docs/how-to/cluster.md", "createdb"): "test_the_page_sets_up_three_nodes_and_a_kill_loses_nothing",
+    ("docs/how-to/cluster.md", "downloadctl"): "test_the_page_sets_up_three_nodes_and_a_kill_loses_nothing",
     ("docs/how-to/containers.md", "podman"): "test_the_daemon_is_process_1_with_a_read_only_root_and_any_user",
     ("docs/how-to/deployment.md", "sudo python3"): "test_the_commands_that_install_the_service_do_so",
     ("docs/how-to/failed-downloads.md", "curl"): "test_a_failed_download_continues_by_the_commands_of_the_page",

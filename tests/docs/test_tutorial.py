@@ -136,7 +136,7 @@ def masked(value: object) -> object:
     text = re.sub(r"(?<=ticket=)[\w.-]+", "<secret>", text)
     text = ID.sub("<id>", text)
     text = re.sub(r"(?<=token     )\S+|(?<=user id   )\S+|(?<=X-User-Id: )\w+|(?<=#token=)\S+", "<secret>", text)
-    text = re.sub(r"/\S*/(?=\.local/)", "<home>/", text)
+    text = re.sub(r"/\S*/(?=\.local/|downloads$)", "<home>/", text)
     text = re.sub(r"\b[0-9a-f]{12,}\b", "<hex>", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "<address>", text)
     text = re.sub(r"\d+(?:[-:.]\d+)*(?:e\+?\d+)?", "<n>", text)

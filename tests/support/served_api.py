@@ -28,6 +28,7 @@ from downloadd.events import EventBus
 from downloadd.explanation import Explainer, ExplanationSources
 from downloadd.fronts.aria2.front import create_rpc_front
 from downloadd.fronts.aria2.sockets.socket_limits import SocketLimits
+from downloadd.fronts.cross_origin import AllowedOrigins
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api
 from downloadd.fronts.rest.auth import Accounts
@@ -113,6 +114,7 @@ class ServedApi:
         self,
         *,
         failed_logins: int = 0,
+        allowed_origins: tuple[str, ...] = (),
         reader: BodyReader | None = None,
         server: dict[str, Any] | None = None,
         base_path: str = "",
@@ -236,7 +238,11 @@ class ServedApi:
             metrics=self.metrics,
             collect_gauges=self.collect_gauges,
             accounts=self.accounts,
-            guards=RequestGuards(hosts=hosts, throttle=LoginThrottle(failed_logins)),
+            guards=RequestGuards(
+                hosts=hosts,
+                throttle=LoginThrottle(failed_logins),
+                origins=AllowedOrigins(allowed_origins, setting="server.allowed_origins"),
+            ),
             clock=self.clock,
             page=load_assets(),
             proxies=TrustedProxies(()),

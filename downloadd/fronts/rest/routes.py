@@ -348,7 +348,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             "Read this document",
             head=True,
         ),
-        Route("GET", "/", _PUBLIC, endpoints.page.index, c.PAGE, "Open the page", head=True),
+        Route("GET", "/", _PUBLIC, endpoints.page.index, c.INDEX, "Open the page", head=True),
     )
 
 
