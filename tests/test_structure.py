@@ -36,6 +36,7 @@ LAYERS: Final = (
     "settings_service",
     "views",
     "imports",
+    "schedules",
     "rights",
     "download_rules",
     "manager",
@@ -82,6 +83,8 @@ NOUNS: Final = frozenset(
         "hours",
         "object_upload",
         "instants",
+        "cron",
+        "schedule",
     }
 )
 
@@ -94,6 +97,8 @@ PURE: Final = (
         "runtime_settings",
         "hours",
         "instants",
+        "cron",
+        "schedule",
         "download",
         "download_request",
         "gid",
@@ -133,6 +138,7 @@ PURE: Final = (
         "manager.limits",
         "manager.delayed_downloads",
         "manager.scheduled_starts",
+        "schedules.plan",
         "manager.waiting_queues",
         "manager.running_downloads",
     ),

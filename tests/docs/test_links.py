@@ -41,6 +41,8 @@ TRIED: Final = {
     ("docs/how-to/programs.md", "import asyncio"): "test_the_snippets_run_as_they_stand",
     ("docs/how-to/programs.md", "import { Client }"): "test_the_snippets_run_as_they_stand",
     ("docs/how-to/queue.md", "curl"): "test_the_commands_about_the_queue_change_it",
+    ("docs/how-to/schedules.md", "downloadctl schedules"): "test_the_commands_about_schedules_change_them",
+    ("docs/how-to/schedules.md", "curl"): "test_the_commands_about_schedules_change_them",
     ("docs/how-to/users.md", "downloadctl users"): "test_the_commands_of_the_page_about_users_run",
     ("docs/how-to/users.md", "downloadctl new-token"): "test_a_new_token_is_accepted_by_the_daemon",
     ("docs/tutorial/getting-started.md", ""): "test_a_new_user_gets_to_the_first_file",
