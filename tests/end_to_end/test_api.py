@@ -83,7 +83,9 @@ KNOWN_VALUES = """
 [parameters]
 id = "{id}"
 download = "http://origin.test/f"
+wait = "1"
 """
+"""Shorter than the request timeout: the origin cannot be reached, so that the download never ends."""
 
 
 @pytest.mark.timeout(240)
