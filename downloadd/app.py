@@ -50,6 +50,7 @@ from downloadd.policy.proxies import TrustedProxies
 from downloadd.records.store import Store
 from downloadd.reloader import Reloader
 from downloadd.rights import Rights
+from downloadd.schedules.assembly import assemble_schedules
 from downloadd.servers import Servers
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
@@ -212,6 +213,12 @@ class App:
                     self._config.watch, imports=imports, directory=self._config.imports.directory, clock=self._clock
                 )
             )
+            accounts = Accounts(self._config.users)
+            self._schedules = assemble_schedules(
+                records, manager, removal, destination, self._rights, accounts.find_by_id, self._clock
+            )
+            await self._schedules.configure(self._config.schedules, self._config.users)
+            await stack.enter_async_context(self._schedules.runner)
             gauges = GaugeCollector(
                 manager=manager,
                 imports=imports,
@@ -223,7 +230,6 @@ class App:
                 limits=lambda: parts.limits.settings,
             )
             stack.push_async_callback(gauges.close)
-            accounts = Accounts(self._config.users)
             settings = SettingsService(
                 parts.limits, hours=parts.hours, rights=self._rights, bus=bus, max_runs=self._max_runs
             )
@@ -247,6 +253,7 @@ class App:
                 explainer=explainer,
                 views=views,
                 settings=settings,
+                schedules=self._schedules,
                 imports=imports,
                 link_secret=secrets.token_bytes(32),
                 rpc=rpc,
@@ -265,12 +272,9 @@ class App:
             )
             rpc_api = None
             if rpc is not None:
+                log = server.access_log
                 rpc_api = create_rpc_api(
-                    rpc=rpc,
-                    metrics=self.metrics,
-                    clock=self._clock,
-                    proxies=proxies,
-                    access_log=server.access_log,
+                    rpc=rpc, metrics=self.metrics, clock=self._clock, proxies=proxies, access_log=log
                 )
             self._servers = await stack.enter_async_context(Servers(api, rpc_api, max_clients=self._max_clients))
             self._reloader = Reloader(
@@ -325,6 +329,7 @@ class App:
         self._hook_rules = HookRules(config.hooks)
         self._rules = DownloadRules(config.rules)
         self._reloader.apply(config, origins=self._origins, directories=self._directories)
+        await self._schedules.configure(config.schedules, config.users)
 
     def replace_users(self, users: tuple[UserConfig, ...]) -> None:
         """Replace the users at once; readers of events are authenticated again."""

@@ -37,6 +37,7 @@ LAYERS: Final = (
     "settings_service",
     "views",
     "imports",
+    "schedules",
     "rights",
     "download_rules",
     "manager",
@@ -83,6 +84,8 @@ NOUNS: Final = frozenset(
         "hours",
         "object_upload",
         "instants",
+        "cron",
+        "schedule",
     }
 )
 
@@ -95,6 +98,8 @@ PURE: Final = (
         "runtime_settings",
         "hours",
         "instants",
+        "cron",
+        "schedule",
         "download",
         "download_request",
         "gid",
@@ -134,6 +139,7 @@ PURE: Final = (
         "manager.limits",
         "manager.delayed_downloads",
         "manager.scheduled_starts",
+        "schedules.plan",
         "manager.waiting_queues",
         "manager.running_downloads",
     ),

@@ -20,6 +20,7 @@ from downloadd.cli.local import completion, new_token
 from downloadd.cli.probe import probe
 from downloadd.cli.query import health, history, hosts, list_, show, status, watch
 from downloadd.cli.remove import remove
+from downloadd.cli.schedules import schedules
 from downloadd.cli.settings import settings
 from downloadd.cli.storage import storage
 from downloadd.cli.terminal import Terminal, write_error
@@ -121,6 +122,7 @@ for command in (
     remove,
     set_,
     settings,
+    schedules,
     import_,
     import_end,
     import_retry,

@@ -15,6 +15,7 @@ from downloadd.client.connection import ApiError, Connection, ConnectionLostErro
 from downloadd.client.downloads import Downloads
 from downloadd.client.events import Connected, Disconnected, Event, EventParser
 from downloadd.client.imports import Imports
+from downloadd.client.schedules import ScheduleCalls
 from downloadd.fronts.rest.node_schemas import Nodes
 from downloadd.fronts.rest.schemas import Directories, ErrorEntry, ErrorTable, Health, Hosts, StorageResponse
 from downloadd.fronts.rest.settings_schemas import SettingsBody, SettingsResponse
@@ -59,6 +60,7 @@ class Client:
         self._connection = Connection(base_url, token=token, ca_file=ca_file, read_timeout=read_timeout)
         self.files = Files(Downloads(self._connection, self.events))
         self.imports = Imports(self._connection)
+        self.schedules = ScheduleCalls(self._connection)
 
     @property
     def base_url(self) -> str:

@@ -15,7 +15,7 @@ from downloadd.policy.ports import PortRules
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.policy.proxy_url import parse_proxy_url
 from downloadd.policy.url import parse_host
-from downloadd.storage.names import parse_directory
+from downloadd.storage.names import parse_directory, parse_filename
 from downloadd.storage.owners import resolve_owner
 from downloadd.storage.path_template import PLACEHOLDERS, check_path_template, fill_path_template
 from downloadd.tls import check_ca_file
@@ -44,6 +44,13 @@ def _accept(rules: Callable[[Iterable[Any]], object]) -> Callable[[Any], Any]:
         return text
 
     return parse
+
+
+def _parse_filename(text: str) -> str:
+    try:
+        return str(parse_filename(text)) if text else ""
+    except InvalidPathError as error:
+        raise ValueError(error.detail) from error
 
 
 def _parse_host(text: str) -> str:
@@ -103,6 +110,7 @@ PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
     Format.DIRECTORY: _parse_directory,
     Format.DIRECTORY_TEMPLATE: _parse_directory_template,
     Format.DOMAIN: _accept(DomainRules),
+    Format.FILENAME: _parse_filename,
     Format.HOST: _parse_host,
     Format.IMPORTER: _parse_importer,
     Format.NETRC: _parse_netrc,

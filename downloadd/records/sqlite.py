@@ -52,6 +52,7 @@ from downloadd.records.readers import ReaderPool
 from downloadd.records.results import ResultRecords, SqliteResults
 from downloadd.records.revisions import Revisions
 from downloadd.records.runs import RunRecords, SoleRuns
+from downloadd.records.schedules import ScheduleRecords, SqliteSchedules
 from downloadd.records.schema import Migration, shipped_migrations
 from downloadd.records.storage_roots import SqliteStorageRoot, StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords, SqliteQueue
@@ -125,6 +126,7 @@ class SqliteRecords:
         self.origins: OriginRecords = SqliteOrigins(self)
         self.kept_parts: KeptPartRecords = SqliteKeptParts(self)
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
+        self.schedules: ScheduleRecords = SqliteSchedules(self)
         self.nodes: NodeRecords = SoleNode(clock)
         self.runs: RunRecords = SoleRuns()
         self.admission = None

@@ -12,6 +12,7 @@ from downloadd.records.nodes import NodeRecords
 from downloadd.records.protocol import Records
 from downloadd.records.results import ResultRecords
 from downloadd.records.runs import RunRecords
+from downloadd.records.schedules import ScheduleRecords
 from downloadd.records.storage_roots import StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords
 
@@ -55,6 +56,11 @@ class Store(Records, Protocol):
     @property
     def storage_root(self) -> StorageRootRecords:
         """The storage root that was used last."""
+        ...
+
+    @property
+    def schedules(self) -> ScheduleRecords:
+        """The schedules."""
         ...
 
     @property

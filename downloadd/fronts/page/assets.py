@@ -30,6 +30,7 @@ _MEDIA_TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
     "json": "application/json",
+    "webmanifest": "application/manifest+json",
 }
 
 LANGUAGES_MODULE: Final = "languages.js"

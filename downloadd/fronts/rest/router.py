@@ -100,7 +100,8 @@ class Router:
                 return web.Response(status=204, headers=fields)
         if target.path == "/api" or target.path.startswith("/api/"):
             route, context.id = self._find_api_route(request.method, target)
-            context.download_id = context.id if "{id}" in route.path and not route.is_of_import else None
+            is_of_download = "{id}" in route.path and not (route.is_of_import or route.is_of_schedule)
+            context.download_id = context.id if is_of_download else None
         else:
             route = self._find_directory_route(request.method, target)
         if route.access is not Access.PUBLIC:

@@ -49,6 +49,7 @@ from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS
 from downloadd.records.postgres.readers import ReaderPool
 from downloadd.records.postgres.results import PostgresResults
 from downloadd.records.postgres.runs import Claims, PostgresRuns
+from downloadd.records.postgres.schedules import PostgresSchedules
 from downloadd.records.postgres.schema import Migration, migrate, shipped_migrations
 from downloadd.records.postgres.session import WriterSession
 from downloadd.records.postgres.storage_roots import PostgresStorageRoot
@@ -67,6 +68,7 @@ from downloadd.records.protocol import (
 )
 from downloadd.records.results import ResultRecords
 from downloadd.records.runs import RunRecords
+from downloadd.records.schedules import ScheduleRecords
 from downloadd.records.storage_roots import StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords
 from downloadd.records.writer import Rejection
@@ -150,6 +152,7 @@ class PostgresRecords:
         self.origins: OriginRecords = origins
         self.admission: AdmissionRecords = PostgresAdmission(self, claims, origins)
         self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
+        self.schedules: ScheduleRecords = PostgresSchedules(self)
         self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
         self.nodes: NodeRecords = PostgresNodes(self, claims.register)
         self.runs: RunRecords = PostgresRuns(self, claims)

@@ -201,6 +201,18 @@ async def test_a_retry_in_the_history_shows_its_effect_and_all_failed_ones_are_r
         assert daemon.files() == {}
 
 
+async def test_free_space_and_quotas_are_shown(browser: Browser, tmp_path: Path) -> None:
+    config = make_config() + '\n[[directories]]\npath = "team \\"a\\""\nquota = "1 MiB"\n'
+    async with DaemonProcess(tmp_path, config=config) as daemon:
+        place = daemon.root / 'team "a"'
+        place.mkdir()
+        (place / "f").write_bytes(bytes(1 << 19))
+        async with open_page_session(browser, daemon) as session:
+            await session.wait_for_text("#storage", "free")
+            item = session.page.locator("#space li", has_text='team "a"/')
+            await expect(item).to_contain_text("512 KiB of 1.00 MiB")
+
+
 async def test_the_page_speaks_the_language_of_the_browser(browser: Browser, stalled: DaemonProcess) -> None:
     async with open_page_session(browser, stalled, sign="Verbunden", locale="de-AT") as session:
         page = session.page

@@ -7,12 +7,14 @@ import { Details } from "./details.js";
 import { DownloadsView, EndAnnouncer } from "./downloads.js";
 import { byId, setAttribute, setText, setVisible } from "./element.js";
 import { ErrorMessages } from "./error_messages.js";
-import { bookmarklet, handlerAddress, LINK_SCHEME, readHandedText } from "./handed_links.js";
+import { bookmarklet, handlerAddress, LINK_SCHEME, readHandedText, readSharedText } from "./handed_links.js";
 import { HistoryView } from "./history.js";
 import { HostsView } from "./hosts.js";
 import { ImportsView } from "./imports.js";
 import { LimitsForm } from "./limits.js";
 import { Notices } from "./notices.js";
+import { Notifications } from "./notifications.js";
+import { StorageView } from "./storage.js";
 import { Store } from "./store.js";
 import { t, translatePage } from "./texts.js";
 
@@ -36,6 +38,7 @@ const downloads = new DownloadsView({ client, store, errors, notices, chart, onE
 const saveFile = (/** @type {any} */ entry) => details.preview.save(entry);
 const history_ = new HistoryView({ client, store, errors, notices, onError, onOpen, saveFile });
 const hosts = new HostsView({ client });
+const storage = new StorageView({ client });
 const imports = new ImportsView({ client, store, notices, onError });
 const addForm = new AddForm({
   client,
@@ -50,7 +53,11 @@ const addForm = new AddForm({
   },
 });
 new LimitsForm({ client, store, notices, onError });
-new EndAnnouncer(store, (sentence) => notices.announce(sentence));
+const notifications = new Notifications({ baseUrl: client.baseUrl, notices });
+new EndAnnouncer(store, (sentence) => {
+  notices.announce(sentence);
+  notifications.show(sentence);
+});
 
 /** @type {Record<string, {open?: () => void, close?: () => void, draw?: () => void}>} */
 const views = {
@@ -58,8 +65,12 @@ const views = {
     open: () => {
       downloads.draw();
       hosts.open();
+      storage.open();
     },
-    close: () => hosts.close(),
+    close: () => {
+      hosts.close();
+      storage.close();
+    },
   },
   history: { open: () => history_.open(), close: () => history_.close() },
   imports: { open: () => imports.open(), close: () => imports.close() },
@@ -205,9 +216,9 @@ addEventListener("keydown", (event) => {
 
 /** Puts links that another page handed over into the form, and removes them from the address. */
 function takeHandedLinks() {
-  const text = readHandedText(location.hash);
+  const text = readHandedText(location.hash) ?? readSharedText(location.search);
   if (text === null) return;
-  history.replaceState(null, "", `${location.pathname}${location.search}#downloads`);
+  history.replaceState(null, "", `${location.pathname}#downloads`);
   // A hidden form cannot have the focus.
   showView();
   addForm.receive(text);
