@@ -102,14 +102,23 @@ def test_the_daemon_starts_in_a_fresh_system_as_the_service_starts_it(package: P
     shutil.copy(package, root / "downloadd.deb")
     (root / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
     (root / "usr/sbin/policy-rc.d").chmod(0o755)
-    subprocess.run(["chroot", root, "apt-get", "install", "-y", "/downloadd.deb"], check=True)
+    subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
+    try:
+        subprocess.run(["chroot", root, "apt-get", "install", "-y", "/downloadd.deb"], check=True)
+        check_service(root, port)
+    finally:
+        subprocess.run(["umount", root / "proc"], check=True)
+
+
+def check_service(root: Path, port: int) -> None:
+    """Start the command of the unit as its user, in the directories that systemd would prepare."""
     subprocess.run(["chroot", root, "systemd-analyze", "verify", "downloadd.service"], check=True)
     enabled = subprocess.run(["chroot", root, "systemctl", "is-enabled", "downloadd.service"], stdout=subprocess.PIPE)
     assert enabled.stdout == b"enabled\n"
     unit = (root / "lib/systemd/system/downloadd.service").read_text()
     [command] = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
     environment = {
-        "PATH": "/usr/bin:/bin",
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "STATE_DIRECTORY": "/var/lib/downloadd",
         "DOWNLOADD_SERVER__PORT": str(port),
     }
