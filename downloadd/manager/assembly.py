@@ -24,6 +24,7 @@ from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.other_nodes import OtherNodes
 from downloadd.manager.progress_reports import ProgressReports
 from downloadd.manager.queue_control import QueueControl
+from downloadd.manager.remote_changes import RemoteChanges
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_limits import RunLimits
 from downloadd.manager.run_table import RunTable
@@ -102,7 +103,7 @@ def assemble_manager(
     origins = OriginMonitor(dispatcher.origins, records.origins)
     if isinstance(dispatcher, SharedDispatcher):
         dispatcher.queue.on_origins = origins.adopt
-    notifier = Notifier(bus, metrics)
+    notifier = Notifier(bus, metrics, records.hints)
     gate = StorageGate(destination, dispatcher.queue, clock)
     kept_parts = KeptParts(
         records=records,
@@ -196,6 +197,7 @@ def assemble_manager(
         kept_parts=kept_parts,
         background=(
             ProgressReports(runs, runner, notifier).watch,
+            RemoteChanges(records, runs, notifier, clock).watch,
             abandoned.watch,
             desired_states.watch,
             others.watch,
