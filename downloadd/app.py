@@ -216,7 +216,14 @@ class App:
             )
             accounts = Accounts(self._config.users)
             self._schedules = assemble_schedules(
-                records, manager, removal, destination, self._rights, accounts.find_by_id, self._clock
+                records,
+                manager,
+                removal,
+                destination,
+                self._rights,
+                lambda: self._rules,
+                accounts.find_by_id,
+                self._clock,
             )
             await self._schedules.configure(self._config.schedules, self._config.users)
             await stack.enter_async_context(self._schedules.runner)

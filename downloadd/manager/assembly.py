@@ -24,7 +24,7 @@ from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.other_nodes import OtherNodes
 from downloadd.manager.progress_reports import ProgressReports
 from downloadd.manager.queue_control import QueueControl
-from downloadd.manager.rate_limit import TokenBucket
+from downloadd.manager.remote_changes import RemoteChanges
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_limits import RunLimits
 from downloadd.manager.run_table import RunTable
@@ -32,6 +32,7 @@ from downloadd.manager.runner import Runner
 from downloadd.manager.shared_dispatcher import SharedDispatcher
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.space_queue import SpaceQueue
+from downloadd.manager.speed_share import SpeedLimit, SpeedShare
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
 from downloadd.metrics import DownloadMetrics
@@ -98,11 +99,11 @@ def assemble_manager(
     config = settings.config
     lease = LeaseGate(records)
     dispatcher = _make_dispatcher(Limits.from_config(config, settings.hosts), clock, records, lease)
-    shared_limit = TokenBucket(config.speed_limit)
+    speed_limit = SpeedLimit(config.speed_limit)
     origins = OriginMonitor(dispatcher.origins, records.origins)
     if isinstance(dispatcher, SharedDispatcher):
         dispatcher.queue.on_origins = origins.adopt
-    notifier = Notifier(bus, metrics)
+    notifier = Notifier(bus, metrics, records.hints)
     gate = StorageGate(destination, dispatcher.queue, clock)
     kept_parts = KeptParts(
         records=records,
@@ -138,7 +139,7 @@ def assemble_manager(
         config=config,
         keeps_parts=settings.keep_parts > 0,
         small_files=SmallPublications(records, destination, clock),
-        shared_limit=shared_limit,
+        speed_limit=speed_limit,
         speed_policy=settings.speed_policy,
         pop_takeover=records.runs.pop_takeover,
     )
@@ -196,13 +197,17 @@ def assemble_manager(
         kept_parts=kept_parts,
         background=(
             ProgressReports(runs, runner, notifier).watch,
+            RemoteChanges(records, runs, notifier, clock).watch,
             abandoned.watch,
             desired_states.watch,
             others.watch,
+            SpeedShare(
+                speed_limit, records.nodes, runs, node=live_runs.node, interval=settings.takeover_interval
+            ).watch,
         ),
         clock=clock,
     )
-    limits = RunLimits(dispatcher.queue, shared_limit)
+    limits = RunLimits(dispatcher.queue, speed_limit)
     return ManagerParts(
         manager=manager,
         queue=QueueControl(

@@ -13,7 +13,7 @@ from downloadd.manager.scheduler import Scheduler
 from downloadd.records.admission import FIRST_ROUTE, Backlog, BacklogRequest, Route
 from downloadd.records.protocol import WaitingDownload
 
-MAX_ROUTES: Final = 256
+MAX_ROUTES: Final = 64
 """Routes of one window; further ones follow with the next reads, in turn."""
 MIN_PER_ROUTE: Final = 8
 MAX_PER_ROUTE: Final = 64

@@ -141,6 +141,7 @@ class Runner:
 
     async def publish_changed(self, changes: Sequence[tuple[Download, State]]) -> None:
         """Publish active downloads as they are now, each with its state before, which counts if it does not run."""
+        self._notifier.hint_changed([row.id for row, _ in changes])
         if not self._notifier.is_watched:
             return
         snapshots = await self._runs.snapshots([row for row, _ in changes])
@@ -393,5 +394,7 @@ class Runner:
         if active.reported_state in FINISHED:
             return
         before = active.report_state()
+        if before is not active.reported_state:
+            self._notifier.hint_changed([active.run.download.id])
         if self._notifier.is_watched:
             self._notifier.publish_changed(self._runs.snapshot_of_run(active), before=before)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from downloadd.download import Download
 from downloadd.errors import DownloadError
@@ -196,15 +197,15 @@ class SharedQueue:
             return
         if now - self._read_at < READ_PAUSE_SECONDS:
             await asyncio.sleep(self._read_at + READ_PAUSE_SECONDS - now)
-        self._is_stale = self._is_reordered = False
-        self._read_at = self._shared.now
+        # Without room, the window is read when there is some.
+        self._is_stale, self._is_reordered, self._read_at = not has_room, False, self._shared.now
         try:
-            await self._read()
+            await self._read(has_room=has_room)
         except DownloadError as error:
             # The records log that they are unavailable; the next poll tries again.
             log.debug("queue_not_read", detail=error.detail)
 
-    async def _read(self) -> None:
+    async def _read(self, *, has_room: bool = True) -> None:
         targets, self._targets = self._targets, {}
         if targets:
             try:
@@ -215,19 +216,21 @@ class SharedQueue:
         now = self._shared.now
         self._held = {seq: until for seq, until in self._held.items() if until > now}
         wall = self._shared.clock.wall()
-        backlog = await self._read_backlog()
+        backlog = await self._read_backlog(has_room=has_room)
         if backlog.next_due is not None and backlog.next_due <= wall:
             await self._admission.release_due(wall)
-            backlog = await self._read_backlog()
+            backlog = await self._read_backlog(has_room=has_room)
         self._next_due = backlog.next_due
         if backlog.origins:
             self.on_origins(backlog.origins)
         self._scheduler.set_used(backlog.used)
         # Some may be held back, or have another target, since the read began.
-        self._window.replace(backlog, without=self._held, targets=self._targets)
+        if has_room:
+            self._window.replace(backlog, without=self._held, targets=self._targets)
 
-    async def _read_backlog(self) -> Backlog:
-        return await self._admission.read_backlog(self._window.next_request(tuple(self._held)))
+    async def _read_backlog(self, *, has_room: bool) -> Backlog:
+        request = self._window.next_request(tuple(self._held))
+        return await self._admission.read_backlog(request if has_room else replace(request, max_routes=0))
 
     async def _claim(self, picked: Sequence[int]) -> Sequence[Download]:
         origins, ledger = self._scheduler.origins, self._writer.ledger

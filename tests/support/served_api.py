@@ -37,8 +37,8 @@ from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, Re
 from downloadd.fronts.rest.server import Api, ApiRunner
 from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.limits import Limits
-from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
+from downloadd.manager.speed_share import SpeedLimit
 from downloadd.metrics import GaugeSnapshot
 from downloadd.node import Node
 from downloadd.origin.settings import OriginSettings
@@ -159,7 +159,7 @@ class ServedApi:
             rights=self.rights,
         )
         dispatcher = make_dispatcher(Limits(max_concurrent=64, max_per_host=16), self.clock)
-        self.limits = RunLimits(dispatcher.queue, TokenBucket(0))
+        self.limits = RunLimits(dispatcher.queue, SpeedLimit(0))
         self.hours = HourlyLimits(
             self.limits, entries=(), config=DownloadsConfig(), bus=self.bus, clock=self.clock, max_runs=MAX_RUNS
         )
@@ -177,6 +177,7 @@ class ServedApi:
                 removal=downloads,
                 destination=Mock(),
                 rights=self.rights,
+                rules=DownloadRules,
                 find_user=lambda id: self.accounts.find_by_id(id),
                 clock=self.clock,
             ),

@@ -15,7 +15,7 @@ from downloadd.download import Download
 from downloadd.records.admission import FIRST_ROUTE, Backlog, BacklogRequest, ClaimRequest, DelayedCount, SlotHolding
 from downloadd.records.postgres.access import PostgresAccess
 from downloadd.records.postgres.origins import PostgresOrigins
-from downloadd.records.postgres.run_statements import IS_LIVING
+from downloadd.records.postgres.run_statements import gone_sessions
 from downloadd.records.postgres.runs import Claims
 from downloadd.records.postgres.statements import array_of_texts
 from downloadd.records.protocol import WaitingDownload
@@ -77,9 +77,12 @@ ON CONFLICT (origin, seq) DO UPDATE SET session = excluded.session, number = exc
 """
 _LOWER: Final = "UPDATE slots SET number = $3 WHERE origin = $1 AND seq = $2 AND session = $4 AND number > $3"
 _FREE: Final = "DELETE FROM slots WHERE origin = $1 AND seq = $2 AND session = $3"
-_IS_ABANDONED: Final = f"NOT EXISTS (SELECT FROM nodes WHERE nodes.session = slots.session AND {IS_LIVING})"
-_ARE_ABANDONED: Final = f"SELECT EXISTS (SELECT FROM slots WHERE {_IS_ABANDONED})"
-_FREE_ABANDONED: Final = f"DELETE FROM slots WHERE {_IS_ABANDONED}"
+_FREE_ALL: Final = """
+DELETE FROM slots USING unnest($1::text[], $2::bigint[]) AS freed (origin, seq)
+WHERE slots.origin = freed.origin AND slots.seq = freed.seq AND session = $3
+"""
+_GONE_SESSIONS: Final = gone_sessions("slots")
+_FREE_SESSIONS: Final = f"DELETE FROM slots WHERE session IN ({_GONE_SESSIONS})"
 _RECORD_TARGETS: Final = f"""
 UPDATE downloads SET target = led.target FROM unnest($1::bigint[], $2::text[]) AS led (seq, target)
 WHERE downloads.seq = led.seq AND {_WAITS}
@@ -98,14 +101,13 @@ class PostgresAdmission:
         """See `AdmissionRecords.read_backlog`."""
 
         async def read(connection: asyncpg.Connection) -> Backlog:
-            rows = await connection.fetch(
-                _ROUTES, *request.after, request.max_routes, request.per_route, list(request.held)
-            )
+            values = (*request.after, request.max_routes, request.per_route, list(request.held))
+            rows = await connection.fetch(_ROUTES, *values) if request.max_routes else ()
             ready = [_decode_ready(tuple(row)) for row in rows]
             routes = {(row["origin"], row["target"]) for row in rows}
             return Backlog(
                 ready=ready,
-                next_route=max(routes) if len(routes) >= request.max_routes else FIRST_ROUTE,
+                next_route=max(routes) if routes and len(routes) >= request.max_routes else FIRST_ROUTE,
                 next_due=await connection.fetchval(_NEXT_DUE),
                 used=dict(map(tuple, await connection.fetch(_USED_BY_OTHERS, self._session))),
                 origins=await self._origins.changed_by_others(connection),
@@ -157,6 +159,12 @@ class PostgresAdmission:
 
     async def free(self, changes: Sequence[SlotHolding]) -> None:
         """See `AdmissionRecords.free`."""
+        freed = [(one.origin, one.seq) for one in changes if not one.number]
+        if len(freed) == len(changes):
+            # The usual case shares a transaction with other changes.
+            origins, seqs = zip(*sorted(freed), strict=True) if freed else ((), ())
+            await self._access.execute(_FREE_ALL, array_of_texts(origins), seqs, self._session, rows=0)
+            return
 
         async def write(connection: asyncpg.Connection) -> None:
             await self._free(connection, changes)
@@ -165,8 +173,8 @@ class PostgresAdmission:
 
     async def free_abandoned(self) -> None:
         """See `AdmissionRecords.free_abandoned`."""
-        if await self._access.read(lambda connection: connection.fetchval(_ARE_ABANDONED)):
-            await self._access.execute(_FREE_ABANDONED, rows=0)
+        if await self._access.read(lambda connection: connection.fetch(_GONE_SESSIONS)):
+            await self._access.execute(_FREE_SESSIONS, rows=0)
 
     async def record_targets(self, targets: Mapping[int, str]) -> None:
         """See `AdmissionRecords.record_targets`."""

@@ -8,7 +8,7 @@ import msgspec
 
 from downloadd.node import LiveRun, Node, NodeReport, RemoteRun
 from downloadd.records.postgres.access import PostgresAccess, execute_counted
-from downloadd.records.postgres.run_statements import IS_RUNNING
+from downloadd.records.postgres.run_statements import IS_RUNNING, SESSION
 
 # The SQL is composed of the names of the states only.
 # ruff: noqa: S608
@@ -16,7 +16,7 @@ from downloadd.records.postgres.run_statements import IS_RUNNING
 _RELEASE: Final = f"""
 UPDATE downloads SET session = NULL
 FROM (SELECT session FROM nodes WHERE session <> $1 AND instance = $2 FOR UPDATE) AS former
-WHERE downloads.session = former.session AND {IS_RUNNING}
+WHERE {SESSION} = former.session AND {IS_RUNNING}
 """
 _FREE_SLOTS: Final = """
 DELETE FROM slots WHERE session IN (SELECT session FROM nodes WHERE session <> $1 AND instance = $2)

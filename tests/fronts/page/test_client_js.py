@@ -89,6 +89,13 @@ async def test_every_call_returns_its_answer(daemon: DaemonProcess, origin: Orig
     assert results["page"]["next"]
     assert results["nextPage"]["history"][0]["id"] != results["page"]["history"][0]["id"]
     assert results["directories"] == ["a b"]
+    assert (results["schedule"]["name"], results["changedSchedule"], results["ranSchedule"]) == (
+        "nightly",
+        True,
+        "completed",
+    )
+    assert (results["refusedSchedule"]["code"], results["schedules"]) == ("INVALID_PARAMETER", [1, 2])
+    assert results["removedSchedule"] == "Schedule removed"
     assert (results["settings"]["max_concurrent"], results["changedSettings"]["max_concurrent"]) == (64, 7)
     assert results["refusedSettings"]["code"] == "INVALID_PARAMETER"
     assert results["health"]["status"] == "ok"

@@ -58,6 +58,7 @@ export class Client {
     this.fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
     this.files = { downloads: new Downloads(this) };
     this.imports = new Imports(this);
+    this.schedules = new Schedules(this);
   }
 
   /** Returns the status and version of the daemon; needs no token. */
@@ -457,6 +458,57 @@ class Downloads {
       stop();
       signal?.removeEventListener("abort", stop);
     }
+  }
+}
+
+class Schedules {
+  #client;
+
+  /** @param {Client} client */
+  constructor(client) {
+    this.#client = client;
+  }
+
+  /**
+   * Returns all schedules by name, with the outcome of their last runs.
+   * @returns {Promise<{schedules: any[]}>}
+   */
+  list() {
+    return this.#client.call("GET", "api/v1/schedules");
+  }
+
+  /** Returns a schedule. @param {string} name */
+  get(name) {
+    return this.#client.call("GET", `api/v1/schedules/${encodeURIComponent(name)}`);
+  }
+
+  /**
+   * Adds a schedule: a URL that is fetched again and again, if it has changed.
+   * @param {{name: string, cron: string, url: string, time_zone?: string, directory?: string, filename?: string,
+   *   keep?: number, paused?: boolean}} schedule
+   */
+  add(schedule) {
+    return this.#client.call("POST", "api/v1/schedules", { json: schedule });
+  }
+
+  /**
+   * Changes the given fields of a schedule.
+   * @param {string} name
+   * @param {{cron?: string, url?: string, time_zone?: string, directory?: string, filename?: string, keep?: number,
+   *   paused?: boolean}} changes
+   */
+  change(name, changes) {
+    return this.#client.call("PATCH", `api/v1/schedules/${encodeURIComponent(name)}`, { json: changes });
+  }
+
+  /** Removes a schedule; its files stay. @param {string} name */
+  remove(name) {
+    return this.#client.call("DELETE", `api/v1/schedules/${encodeURIComponent(name)}`);
+  }
+
+  /** Starts a run now. @param {string} name */
+  run(name) {
+    return this.#client.call("POST", `api/v1/schedules/${encodeURIComponent(name)}/run`);
   }
 }
 
