@@ -71,6 +71,7 @@ told.file = (await (await downloads.file(told.deep.download_id)).arrayBuffer()).
 told.range = await (await downloads.file(told.deep.download_id, { start: 990, end: 995 })).arrayBuffer().then((body) => body.byteLength);
 const linked = await fetch(await downloads.fileLink(told.deep.download_id, { save: true }));
 told.linked = [linked.status, linked.headers.get("Content-Disposition"), (await linked.arrayBuffer()).byteLength];
+told.files = await downloads.listFiles({ directory: "a b/ü/c%2Fd", limit: 5 });
 told.noFile = await refusal(downloads.file(failed));
 told.notRemoved = await refusal(downloads.remove(failed, { file: true }));
 told.removedFile = (await downloads.remove(told.deep.download_id, { file: true })).message;

@@ -272,9 +272,7 @@ class Downloads {
    */
   async getHistory({ signal, ...query } = {}) {
     const response = await this.#client.send("GET", "", { query: { download_history: "", ...query }, signal });
-    const link = /<([^>]*)>; rel="next"/.exec(response.headers.get("Link") ?? "");
-    const next = link ? new URL(link[1], this.#client.baseUrl).searchParams.get("cursor") : null;
-    return { ...(await response.json()), next };
+    return { ...(await response.json()), next: nextCursor(response, this.#client.baseUrl) };
   }
 
   /**
@@ -324,6 +322,15 @@ class Downloads {
     const isWhole = start === 0 && end === undefined;
     const headers = isWhole ? {} : { Range: `bytes=${start}-${end === undefined ? "" : end - 1}` };
     return this.#client.send("GET", `${downloadPath(id)}/file`, { headers, signal });
+  }
+
+  /**
+   * Returns a page of the finished files and the directories in a directory, by name; `next` is the cursor of the next page.
+   * @param {{directory?: string, limit?: number, cursor?: string}} [query]
+   */
+  async listFiles({ directory = "", ...query } = {}) {
+    const response = await this.#client.send("GET", formatDirectory(directory), { query: { files: "", ...query } });
+    return { ...(await response.json()), next: nextCursor(response, this.#client.baseUrl) };
   }
 
   /**
@@ -662,6 +669,12 @@ function formatQuery(query) {
     .filter(([, value]) => value !== undefined && value !== null)
     .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
     .join("&");
+}
+
+/** Returns the cursor of the next page, or null. @param {Response} response @param {string} baseUrl */
+function nextCursor(response, baseUrl) {
+  const link = /<([^>]*)>; rel="next"/.exec(response.headers.get("Link") ?? "");
+  return link ? new URL(link[1], baseUrl).searchParams.get("cursor") : null;
 }
 
 /** @param {string} directory */
