@@ -31,6 +31,7 @@ from downloadd.fronts.rest.guard_assembly import make_guards
 from downloadd.gauges import GaugeCollector
 from downloadd.hooks.assembly import assemble_hooks
 from downloadd.hooks.file_actions import FileActions, FileSource
+from downloadd.hooks.notification import check_notify_urls
 from downloadd.hooks.rules import HookRules
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.import_operation import PENDING_KINDS
@@ -319,8 +320,9 @@ class App:
         Running downloads continue as they started. All other settings need a restart.
 
         Raises:
-            StartupError: a file that the configuration names cannot be used; nothing is applied.
+            StartupError: a file or a URL that the configuration names cannot be used; nothing is applied.
         """
+        await asyncio.to_thread(check_notify_urls, config.hooks)
         self._origins = await asyncio.to_thread(OriginSettings.load, config, self._environment)
         self._config = replace(
             self._config,
