@@ -25,6 +25,7 @@ LAYERS: Final = (
     "daemon",
     "app",
     "store_choice",
+    "storage_choice",
     "servers",
     "reloader",
     "gauges",
@@ -309,7 +310,7 @@ def test_only_the_composition_root_and_the_daemon_know_the_implementations_behin
         "records.sqlite": {"store_choice"},
         "records.postgres.records": {"store_choice"},
         "manager.local_dispatcher": {"app", "manager.assembly"},
-        "storage.local": {"app", "manager.assembly"},
+        "storage.local": {"storage_choice", "storage.routing"},
     }
     for name, module in modules().items():
         for implementation in own_imports(module) & set(seams):
