@@ -19,7 +19,7 @@ class ObjectStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """
 
     EXAMPLES: ClassVar = (
-        ("path", "url", "region", "access_key_id", "secret_access_key"),
+        ("path", "url", "region", "access_key_id", "secret_access_key", "session_token", "part_size"),
         ("path", "url", "endpoint", "credentials_file", "profile", "staging_size"),
     )
 
@@ -57,7 +57,9 @@ class ObjectStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         ""
     )
     secret_access_key: Annotated[str, describe("The access key.", examples=["open sesame"], secret=True)] = ""
-    session_token: Annotated[str, describe("Token of temporary credentials, besides the access key.", secret=True)] = ""
+    session_token: Annotated[
+        str, describe("Token of temporary credentials, if they have one.", examples=["AQoEXAMPLE"], secret=True)
+    ] = ""
     credentials_file: Annotated[
         str,
         describe(

@@ -73,7 +73,8 @@ def map_object_error(error: ObjectStorageError, *, place: str) -> DownloadError:
     if error.is_about_credentials:
         return StorageAwayError(f"{place} does not accept the credentials ({code or error.status}): correct them")
     if code in _DENIED or (error.status == 403 and not code):
-        return StorageAwayError(f"{place} does not allow it ({code or error.status}): give its credentials the rights")
+        # The answer to a HEAD has no code.
+        return StorageAwayError(f"{place} refuses it ({code or error.status}): check its credentials and their rights")
     if code in _SKEWED:
         return StorageAwayError(f"{place} refuses the time of this machine ({code}): set its clock")
     if code == "NoSuchBucket":
