@@ -28,11 +28,9 @@ from downloadd.fronts.rest.api import create_api, create_rpc_api
 from downloadd.fronts.rest.auth import Accounts
 from downloadd.fronts.rest.guard_assembly import make_guards
 from downloadd.gauges import GaugeCollector
+from downloadd.hooks.assembly import assemble_hooks
 from downloadd.hooks.file_actions import FileActions, FileSource
-from downloadd.hooks.hooks import Hooks
-from downloadd.hooks.program import ProgramRunner
 from downloadd.hooks.rules import HookRules
-from downloadd.hooks.senders import make_senders
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.import_operation import PENDING_KINDS
 from downloadd.imports.assembly import assemble_imports
@@ -51,6 +49,7 @@ from downloadd.policy.proxies import TrustedProxies
 from downloadd.records.store import Store
 from downloadd.reloader import Reloader
 from downloadd.rights import Rights
+from downloadd.schedules.assembly import assemble_schedules
 from downloadd.servers import Servers
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
@@ -121,17 +120,26 @@ class App:
                 make_deliveries=lambda download: self._hook_rules.deliveries(download, self._clock.wall()),
             )
             node = await read_identity(self._config, self._url, has_instance=records.nodes.needs_heartbeats)
-            heartbeat = await stack.enter_async_context(Heartbeat(records.nodes, node, self._clock))
+            heartbeat = Heartbeat(records.nodes, node, self._clock)
+            heartbeat.on_store_recovered = self.metrics.process.store_recovered
+            # The other nodes must know the hooks before they look for messages without one.
+            heartbeat.read_load = lambda: NodeLoad(hooks=self._hook_rules.names)
+            await stack.enter_async_context(heartbeat)
             self._file_actions = FileActions()
             # From here on, each commit wakes the hooks.
-            self._hooks = await stack.enter_async_context(
-                self._make_hooks(
-                    records, await stack.enter_async_context(WebhookSender(self._clock, lambda: self._origins.tls))
-                )
+            sender = await stack.enter_async_context(WebhookSender(self._clock, lambda: self._origins.tls))
+            hooks = assemble_hooks(
+                self._config,
+                store=records,
+                sender=sender,
+                file_actions=self._file_actions,
+                environment=self._environment,
+                find_others=heartbeat.hooks,
+                metrics=self.metrics.hooks,
+                clock=self._clock,
             )
-            identity = await stack.enter_async_context(
-                StorageIdentity(records.storage_root, is_shared=records.is_shared)
-            )
+            self._hooks = await stack.enter_async_context(hooks)
+            identity = await stack.enter_async_context(StorageIdentity(records))
             storage = await open_storage(
                 stack,
                 self._config,
@@ -214,6 +222,12 @@ class App:
                     self._config.watch, imports=imports, directory=self._config.imports.directory, clock=self._clock
                 )
             )
+            accounts = Accounts(self._config.users)
+            self._schedules = assemble_schedules(
+                records, manager, removal, destination, self._rights, accounts.find_by_id, self._clock
+            )
+            await self._schedules.configure(self._config.schedules, self._config.users)
+            await stack.enter_async_context(self._schedules.runner)
             gauges = GaugeCollector(
                 manager=manager,
                 imports=imports,
@@ -225,7 +239,6 @@ class App:
                 limits=lambda: parts.limits.settings,
             )
             stack.push_async_callback(gauges.close)
-            accounts = Accounts(self._config.users)
             settings = SettingsService(
                 parts.limits, hours=parts.hours, rights=self._rights, bus=bus, max_runs=self._max_runs
             )
@@ -249,6 +262,7 @@ class App:
                 explainer=explainer,
                 views=views,
                 settings=settings,
+                schedules=self._schedules,
                 imports=imports,
                 link_secret=secrets.token_bytes(32),
                 rpc=rpc,
@@ -267,12 +281,9 @@ class App:
             )
             rpc_api = None
             if rpc is not None:
+                log = server.access_log
                 rpc_api = create_rpc_api(
-                    rpc=rpc,
-                    metrics=self.metrics,
-                    clock=self._clock,
-                    proxies=proxies,
-                    access_log=server.access_log,
+                    rpc=rpc, metrics=self.metrics, clock=self._clock, proxies=proxies, access_log=log
                 )
             self._servers = await stack.enter_async_context(Servers(api, rpc_api, max_clients=self._max_clients))
             self._reloader = Reloader(
@@ -327,6 +338,7 @@ class App:
         self._hook_rules = HookRules(config.hooks)
         self._rules = DownloadRules(config.rules)
         self._reloader.apply(config, origins=self._origins, directories=self._directories)
+        await self._schedules.configure(config.schedules, config.users)
 
     def replace_users(self, users: tuple[UserConfig, ...]) -> None:
         """Replace the users at once; readers of events are authenticated again."""
@@ -337,21 +349,11 @@ class App:
 
     def _read_load(self, parts: ManagerParts) -> NodeLoad:
         return NodeLoad(
+            hooks=self._hook_rules.names,
             running=len(parts.runs),
             speed=round(parts.manager.own_speed()),
             runs=parts.runs.report(),
             settings=shared_settings(self._config, parts.limits.settings),
-        )
-
-    def _make_hooks(self, records: Store, sender: WebhookSender) -> Hooks:
-        return Hooks(
-            self._config.hooks,
-            records=records.deliveries,
-            senders=make_senders(
-                sender, ProgramRunner(self._environment, self._config.storage.root), self._file_actions
-            ),
-            metrics=self.metrics.hooks,
-            clock=self._clock,
         )
 
     def _make_session(self, suffixes: PublicSuffixes) -> Session:

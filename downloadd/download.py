@@ -60,6 +60,15 @@ class OriginDigest(msgspec.Struct, frozen=True, kw_only=True):
     """`<algorithm>=<lower-case hex>`."""
 
 
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """Validators of an earlier download of a URL; the origin sends the representation only if it has another one."""
+
+    entity_tag: str | None = None
+    """As sent, weak or strong."""
+    last_modified: int | None = None
+    """Unix time."""
+
+
 class SupersededPart(msgspec.Struct, frozen=True, kw_only=True):
     """Part file that a transfer started over beside, with the fields of `Progress` that describe its bytes.
 
@@ -114,6 +123,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     gid: str | None = None
     """The gid that the request chose; see `Download.gid`."""
     attempt_options: AttemptOptions | None = None
+    condition: Condition | None = None
+    """What the origin must not have still; the download is skipped as unchanged if it does."""
     part_directory: str | None = None
     """Directory of the part files if it is another one: they stay where they were begun when `directory` changes."""
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypedDict
 import msgspec
 from msgspec import Meta
 
-from downloadd.download import Conflict
+from downloadd.download import Condition, Conflict
 from downloadd.errors import DownloadError
 from downloadd.request_fields import Credentials, Method
 
@@ -220,6 +220,8 @@ class DownloadRequest(DownloadItem, frozen=True, kw_only=True):
     """Gid of the download; None for the one that is made of its number."""
     requires_gid: bool = True
     """False to start with the one that is made of its number if another download has `gid`."""
+    condition: Condition | None = None
+    """Validators of an earlier download of the URL: without another version, the download is skipped."""
     problem: DownloadError | None = None
     """Error in the request itself; the download is refused with it."""
 

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from downloadd.cluster.heartbeat import Heartbeat
 from downloadd.directory_settings import Quota
 from downloadd.errors import DownloadError
@@ -13,6 +15,7 @@ from downloadd.hooks.hooks import Hooks
 from downloadd.imports.service import ImportService
 from downloadd.manager.manager import Manager
 from downloadd.metrics import GaugeSnapshot, StorageUsage
+from downloadd.node import is_store_reporter
 from downloadd.runtime_settings import RuntimeSettings
 from downloadd.storage.destination import Destination
 
@@ -53,17 +56,24 @@ class GaugeCollector:
 
         It takes some milliseconds with 10,000 queued downloads, and waits at most `disk_timeout` seconds for the disk.
         """
-        return GaugeSnapshot(
-            active=await self._manager.counts(),
-            waiting=await self._manager.wait_reasons(),
+        nodes = await self._nodes.nodes()
+        own = GaugeSnapshot(
             origins=await self._manager.origin_usage(),
             subscribers=self._bus.reader_count,
             imports=self._imports.active_operations,
-            messages=await self._hooks.waiting(),
             limits=self._limits(),
-            kept=await self._manager.kept_parts(),
-            nodes=Counter(node.state for node in await self._nodes.nodes()),
             storage=await self._read_storage(),
+        )
+        if not is_store_reporter(self._nodes.name, nodes):
+            # Another node reports what is the same on all.
+            return own if own.storage is None else replace(own, storage=replace(own.storage, quotas=()))
+        return replace(
+            own,
+            active=await self._manager.counts(),
+            waiting=await self._manager.wait_reasons(),
+            messages=await self._hooks.waiting(),
+            kept=await self._manager.kept_parts(),
+            nodes=Counter(node.state for node in nodes),
         )
 
     async def close(self) -> None:

@@ -45,6 +45,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes a second of them together."""
     settings: Mapping[str, str] = {}
     """Settings that all nodes should have in common, by name."""
+    hooks: Sequence[str] = ()
+    """Names of its hooks."""
 
 
 class LiveRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -102,3 +104,16 @@ def find_differences(nodes: Sequence[Node]) -> dict[str, list[str]]:
     return {
         node.report.name: [name for name in names if node.report.settings.get(name) != usual[name]] for node in nodes
     }
+
+
+def is_store_reporter(name: str, nodes: Sequence[Node]) -> bool:
+    """Return True if the node of this name reports the numbers that are the same on all nodes.
+
+    One living node does, the first by name, so that sums over the nodes are right.
+    """
+    return name == min((node.report.name for node in nodes if node.state is not NodeState.GONE), default=name)
+
+
+def configured_hooks(nodes: Sequence[Node]) -> frozenset[str]:
+    """Return the names of the hooks of all living nodes."""
+    return frozenset(hook for node in nodes if node.state is not NodeState.GONE for hook in node.report.hooks)

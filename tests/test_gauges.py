@@ -6,25 +6,27 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 from support.node_reports import node_report
 
 from downloadd.directory_settings import Quota
 from downloadd.errors import StorageError
 from downloadd.events import EventBus
 from downloadd.gauges import GaugeCollector
-from downloadd.metrics import KeptUsage, OriginUsage, StorageUsage
+from downloadd.metrics import KeptUsage, OriginUsage, QuotaUsage, StorageUsage
 from downloadd.node import Node, NodeState
 from downloadd.runtime_settings import RuntimeSettings
 from downloadd.states import State, WaitReason
 
 LIMITS = RuntimeSettings(max_concurrent=1, max_per_host=2, speed_limit=3)
-USAGE = StorageUsage(free=1, size=2, reserved=3)
+USAGE = StorageUsage(free=1, size=2, reserved=3, quotas=(QuotaUsage(directory="team", used=1, limit=10),))
 
 
 class Components:
     """Manager, imports and hooks with fixed values."""
 
     active_operations = 2
+    name = "alpha"
 
     async def counts(self) -> Counter[State]:
         return Counter({State.QUEUED: 5})
@@ -73,8 +75,12 @@ def disk() -> Disk:
 
 
 @pytest.fixture
-async def collector(disk: Disk) -> AsyncIterator[GaugeCollector]:
-    components = cast(Any, Components())
+def components() -> Components:
+    return Components()
+
+
+@pytest.fixture
+async def collector(disk: Disk, components: Any) -> AsyncIterator[GaugeCollector]:
     quota = Quota(directory="team", limit=10)
     collector = GaugeCollector(
         manager=components,
@@ -102,6 +108,18 @@ async def test_a_snapshot_has_the_values_of_every_component(collector: GaugeColl
     assert snapshot.nodes == {NodeState.UP: 1}
     assert snapshot.storage == USAGE
     assert [quota.directory for quota in disk.measured[0]] == ["team"]
+
+
+async def test_only_one_node_has_the_values_that_are_the_same_on_all(
+    collector: GaugeCollector, components: Components, disk: Disk
+) -> None:
+    components.name = "beta"
+    snapshot = await collector.collect()
+    assert (snapshot.active, snapshot.waiting, snapshot.messages, snapshot.nodes) == ({}, {}, {}, {})
+    assert snapshot.kept == KeptUsage()
+    assert snapshot.storage == replace(USAGE, quotas=())
+    # Its own ones.
+    assert (snapshot.origins.connections, snapshot.imports, snapshot.limits) == (7, 2, LIMITS)
 
 
 async def test_each_scrape_measures_the_disk_anew(collector: GaugeCollector, disk: Disk) -> None:

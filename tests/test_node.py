@@ -2,7 +2,7 @@
 
 from support.node_reports import node_report
 
-from downloadd.node import Node, find_differences
+from downloadd.node import Node, configured_hooks, find_differences, is_store_reporter
 
 
 def node(name: str, *, is_gone: bool = False, **settings: str) -> Node:
@@ -31,3 +31,14 @@ def test_a_setting_that_only_some_nodes_know_differs_too() -> None:
 def test_without_nodes_nothing_differs() -> None:
     assert find_differences([]) == {}
     assert find_differences([node("a", x="1", is_gone=True)]) == {"a": []}
+
+
+def test_one_living_node_reports_what_is_the_same_on_all() -> None:
+    nodes = [
+        Node(report=node_report(name="alpha"), last_seen=0.0, is_gone=True),
+        Node(report=node_report(name="beta", hooks=("a", "b")), last_seen=0.0),
+        Node(report=node_report(name="gamma", hooks=("b",)), last_seen=0.0),
+    ]
+    assert [is_store_reporter(name, nodes) for name in ("alpha", "beta", "gamma")] == [False, True, False]
+    assert is_store_reporter("alpha", [])
+    assert configured_hooks(nodes) == {"a", "b"}

@@ -10,8 +10,8 @@ from downloadd.errors import InvalidParameterError
 from downloadd.events import EventBus, SettingsChanged
 from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.limits import Limits
-from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
+from downloadd.manager.speed_share import SpeedLimit
 from downloadd.policy.directories import DirectoryRules
 from downloadd.rights import Rights
 from downloadd.runtime_settings import CurrentSettings, SettingsChange
@@ -31,7 +31,7 @@ def bus() -> EventBus:
 
 def make_service(bus: EventBus, *, max_runs: int | None = None) -> SettingsService:
     clock = ManualClock()
-    limits = RunLimits(make_dispatcher(Limits(max_concurrent=64, max_per_host=16), clock).queue, TokenBucket(0))
+    limits = RunLimits(make_dispatcher(Limits(max_concurrent=64, max_per_host=16), clock).queue, SpeedLimit(0))
     hours = HourlyLimits(limits, entries=(), config=DownloadsConfig(), bus=bus, clock=clock)
     # The daemon need not be allowed to fetch.
     rights = Rights(directories=DirectoryRules(), is_enabled=False)

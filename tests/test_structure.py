@@ -37,6 +37,7 @@ LAYERS: Final = (
     "settings_service",
     "views",
     "imports",
+    "schedules",
     "rights",
     "download_rules",
     "manager",
@@ -83,6 +84,8 @@ NOUNS: Final = frozenset(
         "hours",
         "object_upload",
         "instants",
+        "cron",
+        "schedule",
     }
 )
 
@@ -95,6 +98,8 @@ PURE: Final = (
         "runtime_settings",
         "hours",
         "instants",
+        "cron",
+        "schedule",
         "download",
         "download_request",
         "gid",
@@ -134,6 +139,7 @@ PURE: Final = (
         "manager.limits",
         "manager.delayed_downloads",
         "manager.scheduled_starts",
+        "schedules.plan",
         "manager.waiting_queues",
         "manager.running_downloads",
     ),
@@ -159,7 +165,7 @@ PURE: Final = (
     *("fronts.rest.event_types", "fronts.rocketchat.schemas", "fronts.rest.auth"),
     *("fronts.rest.request_guards", "fronts.rest.settings_schemas", "fronts.rest.node_schemas"),
     *("fronts.rocketchat.selection", "fronts.rocketchat.statuses", "fronts.rocketchat.translation"),
-    *("fronts.aria2.access.cross_origin", "fronts.aria2.access.tokens"),
+    *("fronts.cross_origin", "fronts.aria2.access.tokens"),
     "fronts.aria2.errors",
     *("fronts.aria2.methods.multicall", "fronts.aria2.methods.parameters", "fronts.aria2.methods.windows"),
     *("fronts.aria2.options.download_options", "fronts.aria2.options.header_lines", "fronts.aria2.options.locations"),
@@ -309,7 +315,14 @@ def test_only_the_composition_root_and_the_daemon_know_the_implementations_behin
     seams = {
         "records.sqlite": {"store_choice"},
         "records.postgres.records": {"store_choice"},
-        "manager.local_dispatcher": {"app", "manager.assembly"},
+        # The dispatcher of several nodes has the scheduler of one for its own runs.
+        "manager.local_dispatcher": {
+            "manager.assembly",
+            "manager.shared_dispatcher",
+            "manager.shared_queue",
+            "manager.shared_slots",
+        },
+        "manager.shared_dispatcher": {"manager.assembly"},
         "storage.local": {"storage_choice", "storage.routing"},
     }
     for name, module in modules().items():

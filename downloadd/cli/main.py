@@ -13,16 +13,20 @@ from downloadd.cli.control import cancel, move, pause, resume, retry, set_
 from downloadd.cli.daemon_location import locate_daemon
 from downloadd.cli.errors import CommandError, ExitStatus
 from downloadd.cli.explain import explain
+from downloadd.cli.file import get, open_
 from downloadd.cli.import_control import import_end, import_retry
 from downloadd.cli.import_file import import_
 from downloadd.cli.local import completion, new_token
 from downloadd.cli.probe import probe
 from downloadd.cli.query import health, history, hosts, list_, show, status, watch
 from downloadd.cli.remove import remove
+from downloadd.cli.schedules import schedules
 from downloadd.cli.settings import settings
 from downloadd.cli.storage import storage
 from downloadd.cli.terminal import Terminal, write_error
+from downloadd.cli.top import top
 from downloadd.cli.users import users
+from downloadd.cli.wait import wait
 from downloadd.clock import SystemClock
 
 _FILE: Final = click.Path(path_type=Path)
@@ -118,6 +122,7 @@ for command in (
     remove,
     set_,
     settings,
+    schedules,
     import_,
     import_end,
     import_retry,
@@ -127,8 +132,13 @@ for command in (
     health,
     completion,
     users,
+    top,
+    get,
+    open_,
+    wait,
 ):
     downloadctl.add_command(command)
+downloadctl.add_command(remove, "rm")
 
 
 def main() -> None:

@@ -79,11 +79,12 @@ async def list_(client: Client, terminal: Terminal, *, directory: str | None, st
         listing = await downloads.list_active(directory=directory, status=status, limit=limit)
     runs = any(entry.node is not None for entry in listing.downloads)
     has_nodes = runs and not terminal.as_json and len((await client.nodes()).nodes) > 1
-    table = _build_listing(listing, has_nodes=has_nodes)
+    table = build_listing(listing, has_nodes=has_nodes)
     terminal.write_result(listing, table if listing.downloads else "No active downloads.")
 
 
-def _build_listing(listing: Listing, *, has_nodes: bool) -> Table:
+def build_listing(listing: Listing, *, has_nodes: bool) -> Table:
+    """Return the table of active downloads; with `has_nodes`, also their nodes."""
     table = _build_table("id", "state", "amount", ">speed", ">left", *(("node",) if has_nodes else ()), "file")
     for entry in listing.downloads:
         is_receiving = entry.status is State.DOWNLOADING

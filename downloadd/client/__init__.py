@@ -18,12 +18,14 @@ from downloadd.client.downloads import Downloads, HistoryPage
 from downloadd.client.events import Connected, Disconnected, Event
 from downloadd.client.file_content import FileContent
 from downloadd.client.imports import Imports
+from downloadd.client.schedules import ScheduleCalls
 from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.errors import ErrorCode
 from downloadd.fronts.rest.event_types import Removed, Reset
 from downloadd.fronts.rest.explain import ExplainResponse
 from downloadd.fronts.rest.file_schemas import FileLink
 from downloadd.fronts.rest.item_bodies import ProbeBody
+from downloadd.fronts.rest.schedule_schemas import ScheduleBody, ScheduleChange, ScheduleEntry, ScheduleResponse
 from downloadd.fronts.rest.schemas import (
     ActiveEntry,
     ActiveEntryResponse,
@@ -84,6 +86,11 @@ __all__ = [
     "Removed",
     "Reset",
     "RuntimeSettings",
+    "ScheduleBody",
+    "ScheduleCalls",
+    "ScheduleChange",
+    "ScheduleEntry",
+    "ScheduleResponse",
     "SettingsResponse",
     "StartOptions",
     "StartResponse",

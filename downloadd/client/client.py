@@ -9,11 +9,13 @@ from typing import Any, Final, Self
 
 import aiohttp
 from msgspec import UNSET
+from yarl import URL
 
 from downloadd.client.connection import ApiError, Connection, ConnectionLostError
 from downloadd.client.downloads import Downloads
 from downloadd.client.events import Connected, Disconnected, Event, EventParser
 from downloadd.client.imports import Imports
+from downloadd.client.schedules import ScheduleCalls
 from downloadd.fronts.rest.node_schemas import Nodes
 from downloadd.fronts.rest.schemas import Directories, ErrorEntry, ErrorTable, Health, Hosts, StorageResponse
 from downloadd.fronts.rest.settings_schemas import SettingsBody, SettingsResponse
@@ -58,6 +60,7 @@ class Client:
         self._connection = Connection(base_url, token=token, ca_file=ca_file, read_timeout=read_timeout)
         self.files = Files(Downloads(self._connection, self.events))
         self.imports = Imports(self._connection)
+        self.schedules = ScheduleCalls(self._connection)
 
     @property
     def base_url(self) -> str:
@@ -96,6 +99,11 @@ class Client:
             ApiError, ConnectionLostError: The call failed.
         """
         return await self._connection.call(dict[str, Any], "GET", "api/v1/openapi.json")
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the API, without a path."""
+        return str(URL(self.base_url).origin())
 
     async def accept_storage(self) -> StorageResponse:
         """Confirm that the storage root was changed on purpose; the queue goes on with the one that is there.

@@ -15,7 +15,7 @@ from downloadd.clock import Clock
 from downloadd.cluster.identity import NodeIdentity
 from downloadd.cluster.lease import Lease
 from downloadd.errors import DownloadError, ShuttingDownError, StartupError, StoreUnavailableError
-from downloadd.node import LiveRun, Node, NodeReport
+from downloadd.node import LiveRun, Node, NodeReport, configured_hooks
 from downloadd.records.nodes import NodeRecords
 
 log = structlog.get_logger()
@@ -34,6 +34,8 @@ class NodeLoad(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes a second of them together."""
     settings: Mapping[str, str] = {}
     """Settings that all nodes should have in common, by name."""
+    hooks: Sequence[str] = ()
+    """Names of the configured hooks."""
     runs: Sequence[LiveRun] = ()
     """The running downloads, for the views of other nodes."""
 
@@ -45,6 +47,7 @@ class Heartbeat:
 
     Attributes:
         read_load: returns the present load; set it once there is one.
+        on_store_recovered: called with the seconds since the first failure when a heartbeat succeeds again.
         on_lease_change: called with False when the lease was lost, and with True when it is held again.
 
     Raises:
@@ -61,10 +64,13 @@ class Heartbeat:
         # As it was logged last.
         self._is_held = True
         self._failure = _NO_ANSWER
+        # Time of the first heartbeat that failed since one succeeded.
+        self._failing_since: float | None = None
         self._is_draining = False
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.read_load: Callable[[], NodeLoad] = NodeLoad
+        self.on_store_recovered: Callable[[float], None] = lambda seconds: None
         self.on_lease_change: Callable[[bool], None] = lambda is_held: None
 
     async def __aenter__(self) -> Self:
@@ -94,6 +100,11 @@ class Heartbeat:
             log.warning("node_not_removed", node=self._identity.name, reason=str(failure))
 
     @property
+    def name(self) -> str:
+        """Return the name of this node."""
+        return self._identity.name
+
+    @property
     def is_lease_held(self) -> bool:
         """Return True if no other node may take over what this one runs."""
         return not self._records.needs_heartbeats or self._lease.is_held(self._clock.monotonic())
@@ -104,7 +115,7 @@ class Heartbeat:
         if self._is_draining:
             return ShuttingDownError()
         if self.is_lease_held:
-            return None
+            return None if self._failing_since is None else StoreUnavailableError(self._failure)
         silence = self._lease.silence(self._clock.monotonic())
         return StoreUnavailableError(
             f"the node {self._identity.name} lost its lease, without a heartbeat for {silence:.0f} s: {self._failure}"
@@ -126,6 +137,10 @@ class Heartbeat:
             for node in await self._records.list()
         ]
 
+    async def hooks(self) -> frozenset[str]:
+        """Return the names of the hooks of all living nodes; see `nodes`."""
+        return configured_hooks(await self.nodes())
+
     async def _send_heartbeats(self) -> None:
         while True:
             with suppress(TimeoutError):
@@ -137,10 +152,10 @@ class Heartbeat:
             try:
                 await self._beat()
             except DownloadError as error:
-                self._failure = error.detail
+                self._fail(error.detail)
             except Exception as error:
                 log.exception("heartbeat_failed")
-                self._failure = str(error)
+                self._fail(str(error))
             self._observe()
 
     async def _beat(self) -> None:
@@ -148,12 +163,19 @@ class Heartbeat:
         if not await self._records.beat(report, self.read_load().runs):
             holder = await self._records.register(report, is_start=False)
             if holder is not None:
-                self._failure = _describe_holder(holder)
+                self._fail(_describe_holder(holder))
                 return
         # The answer may come too late.
         self._observe()
         self._lease.renew(sent_at)
-        self._failure = _NO_ANSWER
+        if self._failing_since is not None:
+            self.on_store_recovered(self._clock.monotonic() - self._failing_since)
+        self._failure, self._failing_since = _NO_ANSWER, None
+
+    def _fail(self, reason: str) -> None:
+        self._failure = reason
+        if self._failing_since is None:
+            self._failing_since = self._clock.monotonic()
 
     async def _watch_lease(self) -> None:
         """Notice the loss of the lease also while a heartbeat has no answer."""
@@ -188,6 +210,7 @@ class Heartbeat:
             running=load.running,
             speed=load.speed,
             settings=load.settings,
+            hooks=load.hooks,
         )
 
 

@@ -20,6 +20,7 @@ from downloadd.config.list_settings import (
 from downloadd.config.listen import TcpAddress, UnixAddress, aria2_addresses, listen_addresses
 from downloadd.config.loader import ConfigError, LoadedConfig, default_state_dir, load_config
 from downloadd.config.rule_settings import RuleConfig
+from downloadd.config.schedule_settings import ScheduleConfig
 from downloadd.config.settings import (
     DEFAULT_PORTS_ALLOWED,
     Aria2Config,
@@ -68,6 +69,7 @@ __all__ = [
     "ProxyConfig",
     "RenamedSetting",
     "RuleConfig",
+    "ScheduleConfig",
     "ServerConfig",
     "Setting",
     "StorageConfig",

@@ -22,6 +22,7 @@ from downloadd.config.listen import (
     parse_listen_address,
 )
 from downloadd.config.rule_settings import RuleConfig
+from downloadd.config.schedule_settings import ScheduleConfig
 from downloadd.config.settings import ServerConfig, StorageConfig
 from downloadd.config.sources import ConfigValues, SourcedValue
 from downloadd.config.storage_checks import find_enclosing, is_inside, storage_problems
@@ -54,6 +55,7 @@ def check_rules(values: ConfigValues) -> None:
     _check_users(values)
     _check_cluster(values)
     _check_directories(values)
+    _check_schedules(values)
     _check_hooks(values)
     _check_watch(values)
     _check_rules(values)
@@ -197,6 +199,17 @@ def _check_directories(values: ConfigValues) -> None:
                 values.add_issue(given.source, f"{given.key}.users", f"no user has the id {format_value(id)}")
 
 
+def _check_schedules(values: ConfigValues) -> None:
+    names = _TakenNames(values, "name", "{0} is taken already, by {1}")
+    known = {given.value.id for given in values.lists["users"]}
+    for given in values.lists["schedules"]:
+        schedule: ScheduleConfig = given.value
+        _add_issues(values, given, _schedule_problems(schedule))
+        names.add(given, schedule.name, format_value(schedule.name))
+        if known and schedule.user and schedule.user not in known:
+            values.add_issue(given.source, f"{given.key}.user", f"no user has the id {format_value(schedule.user)}")
+
+
 def _check_hooks(values: ConfigValues) -> None:
     names = _TakenNames(values, "name", "{0} is taken already, by {1}")
     for given in values.lists["hooks"]:
@@ -281,6 +294,14 @@ def _limit_problems(limit: LimitConfig) -> Iterator[tuple[str, str]]:
     """Yield field and problem of limits that limit nothing."""
     if limit.speed_limit is UNSET and limit.max_concurrent is UNSET and limit.allow_starts:
         yield ("", "has no limit: give it speed_limit, max_concurrent, or allow_starts = false")
+
+
+def _schedule_problems(schedule: ScheduleConfig) -> Iterator[tuple[str, str]]:
+    """Yield field and problem of a schedule without a file."""
+    if not _is_webhook_url(schedule.url):
+        yield ("url", "expected an http:// or https:// URL")
+    elif not schedule.filename and not urlsplit(schedule.url).path.rpartition("/")[2]:
+        yield ("filename", "is missing, and the URL does not end with a name")
 
 
 def _host_problems(host: HostConfig) -> Iterator[tuple[str, str]]:

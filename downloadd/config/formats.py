@@ -14,6 +14,7 @@ from downloadd.config.fields import Format, Setting, read_settings
 from downloadd.config.listen import UnixAddress, parse_listen_address, parse_listen_host
 from downloadd.config.settings import ServerConfig
 from downloadd.config.sources import LISTS, ConfigValues, SourcedValue, iter_settings
+from downloadd.cron import parse_cron
 from downloadd.hours import parse_hours, parse_time_zone
 
 Parser = Callable[[Any], Any]
@@ -122,6 +123,7 @@ def _parse_time_zone(text: str) -> str:
 
 OWN_PARSERS: Final[Mapping[Format, Parser]] = {
     Format.ADDRESS: _parse_address,
+    Format.CRON: parse_cron,
     Format.DATABASE_URL: parse_database_url,
     Format.HOURS: parse_hours,
     Format.BASE_PATH: _parse_base_path,

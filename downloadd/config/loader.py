@@ -1,5 +1,6 @@
 """Loading of the configuration: all sources in their order, all issues at once."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ from downloadd.config.checks import DEFAULT_SOURCE, check_rules
 from downloadd.config.fields import Format
 from downloadd.config.formats import Parser, check_formats
 from downloadd.config.hook_settings import HookConfig
-from downloadd.config.settings import Config
+from downloadd.config.settings import Config, StorageConfig
 from downloadd.config.sources import (
     TABLES,
     USER_FILE_NAME,
@@ -47,7 +48,7 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration without mistakes."""
 
     config: Config
-    """Its state directory is resolved."""
+    """Its state directory and storage root are absolute, the first one unless it is given otherwise."""
     renamed: tuple[RenamedSetting, ...] = ()
     """Settings that were given by their former name."""
     aria2_options: tuple[OptionOutcome, ...] = ()
@@ -93,6 +94,7 @@ def load_config(
         read_user_file(values, Path(state_dir) / USER_FILE_NAME)
     check_formats(values, parsers)
     check_rules(values)
+    _resolve_root(values)
     if values.issues:
         raise ConfigError(values.issues)
     return LoadedConfig(config=_build_config(values), renamed=tuple(values.renamed), aria2_options=outcomes)
@@ -121,6 +123,14 @@ def _resolve_state_dir(values: ConfigValues, environment: Mapping[str, str]) -> 
         values.add_issue(DEFAULT_SOURCE, "server.state_dir", problem)
     default = SourcedValue(value=state_dir, source=DEFAULT_SOURCE, key="server.state_dir")
     values.set("server", "state_dir", default)
+
+
+def _resolve_root(values: ConfigValues) -> None:
+    """Make the storage root absolute, so that each message about it names the same place."""
+    given = values.find("storage", "root")
+    root = os.path.abspath(StorageConfig().root if given is None else given.value)
+    source = SourcedValue(value=root, source=DEFAULT_SOURCE, key="storage.root")
+    values.set("storage", "root", source if given is None else msgspec.structs.replace(given, value=root))
 
 
 def _build_config(values: ConfigValues) -> Config:

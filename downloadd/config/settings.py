@@ -14,6 +14,7 @@ from downloadd.config.hook_settings import HookConfig
 from downloadd.config.limit_settings import LimitConfig
 from downloadd.config.list_settings import CredentialConfig, DirectoryConfig, HostConfig, ProxyConfig, UserConfig
 from downloadd.config.rule_settings import RuleConfig
+from downloadd.config.schedule_settings import ScheduleConfig
 from downloadd.config.storage_settings import ObjectStorageConfig
 from downloadd.config.watch_settings import WatchConfig
 
@@ -57,6 +58,14 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             examples=[["dl.example.com"]],
             former_name="hosts",
             format=Format.DOMAIN,
+        ),
+    ] = ()
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        describe(
+            'Origins of other web pages and of browser extensions that may call, with a token; "*" for all.',
+            examples=[["https://tools.example.com"]],
+            format=Format.ORIGIN,
         ),
     ] = ()
     base_path: Annotated[
@@ -377,6 +386,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     credentials: tuple[CredentialConfig, ...] = ()
     directories: tuple[DirectoryConfig, ...] = ()
     storages: tuple[ObjectStorageConfig, ...] = ()
+    schedules: tuple[ScheduleConfig, ...] = ()
     hooks: tuple[HookConfig, ...] = ()
     rules: tuple[RuleConfig, ...] = ()
     watch: tuple[WatchConfig, ...] = ()

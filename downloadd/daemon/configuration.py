@@ -15,7 +15,7 @@ from downloadd.policy.ports import PortRules
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.policy.proxy_url import parse_proxy_url
 from downloadd.policy.url import parse_host
-from downloadd.storage.names import parse_directory
+from downloadd.storage.names import parse_directory, parse_filename
 from downloadd.storage.objects.location import parse_endpoint, parse_object_url, parse_region
 from downloadd.storage.owners import resolve_owner
 from downloadd.storage.path_template import PLACEHOLDERS, check_path_template, fill_path_template
@@ -45,6 +45,13 @@ def _accept(rules: Callable[[Iterable[Any]], object]) -> Callable[[Any], Any]:
         return text
 
     return parse
+
+
+def _parse_filename(text: str) -> str:
+    try:
+        return str(parse_filename(text)) if text else ""
+    except InvalidPathError as error:
+        raise ValueError(error.detail) from error
 
 
 def _parse_host(text: str) -> str:
@@ -114,6 +121,7 @@ PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
     Format.DIRECTORY_TEMPLATE: _parse_directory_template,
     Format.DOMAIN: _accept(DomainRules),
     Format.ENDPOINT: _parse_endpoint,
+    Format.FILENAME: _parse_filename,
     Format.HOST: _parse_host,
     Format.IMPORTER: _parse_importer,
     Format.NETRC: _parse_netrc,

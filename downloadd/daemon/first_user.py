@@ -91,10 +91,11 @@ def add_first_user(users: Sequence[UserConfig], state_dir: Path) -> tuple[UserCo
     return tuple(users) if is_replaced else (*users, first)
 
 
-def describe_first_user(first: FirstUser, *, url: str, enabled: bool, show_token: bool = True) -> str:
+def describe_first_user(first: FirstUser, *, url: str, root: str, enabled: bool, show_token: bool = True) -> str:
     """Return the text that the first start prints: the token, its file, and commands that use it at `url`.
 
-    `enabled` is True if downloads may be started. Without `show_token` the text names only the file.
+    Files are stored below `root`. `enabled` is True if downloads may be started. Without `show_token` the text names
+    only the file.
     """
     secret = f"$(cat {shlex.quote(str(first.file))})"
     target = f"'{url}/Downloads?download=https://www.rfc-editor.org/rfc/rfc9110.txt'"
@@ -104,6 +105,8 @@ def describe_first_user(first: FirstUser, *, url: str, enabled: bool, show_token
         f"  user id   {first.user.id}",
         *([f"  token     {first.token}"] if show_token else []),
         f"  kept in   {first.file}",
+        "",
+        f"Files are stored below {root}",
         "",
         *(["Open the page in a browser:", "", f"  {url}/#token={first.token}", ""] if show_token else []),
         "Start a download, from this machine or with either kind of header:",

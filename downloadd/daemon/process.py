@@ -140,6 +140,7 @@ def prepare_start(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStac
             greeting = describe_first_user(
                 first,
                 url=_public_url(sockets, tls) + config.server.base_path,
+                root=config.storage.root,
                 enabled=config.downloads.enabled,
                 # A reader of systemd's journal need not have all permissions.
                 show_token="JOURNAL_STREAM" not in options.environment,
@@ -269,6 +270,7 @@ class Daemon:
         for listener in self._start.rpc_sockets:
             url = f"{listener_url(listener, tls=self._start.tls is not None)}/jsonrpc"
             self._log.info("listening_for_aria2_clients", url=url)
+        self._log.info("storage_root_opened", path=self._start.config.storage.root)
         self._write_address(urls)
         _print(self._start.greeting)
         self._notifier.ready(f"Listening on {', '.join(urls)}")

@@ -160,6 +160,23 @@ def is_transient_status(status: int, *, has_retry_after: bool) -> bool:
     return status in {408, 421, 425, 429} or (500 <= status <= 599 and status not in {501, 505})
 
 
+class UnchangedError(DownloadError, code="UNCHANGED"):
+    """Representation that the origin has not changed since an earlier download (304): nothing is saved."""
+
+    status = 409
+    title = "Unchanged"
+    description = "The remote server has no other version than the last run of the schedule has saved"
+    resolution = "Nothing is to be done; the file of the earlier download is the current one"
+    advice = (
+        "The download is `skipped`. A [schedule](../how-to/schedules.md) asks with the validators of its last complete "
+        "run (`If-None-Match`, `If-Modified-Since`), and the origin answers 304."
+    )
+    occasions = frozenset[Occasion]()
+
+    def __init__(self) -> None:
+        super().__init__("the origin has no other version than the last completed run (304)")
+
+
 class TooManyRedirectsError(DownloadError, code="TOO_MANY_REDIRECTS"):
     """More than `limit` redirects."""
 

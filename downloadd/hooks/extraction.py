@@ -7,18 +7,23 @@ A file that is there with the same content is left, so that an extraction that w
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from itertools import count
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from downloadd.download import Conflict, Download, join_path
+from downloadd.download import Download, join_path
 from downloadd.errors import DownloadError, InvalidPathError
+from downloadd.hooks.extraction_plan import PlannedFile, plan_files
 from downloadd.imports.archive_entries import ArchiveEntries
 from downloadd.imports.archives import open_archive
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.storage.destination import Destination, Part
-from downloadd.storage.names import SafeName, parse_directory, sanitize_directory, sanitize_name
+from downloadd.storage.names import SafeName, numbered_name, sanitize_name, shorten_name
 from downloadd.verify import DEFAULT_ALGORITHM
+
+HEADER_BYTES: Final = 1 << 30
+"""Bytes that an archive may have beside those of its files, such as headers."""
 
 
 class ExtractionRefusedError(Exception):
@@ -46,13 +51,14 @@ async def extract_archive(
     """
     directory = join_path(download.request.directory, sanitize_name(stem))
     try:
-        archive = await asyncio.to_thread(open_archive, file)
+        # All of a packed tar archive is unpacked to find its files.
+        max_unpacked = max_bytes + HEADER_BYTES if max_bytes else None
+        archive = await asyncio.to_thread(open_archive, file, max_unpacked=max_unpacked)
         try:
             names = sorted(archive.names, key=archive.position)
             _check_size(archive, names, max_bytes)
-            for number, name in enumerate(names):
-                writer = _EntryWriter(destination, download, number)
-                await writer.write(archive, name, directory)
+            for number, planned in enumerate(await asyncio.to_thread(plan_files, names, directory)):
+                await _FileWriter(destination, download, planned, number).write(archive)
         finally:
             archive.close()
     except (ImportRefusedError, InvalidPathError, KeyError) as error:
@@ -69,37 +75,34 @@ def _check_size(archive: ArchiveEntries[Any], names: Sequence[str], max_bytes: i
         )
 
 
-class _EntryWriter:
-    """Writer of one file of an archive."""
+class _FileWriter:
+    """Writer of one file of an archive; `number` is its place in the archive."""
 
-    def __init__(self, destination: Destination, download: Download, number: int) -> None:
+    def __init__(self, destination: Destination, download: Download, planned: PlannedFile, number: int) -> None:
         self._destination = destination
         self._download = download
+        self._planned = planned
         self._number = number
 
-    async def write(self, archive: ArchiveEntries[Any], entry: str, top: str) -> None:
-        """Write a file below the directory `top`."""
-        folder, _, base = entry.rpartition("/")
-        directory = parse_directory(f"{top}/{sanitize_directory(folder)}" if folder else top)
-        name = sanitize_name(base)
+    async def write(self, archive: ArchiveEntries[Any]) -> None:
+        """Write the file."""
         part = await self._destination.open_part(
-            directory=directory,
-            filename=name,
+            directory=self._planned.directory,
+            filename=self._planned.filename,
             download_id=self._download.id,
             epoch=self._download.epoch,
             existing=None,
             restart=self._number,
         )
         try:
-            digest = await self._copy(archive, entry, part)
-            if not await self._is_there(directory, name, digest):
-                await self._publish(part, directory, name)
+            await self._publish(part, digest=await self._copy(archive, part))
         finally:
             await part.remove()
 
-    async def _copy(self, archive: ArchiveEntries[Any], entry: str, part: Part) -> str:
+    async def _copy(self, archive: ArchiveEntries[Any], part: Part) -> str:
         """Write the content to the part file; return its digest."""
         part.hash_while_writing((DEFAULT_ALGORITHM,))
+        entry = self._planned.entry
         size = archive.size(entry)
         await part.reserve(size, missing=size)
         pieces = archive.pieces(entry)
@@ -110,27 +113,23 @@ class _EntryWriter:
         await part.sync()
         return await part.digest(DEFAULT_ALGORITHM)
 
-    async def _is_there(self, directory: str, name: SafeName, digest: str) -> bool:
+    async def _publish(self, part: Part, *, digest: str) -> None:
+        """Give the part file its name, or a free one with a number, unless the file of that name has its content."""
+        max_bytes = await self._destination.max_name_bytes(directory=self._planned.directory)
+        name = shorten_name(self._planned.filename, max_bytes)
+        for number in count():
+            candidate = numbered_name(name, number, max_bytes=max_bytes) if number else name
+            if await self._is_there(candidate, digest):
+                return
+            if await part.publish(candidate, replace=False, last_modified=self._download.progress.last_modified):
+                return
+
+    async def _is_there(self, name: SafeName, digest: str) -> bool:
         """Return True if the file of this name has this content already."""
         found = hashlib.new(DEFAULT_ALGORITHM.replace("-", ""))
         try:
-            async for piece in self._destination.read_file(directory=directory, filename=name):
+            async for piece in self._destination.read_file(directory=self._planned.directory, filename=name):
                 await asyncio.to_thread(found.update, piece)
         except DownloadError:
             return False
         return found.hexdigest() == digest
-
-    async def _publish(self, part: Part, directory: str, name: SafeName) -> None:
-        """Give the part file its name, or a free one like it."""
-        modified = self._download.progress.last_modified
-        if await part.publish(name, replace=False, last_modified=modified):
-            return
-        while True:
-            free = await self._destination.reserve_name(directory=directory, filename=name, conflict=Conflict.RENAME)
-            if free is None:
-                raise ExtractionRefusedError(f"no name like {name} is free")
-            try:
-                if await part.publish(free, replace=False, last_modified=modified):
-                    return
-            finally:
-                self._destination.release_name(directory=directory, filename=free)

@@ -112,6 +112,8 @@ async def _move(hook: HookConfig, source: FileSource, download: Download, file: 
     )
     directory, name = Path(fill_path_template(hook.move_to, values)), parse_filename(download.filename)
     path = await asyncio.to_thread(place_file, file, directory, name, token=download.id)
+    if path is None:
+        return Delivered(answer=f"it is in {directory} already")
     await _remove(source, download)
     return Delivered(answer=f"moved to {path}")
 

@@ -1,7 +1,7 @@
 """Configured hooks, with one worker for each."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -40,8 +40,14 @@ class Hooks:
         senders: Mapping[HookAction, Sender],
         metrics: HookMetrics,
         clock: Clock,
+        find_others: Callable[[], Awaitable[Collection[str]]] | None = None,
     ) -> None:
+        """Take the parts.
+
+        `find_others` returns the names of the hooks of all living nodes; None if there is no other node.
+        """
         self._hooks = tuple(hooks)
+        self._find_others = find_others
         self._records = records
         self._senders = senders
         self._metrics = metrics
@@ -108,11 +114,16 @@ class Hooks:
         names = [hook.name for hook in hooks]
         # An earlier process, or a worker that was stopped, has left them; a worker that goes on keeps its own.
         left = [hook.name for hook in hooks if hook not in self._workers]
-        await retry_forever(partial(self._records.release, left), "hook_messages_reset_failed")
+        if self._find_others is None:
+            # Another node may be attempting them; what this one left is due when its leases end.
+            await retry_forever(partial(self._records.release, left), "hook_messages_reset_failed")
         # An administrator who starts or reloads the daemon may have repaired a receiver.
         make_due = partial(self._records.make_due, names, now=self._clock.wall())
         await retry_forever(make_due, "hook_messages_reset_failed")
-        dropped = await retry_forever(partial(self._records.remove_others, names), "hook_messages_reset_failed")
+        known = [*names]
+        if self._find_others is not None:
+            known += await retry_forever(self._find_others, "hook_messages_reset_failed")
+        dropped = await retry_forever(partial(self._records.remove_others, known), "hook_messages_reset_failed")
         if dropped:
             log.warning("hook_messages_dropped", count=dropped, reason="their hooks are no longer configured")
 

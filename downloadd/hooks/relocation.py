@@ -6,6 +6,8 @@ repeated: the file that is there already is recognized by its identity or its co
 
 import os
 import shutil
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -14,16 +16,19 @@ from downloadd.storage.names import SafeName, numbered_name
 _CHUNK_BYTES: Final = 1 << 20
 
 
-def place_file(file: BinaryIO, directory: Path, filename: SafeName, *, token: str) -> Path:
+def place_file(file: BinaryIO, directory: Path, filename: SafeName, *, token: str) -> Path | None:
     """Give an open file a name in another directory, which is created; return its path there.
 
-    A taken name gets a number. `token` distinguishes the unfinished copies of files.
+    None if the file has that name already, which must stay then. A taken name gets a number. `token` distinguishes the
+    unfinished copies of files.
 
     Raises:
         OSError: the directory cannot be used, or the disk is full.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    placement = _Placement(file, directory / f".downloadd-{token}.tmp")
+    if _has_name(file, directory / filename):
+        return None
+    placement = _Placement(file, directory, token)
     try:
         number = 0
         while True:
@@ -33,24 +38,21 @@ def place_file(file: BinaryIO, directory: Path, filename: SafeName, *, token: st
                 return path
             number += 1
     finally:
-        placement.copy.unlink(missing_ok=True)
+        placement.remove_copy()
 
 
 class _Placement:
-    """A file that gets another name: by a link, or by a copy where links do not reach.
+    """A file that gets another name: by a link, or by a copy where links do not reach."""
 
-    Attributes:
-        copy: the path of the copy.
-    """
-
-    def __init__(self, file: BinaryIO, copy: Path) -> None:
-        self.copy = copy
+    def __init__(self, file: BinaryIO, directory: Path, token: str) -> None:
         self._file = file
-        self._has_copy = False
+        self._directory = directory
+        self._prefix = f".downloadd-{token}-"
+        self._copy: Path | None = None
 
     def link(self, path: Path) -> bool:
         """Give the file a name; return False if it is taken."""
-        if not self._has_copy:
+        if self._copy is None:
             try:
                 os.link(f"/proc/self/fd/{self._file.fileno()}", path, follow_symlinks=True)
                 return True
@@ -58,33 +60,59 @@ class _Placement:
                 return False
             except OSError:
                 # The directory is on another file system, or on one without hard links, or /proc is not mounted.
-                _copy(self._file, self.copy)
-                self._has_copy = True
+                self._copy = self._make_copy()
         try:
-            os.link(self.copy, path)
+            os.link(self._copy, path)
         except FileExistsError:
             return False
         except OSError:
             # A file system without hard links.
             if os.path.lexists(path):
                 return False
-            self.copy.rename(path)
+            self._copy.rename(path)
         return True
 
+    def remove_copy(self) -> None:
+        """Remove the name of the copy."""
+        if self._copy is not None:
+            self._copy.unlink(missing_ok=True)
 
-def _copy(file: BinaryIO, path: Path) -> None:
+    def _make_copy(self) -> Path:
+        # What a killed process left. It may be a name of a file that was moved, and is therefore not written to; and
+        # the process may run on another node, where it fails then, and does not take the copy of this one for its own.
+        for left in self._directory.glob(f"{self._prefix}*.tmp"):
+            left.unlink(missing_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=self._prefix, suffix=".tmp", dir=self._directory)
+        try:
+            with open(descriptor, "wb") as copy:
+                _copy(self._file, copy)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        return Path(name)
+
+
+def _copy(file: BinaryIO, copy: BinaryIO) -> None:
     status = os.fstat(file.fileno())
-    try:
-        with path.open("wb") as copy:
-            file.seek(0)
-            shutil.copyfileobj(file, copy, _CHUNK_BYTES)
-            copy.flush()
-            os.fchmod(copy.fileno(), status.st_mode & 0o777)
-            os.utime(copy.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
-            os.fsync(copy.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    file.seek(0)
+    shutil.copyfileobj(file, copy, _CHUNK_BYTES)
+    copy.flush()
+    # A disk without modes refuses this one.
+    with suppress(PermissionError):
+        os.fchmod(copy.fileno(), status.st_mode & 0o777)
+    os.utime(copy.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+    os.fsync(copy.fileno())
+
+
+def _has_name(file: BinaryIO, path: Path) -> bool:
+    """Return True if the path is the name by which the file was opened, maybe by way of another mount or a link."""
+    own = os.fstat(file.fileno())
+    with suppress(OSError):
+        if os.path.samestat(own, path.lstat()):
+            # Another program may have given it a second name, which may be the one at the path.
+            opened = own.st_nlink > 1 and Path(os.readlink(f"/proc/self/fd/{file.fileno()}"))
+            return not opened or (opened.name == path.name and opened.parent.samefile(path.parent))
+    return False
 
 
 def _is_same(file: BinaryIO, path: Path) -> bool:

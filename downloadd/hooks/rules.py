@@ -44,6 +44,11 @@ class HookRules:
     def __init__(self, hooks: Iterable[HookConfig]) -> None:
         self._hooks = tuple(hooks)
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Return the names of all hooks."""
+        return [hook.name for hook in self._hooks]
+
     def deliveries(self, download: Download, now: float) -> Sequence[Delivery]:
         """Return the deliveries about a finished download; `now` is Unix time. It never raises."""
         download = with_safe_path(download)

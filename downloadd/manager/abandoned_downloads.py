@@ -12,6 +12,7 @@ from downloadd.download import Download
 from downloadd.errors import DownloadError
 from downloadd.manager.desired_states import DesiredStates
 from downloadd.manager.lease_gate import LeaseGate
+from downloadd.manager.notifier import Notifier
 from downloadd.manager.recovery import interrupt_abandoned
 from downloadd.manager.run import StopReason
 from downloadd.manager.run_table import RunTable
@@ -35,6 +36,7 @@ class AbandonedDownloads:
         runs: RunTable,
         runner: Runner,
         desired_states: DesiredStates,
+        notifier: Notifier,
         clock: Clock,
         interval: float,
     ) -> None:
@@ -45,6 +47,7 @@ class AbandonedDownloads:
         self._runs = runs
         self._runner = runner
         self._desired_states = desired_states
+        self._notifier = notifier
         self._clock = clock
         self._interval = interval
         # Runs that the records name and that were not under way at the last search: (seq, epoch).
@@ -81,18 +84,22 @@ class AbandonedDownloads:
             if row is not None and row.epoch == epoch and self._runs.get(row.id) is None:
                 await self._put_back(row)
         self._unknown = frozenset(unknown)
+        if self._records.admission is not None:
+            await self._records.admission.free_abandoned()
         async for row in self._records.running_rows():
             log.warning("download_taken_over", download_id=row.id, epoch=row.epoch)
-            await self._put_back(row)
+            if await self._put_back(row):
+                self._notifier.count_taken_over()
 
-    async def _put_back(self, row: Download) -> None:
+    async def _put_back(self, row: Download) -> bool:
         changed = await interrupt_abandoned(
             row, records=self._records, destination=self._destination, clock=self._clock
         )
         if changed is None:
-            return
+            return False
         before, after = changed
         if after.state in WAITING:
             await self._runner.enqueue(after, before=before.state)
         elif after.state not in FINISHED:
             await self._runner.publish_changed([(after, before.state)])
+        return True

@@ -174,6 +174,7 @@ class AdmissionControl:
 
     async def _publish_accepted(self, rows: Sequence[Download]) -> None:
         """Publish accepted downloads; `EndedFollower` publishes the refused ones."""
+        self._notifier.hint_changed([row.id for row in rows if row.state not in FINISHED])
         for start in range(0, len(rows), ADMISSION_BATCH_SIZE):
             if not self._notifier.is_watched:
                 return

@@ -24,13 +24,15 @@ from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.other_nodes import OtherNodes
 from downloadd.manager.progress_reports import ProgressReports
 from downloadd.manager.queue_control import QueueControl
-from downloadd.manager.rate_limit import TokenBucket
+from downloadd.manager.remote_changes import RemoteChanges
 from downloadd.manager.run_factory import RunFactory
 from downloadd.manager.run_limits import RunLimits
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
+from downloadd.manager.shared_dispatcher import SharedDispatcher
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.space_queue import SpaceQueue
+from downloadd.manager.speed_share import SpeedLimit, SpeedShare
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
 from downloadd.metrics import DownloadMetrics
@@ -75,7 +77,7 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     hours: HourlyLimits
     kept_parts: KeptParts
     lease: LeaseGate
-    dispatcher: LocalDispatcher
+    dispatcher: LocalDispatcher | SharedDispatcher
     admission: AdmissionControl
     runs: RunTable
     runner: Runner
@@ -96,10 +98,12 @@ def assemble_manager(
     """Construct the manager over open records, storage and client."""
     config = settings.config
     lease = LeaseGate(records)
-    dispatcher = LocalDispatcher(Limits.from_config(config, settings.hosts), clock, lease)
-    shared_limit = TokenBucket(config.speed_limit)
+    dispatcher = _make_dispatcher(Limits.from_config(config, settings.hosts), clock, records, lease)
+    speed_limit = SpeedLimit(config.speed_limit)
     origins = OriginMonitor(dispatcher.origins, records.origins)
-    notifier = Notifier(bus, metrics)
+    if isinstance(dispatcher, SharedDispatcher):
+        dispatcher.queue.on_origins = origins.adopt
+    notifier = Notifier(bus, metrics, records.hints)
     gate = StorageGate(destination, dispatcher.queue, clock)
     kept_parts = KeptParts(
         records=records,
@@ -135,7 +139,7 @@ def assemble_manager(
         config=config,
         keeps_parts=settings.keep_parts > 0,
         small_files=SmallPublications(records, destination, clock),
-        shared_limit=shared_limit,
+        speed_limit=speed_limit,
         speed_policy=settings.speed_policy,
         pop_takeover=records.runs.pop_takeover,
     )
@@ -163,6 +167,7 @@ def assemble_manager(
         runs=runs,
         runner=runner,
         desired_states=desired_states,
+        notifier=notifier,
         clock=clock,
         interval=settings.takeover_interval,
     )
@@ -192,13 +197,17 @@ def assemble_manager(
         kept_parts=kept_parts,
         background=(
             ProgressReports(runs, runner, notifier).watch,
+            RemoteChanges(records, runs, notifier, clock).watch,
             abandoned.watch,
             desired_states.watch,
             others.watch,
+            SpeedShare(
+                speed_limit, records.nodes, runs, node=live_runs.node, interval=settings.takeover_interval
+            ).watch,
         ),
         clock=clock,
     )
-    limits = RunLimits(dispatcher.queue, shared_limit)
+    limits = RunLimits(dispatcher.queue, speed_limit)
     return ManagerParts(
         manager=manager,
         queue=QueueControl(
@@ -218,3 +227,14 @@ def assemble_manager(
         follower=follower,
         abandoned=abandoned,
     )
+
+
+def _make_dispatcher(
+    limits: Limits, clock: Clock, records: Store, lease: LeaseGate
+) -> LocalDispatcher | SharedDispatcher:
+    """Return the dispatcher of a process alone, or that of several nodes if the records serve them."""
+    if records.admission is None:
+        return LocalDispatcher(limits, clock, lease)
+    dispatcher = SharedDispatcher(limits, clock, records.admission, read_counts=records.counts, lease=lease)
+    records.hints.subscribe(Topic.QUEUE, dispatcher.queue.wake)
+    return dispatcher

@@ -1,6 +1,6 @@
 """The interface of the dispatcher, which decides when waiting downloads start.
 
-In one process it is the scheduler and a loop around it; in a cluster it will be a queue engine over shared records.
+In one process it is the scheduler and a loop around it; for several nodes, claims in shared records decide.
 What only shared records know is asynchronous: the number of waiting downloads, their reasons, slots, and the claim.
 What changes the queue is a hint about records that are durable already, and what frees a slot needs no answer: neither
 waits.
@@ -42,6 +42,13 @@ class Queue(Protocol):
 
     def enqueue(self, waiting: Sequence[WaitingDownload]) -> None:
         """Add downloads to the queue; one that waits already is moved, and one that runs joins at its end."""
+        ...
+
+    def hold(self, waiting: WaitingDownload) -> None:
+        """Let a waiting download not start in this process before `waiting.not_before`, which the records do not have.
+
+        It is added as `enqueue` does; the next `enqueue` of it ends this.
+        """
         ...
 
     def reorder(self, entries: Iterable[QueueEntry]) -> None:
@@ -159,4 +166,8 @@ class Dispatcher(Protocol):
     @property
     def origins(self) -> Origins:
         """Return the health and the use of the origins."""
+        ...
+
+    async def close(self) -> None:
+        """Free what is held in shared records, after all runs have ended."""
         ...

@@ -13,7 +13,9 @@ from downloadd.errors import InvalidStateError
 from downloadd.events import EventBus, HistoryRemoved
 from downloadd.manager.discard_part import discard_part
 from downloadd.manager.pause import pause_after
-from downloadd.records.protocol import EndedRow, HistoryFilter, Records
+from downloadd.records.hints import Topic
+from downloadd.records.protocol import EndedRow, HistoryFilter
+from downloadd.records.store import Store
 from downloadd.states import FINISHED, State
 from downloadd.storage.destination import Destination
 from downloadd.storage.names import parse_filename
@@ -51,7 +53,7 @@ class HistoryEditor(Protocol):
 class HistoryRemoval:
     """Removes finished downloads, and what only they have: the part file that was kept for a retry."""
 
-    def __init__(self, *, records: Records, destination: Destination, bus: EventBus, clock: Clock) -> None:
+    def __init__(self, *, records: Store, destination: Destination, bus: EventBus, clock: Clock) -> None:
         self._records = records
         self._destination = destination
         self._bus = bus
@@ -122,7 +124,9 @@ class HistoryRemoval:
             return 0
         removed = await self._records.remove_ended(rows)
         if removed:
-            self._bus.publish(HistoryRemoved(ids=[row.id for row in removed]))
+            ids = [row.id for row in removed]
+            self._bus.publish(HistoryRemoved(ids=ids))
+            self._records.hints.send(Topic.REMOVED, ids)
         for row in removed:
             for name in (row.part_name, row.superseded_name):
                 if name is not None:

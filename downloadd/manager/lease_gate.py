@@ -43,6 +43,10 @@ class LeaseGate:
             self._held.clear()
         self.allow_runs(is_held)
 
+    async def wait_until_held(self) -> None:
+        """Return once this node may claim."""
+        await self._held.wait()
+
     async def claim(self, seqs: Sequence[int]) -> list[Download]:
         """Assign waiting downloads to runs once the lease is held; see `Records.claim`."""
         await self._held.wait()

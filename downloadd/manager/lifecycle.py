@@ -14,6 +14,7 @@ from downloadd.errors import (
     NetworkError,
     NetworkErrorKind,
     QueueFullError,
+    UnchangedError,
 )
 from downloadd.manager.amendment import NewUrl, change_url, require_retryable
 from downloadd.policy.redaction import redact_url
@@ -180,9 +181,10 @@ def mark_published(download: Download, *, now: float) -> Download:
     return mark_completed(download, now=now)
 
 
-def mark_skipped(download: Download, *, now: float) -> Download:
-    """End a download whose name is taken and whose request says to keep the existing file."""
-    return remove_secrets(_mark_finished(reset_part(download), Trigger.SKIP, now=now))
+def mark_skipped(download: Download, error: UnchangedError | None = None, *, now: float) -> Download:
+    """End a download whose name is taken and whose request says to keep the existing file, or that is unchanged."""
+    row = reset_part(download) if error is None else reset_part(download).with_error(error)
+    return remove_secrets(_mark_finished(row, Trigger.SKIP, now=now))
 
 
 def mark_failed(download: Download, error: DownloadError, *, now: float) -> Download:

@@ -110,6 +110,10 @@ class LocalQueue:
                 self._add(one)
         self._shared.changed.set()
 
+    def hold(self, waiting: WaitingDownload) -> None:
+        """Let a waiting download not start before its time; see `Queue.hold`."""
+        self.enqueue([waiting])
+
     def reorder(self, entries: Iterable[QueueEntry]) -> None:
         """Give waiting downloads other places; their times and targets stay, and others are ignored."""
         entries = tuple(entries)
@@ -305,3 +309,6 @@ class LocalDispatcher:
         self.queue = LocalQueue(shared, records)
         self.slots = LocalHostSlots(shared)
         self.origins = LocalOrigins(shared)
+
+    async def close(self) -> None:
+        """Do nothing: all slots are in memory."""

@@ -71,6 +71,7 @@ class Manager:
         """Take the parts; `background` has functions that work until they are cancelled."""
         self._records = records
         self._destination = destination
+        self._dispatcher = dispatcher
         self._queue = dispatcher.queue
         self._origin_states = dispatcher.origins
         self._notifier = notifier
@@ -94,8 +95,10 @@ class Manager:
         await self._follower.open()
         await reconcile(self._records, self._destination, self._clock)
         await self._origins.restore()
-        async for chunk in self._records.waiting():
-            self._queue.enqueue(chunk)
+        if not self._records.is_shared:
+            # Shared records keep the queue themselves.
+            async for chunk in self._records.waiting():
+                self._queue.enqueue(chunk)
         await self._gate.open()
         self._tasks.spawn(self._follower.follow())
         self._tasks.spawn(self._runner.dispatch())
@@ -117,6 +120,7 @@ class Manager:
         self._runner.begin_closing()
         await self._tasks.cancel()
         await self._runner.close()
+        await self._dispatcher.close()
 
     def configure(
         self,

@@ -1,12 +1,15 @@
 """Notification of changes and ends: event bus, metrics, log, and callers that wait for an end."""
 
+from collections.abc import Sequence
+
 import structlog
 
 from downloadd.download import Download, Snapshot, log_fields
 from downloadd.errors import ErrorCode
-from downloadd.events import DownloadChanged, DownloadEnded, EventBus
+from downloadd.events import DownloadChanged, DownloadEnded, EventBus, HistoryRemoved
 from downloadd.manager.waiters import Waiters
 from downloadd.metrics import DownloadMetrics
+from downloadd.records.hints import Hints, NoHints, Topic
 from downloadd.states import State
 
 log = structlog.get_logger()
@@ -19,9 +22,11 @@ class Notifier:
         ends: callers that wait for the end of a download.
     """
 
-    def __init__(self, bus: EventBus, metrics: DownloadMetrics) -> None:
+    def __init__(self, bus: EventBus, metrics: DownloadMetrics, hints: Hints | None = None) -> None:
+        """Report to a bus and metrics, and by hints to other nodes, if there may be any."""
         self._bus = bus
         self._metrics = metrics
+        self._hints = hints or NoHints()
         self.ends = Waiters()
 
     @property
@@ -36,6 +41,19 @@ class Notifier:
     def publish_changed(self, snapshot: Snapshot, *, before: State | None) -> None:
         """Publish the state of an active download; `before` is the one of `DownloadChanged`."""
         self._bus.publish(DownloadChanged(snapshot=snapshot, before=before))
+
+    def hint_changed(self, ids: Sequence[str]) -> None:
+        """Let other nodes publish active downloads that this one has changed."""
+        if ids:
+            self._hints.send(Topic.CHANGED, ids)
+
+    def hint_all_changed(self) -> None:
+        """Let other nodes look which active downloads have changed."""
+        self._hints.send(Topic.CHANGED)
+
+    def publish_removed(self, ids: Sequence[str]) -> None:
+        """Publish downloads that another node has removed from the history."""
+        self._bus.publish(HistoryRemoved(ids=list(ids)))
 
     def publish_ended(self, end: DownloadEnded) -> None:
         """Publish the end of a download, and wake the callers that wait for it; `EndedFollower` keeps the order."""
@@ -71,6 +89,14 @@ class Notifier:
     def count_failed_attempt(self, error: ErrorCode) -> None:
         """Count an attempt that failed with `error` and is followed by another one."""
         self._metrics.attempt_failed(error)
+
+    def count_taken_over(self) -> None:
+        """Count a download that was put back because its node is gone."""
+        self._metrics.taken_over()
+
+    def count_fenced(self) -> None:
+        """Count a run that ended because another run holds its download."""
+        self._metrics.run_fenced()
 
     def count_received(self, nbytes: int) -> None:
         """Count bytes that origins have sent."""

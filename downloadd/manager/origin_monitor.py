@@ -1,6 +1,7 @@
 """The health of the origins, as runs report it, and its copy in the records, which survives a restart."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -36,6 +37,12 @@ class OriginMonitor:
     async def restore(self) -> None:
         """Set the health of the origins to what it was before a restart."""
         for record in await once_available(self._records.load):
+            self._written[record.origin] = record
+            self._origins.restore(record)
+
+    def adopt(self, records: Sequence[OriginRecord]) -> None:
+        """Set the health of origins to what other nodes have recorded."""
+        for record in records:
             self._written[record.origin] = record
             self._origins.restore(record)
 

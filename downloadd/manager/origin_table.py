@@ -55,11 +55,10 @@ class OriginEntry:
         self.probe: int | None = None
         self.health: OriginHealth = HEALTHY
 
-    def free_slots(self, max_slots: int, now: float) -> int:
-        """Return the number of runs or connections that may start now."""
-        return self.health.free_slots(
-            running=self.running, is_probed=self.probe is not None, max_slots=max_slots, now=now
-        )
+    def free_slots(self, max_slots: int, now: float, used: int = 0) -> int:
+        """Return the number of runs or connections that may start now beside the `used` slots of other nodes."""
+        is_probed = self.probe is not None or used > 0
+        return self.health.free_slots(running=self.running + used, is_probed=is_probed, max_slots=max_slots, now=now)
 
 
 class KnownHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,10 +74,12 @@ class OriginTable:
 
     Attributes:
         limits: the largest number of slots of each origin.
+        used: slots that other nodes hold, by origin.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.used: Mapping[str, int] = {}
         self._entries: dict[str, OriginEntry] = {}
         # Times at which a backoff ends, a probe may start, slots rise, or a health is forgotten. Entries may be stale.
         self._due: list[tuple[float, str]] = []
@@ -109,7 +110,18 @@ class OriginTable:
 
     def free_slots(self, origin: str, *, now: float) -> int:
         """Return the number of runs or connections to an origin that may start now."""
-        return (self._entries.get(origin) or OriginEntry()).free_slots(self.limits.slots_of(origin), now)
+        entry = self._entries.get(origin) or OriginEntry()
+        return entry.free_slots(self.limits.slots_of(origin), now, self.used.get(origin, 0))
+
+    def max_slots(self, origin: str) -> int:
+        """Return the slots of an origin as its health allows: one for the probe of an open circuit."""
+        health, limit = (self._entries.get(origin) or OriginEntry()).health, self.limits.slots_of(origin)
+        return 1 if health.is_open else min(limit, health.slots or limit)
+
+    def count_running(self, origin: str) -> int:
+        """Return the slots in use on all nodes."""
+        entry = self._entries.get(origin)
+        return self.used.get(origin, 0) + (0 if entry is None else entry.running)
 
     def blocker(self, origin: str, target: str, *, now: float) -> str | None:
         """Return which of an origin and a target ("" for none) has no free slot; None if a download may start."""

@@ -18,6 +18,7 @@ from downloadd.errors import (
     SpacePendingError,
     StorageAwayError,
     StorageError,
+    UnchangedError,
 )
 from downloadd.manager import lifecycle, retry
 from downloadd.manager.origin_health import Verdict
@@ -82,9 +83,12 @@ class Outcomes:
                 error.origin = known.origin
                 raise error
 
-    def skip(self) -> Download:
-        """Return the row of a download whose name is taken and whose request says to keep the existing file."""
-        return lifecycle.mark_skipped(self._download, now=self._clock.wall())
+    def skip(self, error: UnchangedError | None = None) -> Download:
+        """Return the row of a download whose name is taken and whose request says to keep the existing file.
+
+        `error` says that the origin has no other version than an earlier download instead.
+        """
+        return lifecycle.mark_skipped(self._download, error, now=self._clock.wall())
 
     def cancel(self) -> Download:
         """Return the row of a download that a user has cancelled."""

@@ -126,6 +126,9 @@ class QueueControl:
         while after is not None:
             request = ChunkRequest(after=after, until=until, with_rows=self._notifier.is_watched)
             chunk = await change(request, can_use)
+            if chunk.changed and not request.with_rows:
+                # Their ids are not known.
+                self._notifier.hint_all_changed()
             yield chunk.changed
             after = chunk.last_seq
 

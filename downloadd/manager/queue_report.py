@@ -165,12 +165,13 @@ def _describe(scheduler: Scheduler, reason: WaitReason, origin: str, now: float)
         case WaitReason.HOST_BACKOFF:
             return f"{host} asked to wait, {entry.health.backoff_until - now:.0f} s more"
         case WaitReason.HOST_LIMIT:
+            running = _count_running(scheduler.origins.count_running(origin), f" from {host}")
             if _slots(scheduler, origin, entry) < scheduler.limits.slots_of(origin):
                 # An answer since then has left the slots lowered, but not the error.
                 error = f" ({entry.health.error})" if entry.health.error else ""
-                return f"{_count_running(entry.running, f' from {host}')}; it refused more{error}"
+                return f"{running}; it refused more{error}"
             setting = "slots" if host_of(origin) in scheduler.limits.slots_by_host else "max_per_host"
-            return f"{_count_running(entry.running, f' from {host}')} ({setting})"
+            return f"{running} ({setting})"
         case WaitReason.TOTAL_LIMIT:
             source = scheduler.limits.max_concurrent_source
             return f"{_count_running(len(scheduler.runs))} (max_concurrent{source and f', {source}'})"
@@ -216,7 +217,7 @@ def _wait_reason(scheduler: Scheduler, origin: str, target: str, now: float) -> 
             return WaitReason.HOST_UNREACHABLE, name
         if entry.health.backoff_until > now:
             return WaitReason.HOST_BACKOFF, name
-        if entry.running >= _slots(scheduler, name, entry):
+        if scheduler.origins.count_running(name) >= _slots(scheduler, name, entry):
             return WaitReason.HOST_LIMIT, name
     if len(scheduler.runs) >= scheduler.limits.max_concurrent:
         return WaitReason.TOTAL_LIMIT, origin

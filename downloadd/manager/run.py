@@ -22,6 +22,7 @@ from downloadd.errors import (
     InternalError,
     SpacePendingError,
     StorageError,
+    UnchangedError,
 )
 from downloadd.manager import lifecycle
 from downloadd.manager.amendment import RequestChangedError, adopt_request, use_requested_name
@@ -326,6 +327,8 @@ class Run:
                 row = await self._publish()
                 if row is not None:
                     return row
+            case FetchResult.UNCHANGED:
+                return self._outcomes.skip(UnchangedError())
             case FetchResult.SKIPPED:
                 pass
         return self._outcomes.skip()

@@ -11,6 +11,7 @@ from downloadd.manager.rate_limit import DownloadLimiter, TokenBucket
 from downloadd.manager.run import Run
 from downloadd.manager.run_table import ActiveRun, RunTable
 from downloadd.manager.small_publications import SmallPublications
+from downloadd.manager.speed_share import SpeedLimit
 from downloadd.origin.cookies import CookieJar
 from downloadd.records.protocol import Records
 from downloadd.storage.destination import Destination
@@ -42,13 +43,13 @@ class RunFactory:
         config: DownloadsConfig,
         keeps_parts: bool,
         small_files: SmallPublications,
-        shared_limit: TokenBucket,
+        speed_limit: SpeedLimit,
         speed_policy: SpeedPolicy | None = None,
         pop_takeover: Callable[[int], bool],
     ) -> None:
         """Make a factory.
 
-        With `keeps_parts`, failed downloads keep their part files. `shared_limit` is the one over all downloads.
+        With `keeps_parts`, failed downloads keep their part files. `speed_limit` is the one over all downloads.
         `pop_takeover` says if another process may still write to the part file of a claimed download.
         """
         self._records = records
@@ -61,7 +62,7 @@ class RunFactory:
         self._config = config
         self._keeps_parts = keeps_parts
         self._small_files = small_files
-        self._shared_limit = shared_limit
+        self._speed_limit = speed_limit
         self._speed_policy = speed_policy or SpeedPolicy()
         self._pop_takeover = pop_takeover
         # By id, the download that ran last at the end.
@@ -70,7 +71,7 @@ class RunFactory:
     def configure(self, config: DownloadsConfig) -> None:
         """Set the shared speed limit, and the settings of runs that are made from now on."""
         self._config = config
-        self._shared_limit.rate = config.speed_limit
+        self._speed_limit.limit = config.speed_limit
 
     async def close(self) -> None:
         """Cancel the publication of small files, after all runs have ended."""
@@ -80,7 +81,7 @@ class RunFactory:
         self, download: Download, *, on_change: Callable[[Run], None], on_received: Callable[[Run], None]
     ) -> ActiveRun:
         """Return a run that has not begun; it calls `on_change` and `on_received`, see `Run`."""
-        limiter = DownloadLimiter(TokenBucket(download.control.speed_limit), self._shared_limit)
+        limiter = DownloadLimiter(TokenBucket(download.control.speed_limit), self._speed_limit.bucket)
         run = Run(
             download,
             records=self._records,

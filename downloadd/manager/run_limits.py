@@ -5,7 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from downloadd.manager.dispatcher import Queue
-from downloadd.manager.rate_limit import TokenBucket
+from downloadd.manager.speed_share import SpeedLimit
 from downloadd.runtime_settings import RuntimeSettings
 
 HOLD_REASON: Final = "nothing starts until allow_starts of the settings is switched on"
@@ -15,10 +15,10 @@ HOLD_REASON: Final = "nothing starts until allow_starts of the settings is switc
 class RunLimits:
     """The limits of the queue, and the speed limit over all downloads."""
 
-    def __init__(self, queue: Queue, shared_limit: TokenBucket) -> None:
-        """Take the parts that apply the limits; `shared_limit` is that of all runs."""
+    def __init__(self, queue: Queue, speed_limit: SpeedLimit) -> None:
+        """Take the parts that apply the limits; `speed_limit` is that of all runs."""
         self._queue = queue
-        self._shared_limit = shared_limit
+        self._speed_limit = speed_limit
 
     @property
     def settings(self) -> RuntimeSettings:
@@ -27,7 +27,7 @@ class RunLimits:
         return RuntimeSettings(
             max_concurrent=limits.max_concurrent,
             max_per_host=limits.max_per_host,
-            speed_limit=self._shared_limit.rate,
+            speed_limit=self._speed_limit.limit,
             allow_starts=limits.hold_reason is None,
         )
 
@@ -45,5 +45,5 @@ class RunLimits:
             limits = replace(limits, hold_reason=None if settings.allow_starts else reason)
         if limits != before:
             self._queue.change_limits(limits)
-        if settings.speed_limit != self._shared_limit.rate:
-            self._shared_limit.rate = settings.speed_limit
+        if settings.speed_limit != self._speed_limit.limit:
+            self._speed_limit.limit = settings.speed_limit

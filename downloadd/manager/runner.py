@@ -141,6 +141,7 @@ class Runner:
 
     async def publish_changed(self, changes: Sequence[tuple[Download, State]]) -> None:
         """Publish active downloads as they are now, each with its state before, which counts if it does not run."""
+        self._notifier.hint_changed([row.id for row, _ in changes])
         if not self._notifier.is_watched:
             return
         snapshots = await self._runs.snapshots([row for row, _ in changes])
@@ -244,6 +245,8 @@ class Runner:
         is_restarted = has_stray_parts = False
         try:
             row = outcome = await active.run.perform()
+            if outcome is None and not active.is_ended:
+                self._notifier.count_fenced()
             has_stray_parts = active.run.has_stray_parts
             if active.restarts:
                 row = await self._apply_restarts(active, outcome)
@@ -391,5 +394,7 @@ class Runner:
         if active.reported_state in FINISHED:
             return
         before = active.report_state()
+        if before is not active.reported_state:
+            self._notifier.hint_changed([active.run.download.id])
         if self._notifier.is_watched:
             self._notifier.publish_changed(self._runs.snapshot_of_run(active), before=before)

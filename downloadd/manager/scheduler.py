@@ -5,7 +5,7 @@ download. Time: every call is logarithmic in the number of waiting downloads and
 in proportion to the queues that wait for its origin.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from typing import Final
 
@@ -84,6 +84,11 @@ class Scheduler:
         """Set new limits; running downloads continue."""
         self.origins.limits = limits
         self.runs.freed.update(self.origins.entries)
+
+    def set_used(self, used: Mapping[str, int]) -> None:
+        """Set the slots that other nodes hold, by origin."""
+        before, self.origins.used = self.origins.used, used
+        self.runs.freed.update(origin for origin, number in before.items() if used.get(origin, 0) < number)
 
     def add(self, waiting: WaitingDownload) -> None:
         """Add a download to its queue, at `not_before` if it has one.

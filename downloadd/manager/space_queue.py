@@ -72,7 +72,7 @@ class SpaceQueue:
         self._requests[row.seq] = SpaceRequest(
             id=row.id, waiting=waiting, needed=error.needed, kept=error.kept, reason=error.detail
         )
-        self._queue.enqueue([waiting])
+        self._queue.hold(waiting)
         self._changed.set()
 
     def discard(self, seq: int) -> None:

@@ -11,6 +11,7 @@ from downloadd.errors import StartupError
 from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.tasks import TaskSet
 from downloadd.records.storage_roots import StorageRootRecords
+from downloadd.records.store import Store
 from downloadd.root_identity import RootIdentity
 from downloadd.storage.destination import ReplaceableRoot
 
@@ -35,13 +36,13 @@ class StorageIdentity:
         expected: the root that was used before; None before the first one.
     """
 
-    def __init__(self, records: StorageRootRecords, *, is_shared: bool = False) -> None:
-        """Make a closed part; with `is_shared`, other nodes use the records and the root too."""
+    def __init__(self, store: Store) -> None:
+        """Make a closed part; in a shared store, other nodes use the root too."""
         self.expected: RootIdentity | None = None
-        self._is_shared = is_shared
+        self._is_shared = store.is_shared
         self._first_save = TaskSet()
         self._is_foreign = False
-        self._records = records
+        self._records = store.storage_root
         self._tasks = TaskSet()
         self._loop: asyncio.AbstractEventLoop
 

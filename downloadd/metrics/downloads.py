@@ -33,6 +33,12 @@ class DownloadMetrics:
         self._failed = series.labelled_counter(
             "downloadd_attempts_failed", "Failed attempts that another attempt follows, by error code.", ("error",)
         )
+        self._takeovers = series.counter(
+            "downloadd_takeovers", "Downloads that this node put back into the queue, because their node was gone."
+        )
+        self._fenced = series.counter(
+            "downloadd_runs_fenced", "Runs of this node that ended because another run holds their download."
+        )
         self._received = series.counter("downloadd_received_bytes", "Bytes of content received from origins.")
 
     def accepted(self, count: int) -> None:
@@ -49,6 +55,14 @@ class DownloadMetrics:
     def attempt_failed(self, code: ErrorCode) -> None:
         """Count a failed attempt that another attempt follows."""
         self._failed[code,].inc()
+
+    def taken_over(self) -> None:
+        """Count a download of a node that is gone."""
+        self._takeovers.inc()
+
+    def run_fenced(self) -> None:
+        """Count a run that ended because another run holds its download."""
+        self._fenced.inc()
 
     def received(self, nbytes: int) -> None:
         """Count received bytes of content."""

@@ -24,6 +24,9 @@ class ProcessMetrics:
         self._commit_rows = series.histogram(
             "downloadd_store_commit_rows", "Rows written in one transaction of the store.", ROWS_BUCKETS
         )
+        self._unavailable = series.counter(
+            "downloadd_store_unavailable_seconds", "Seconds for which the store took no writes, counted when it does."
+        )
         self._loop_lag = series.histogram(
             "downloadd_event_loop_lag_seconds",
             "Seconds by which the event loop ran a timer late, measured twice a second.",
@@ -40,6 +43,10 @@ class ProcessMetrics:
         """Count a durable transaction of the store."""
         self._commit_duration.observe(seconds)
         self._commit_rows.observe(rows)
+
+    def store_recovered(self, seconds: float) -> None:
+        """Count the seconds for which the store took no writes."""
+        self._unavailable.inc(seconds)
 
     def loop_lagged(self, seconds: float) -> None:
         """Record by how many seconds the event loop ran a timer late."""

@@ -18,6 +18,7 @@ from msgspec.structs import fields
 
 from downloadd.attempt_options import AttemptOptions
 from downloadd.download import (
+    Condition,
     Conflict,
     Control,
     Desired,
@@ -191,6 +192,7 @@ COLUMNS: Final = (
     Column("request_fields", "request.fields", _REQUEST, _json(RequestFields)),
     Column("gid", "request.gid", _REQUEST),
     Column("attempt_options", "request.attempt_options", _USER, _json(AttemptOptions)),
+    Column("condition", "request.condition", _REQUEST, _json(Condition)),
     Column("part_directory", "request.part_directory", _USER),
     Column("desired", "control.desired", _USER, _members(Desired)),
     Column("priority", "control.priority", _USER),

@@ -21,6 +21,10 @@ class Topic(StrEnum):
     """Users have changed running downloads, with their ids."""
     QUEUE = "queue"
     """Downloads wait that did not wait before, or in another order."""
+    CHANGED = "changed"
+    """Active downloads have changed their states or what users want of them."""
+    REMOVED = "removed"
+    """Downloads were removed from the history."""
     IMPORTS = "imports"
     """Users have changed imports."""
 

@@ -54,6 +54,7 @@ from downloadd.records.readers import ReaderPool
 from downloadd.records.results import ResultRecords, SqliteResults
 from downloadd.records.revisions import Revisions
 from downloadd.records.runs import RunRecords, SoleRuns
+from downloadd.records.schedules import ScheduleRecords, SqliteSchedules
 from downloadd.records.schema import Migration, shipped_migrations
 from downloadd.records.storage_roots import SqliteStorageRoot, StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords, SqliteQueue
@@ -128,8 +129,10 @@ class SqliteRecords:
         self.kept_parts: KeptPartRecords = SqliteKeptParts(self)
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
         self.uploads: UploadRecords = SqliteUploads(self)
+        self.schedules: ScheduleRecords = SqliteSchedules(self)
         self.nodes: NodeRecords = SoleNode(clock)
         self.runs: RunRecords = SoleRuns()
+        self.admission = None
         self.hints: Hints = NoHints()
         self.queue: QueueRecords = SqliteQueue(self, self._queries, self.revisions, known_rows)
         self.results: ResultRecords = SqliteResults(self, self._queries, self.revisions, known_rows, clock)

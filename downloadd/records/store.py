@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from downloadd.object_upload import UploadRecords
+from downloadd.records.admission import AdmissionRecords
 from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.gids import GidRecords
 from downloadd.records.hints import Hints
@@ -12,6 +13,7 @@ from downloadd.records.nodes import NodeRecords
 from downloadd.records.protocol import Records
 from downloadd.records.results import ResultRecords
 from downloadd.records.runs import RunRecords
+from downloadd.records.schedules import ScheduleRecords
 from downloadd.records.storage_roots import StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords
 
@@ -63,6 +65,11 @@ class Store(Records, Protocol):
         ...
 
     @property
+    def schedules(self) -> ScheduleRecords:
+        """The schedules."""
+        ...
+
+    @property
     def hints(self) -> Hints:
         """Hints of changes to the other nodes, and from them."""
         ...
@@ -70,6 +77,11 @@ class Store(Records, Protocol):
     @property
     def nodes(self) -> NodeRecords:
         """The nodes that share the store."""
+        ...
+
+    @property
+    def admission(self) -> AdmissionRecords | None:
+        """The admission over several nodes; None in a store that only this node can use."""
         ...
 
     @property

@@ -16,7 +16,7 @@ from downloadd.errors import ErrorCode
 from downloadd.origin.cookies import CookieJar
 from downloadd.storage.destination import Destination, Part
 from downloadd.transfer.checkpoints import Checkpoints
-from downloadd.transfer.classification import AlreadyComplete, AskAgain, Restart, UseResponse
+from downloadd.transfer.classification import AlreadyComplete, AskAgain, Restart, Unchanged, UseResponse
 from downloadd.transfer.comparison import compare_samples
 from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.file_naming import name_file, warn_of_page
@@ -42,6 +42,8 @@ class FetchResult(Enum):
     """The file has its final name already, from an earlier run."""
     SKIPPED = "skipped"
     """The name is taken, and the request has `conflict=skip`."""
+    UNCHANGED = "unchanged"
+    """The origin has the version of the request's condition still."""
 
 
 class Attempt:
@@ -282,6 +284,8 @@ class Attempt:
         )
         if isinstance(request, CompletePart):
             return FetchResult.COMPLETE
+        if not request.is_range and self.part is None:
+            request = replace(request, condition=self.download.request.condition)
         sampled = None
         if request.evidence is Evidence.OVERLAP and self.part is not None:
             sampled = await compare_samples(self.part, known, self._requests)
@@ -292,6 +296,8 @@ class Attempt:
                 case AlreadyComplete():
                     self.download = self.download.with_progress(total=request.start)
                     return FetchResult.COMPLETE
+                case Unchanged():
+                    return FetchResult.UNCHANGED
                 case Restart():
                     return replace(step, start_over=True)
                 case AskAgain():

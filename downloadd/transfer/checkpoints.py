@@ -30,8 +30,17 @@ log = structlog.get_logger()
 MAX_UNRECORDED_BYTES: Final = 1 << 20
 """Bytes of a file that is written without a checkpoint before; after a crash it is received again."""
 
+FIRST_CHECKPOINT_SECONDS: Final = 0.5
+"""Seconds from the first write to the first checkpoint of a file over one connection."""
+
 CHECKPOINT_SECONDS: Final = 5.0
-"""Seconds between checkpoints of a file over one connection; after a power cut, twice as much is received again."""
+"""Seconds between two checkpoints at most; a transfer that has not lasted so long doubles its time up to the next one.
+
+So after a power cut, or when another node takes over, about half of what a young transfer received is received again.
+"""
+
+RECORD_SECONDS: Final = 0.25
+"""Seconds after the start of a sync before its bytes are recorded."""
 
 CHECKPOINT_TIMEOUT: Final = 0.25
 """Seconds that a transfer over one connection waits for a checkpoint; the next one records the same and more."""
@@ -79,7 +88,9 @@ class Checkpoints:
         self._clock = clock
         self._allows_overlap = allows_overlap
         self._restarts = 0
-        self._checkpointed_at = 0.0
+        self._began_at = 0.0
+        self._synced_at = 0.0
+        self._has_unrecorded_sync = False
 
     @property
     def is_resumable(self) -> bool:
@@ -280,9 +291,8 @@ class Checkpoints:
                 return
             await self.save(self.download)
             self.is_recorded = True
-            self._checkpointed_at = self._clock.monotonic()
-        elif not is_segmented and self._clock.monotonic() - self._checkpointed_at >= CHECKPOINT_SECONDS:
-            self._checkpointed_at = self._clock.monotonic()
+            self._began_at = self._synced_at = self._clock.monotonic()
+        elif not is_segmented:
             await self._checkpoint(part)
 
     async def save_ranges(self, part: Part, received: ByteRanges) -> None:
@@ -388,11 +398,19 @@ class Checkpoints:
                 log.warning("part_removal_failed", error=error.code, detail=error.detail, **log_fields(self.download))
 
     async def _checkpoint(self, part: Part) -> None:
-        """Save the bytes that were synced meanwhile, and start to sync later ones."""
-        if self.is_resumable:
-            if part.synced > self.download.progress.received:
+        """Save the bytes that were synced since the last checkpoint, or start to sync later ones, if one is due."""
+        now = self._clock.monotonic()
+        if self._has_unrecorded_sync:
+            if part.synced > self.download.progress.received and now - self._synced_at >= RECORD_SECONDS:
+                self._has_unrecorded_sync = False
                 # The records apply writes in the order of the calls, so that a late checkpoint undoes nothing.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(CHECKPOINT_TIMEOUT):
                         await self.save(self.download.with_progress(received=part.synced))
-            part.start_sync()
+            return
+        lasted = max(FIRST_CHECKPOINT_SECONDS, self._synced_at - self._began_at)
+        if now - self._synced_at >= min(CHECKPOINT_SECONDS, lasted):
+            self._synced_at = now
+            if self.is_resumable:
+                part.start_sync()
+                self._has_unrecorded_sync = True

@@ -63,7 +63,11 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
     """True if the response shows that the representation has changed."""
 
 
-Classification = UseResponse | AlreadyComplete | AskAgain | Restart
+class Unchanged(msgspec.Struct, frozen=True, kw_only=True):
+    """The origin has the version of the condition still (304)."""
+
+
+Classification = UseResponse | AlreadyComplete | AskAgain | Restart | Unchanged
 
 
 def classify(request: RangeRequest, known: Representation, head: ResponseHead, *, max_size: int) -> Classification:
@@ -86,6 +90,8 @@ def classify(request: RangeRequest, known: Representation, head: ResponseHead, *
     """
     if head.status in NOT_FOUND_STATUSES:
         raise RemoteFileNotFoundError(head.status)
+    if head.status == 304 and request.condition is not None:
+        return Unchanged()
     facts = find_facts(request, known, head)
     row = select_row(facts)
     classification = _apply(row, facts, request, known, head)

@@ -3,12 +3,13 @@
 Evidence is tried from the strongest to the weakest. Pure: no I/O and no clock.
 """
 
+from email.utils import formatdate
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
-from downloadd.download import ResumedBy
+from downloadd.download import Condition, ResumedBy
 from downloadd.transfer.fields import format_range
 from downloadd.transfer.representation import Representation
 
@@ -55,10 +56,14 @@ class RangeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The strong validator that `If-Range` sends; None for no precondition."""
     has_overlap: bool = False
     """True if the range begins with bytes that were received before, so that they can be compared."""
+    condition: Condition | None = None
+    """Validators of an earlier download; not for a range. The origin answers 304 if it has the same version still."""
 
     def __post_init__(self) -> None:
         if self.start < 0 or (self.is_range and self.evidence is None):
             raise ValueError("a range request needs a start of at least 0 and evidence")
+        if self.is_range and self.condition is not None:
+            raise ValueError("a request for a range has no other condition")
         if (self.evidence is Evidence.IF_RANGE) is (self.if_range is None):
             raise ValueError("a precondition needs a validator")
 
@@ -69,11 +74,21 @@ class RangeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def format_range_fields(request: RangeRequest) -> list[tuple[str, str]]:
-    """Return Range and If-Range of a request; nothing if everything is requested."""
+    """Return Range and If-Range of a request, or the fields of its condition if everything is requested."""
     if not request.is_range:
-        return []
+        return [] if request.condition is None else _format_condition(request.condition)
     fields = [("Range", format_range(request.start, request.end))]
     return fields if request.if_range is None else [*fields, ("If-Range", request.if_range)]
+
+
+def _format_condition(condition: Condition) -> list[tuple[str, str]]:
+    fields = []
+    if condition.entity_tag is not None:
+        fields.append(("If-None-Match", condition.entity_tag))
+    if condition.last_modified is not None:
+        # Ignored by origins that know If-None-Match (RFC 9110, section 13.1.3).
+        fields.append(("If-Modified-Since", formatdate(condition.last_modified, usegmt=True)))
+    return fields
 
 
 class CompletePart(msgspec.Struct, frozen=True, kw_only=True):

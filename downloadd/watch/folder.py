@@ -79,6 +79,8 @@ class WatchFolder:
         It is text in UTF-8, of `MAX_NAME_BYTES` and a number at most.
         """
         taken = next(each for each in _numbered(_shorten(name)) if self._is_free(each))
+        # A crash may have left the progress of an earlier file of this name.
+        self._progress_path(taken).unlink(missing_ok=True)
         (self._path / name).rename(self._processing / taken)
         return taken
 

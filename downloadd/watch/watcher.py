@@ -146,14 +146,21 @@ class Watcher:
         now = self._clock.monotonic()
         self._observations = observe(self._observations, await asyncio.to_thread(folder.scan), now=now)
         ready = settled(self._observations, now=now, seconds=self._config.settle)
+        refusal: PermissionError | None = None
         for name in ready[: max(0, MAX_TAKEN_FILES - taken)]:
             try:
                 taken_name = await asyncio.to_thread(folder.take, name)
             except FileNotFoundError:
                 # It was removed or renamed since the scan.
                 continue
+            except PermissionError as error:
+                # In a directory with the sticky bit, only the owner of a file may rename it. The others are taken.
+                refusal = PermissionError(error.errno, f"{name} cannot be moved: {error.strerror}")
+                continue
             log.info("watched_file_taken", path=self._config.path, name=taken_name)
             await self._advance(folder, taken_name)
+        if refusal is not None:
+            raise refusal
 
     async def _advance(self, folder: WatchFolder, name: str) -> bool:
         """Do what can be done for a file that was taken; return True if it has its result."""
@@ -190,9 +197,12 @@ class Watcher:
         """Upload a file; return the id of its import.
 
         Raises:
-            ImportRefusedError: no importer can read it, or it is too large.
+            ImportRefusedError: no importer can read it, the daemon may not read it, or it is too large.
         """
-        file = await asyncio.to_thread(folder.open_taken, name)
+        try:
+            file = await asyncio.to_thread(folder.open_taken, name)
+        except PermissionError as error:
+            raise ImportRefusedError("the user of the daemon has no permission to read the file") from error
         try:
             key = self._config.importer or await _recognize(file, name)
             operation = await self._imports.upload(

@@ -563,7 +563,7 @@ async def test_every_help_text_has_an_example(run_without_daemon: Run, name: str
     done = await run_without_daemon(*([name] if name else []), "--help")
     assert done.status == 0
     assert re.search(r"^  Examples?:\n    downloadctl|^  Examples?:\n    eval", done.out, re.MULTILINE), done.out
-    if name not in {"", "completion", "storage", "users"}:
+    if name not in {"", "completion", "schedules", "storage", "users"}:
         assert "--json" in done.out
 
 
@@ -666,6 +666,24 @@ async def test_bars_move_and_ended_downloads_stay(
         screen.process.send_signal(signal.SIGINT)
         assert await asyncio.to_thread(screen.process.wait, CONDITION_TIMEOUT) == 130
         await asyncio.to_thread(screen.wait_for, lambda text: text.endswith("\x1b[?25h") or "\x1b[?25h" in text)
+        assert "Traceback" not in screen.written
+
+
+async def test_the_whole_terminal_shows_downloads_and_keys_change_them(
+    daemon_environment: dict[str, str], daemon: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/slow.iso", SLOW_RESPONSE)
+    id = (await daemon.start_download("d", origin.url("/slow.iso")))["download_id"]
+    with run_on_terminal(daemon_environment, "top") as screen:
+        await asyncio.to_thread(screen.wait_for, lambda text: "slow.iso" in text and "1 running" in text)
+        os.write(screen.terminal, b"j")
+        await asyncio.sleep(0)
+        os.write(screen.terminal, b"p")
+        await asyncio.to_thread(screen.wait_for, lambda text: "0 running, 1 waiting or paused" in text)
+        assert (await daemon.get_download(id))["status"] == "paused"
+        os.write(screen.terminal, b"q")
+        assert await asyncio.to_thread(screen.process.wait, CONDITION_TIMEOUT) == 0
+        await asyncio.to_thread(screen.wait_for, lambda text: "\x1b[?1049l" in text)
         assert "Traceback" not in screen.written
 
 

@@ -104,8 +104,6 @@ async def test_a_new_url_restarts_the_run_of_another_node(nodes: tuple[NodeStack
     [row] = await started(runs, origin.url("/slow"))
     changed = await asks.manager.amend(row.id, DownloadChange(url=origin.url("/moved")))
     assert changed.download.request.url == origin.url("/moved")
-    # A node that does not know the queue of another one is not what is tested here.
-    await runs.parts.runner.enqueue(changed.download, before=changed.download.state)
     assert (await asks.manager.wait(row.id, 30)).state is State.COMPLETED
     assert (len(origin.requests("/slow")), len(origin.requests("/moved"))) == (1, 1)
 

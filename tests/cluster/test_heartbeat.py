@@ -133,7 +133,7 @@ async def test_the_lease_is_lost_while_the_store_is_away_and_comes_back_by_itsel
             nodes.is_away = True
             # The last good heartbeat was sent at 3 s.
             await asyncio.sleep(7)
-            assert problem_of(heartbeat) is None
+            assert problem_of(heartbeat) == "the server is away"
             await asyncio.sleep(0.6)
             problem = heartbeat.problem
             assert isinstance(problem, StoreUnavailableError)
@@ -251,3 +251,29 @@ async def test_the_only_node_needs_no_heartbeats() -> None:
         heartbeat.drain()
         assert isinstance(heartbeat.problem, ShuttingDownError)
         assert [node.state for node in await heartbeat.nodes()] == [NodeState.DRAINING]
+
+
+@in_virtual_time
+async def test_a_store_that_is_away_is_a_problem_before_the_lease_is_lost() -> None:
+    nodes, recovered = SharedNodes(), list[float]()
+    async with Heartbeat(nodes, ALPHA, LoopClock()) as heartbeat:
+        heartbeat.on_store_recovered = recovered.append
+        await asyncio.sleep(1)
+        nodes.is_away = True
+        await asyncio.sleep(2)
+        assert heartbeat.is_lease_held
+        assert problem_of(heartbeat) == "the server is away"
+        nodes.is_away = False
+        await asyncio.sleep(2)
+        assert problem_of(heartbeat) is None
+    assert recovered == [pytest.approx(1.5, abs=0.1)]
+
+
+@in_virtual_time
+async def test_the_hooks_of_all_living_nodes_are_known() -> None:
+    nodes = SharedNodes()
+    async with Heartbeat(nodes, ALPHA, LoopClock()) as first, Heartbeat(nodes, replace(BETA, name="beta"), LoopClock()):
+        first.read_load = lambda: NodeLoad(hooks=("chat",))
+        await asyncio.sleep(1)
+        assert first.name == "alpha"
+        assert await first.hooks() == {"chat"}

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from downloadd.daemon.configuration import PARSERS, read_config
 
 def test_without_sources_the_defaults_apply() -> None:
     config = read_config(file=None, environment={"HOME": "/h"}).config
-    assert config.storage == StorageConfig()
+    assert config.storage == StorageConfig(root=os.path.abspath("downloads")), "the root is absolute"
     assert (config.downloads, config.imports, config.users) == (Config().downloads, Config().imports, ())
 
 

@@ -109,7 +109,7 @@ def test_a_state_directory_that_cannot_be_created_is_refused(tmp_path: Path) -> 
 
 def described(tmp_path: Path, *, enabled: bool = True) -> tuple[FirstUser, str]:
     first = ensure_first_user(tmp_path / "it's state")
-    return first, describe_first_user(first, url="http://127.0.0.1:4711", enabled=enabled)
+    return first, describe_first_user(first, url="http://127.0.0.1:4711", root="/srv/files", enabled=enabled)
 
 
 def test_the_description_has_everything_that_curl_needs(tmp_path: Path) -> None:
@@ -118,13 +118,14 @@ def test_the_description_has_everything_that_curl_needs(tmp_path: Path) -> None:
     assert f"token     {first.token}\n" in text
     assert str(first.file) in text
     assert "'http://127.0.0.1:4711/Downloads?download=" in text
+    assert "Files are stored below /srv/files" in text.splitlines()
     assert f"\n  http://127.0.0.1:4711/#token={first.token}\n" in text
     assert "--allow-download" not in text
 
 
 def test_a_description_for_other_readers_has_no_token(tmp_path: Path) -> None:
     first = ensure_first_user(tmp_path)
-    text = describe_first_user(first, url="http://127.0.0.1:4711", enabled=True, show_token=False)
+    text = describe_first_user(first, url="http://127.0.0.1:4711", root="/srv/files", enabled=True, show_token=False)
     assert first.token not in text
     assert str(first.file) in text
 

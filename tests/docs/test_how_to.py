@@ -224,6 +224,30 @@ def test_the_limits_by_the_hour_are_a_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
+async def test_the_commands_about_schedules_change_them(tmp_path: Path) -> None:
+    page = read("docs/how-to/schedules.md")
+    add, requests, changes = blocks(page, "sh")
+    [configured] = blocks(page, "toml")
+    async with DaemonProcess(tmp_path) as daemon:
+        environment = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "TOKEN": TOKEN,
+            "URL": daemon.url.rstrip("/"),
+            "DOWNLOAD_URL": daemon.url,
+            "DOWNLOADD_URL": daemon.url,
+            "DOWNLOADD_TOKEN": TOKEN,
+        }
+        for script, names in ((add, ["prices"]), (requests, ["prices", "rates"])):
+            await asyncio.to_thread(subprocess.run, ["sh", "-ec", script], env=environment, check=True)
+            found = (await daemon.request("GET", "/api/v1/schedules"))[1]["schedules"]
+            assert [one["name"] for one in found] == names
+        await asyncio.to_thread(subprocess.run, ["sh", "-ec", changes], env=environment, check=True)
+        await daemon.reload(f"{DEFAULT_CONFIG}{configured}")
+        prices, rates = (await daemon.request("GET", "/api/v1/schedules"))[1]["schedules"]
+        assert (prices["source"], prices["keep"], rates["source"]) == ("configuration", 7, "api")
+
+
+@pytest.mark.system
 async def test_the_commands_about_the_queue_change_it(tmp_path: Path, origin: Origin) -> None:
     move, place, pause = blocks(read("docs/how-to/queue.md"), "sh")
     for path in ("/held", "/first.bin"):

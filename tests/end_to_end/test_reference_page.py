@@ -12,7 +12,9 @@ async def test_an_operation_can_be_tried_with_the_token(tmp_path: Path, base_pat
     config = f'{DEFAULT_CONFIG}\n[server]\nbase_path = "{base_path}"\n'
     async with DaemonProcess(tmp_path, config=config) as daemon, async_playwright() as playwright:
         site = daemon.url.removesuffix(base_path) if base_path else daemon.url
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium-headless-shell", args=["--no-sandbox"]
+        )
         page = await browser.new_page()
         errors: list[str] = []
         requests: list[str] = []

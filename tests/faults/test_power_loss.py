@@ -244,6 +244,7 @@ async def test_bytes_are_on_stable_storage_before_the_records_mention_them(
 
     monkeypatch.setattr(os, "fdatasync", fdatasync)
     monkeypatch.setattr("downloadd.transfer.checkpoints.CHECKPOINT_SECONDS", 0.1)
+    monkeypatch.setattr("downloadd.transfer.checkpoints.RECORD_SECONDS", 0.0)
     origin.script("/f", SLOW)
     async with open_stack(tmp_path, CONFIG, fsync=True) as stack:
         started = await stack.manager.start([DownloadRequest(url=origin.url("/f"), directory="d")], user="u")

@@ -127,6 +127,20 @@ async def test_other_files_in_the_directory_stay(library: Library) -> None:
     assert found["a (1).txt"] == FILES["a.txt"]
 
 
+async def test_an_extraction_that_is_repeated_finds_the_files_that_got_numbers(library: Library) -> None:
+    (library.root / "d" / "x").mkdir(parents=True)
+    (library.root / "d" / "x" / "a.txt").write_bytes(b"mine")
+    delivery = await library.publish("x.zip", make_zip({"a.txt": b"1", "aa:b": b"2", "aa*b": b"3"}))
+    for _ in range(3):
+        await library.actions.extract(EXTRACT, delivery)
+    assert contents_below(library.root / "d" / "x") == {
+        "a.txt": b"mine",
+        "a (1).txt": b"1",
+        "aa_b": b"2",
+        "aa_b (1)": b"3",
+    }
+
+
 async def test_the_archive_is_removed_on_request(library: Library) -> None:
     hook = HookConfig(name="x", extract=True, remove_archive=True)
     delivery = await library.publish("x.zip", make_zip())
@@ -174,6 +188,15 @@ async def test_a_zip_bomb_is_refused_before_anything_is_written(library: Library
     assert not (library.root / "d" / "x").exists()
 
 
+async def test_a_packed_tar_bomb_is_refused_before_it_is_unpacked_to_find_its_files(library: Library) -> None:
+    info = tarfile.TarInfo("big")
+    info.size = 1 << 40
+    hook = HookConfig(name="x", extract=True, max_extracted_size=100_000)
+    outcome = await library.actions.extract(hook, await library.publish("x.tgz", gzip.compress(info.tobuf())))
+    assert isinstance(outcome, DeliveryFailed)
+    assert "unpacks to more than 1 GiB" in outcome.reason
+
+
 async def test_a_file_moves_to_the_directory_of_its_template(library: Library, tmp_path: Path) -> None:
     hook = HookConfig(name="x", move_to=f"{tmp_path}/archive/{{directory}}/{{year}}")
     delivery = await library.publish("a.bin", b"content")
@@ -185,6 +208,13 @@ async def test_a_file_moves_to_the_directory_of_its_template(library: Library, t
     assert path.read_bytes() == b"content"
     assert not (library.root / "d" / "a.bin").exists()
     assert await library.actions.move(hook, delivery) == Delivered(answer="the file is not there any more")
+
+
+async def test_a_file_that_is_in_its_new_directory_already_stays(library: Library) -> None:
+    delivery = await library.publish("a.bin", b"content")
+    outcome = await library.actions.move(HookConfig(name="x", move_to=f"{library.root}/{{directory}}"), delivery)
+    assert outcome == Delivered(answer=f"it is in {library.root}/d already")
+    assert (library.root / "d" / "a.bin").read_bytes() == b"content"
 
 
 async def test_a_file_that_another_program_replaced_stays(library: Library, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """All hooks on real records, with programs as receivers."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,7 +36,11 @@ def received(name: str, folder: Path) -> list[str]:
 
 @asynccontextmanager
 async def open_hooks(
-    records: SqliteRecords, clock: ManualClock, *configured: HookConfig, series: ReadableSeries | None = None
+    records: SqliteRecords,
+    clock: ManualClock,
+    *configured: HookConfig,
+    series: ReadableSeries | None = None,
+    find_others: Callable[[], Awaitable[Collection[str]]] | None = None,
 ) -> AsyncIterator[Hooks]:
     async with (
         WebhookSender(clock, system_tls) as sender,
@@ -46,6 +50,7 @@ async def open_hooks(
             senders=make_senders(sender, ProgramRunner(ENVIRONMENT, "/srv"), FileActions()),
             metrics=HookMetrics(series or ReadableSeries()),
             clock=clock,
+            find_others=find_others,
         ) as hooks,
     ):
         yield hooks
@@ -112,3 +117,22 @@ async def all_rescheduled(records: SqliteRecords, clock: ManualClock) -> bool:
 
 async def is_empty(records: SqliteRecords) -> bool:
     return await records.deliveries.waiting() == {}
+
+
+async def test_messages_of_a_hook_of_another_living_node_stay(tmp_path: Path) -> None:
+    clock = ManualClock()
+
+    async def find_others() -> list[str]:
+        return ["elsewhere", "kept"]
+
+    async with open_records(tmp_path / "state", clock, hooks=("elsewhere", "kept", "removed")) as records:
+        await finish_downloads(records)
+        # Another node attempts one; its lease is not taken away.
+        assert await records.deliveries.take("kept", now=NOW, latest=NOW, limit=1, lease=20)
+        async with open_hooks(records, clock, program_hook("kept", tmp_path), find_others=find_others) as hooks:
+
+            async def are_left() -> bool:
+                return await hooks.waiting() == {"elsewhere": 1, "kept": 1}
+
+            await wait_until(are_left)
+    assert received("kept", tmp_path) == []

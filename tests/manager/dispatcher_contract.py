@@ -46,7 +46,9 @@ class Started:
         self, count: int = 1, *, origin: str = A, target: str | None = None, not_before: float | None = None
     ) -> list[Download]:
         """Accept downloads and add them to the queue; return their rows."""
-        rows = await added(self._records, *(sample_download(origin=origin) for _ in range(count)))
+        rows = await added(
+            self._records, *(sample_download(origin=origin, not_before=not_before) for _ in range(count))
+        )
         self.enqueue_rows(*rows, target=target, not_before=not_before)
         return rows
 
@@ -120,19 +122,37 @@ class DispatcherContract:
         [reason] = await dispatcher.queue.describe_waits([later.with_progress(not_before=now + 3600)])
         assert reason.startswith("the next attempt starts in ")
 
-    async def test_a_download_that_is_dequeued_does_not_start(self, dispatcher: Dispatcher, started: Started) -> None:
+    async def test_a_download_that_is_dequeued_does_not_start(
+        self, records: Records, dispatcher: Dispatcher, started: Started
+    ) -> None:
         dispatcher.queue.set_suspension("held by the test")
         removed, kept = await started.enqueue(2)
+        await records.amend(removed.id, lambda row: replace(row, state=State.PAUSED))
         dispatcher.queue.dequeue(removed.seq)
-        dispatcher.queue.dequeue(99)
         assert await dispatcher.queue.count_waiting() == 1
+        dispatcher.queue.dequeue(99)
         dispatcher.queue.set_suspension(None)
         await started.wait_for(kept)
 
-    async def test_downloads_start_in_their_order_after_a_move(self, dispatcher: Dispatcher, started: Started) -> None:
+    async def test_a_download_that_is_held_back_starts_when_it_is_added_again(
+        self, dispatcher: Dispatcher, started: Started
+    ) -> None:
+        dispatcher.queue.set_suspension("held by the test")
+        held, other = await started.enqueue(2)
+        dispatcher.queue.hold(WaitingDownload.of(held, not_before=SystemClock().wall() + 3600))
+        dispatcher.queue.set_suspension(None)
+        await started.wait_for(other)
+        started.enqueue_rows(held)
+        await started.wait_for(other, held)
+
+    async def test_downloads_start_in_their_order_after_a_move(
+        self, records: Records, dispatcher: Dispatcher, started: Started
+    ) -> None:
         dispatcher.queue.set_suspension("held by the test")
         first, second, third = await started.enqueue(3)
-        dispatcher.queue.reorder([QueueEntry(third.seq, 0, first.seq - 0.5), QueueEntry(99, 5, 0.0)])
+        place = first.seq - 0.5
+        await records.amend(third.id, lambda row: row.with_control(place=place))
+        dispatcher.queue.reorder([QueueEntry(third.seq, 0, place), QueueEntry(99, 5, 0.0)])
         dispatcher.queue.set_suspension(None)
         await started.wait_for(third, first)
         dispatcher.queue.finish(first.seq)
@@ -213,10 +233,17 @@ class DispatcherContract:
         assert await dispatcher.slots.acquire(first.seq, CDN, 1) == 1
         assert await dispatcher.slots.enter(first.seq, A, CDN)
         assert await dispatcher.slots.acquire(first.seq, CDN, 1) == 0
+        dispatcher.queue.set_suspension("held by the test")
         [second] = await started.enqueue(target=CDN)
+        dispatcher.queue.set_suspension(None)
         await started.wait_for(first)
-        [reason] = await dispatcher.queue.describe_waits([second])
-        assert reason.startswith("a.example redirects to cdn.example.net: 2 downloads from cdn.example.net are running")
+        expected = "a.example redirects to cdn.example.net: 2 downloads from cdn.example.net are running"
+
+        async def is_described() -> bool:
+            [reason] = await dispatcher.queue.describe_waits([second])
+            return reason.startswith(expected)
+
+        await wait_until(is_described)
         dispatcher.slots.leave(first.seq)
         await started.wait_for(first, second)
         assert dispatcher.origins.expected_target(second.seq) == CDN

@@ -44,6 +44,8 @@ async def nodes(tmp_path: Path, database: str) -> AsyncIterator[Nodes]:
             open_stack(tmp_path, CONFIG, store=first) as alpha,
             open_stack(tmp_path, CONFIG, store=second) as beta,
         ):
+            # The first node claims.
+            beta.dispatcher.queue.set_suspension("held by the test")
             yield alpha, beta
 
 
@@ -79,6 +81,8 @@ async def test_a_download_of_a_gone_node_continues_elsewhere_and_its_own_run_is_
     assert len(alpha.runs) == 1
     await let_node_be_gone(beta)
     await beta.abandoned.search()
+    alpha.dispatcher.queue.set_suspension("held by the test")
+    beta.dispatcher.queue.set_suspension(None)
     ended = await beta.manager.wait(row.id, CONDITION_TIMEOUT)
     assert (ended.state, ended.epoch) == (State.COMPLETED, 3)
     assert beta.files()["d/f"] == expected_bytes(0, 0, SIZE)

@@ -23,7 +23,7 @@ async def test_the_parts_have_the_limits_of_the_configuration_and_change_them_to
         assert (stack.dispatcher.queue.limits.max_concurrent, stack.dispatcher.queue.limits.max_per_host) == (5, 4)
         stack.limits.change(SETTINGS)
         assert (stack.dispatcher.queue.limits.max_concurrent, stack.dispatcher.queue.limits.max_per_host) == (3, 2)
-        assert stack.runner._factory._shared_limit.rate == 7000
+        assert stack.runner._factory._speed_limit.limit == 7000
 
 
 async def test_a_download_that_runs_is_known_to_all_parts(tmp_path: Path, origin: Origin) -> None:

@@ -14,8 +14,8 @@ from downloadd.events import EventBus, SettingsChanged
 from downloadd.manager.hourly_limits import HourlyLimits, follow_hours, limits_of
 from downloadd.manager.limits import Limits
 from downloadd.manager.queue_report import describe_wait
-from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import HOLD_REASON, RunLimits
+from downloadd.manager.speed_share import SpeedLimit
 from downloadd.runtime_settings import RuntimeSettings
 
 CONFIG = DownloadsConfig(max_concurrent=64, max_per_host=16, speed_limit=0)
@@ -44,7 +44,7 @@ class Stack:
         self.clock = JumpingLoopClock()
         self.bus = EventBus()
         self.dispatcher = make_dispatcher(Limits.from_config(CONFIG), self.clock)
-        self.limits = RunLimits(self.dispatcher.queue, TokenBucket(CONFIG.speed_limit))
+        self.limits = RunLimits(self.dispatcher.queue, SpeedLimit(CONFIG.speed_limit))
         self.hours = HourlyLimits(
             self.limits, entries=entries, config=CONFIG, bus=self.bus, clock=self.clock, **options
         )

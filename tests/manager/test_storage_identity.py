@@ -24,7 +24,7 @@ async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
 
 @asynccontextmanager
 async def opened(records: SqliteRecords, root: Path) -> AsyncIterator[LocalDestination]:
-    async with StorageIdentity(records.storage_root) as identity:
+    async with StorageIdentity(records) as identity:
         verifier = RootVerifier(identity.expected, fsync=False, on_identified=identity.record)
         async with LocalDestination(root, min_free=0, fsync=False, verifier=verifier) as destination:
             yield destination
@@ -56,15 +56,18 @@ async def test_a_missing_root_cannot_be_accepted(records: SqliteRecords, tmp_pat
 
 async def test_an_identity_is_recorded_from_any_thread(records: SqliteRecords) -> None:
     root = RootIdentity(marker="m", path="/")
-    async with StorageIdentity(records.storage_root) as identity:
+    async with StorageIdentity(records) as identity:
         await asyncio.to_thread(identity.record, root)
     assert await records.storage_root.load() == root
 
 
-async def test_the_first_of_two_nodes_that_begin_at_once_decides_about_the_root(records: SqliteRecords) -> None:
+async def test_the_first_of_two_nodes_that_begin_at_once_decides_about_the_root(
+    records: SqliteRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "is_shared", True)
     async with (
-        StorageIdentity(records.storage_root, is_shared=True) as first,
-        StorageIdentity(records.storage_root, is_shared=True) as second,
+        StorageIdentity(records) as first,
+        StorageIdentity(records) as second,
     ):
         for identity, marker in ((first, "a"), (second, "b")):
             await asyncio.to_thread(identity.record, RootIdentity(marker=marker, path="/"))

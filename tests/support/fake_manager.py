@@ -147,7 +147,7 @@ class FakeManager:
             defaults=DownloadsConfig(),
             user=user,
             now=self.clock.wall(),
-            id=self.next_id(),
+            id=request.id or self.next_id(),
         )
         if download.state not in FINISHED:
             if self.queue_capacity <= 0:

@@ -33,6 +33,7 @@ from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.records.store import Store
 from downloadd.request_fields import Credentials, RequestFields
 from downloadd.root_identity import RootIdentity
+from downloadd.schedule import Schedule, ScheduleDefinition, ScheduleSource
 from downloadd.states import State
 
 ODD: Final = "ä\0\x10\udcff/ü"
@@ -40,6 +41,16 @@ ODD: Final = "ä\0\x10\udcff/ü"
 GID: Final = "fedcba9876543210"
 RESPONSE: Final = make_response("key", fingerprint=b"\0f")
 _BODY: Final = b'{"a": "\xff\0"}'
+
+
+_SCHEDULE: Final = Schedule(
+    name="a",
+    source=ScheduleSource.API,
+    created=NOW,
+    definition=ScheduleDefinition(
+        cron="0 2 * * *", time_zone="UTC", url="https://a/f", directory="", filename="f", keep=1, user="u"
+    ),
+)
 
 
 def make_deliveries(download: Download) -> Sequence[Delivery]:
@@ -53,6 +64,8 @@ async def fill(store: Store) -> None:
     await _add_active(store)
     await _add_ended(store)
     await _add_imports(store)
+    for name in ("a", "b"):
+        await store.schedules.add(replace(_SCHEDULE, name=name))
     await store.storage_root.save(RootIdentity(marker="m", path="/ü", device="8:1"))
     for number in range(3):
         await store.origins.save(
@@ -198,6 +211,7 @@ async def read_all(store: Store) -> dict[str, Any]:
         "kept": (await store.kept_parts.page(), await store.kept_parts.usage()),
         "secrets": await store.kept_parts.with_secrets(after=(0, 0), until=int(NOW) + 1),
         "root": await store.storage_root.load(),
+        "schedules": await store.schedules.list(),
         "origins": sorted(await store.origins.load(), key=lambda record: record.origin),
         "operations": await imports.operations.latest(99),
         "unfinished": await imports.operations.unfinished(),

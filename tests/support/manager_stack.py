@@ -24,6 +24,7 @@ from downloadd.manager.queue_control import QueueControl
 from downloadd.manager.run_limits import RunLimits
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
+from downloadd.manager.shared_dispatcher import SharedDispatcher
 from downloadd.metrics import Metrics
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.policy import Policy
@@ -49,7 +50,7 @@ class ManagerStack:
         records: Store,
         destination: LocalDestination,
         bus: EventBus,
-        dispatcher: LocalDispatcher,
+        dispatcher: LocalDispatcher | SharedDispatcher,
         admission: AdmissionControl,
         runs: RunTable,
         runner: Runner,

@@ -28,6 +28,7 @@ class NodeStack(msgspec.Struct, frozen=True, kw_only=True):
 
     report: NodeReport
     records: PostgresRecords
+    destination: LocalDestination
     bus: EventBus
     parts: ManagerParts
     manager: Manager
@@ -67,5 +68,7 @@ async def open_node(
             clock=clock,
         )
         async with parts.manager as manager:
-            yield NodeStack(report=report, records=records, bus=bus, parts=parts, manager=manager)
+            yield NodeStack(
+                report=report, records=records, destination=destination, bus=bus, parts=parts, manager=manager
+            )
         await records.nodes.leave(report)

@@ -40,15 +40,18 @@ class PageSession:
 
 @asynccontextmanager
 async def open_page_session(
-    browser: Browser, daemon: DaemonProcess, *, token: str | None = TOKEN, **context: Any
+    browser: Browser, daemon: DaemonProcess, *, token: str | None = TOKEN, sign: str = "Live", **context: Any
 ) -> AsyncIterator[PageSession]:
-    """Open the page, signed in by a link such as the daemon prints; assert that it has no errors at the end."""
+    """Open the page, signed in by a link such as the daemon prints; assert that it has no errors at the end.
+
+    `sign` is the text of a page that is connected; `context` are settings of the browser.
+    """
     opened = await browser.new_context(**context)
     try:
         page_session = PageSession(await opened.new_page())
         await page_session.page.goto(f"{daemon.url}/" if token is None else f"{daemon.url}/#token={token}")
         if token is not None:
-            await page_session.wait_for_text("#connection", "Live")
+            await page_session.wait_for_text("#connection", sign)
         yield page_session
         assert page_session.errors == []
         assert page_session.hosts == {urlsplit(daemon.url).netloc}

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from typing import Any
+from unittest.mock import Mock
 
 from aiohttp.test_utils import BaseTestServer, TestClient
 from aiohttp.web import BaseRequest, BaseRunner
@@ -15,16 +16,19 @@ from support.fake_manager import FakeManager, FakeMetrics
 from support.fake_prober import FakeProber
 from support.fake_queue import FakeQueue, FakeResults
 from support.fake_rpc import FakeMethods, fake_notification_of
+from support.fake_schedules import FakeSchedules
 from support.fake_storage import FakeStorage
 from support.waiting import CONDITION_TIMEOUT
 
 from downloadd.config import Aria2Config, Config, DirectoryConfig, DownloadsConfig, RuleConfig, UserConfig
+from downloadd.download import Download
 from downloadd.download_rules import DownloadRules
 from downloadd.errors import DownloadError
 from downloadd.events import EventBus
 from downloadd.explanation import Explainer, ExplanationSources
 from downloadd.fronts.aria2.front import create_rpc_front
 from downloadd.fronts.aria2.sockets.socket_limits import SocketLimits
+from downloadd.fronts.cross_origin import AllowedOrigins
 from downloadd.fronts.page.assets import load_assets
 from downloadd.fronts.rest.api import create_api
 from downloadd.fronts.rest.auth import Accounts
@@ -33,14 +37,16 @@ from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle, Re
 from downloadd.fronts.rest.server import Api, ApiRunner
 from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.limits import Limits
-from downloadd.manager.rate_limit import TokenBucket
 from downloadd.manager.run_limits import RunLimits
+from downloadd.manager.speed_share import SpeedLimit
 from downloadd.metrics import GaugeSnapshot
 from downloadd.node import Node
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
 from downloadd.rights import Rights
+from downloadd.schedules.runner import ScheduleRunner
+from downloadd.schedules.service import ScheduleService
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
 from downloadd.views import DownloadViews
@@ -72,6 +78,19 @@ class ApiTestServer(BaseTestServer):
         return ApiRunner(self._api, **settings, **self._settings)
 
 
+class _ScheduledDownloads:
+    """The downloads of a fake manager, as schedules use them."""
+
+    def __init__(self, manager: FakeManager) -> None:
+        self._manager = manager
+
+    async def get(self, id: str) -> Download | None:
+        return self._manager.downloads.get(id)
+
+    async def remove(self, download: Download, *, with_file: bool) -> bool:
+        raise NotImplementedError
+
+
 class ServedApi:
     """API with the parts that tests inspect.
 
@@ -85,6 +104,7 @@ class ServedApi:
         files: the fake of the finished files.
         nodes: the nodes of the database.
         node_problem: the error of a node that does not work.
+        schedules: the service of the schedules, in memory.
         limits: the limits that the settings change.
         hours: the limits of hours of the week, of which there are none.
         methods: the fake methods of the RPC interface.
@@ -94,6 +114,7 @@ class ServedApi:
         self,
         *,
         failed_logins: int = 0,
+        allowed_origins: tuple[str, ...] = (),
         reader: BodyReader | None = None,
         server: dict[str, Any] | None = None,
         base_path: str = "",
@@ -138,12 +159,29 @@ class ServedApi:
             rights=self.rights,
         )
         dispatcher = make_dispatcher(Limits(max_concurrent=64, max_per_host=16), self.clock)
-        self.limits = RunLimits(dispatcher.queue, TokenBucket(0))
+        self.limits = RunLimits(dispatcher.queue, SpeedLimit(0))
         self.hours = HourlyLimits(
             self.limits, entries=(), config=DownloadsConfig(), bus=self.bus, clock=self.clock, max_runs=MAX_RUNS
         )
         self.settings = SettingsService(
             self.limits, hours=self.hours, rights=self.rights, bus=self.bus, max_runs=MAX_RUNS
+        )
+        schedules, downloads = FakeSchedules(), _ScheduledDownloads(self.manager)
+        self.schedules = ScheduleService(
+            records=schedules,
+            lookup=downloads,
+            runner=ScheduleRunner(
+                records=schedules,
+                lookup=downloads,
+                downloads=self.manager,
+                removal=downloads,
+                destination=Mock(),
+                rights=self.rights,
+                find_user=lambda id: self.accounts.find_by_id(id),
+                clock=self.clock,
+            ),
+            rights=self.rights,
+            clock=self.clock,
         )
         self.metrics = FakeMetrics()
         self.imports = FakeImports()
@@ -194,12 +232,17 @@ class ServedApi:
             explainer=explainer,
             views=self.views,
             settings=self.settings,
+            schedules=self.schedules,
             imports=self.imports,
             bus=self.bus,
             metrics=self.metrics,
             collect_gauges=self.collect_gauges,
             accounts=self.accounts,
-            guards=RequestGuards(hosts=hosts, throttle=LoginThrottle(failed_logins)),
+            guards=RequestGuards(
+                hosts=hosts,
+                throttle=LoginThrottle(failed_logins),
+                origins=AllowedOrigins(allowed_origins, setting="server.allowed_origins"),
+            ),
             clock=self.clock,
             page=load_assets(),
             proxies=TrustedProxies(()),

@@ -12,7 +12,7 @@ from support.fake_slots import FakeSlots
 from support.sample_downloads import sample_download
 from support.scripted_session import Answer, ScriptedFile, ScriptedSession
 
-from downloadd.download import Download, ResumedBy
+from downloadd.download import Condition, Download, ResumedBy
 from downloadd.errors import DownloadError, NetworkError, RemoteError
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
@@ -424,3 +424,25 @@ async def test_a_complete_part_is_recorded_under_its_new_name(transfers: Transfe
     assert session.requests == []
     assert transfers.row.progress.part_name != part.name
     assert transfers.part() == b"abc"
+
+
+# -- conditions --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_condition_is_sent_until_there_are_bytes_and_304_is_unchanged(transfers: Transfers) -> None:
+    condition = Condition(entity_tag='"old"', last_modified=7)
+    transfers.row = transfers.row.with_request(condition=condition)
+    session = ScriptedSession(lambda request: Answer(status=304))
+    assert await transfers.fetch(session) is FetchResult.UNCHANGED
+    assert [request.condition for request in session.requests] == [condition]
+    assert transfers.part_count() == 0
+    # Another version is received, over a break, without the condition from then on.
+    file = ScriptedFile(content(1), ETag='"v"')
+    await transfers.cut(file)
+    session = ScriptedSession(file.answer)
+    assert await transfers.fetch(session) is FetchResult.COMPLETE
+    assert [request.condition for request in session.requests] == [None]
+
+
+async def test_304_without_a_condition_is_an_error(transfers: Transfers) -> None:
+    assert isinstance(await transfers.fetch(ScriptedSession(lambda request: Answer(status=304))), RemoteError)

@@ -24,7 +24,13 @@ from downloadd.storage.part_descriptor import PartClosedError
 from downloadd.storage.part_file import PartFile
 from downloadd.transfer import checkpoints
 from downloadd.transfer.byte_ranges import ByteRanges
-from downloadd.transfer.checkpoints import CHECKPOINT_SECONDS, MAX_UNRECORDED_BYTES, Checkpoints
+from downloadd.transfer.checkpoints import (
+    CHECKPOINT_SECONDS,
+    FIRST_CHECKPOINT_SECONDS,
+    MAX_UNRECORDED_BYTES,
+    RECORD_SECONDS,
+    Checkpoints,
+)
 from downloadd.transfer.classification import UseResponse
 from downloadd.transfer.recorded_bytes import recorded_ranges
 from downloadd.transfer.representation import Representation
@@ -107,17 +113,37 @@ async def test_a_checkpoint_records_only_synced_bytes(setup: Setup) -> None:
     await setup.before_write()
     setup.clock.now += CHECKPOINT_SECONDS
     await setup.before_write()
-    setup.fake.synced = 7
+    setup.clock.now += CHECKPOINT_SECONDS
     await setup.before_write()
     assert setup.calls == [0, "start_sync"]
-    setup.clock.now += CHECKPOINT_SECONDS
+    setup.fake.synced = 7
     await setup.before_write(is_segmented=True)
+    await setup.before_write()
     await setup.before_write()
     assert setup.calls == [0, "start_sync", 7, "start_sync"]
 
 
+async def test_a_young_transfer_has_recorded_half_of_its_time_at_least(setup: Setup) -> None:
+    began = setup.clock.now
+    recorded: set[float] = set()
+    while (lasted := setup.clock.now - began) < 20:
+        await setup.before_write()
+        if setup.calls[-1] == "start_sync":
+            # A byte is received each millisecond, and synced at once.
+            setup.fake.synced = round(lasted * 1000)
+            setup.calls.append("synced")
+        seconds = setup.checkpoints.download.progress.received / 1000
+        if lasted > FIRST_CHECKPOINT_SECONDS + RECORD_SECONDS:
+            assert seconds >= min(lasted / 2, lasted - CHECKPOINT_SECONDS) - RECORD_SECONDS - 0.1
+        recorded.add(seconds)
+        setup.clock.now += 0.05
+    assert len(recorded) <= 8
+
+
 async def test_a_transfer_does_not_wait_for_a_slow_checkpoint(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "CHECKPOINT_TIMEOUT", 0.01)
+    await setup.before_write()
+    setup.clock.now += CHECKPOINT_SECONDS
     await setup.before_write()
     setup.clock.now += CHECKPOINT_SECONDS
     setup.fake.synced = 7

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.download import ResumedBy
+from downloadd.download import Condition, ResumedBy
 from downloadd.transfer.representation import Representation
 from downloadd.transfer.resume import (
     OVERLAP_BYTES,
@@ -167,3 +167,13 @@ def test_the_range_fields_are_those_of_the_request() -> None:
     request = RangeRequest(start=5, end=9, evidence=Evidence.IF_RANGE, if_range='"v"')
     assert format_range_fields(request) == [("Range", "bytes=5-8"), ("If-Range", '"v"')]
     assert format_range_fields(RangeRequest(start=5, evidence=Evidence.OVERLAP)) == [("Range", "bytes=5-")]
+
+
+def test_a_condition_is_part_of_a_request_for_everything_alone() -> None:
+    condition = Condition(entity_tag='W/"v"', last_modified=784_111_777)
+    assert format_range_fields(RangeRequest(condition=condition)) == [
+        ("If-None-Match", 'W/"v"'),
+        ("If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    ]
+    with pytest.raises(ValueError, match="condition"):
+        RangeRequest(start=1, evidence=Evidence.OVERLAP, condition=condition)

@@ -105,6 +105,12 @@ def test_progress_survives_and_a_damaged_one_is_that_of_a_new_file(tmp_path: Pat
     assert folder.read_progress("a.txt") == FileProgress()
 
 
+def test_a_file_does_not_get_the_progress_of_an_earlier_one_of_its_name(tmp_path: Path, folder: WatchFolder) -> None:
+    folder.write_progress("a.txt", FileProgress(operation="of a file that was settled before a crash"))
+    (tmp_path / "a.txt").write_text("x")
+    assert folder.read_progress(folder.take("a.txt")) == FileProgress()
+
+
 def test_a_taken_file_that_became_a_link_is_not_followed(tmp_path: Path, folder: WatchFolder) -> None:
     (tmp_path / "processing" / "a.txt").symlink_to("/etc/passwd")
     with pytest.raises(OSError, match="Too many levels"):

@@ -1,6 +1,7 @@
 """The watcher over a real import service; `support.import_stack` finishes the downloads."""
 
 import asyncio
+import errno
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from support.import_stack import DIRECTORY, ImportStack
 from support.waiting import wait_until
 
@@ -15,6 +17,7 @@ from downloadd.config import WatchConfig
 from downloadd.errors import StoreUnavailableError
 from downloadd.imports.service import ImportService
 from downloadd.states import State
+from downloadd.watch.folder import WatchFolder
 from downloadd.watch.watcher import Imports, Watcher
 
 URLS = "http://h/a.bin\nhttp://h/b.bin\n"
@@ -33,6 +36,18 @@ async def watching(stack: ImportStack, folder: Path, **settings: Any) -> AsyncIt
             yield imports
         finally:
             await watcher.stop()
+
+
+def refuse_calls(monkeypatch: pytest.MonkeyPatch, method: str, name: str) -> None:
+    """Let a call for one file fail, as a user who is not root would find it."""
+    call = getattr(WatchFolder, method)
+
+    def refuse(folder: WatchFolder, called: str) -> Any:
+        if called == name:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return call(folder, called)
+
+    monkeypatch.setattr(WatchFolder, method, refuse)
 
 
 async def read_result(folder: Path, outcome: str, name: str) -> dict[str, Any]:
@@ -95,6 +110,34 @@ async def test_a_file_that_cannot_be_imported_fails_with_the_reason(
     assert reason.lower() in result["reason"].lower()
     assert stack.downloads.requests == []
     assert stack.stored() == []
+
+
+async def test_a_file_that_may_not_be_read_fails_and_does_not_delay_others(
+    stack: ImportStack, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.txt").write_text(URLS)
+    (folder / "b.txt").write_text(URLS)
+    refuse_calls(monkeypatch, "open_taken", "a.txt")
+    async with watching(stack, folder):
+        result = await read_result(folder, "failed", "a.txt")
+        await read_result(folder, "done", "b.txt")
+    assert result["reason"] == "the user of the daemon has no permission to read the file"
+
+
+async def test_a_file_that_may_not_be_moved_does_not_delay_others(
+    stack: ImportStack, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("downloadd.watch.watcher.RETRY_SECONDS", 0.02)
+    for name in ("a", "b"):
+        (folder / f"{name}.txt").write_text(URLS)
+    refuse_calls(monkeypatch, "take", "a.txt")
+    with capture_logs() as logs:
+        async with watching(stack, folder):
+            await read_result(folder, "done", "b.txt")
+            await wait_until(lambda: any(each["event"] == "watch_folder_unavailable" for each in logs))
+    [reason] = {each["reason"] for each in logs if each["event"] == "watch_folder_unavailable"}
+    assert reason == "a.txt cannot be moved: Permission denied"
+    assert (folder / "a.txt").exists()
 
 
 async def test_files_that_were_there_before_the_start_are_taken(stack: ImportStack, folder: Path) -> None:

@@ -5,7 +5,6 @@ from typing import Final, cast
 from aiohttp import web
 
 from downloadd.errors import BodyTooLargeError, InvalidParameterError, MethodNotAllowedError
-from downloadd.fronts.aria2.access.cross_origin import AllowedOrigins, preflight_fields
 from downloadd.fronts.aria2.message_handler import (
     JSON_TYPE,
     MAX_ANONYMOUS_BYTES,
@@ -18,6 +17,7 @@ from downloadd.fronts.aria2.message_handler import (
 from downloadd.fronts.aria2.sockets.web_socket import WebSocketEndpoint
 from downloadd.fronts.aria2.wire.content_coding import accepts_gzip, compress
 from downloadd.fronts.aria2.wire.envelope import message_too_large, parse_error
+from downloadd.fronts.cross_origin import AllowedOrigins, preflight_fields
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.request_guards import AllowedHosts
@@ -32,6 +32,7 @@ PATHS: Final = frozenset({JSON_PATH, XML_PATH})
 
 _CALL_PARAMETERS: Final = frozenset({"method", "params"})
 """Parameters of a call in a query."""
+_METHODS: Final = ("POST", "GET", "OPTIONS")
 _FIELDS: Final = {name: value for name, value in COMMON_FIELDS if name != "Cross-Origin-Resource-Policy"}
 
 
@@ -83,7 +84,7 @@ class RpcEndpoints:
         is_json = context.target.path == JSON_PATH
         match request.method:
             case "OPTIONS":
-                return web.Response(headers={**_FIELDS, **preflight_fields(request.headers)})
+                return web.Response(headers={**_FIELDS, **preflight_fields(request.headers, _METHODS)})
             case "POST" if is_json:
                 return await self._answer_json(context)
             case "POST":

@@ -9,7 +9,6 @@ from downloadd.clock import Clock
 from downloadd.config import Aria2Config
 from downloadd.errors import NotFoundError
 from downloadd.events import Event, EventBus
-from downloadd.fronts.aria2.access.cross_origin import AllowedOrigins
 from downloadd.fronts.aria2.access.token_guard import DELAY_SECONDS, LoginMetrics, TokenGuard
 from downloadd.fronts.aria2.calls import RpcMethods
 from downloadd.fronts.aria2.endpoints import PATHS, RpcEndpoints, is_rpc_request
@@ -18,6 +17,7 @@ from downloadd.fronts.aria2.sockets.notifier import Notification, Notifier
 from downloadd.fronts.aria2.sockets.open_sockets import OpenSockets
 from downloadd.fronts.aria2.sockets.socket_limits import SocketLimits
 from downloadd.fronts.aria2.sockets.web_socket import SocketParts, WebSocketEndpoint
+from downloadd.fronts.cross_origin import AllowedOrigins
 from downloadd.fronts.rest.body_reader import BodyReader
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.request_guards import AllowedHosts, LoginThrottle

@@ -1,7 +1,8 @@
 """Files of the page, loaded from the installed package, and the modules that are generated from tables."""
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Final
 
@@ -28,7 +29,15 @@ _MEDIA_TYPES: Final = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
+    "json": "application/json",
+    "webmanifest": "application/manifest+json",
 }
+
+LANGUAGES_MODULE: Final = "languages.js"
+"""Module that is generated from the names of the files with texts."""
+
+_TEXTS_NAME: Final = re.compile(r"texts\.([a-z]{2,3})\.json")
+_NOT_SERVED: Final = frozenset({"package.json"})
 
 
 class Asset(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,14 +52,21 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
 def load_assets() -> Mapping[str, Asset]:
     """Return all files of the page by name. Blocks; call it once, when the daemon starts."""
     contents = {file.name: file.read_bytes() for file in files(__package__).joinpath("static").iterdir()}
+    contents[LANGUAGES_MODULE] = render_languages_module(contents)
     contents[STATES_MODULE] = render_states_module()
     contents[IMPORTERS_MODULE] = render_importers_module()
     contents[IMPORT_STATUSES_MODULE] = render_import_statuses_module()
     return {
         name: _make_asset(content, media_type)
         for name, content in contents.items()
-        if (media_type := _MEDIA_TYPES.get(name.rpartition(".")[2])) is not None
+        if name not in _NOT_SERVED and (media_type := _MEDIA_TYPES.get(name.rpartition(".")[2])) is not None
     }
+
+
+def render_languages_module(names: Iterable[str]) -> bytes:
+    """Return the JavaScript module with the languages besides English, of which there are files with texts."""
+    found = (_TEXTS_NAME.fullmatch(name) for name in names)
+    return b"export const LANGUAGES = %b;\n" % msgspec.json.encode(sorted(each[1] for each in found if each))
 
 
 def render_states_module() -> bytes:

@@ -8,14 +8,21 @@ from multidict import CIMultiDict
 
 from downloadd.errors import NotFoundError
 from downloadd.fronts.page.assets import INDEX, Asset
+from downloadd.fronts.page.shared_query import SharedQuery
+from downloadd.fronts.rest.query_decoding import QueryDecoder
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import COMMON_FIELDS
 
 _CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """Allows only files of this server, neither other hosts nor inline scripts (CSP level 3)."""
+
+
+_SHARED_DECODER: Final = QueryDecoder(SharedQuery)
+
+_SERVICE_WORKER: Final = "service_worker.js"
 
 
 class PageEndpoints:
@@ -30,6 +37,8 @@ class PageEndpoints:
             fields = CIMultiDict(COMMON_FIELDS)
             fields["Location"] = f"{context.target.base_path}/"
             return web.Response(status=308, headers=fields)
+        # What an app shared with the installed page is read there; nothing starts before the user confirms it.
+        _SHARED_DECODER.decode(context.query)
         return self._asset_response(context, INDEX)
 
     async def file(self, context: RequestContext) -> web.Response:
@@ -49,4 +58,7 @@ class PageEndpoints:
         if asset.entity_tag in (tag.strip().removeprefix("W/") for tag in client_tags.split(",")):
             return web.Response(status=304, headers=fields)
         fields["Content-Type"] = asset.media_type
+        if name == _SERVICE_WORKER:
+            # The page is above its files. A proxy may have a prefix that is not known here.
+            fields["Service-Worker-Allowed"] = "/"
         return web.Response(body=asset.content, headers=fields)

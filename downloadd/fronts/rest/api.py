@@ -31,12 +31,14 @@ from downloadd.fronts.rest.request_guards import RequestGuards
 from downloadd.fronts.rest.request_metrics import RequestMetrics
 from downloadd.fronts.rest.router import Router
 from downloadd.fronts.rest.routes import Endpoints, build_browser_routes, build_routes
+from downloadd.fronts.rest.schedules import ScheduleEndpoints
 from downloadd.fronts.rest.server import Api
 from downloadd.fronts.rest.settings import SettingsEndpoints
 from downloadd.fronts.rest.waiting_list import QueueEndpoints
 from downloadd.fronts.rocketchat.endpoints import ImportEndpoints, ImportService
 from downloadd.metrics import GaugeSnapshot
 from downloadd.policy.proxies import TrustedProxies
+from downloadd.schedules.service import ScheduleService
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
 from downloadd.views import DownloadViews
@@ -48,6 +50,7 @@ def create_api(
     explainer: Explainer,
     views: DownloadViews,
     settings: SettingsService,
+    schedules: ScheduleService,
     imports: ImportService,
     bus: EventBus,
     metrics: RequestMetrics,
@@ -72,6 +75,7 @@ def create_api(
         explainer: explains requests before they are made.
         views: the views of downloads.
         settings: the settings that users may change.
+        schedules: the schedules.
         imports: the imports.
         bus: the events.
         metrics: the counters of requests.
@@ -115,6 +119,7 @@ def create_api(
             hosts=HostsEndpoint(views),
             nodes=NodesEndpoint(views),
             probe=ProbeEndpoint(service=service, reader=reader),
+            schedules=ScheduleEndpoints(service=schedules, reader=reader),
             explain=ExplainEndpoint(explainer=explainer, reader=reader),
             settings=SettingsEndpoints(service=settings, reader=reader),
             page=page_endpoints,

@@ -30,6 +30,7 @@ from downloadd.errors import (
     UnexpectedContentError,
     codes_at,
 )
+from downloadd.fronts.page.shared_query import SharedQuery
 from downloadd.fronts.rest.contract import Contract, ResponseSpec
 from downloadd.fronts.rest.event_types import describe_event_types
 from downloadd.fronts.rest.explain import ExplainResponse
@@ -302,6 +303,11 @@ OPENAPI_DOCUMENT: Final = Contract(
     errors=_QUERY_ERRORS,
 )
 PAGE: Final = Contract(response=ResponseSpec(description="An HTML page", media_type="text/html"), errors=_QUERY_ERRORS)
+INDEX: Final = Contract(
+    query=SharedQuery,
+    response=ResponseSpec(description="An HTML page", media_type="text/html"),
+    errors=_QUERY_ERRORS,
+)
 _SUCCESS: Final = ResponseSpec(description="The request succeeded", types=(SuccessResponse,))
 UPLOAD: Final = Contract(
     body=UploadBody,

@@ -60,6 +60,7 @@ class EventStream:
             response = web.StreamResponse(headers=COMMON_FIELDS)
             response.content_type = "text/event-stream"
             response.headers["X-Request-Id"] = context.request_id
+            response.headers.update(context.response_fields)
             # A proxy must not buffer events.
             response.headers["X-Accel-Buffering"] = "no"
             try:

@@ -55,10 +55,11 @@ class FileEndpoints:
             try:
                 selection = select_content(request.method, request.headers, content)
             except RangeNotSatisfiableError as error:
-                context.response_fields = {"Content-Range": f"bytes */{error.size}"}
+                context.response_fields = {**context.response_fields, "Content-Range": f"bytes */{error.size}"}
                 raise
             fields = make_fields(download, content, selection, as_attachment=query.disposition == "attachment")
             fields["X-Request-Id"] = context.request_id
+            fields.update(context.response_fields)
             response = web.StreamResponse(status=selection.status, headers=fields)
             await response.prepare(request)
             if request.method != "HEAD" and selection.status != 304:

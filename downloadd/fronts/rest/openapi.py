@@ -208,6 +208,8 @@ def _describe_id(route: Route) -> tuple[Json, str]:
     if route.is_of_import:
         length = {"minLength": OPERATION_ID_LENGTH, "maxLength": OPERATION_ID_LENGTH}
         return {"type": "string", **length}, "Id of the import operation."
+    if route.is_of_schedule:
+        return {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"}, "Name of the schedule."
     return {"type": "string", "format": "uuid"}, "Id of the download."
 
 

@@ -17,6 +17,7 @@ import msgspec
 from multidict import CIMultiDictProxy
 
 from downloadd.errors import CrossSiteError, HostNotAllowedError, InvalidUrlError, TooManyFailedLoginsError
+from downloadd.fronts.cross_origin import AllowedOrigins
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.proxies import Client
 from downloadd.policy.url import DEFAULT_PORTS, is_address, parse_host
@@ -120,7 +121,11 @@ def reject_cross_site(headers: CIMultiDictProxy[str], client: Client, authority:
     """
     for site in headers.getall("Sec-Fetch-Site", ()):
         if site.strip().lower() not in _ALLOWED_FETCH_SITES:
-            raise CrossSiteError(f"Sec-Fetch-Site is {_clip(site)}, Origin {_clip(headers.get('Origin', 'missing'))}")
+            origin = _clip(headers.get("Origin", "missing"))
+            raise CrossSiteError(
+                f"Sec-Fetch-Site is {_clip(site)}, Origin {origin}; add the origin to server.allowed_origins if its "
+                "page may call"
+            )
     for origin in headers.getall("Origin", ()):
         scheme = origin.strip().lower().partition("://")[0]
         host = client.host or (headers.get("Host", "") if authority is None else authority)
@@ -198,6 +203,7 @@ class RequestGuards(msgspec.Struct, frozen=True, kw_only=True):
 
     hosts: AllowedHosts
     throttle: LoginThrottle
+    origins: AllowedOrigins = AllowedOrigins((), setting="server.allowed_origins")
 
 
 def _advise_on_scheme(client: Client) -> str:
@@ -211,7 +217,10 @@ def _advise_on_host(headers: CIMultiDictProxy[str], client: Client) -> str:
         return f"have the proxy send in {field} the Host field that it receives"
     if forwarded := headers.get(field):
         return f"{field} is {_clip(forwarded)}, but its sender is not trusted: add the proxy to server.trusted_proxies"
-    return "if a proxy forwards to it, have the proxy send the Host field that it receives"
+    return (
+        "if a proxy forwards to it, have the proxy send the Host field that it receives; if the page may call, add its "
+        "origin to server.allowed_origins"
+    )
 
 
 def _describe_server(address: str) -> str:

@@ -42,6 +42,11 @@ class Route(msgspec.Struct, frozen=True):
     """True if a ticket in the query may stand in place of a token."""
 
     @property
+    def is_of_schedule(self) -> bool:
+        """True if `{id}` in the path is the name of a schedule."""
+        return "/schedules/{id}" in self.path
+
+    @property
     def is_of_import(self) -> bool:
         """True if `{id}` in the path is the id of an import operation, and not that of a download."""
         return "/imports/{id}" in self.path

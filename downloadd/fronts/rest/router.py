@@ -1,12 +1,14 @@
 """Routing: finds the route of a request, checks who asks, and calls the handler."""
 
 import re
+from typing import Final
 
 import msgspec
 from aiohttp import web
 
 from downloadd.clock import Clock
 from downloadd.errors import InvalidParameterError, MethodNotAllowedError, NotFoundError
+from downloadd.fronts.cross_origin import is_preflight, preflight_fields
 from downloadd.fronts.rest.auth import Accounts, read_credentials
 from downloadd.fronts.rest.file_links import FileLinks
 from downloadd.fronts.rest.idempotency import IDEMPOTENCY_FIELD, read_key_field
@@ -15,10 +17,13 @@ from downloadd.fronts.rest.request_context import ANONYMOUS, RequestContext
 from downloadd.fronts.rest.request_guards import RequestGuards, reject_cross_site
 from downloadd.fronts.rest.request_head import require_valid_head
 from downloadd.fronts.rest.request_metrics import RequestMetrics
-from downloadd.fronts.rest.responses import unauthorized_response
+from downloadd.fronts.rest.responses import COMMON_FIELDS, unauthorized_response
 from downloadd.fronts.rest.route import Access, Route
 from downloadd.fronts.rest.target import SELECTORS, Target
 from downloadd.users import Permission, User
+
+_METHODS: Final = ("GET", "HEAD", "POST", "PATCH", "DELETE")
+"""Methods that pages of allowed origins may use."""
 
 
 class _PathTemplate(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,13 +91,22 @@ class Router:
         require_valid_head(context, self._guards.hosts)
         if not target.is_below_base_path:
             raise NotFoundError(f"all paths of this server begin with {target.base_path}/")
+        origins = self._guards.origins
+        if origins:
+            context.response_fields = origins.response_fields(request.headers)
+            if is_preflight(request.method, request.headers):
+                origins.require(request.headers)
+                fields = [*COMMON_FIELDS, *preflight_fields(request.headers, _METHODS).items()]
+                return web.Response(status=204, headers=fields)
         if target.path == "/api" or target.path.startswith("/api/"):
             route, context.id = self._find_api_route(request.method, target)
-            context.download_id = context.id if "{id}" in route.path and not route.is_of_import else None
+            is_of_download = "{id}" in route.path and not (route.is_of_import or route.is_of_schedule)
+            context.download_id = context.id if is_of_download else None
         else:
             route = self._find_directory_route(request.method, target)
         if route.access is not Access.PUBLIC:
-            reject_cross_site(request.headers, context.client, target.authority)
+            if not origins.has_sent(request.headers):
+                reject_cross_site(request.headers, context.client, target.authority)
             user = self._authenticate(context, takes_ticket=route.takes_ticket)
             context.user = user or ANONYMOUS
             if user is None:

@@ -20,6 +20,8 @@ from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.probe import ProbeEndpoint
 from downloadd.fronts.rest.reference import ASSET_TYPES, ReferencePage
 from downloadd.fronts.rest.route import Access, Route
+from downloadd.fronts.rest.schedule_routes import build_schedule_routes
+from downloadd.fronts.rest.schedules import ScheduleEndpoints
 from downloadd.fronts.rest.settings import SettingsEndpoints
 from downloadd.fronts.rest.waiting_list import QueueEndpoints
 from downloadd.fronts.rocketchat.endpoints import ImportEndpoints
@@ -44,6 +46,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     probe: ProbeEndpoint
     explain: ExplainEndpoint
     settings: SettingsEndpoints
+    schedules: ScheduleEndpoints
     page: PageEndpoints
 
 
@@ -325,6 +328,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             c.CHANGE_SETTINGS,
             "Change the limits until the next restart or reload",
         ),
+        *build_schedule_routes(endpoints.schedules),
         Route(
             "GET",
             "/api/v1/errors",
@@ -344,7 +348,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             "Read this document",
             head=True,
         ),
-        Route("GET", "/", _PUBLIC, endpoints.page.index, c.PAGE, "Open the page", head=True),
+        Route("GET", "/", _PUBLIC, endpoints.page.index, c.INDEX, "Open the page", head=True),
     )
 
 

@@ -21,7 +21,8 @@ _SETTINGS: Final = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
     "lock_timeout": "2s",
-    "idle_in_transaction_session_timeout": "30s",
+    # A node that stands still within a transaction holds others up for no longer than a part of their leases.
+    "idle_in_transaction_session_timeout": "5s",
     "default_transaction_isolation": "read committed",
     "search_path": "public",
 }

@@ -19,6 +19,7 @@ from downloadd.records.postgres.import_contents import encode_link
 from downloadd.records.postgres.import_keys import import_key
 from downloadd.records.postgres.statements import FOLDED, fold
 from downloadd.records.rows import Row, corrupt_row_error, decode, decode_struct, encode
+from downloadd.records.schedules import decode_schedule
 from downloadd.states import FINISHED
 
 _TEXT: Final[frozenset[type]] = frozenset({str})
@@ -140,6 +141,11 @@ def _convert_file(row: Row) -> Row:
 _SKIPPED_TYPES: Final = (_INTEGER, _TEXT, _TEXT, _TEXT, _TEXT)
 
 
+def _convert_schedule(row: Row) -> Row:
+    decode_schedule(row)
+    return row
+
+
 def _convert_skipped(row: Row) -> Row:
     values = _checked(row, _SKIPPED_TYPES, name=0, kind="skipped entry no.")
     number, operation, channel_id, file_id, text = values
@@ -241,6 +247,13 @@ COPIED_TABLES: Final = (
         columns=_SKIPPED_COLUMNS,
         convert=_convert_skipped,
         sequence="import_skipped_number_seq",
+    ),
+    CopiedTable(
+        label="schedules",
+        table="schedules",
+        select="SELECT name, revision, body FROM schedules ORDER BY name",
+        columns=("name", "revision", "body"),
+        convert=_convert_schedule,
     ),
     CopiedTable(
         label="messages to hooks",

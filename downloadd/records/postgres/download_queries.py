@@ -10,7 +10,7 @@ from downloadd.records.columns import COLUMNS, STATES
 from downloadd.records.download_queries import decode_waiting
 from downloadd.records.postgres.history import SUPERSEDED_NAME, Query, decode_ended_row, superseded_name
 from downloadd.records.postgres.row_reader import RowReader
-from downloadd.records.postgres.run_statements import IS_ABANDONED
+from downloadd.records.postgres.run_statements import IS_RUNNING, SESSION, gone_sessions
 from downloadd.records.postgres.statements import array_of_texts, names
 from downloadd.records.protocol import EndedRow, PartOwner, WaitingDownload
 from downloadd.records.rows import Row, corrupt_row_error, decode
@@ -31,7 +31,11 @@ _WAITING: Final = (
     "SELECT seq, origin, priority, not_before, place, start_after FROM downloads "
     "WHERE ended_seq IS NULL AND seq > $1 AND state = ANY($2::text[]) ORDER BY seq LIMIT $3"
 )
-_ABANDONED: Final = f"SELECT {COLUMN_LIST} FROM downloads WHERE {IS_ABANDONED} AND seq > $1 ORDER BY seq LIMIT $2"
+_GONE_SESSIONS: Final = gone_sessions("downloads", SESSION, IS_RUNNING)
+_ABANDONED: Final = (
+    f"SELECT {COLUMN_LIST} FROM downloads WHERE {IS_RUNNING} AND {SESSION} = ANY($1::text[]) AND seq > $2 "
+    "ORDER BY seq LIMIT $3"
+)
 _COUNTS: Final = "SELECT state, count(*) FROM downloads WHERE ended_seq IS NULL GROUP BY state"
 _ENDED_COUNT: Final = "SELECT count(*) FROM downloads WHERE ended_seq IS NOT NULL"
 _LAST_ENDED_SEQ: Final = "SELECT coalesce(max(ended_seq), 0) FROM downloads WHERE ended_seq IS NOT NULL"
@@ -79,7 +83,10 @@ class DownloadQueries:
 
     async def abandoned(self, connection: asyncpg.Connection, *, after_seq: int, limit: int) -> list[Download]:
         """Return the downloads in a running state that no living node holds, oldest first."""
-        return await self._row_reader.page(connection, _ABANDONED, (after_seq, limit), decode)
+        sessions = [session for (session,) in await connection.fetch(_GONE_SESSIONS)]
+        if not sessions:
+            return []
+        return await self._row_reader.page(connection, _ABANDONED, (sessions, after_seq, limit), decode)
 
     async def waiting(self, connection: asyncpg.Connection, *, after_seq: int, limit: int) -> list[WaitingDownload]:
         """Return waiting downloads, oldest first."""

@@ -8,7 +8,7 @@ import msgspec
 
 from downloadd.node import LiveRun, Node, NodeReport, RemoteRun
 from downloadd.records.postgres.access import PostgresAccess, execute_counted
-from downloadd.records.postgres.run_statements import IS_RUNNING
+from downloadd.records.postgres.run_statements import IS_RUNNING, SESSION
 
 # The SQL is composed of the names of the states only.
 # ruff: noqa: S608
@@ -16,7 +16,10 @@ from downloadd.records.postgres.run_statements import IS_RUNNING
 _RELEASE: Final = f"""
 UPDATE downloads SET session = NULL
 FROM (SELECT session FROM nodes WHERE session <> $1 AND instance = $2 FOR UPDATE) AS former
-WHERE downloads.session = former.session AND {IS_RUNNING}
+WHERE {SESSION} = former.session AND {IS_RUNNING}
+"""
+_FREE_SLOTS: Final = """
+DELETE FROM slots WHERE session IN (SELECT session FROM nodes WHERE session <> $1 AND instance = $2)
 """
 _FORGET: Final = "DELETE FROM nodes WHERE last_seen < clock_timestamp() - interval '1 day'"
 _REGISTER: Final = """
@@ -33,6 +36,7 @@ _BEAT: Final = (
     "WHERE name = $1 AND session = $2"
 )
 _LEAVE: Final = "DELETE FROM nodes WHERE name = $1 AND session = $2"
+_LEAVE_SLOTS: Final = "DELETE FROM slots WHERE session = $1"
 _OTHER_RUNS: Final = """
 SELECT name, runs FROM nodes
 WHERE session <> $1 AND runs IS NOT NULL AND last_seen + lease * interval '1 s' >= clock_timestamp()
@@ -64,6 +68,7 @@ class PostgresNodes:
             await connection.execute(_FORGET)
             if is_start:
                 await connection.execute(_RELEASE, report.session, report.instance)
+                await connection.execute(_FREE_SLOTS, report.session, report.instance)
             if await execute_counted(connection, _REGISTER, *values):
                 return None
             return _decode(await connection.fetchrow(_ONE, report.name))
@@ -90,7 +95,12 @@ class PostgresNodes:
 
     async def leave(self, report: NodeReport) -> None:
         """Remove a node that ends; see `NodeRecords.leave`."""
-        await self._access.execute(_LEAVE, report.name, report.session, rows=0)
+
+        async def write(connection: asyncpg.Connection) -> None:
+            await connection.execute(_LEAVE_SLOTS, report.session)
+            await connection.execute(_LEAVE, report.name, report.session)
+
+        await self._access.write(write, rows=0)
 
     async def list(self) -> Sequence[Node]:
         """Return all nodes; see `NodeRecords.list`."""

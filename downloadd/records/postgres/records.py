@@ -12,6 +12,7 @@ from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.import_operation import Driver
 from downloadd.object_upload import UploadRecords
+from downloadd.records.admission import AdmissionRecords
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.ends import EndListener, RecordedEnd
@@ -23,6 +24,7 @@ from downloadd.records.nodes import NodeRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
 from downloadd.records.postgres.address import DatabaseAddress
+from downloadd.records.postgres.admission import PostgresAdmission
 from downloadd.records.postgres.deliveries import PostgresDeliveries, add_deliveries
 from downloadd.records.postgres.download_changes import AcceptItem, DownloadChanges
 from downloadd.records.postgres.download_queries import (
@@ -49,6 +51,7 @@ from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS
 from downloadd.records.postgres.readers import ReaderPool
 from downloadd.records.postgres.results import PostgresResults
 from downloadd.records.postgres.runs import Claims, PostgresRuns
+from downloadd.records.postgres.schedules import PostgresSchedules
 from downloadd.records.postgres.schema import Migration, migrate, shipped_migrations
 from downloadd.records.postgres.session import WriterSession
 from downloadd.records.postgres.storage_roots import PostgresStorageRoot
@@ -67,6 +70,7 @@ from downloadd.records.protocol import (
 )
 from downloadd.records.results import ResultRecords
 from downloadd.records.runs import RunRecords
+from downloadd.records.schedules import ScheduleRecords
 from downloadd.records.storage_roots import StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords
 from downloadd.records.writer import Rejection
@@ -146,8 +150,11 @@ class PostgresRecords:
             files=PostgresImportFiles(self, lambda: claims.holder.session),
         )
         self.deliveries: DeliveryRecords = PostgresDeliveries(self)
-        self.origins: OriginRecords = PostgresOrigins(self)
+        origins = PostgresOrigins(self, lambda: claims.holder.session)
+        self.origins: OriginRecords = origins
+        self.admission: AdmissionRecords = PostgresAdmission(self, claims, origins)
         self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
+        self.schedules: ScheduleRecords = PostgresSchedules(self)
         self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
         self.uploads: UploadRecords = PostgresUploads(self)
         self.nodes: NodeRecords = PostgresNodes(self, claims.register)

@@ -13,7 +13,7 @@ from downloadd.records.claims import claim
 from downloadd.records.postgres.access import PostgresAccess
 from downloadd.records.postgres.download_queries import DownloadQueries
 from downloadd.records.postgres.operations import Outcome
-from downloadd.records.postgres.run_statements import IS_RUNNING
+from downloadd.records.postgres.run_statements import IS_RUNNING, SESSION
 from downloadd.records.postgres.statements import array_of_texts
 from downloadd.records.runs import HeldRun
 
@@ -25,7 +25,7 @@ _CLAIM: Final = (
     "session = $7, boot = $8 WHERE seq = $1"
 )
 _NODES: Final = f"SELECT id, node FROM downloads WHERE id = ANY($1::text[]) AND node IS NOT NULL AND {IS_RUNNING}"
-_HELD: Final = f"SELECT id, seq, epoch, desired FROM downloads WHERE session = $1 AND {IS_RUNNING}"
+_HELD: Final = f"SELECT id, seq, epoch, desired FROM downloads WHERE {SESSION} = $1 AND {IS_RUNNING}"
 _DESIRED: Final = {desired.value: desired for desired in Desired}
 MAX_TAKEOVERS: Final = 100_000
 """Takeovers that are remembered until their runs begin."""
@@ -105,7 +105,7 @@ class PostgresRuns:
 
     async def held(self) -> Sequence[HeldRun]:
         """See `RunRecords.held`."""
-        session = self._claims.holder.session
+        session = self._claims.holder.session or ""
         rows = await self._access.read(lambda connection: connection.fetch(_HELD, session))
         return [HeldRun(id=id, seq=seq, epoch=epoch, desired=_DESIRED[desired]) for id, seq, epoch, desired in rows]
 

@@ -76,7 +76,7 @@ def test_every_module_that_a_module_imports_is_served() -> None:
 
 
 def test_the_filters_of_the_page_are_groups_of_states() -> None:
-    script = load_assets()["downloads.js"].content.decode()
+    script = "".join(ASSETS[name].content.decode() for name in ("downloads.js", "ordering.js"))
     for group in set(StateGroup) - {StateGroup.FINISHED}:
         assert f'STATES[entry.status]?.group === "{group}"' in script
 

@@ -154,7 +154,7 @@ async def test_the_bookmarklet_hands_over_the_selected_links_or_the_page(
 async def test_the_browser_opens_links_of_the_scheme_with_the_page(
     playwright: Playwright, daemon: DaemonProcess, tmp_path: Path
 ) -> None:
-    # A profile as users have it: others do not keep handlers.
+    # A profile as users have it, in the whole browser: others do not keep handlers.
     context = await playwright.chromium.launch_persistent_context(
         tmp_path / "profile", executable_path="/usr/bin/chromium", args=["--no-sandbox"]
     )

@@ -26,6 +26,7 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+UNDO_MILLISECONDS = 10_000
 DARK: dict[str, Any] = {"color_scheme": "dark"}
 
 
@@ -440,7 +441,7 @@ async def test_the_limits_are_changed_by_keyboard_and_shown_on_other_pages(
         await other.get_by_label("Limit of all, MiB/s").fill("7")
         await runs.fill("2")
         await page.keyboard.press("Enter")
-        await page_session.wait_for_text(".notice", "Settings changed until the next restart or reload.")
+        await page_session.wait_for_text(".notice", "The limits are changed.")
         await expect(runs).to_be_focused()
         await wait_until(lambda: origin.active("/f") == 2)
         await expect(other.get_by_label("Downloads at once")).to_have_value("2")
@@ -660,8 +661,11 @@ async def test_the_page_is_used_by_keyboard_alone(browser: Browser, daemon: Daem
         await page.keyboard.press("n")
         await expect(page.get_by_label("Links")).to_be_focused()
         row = page.locator("#active .row", has_text="d/f0")
+        await page.clock.install()
         await row.get_by_role("button", name="Cancel f0").focus()
         await page.keyboard.press("Enter")
+        await expect(row.get_by_role("button", name="Undo f0")).to_be_focused()
+        await page.clock.fast_forward(UNDO_MILLISECONDS)
         await expect(row).to_have_count(0)
         # The focus stays in the list instead of the beginning of the page.
         focused = await page.evaluate("document.activeElement.closest('.row')?.textContent ?? ''")
@@ -702,6 +706,10 @@ async def test_the_page_has_no_serious_accessibility_violation(
         await page_session.wait_for_text("#refused", "Domain not allowed")
         await page.get_by_label("Downloads at once").fill("3")
         await page_session.wait_for_text("#limits", "A change holds until")
+        await page.get_by_label("Group by").select_option("host")
+        await page.locator("#active").scroll_into_view_if_needed()
+        await page.get_by_label("Select moving").check()
+        await page.get_by_role("button", name="Cancel broken").click()
         assert await findings(page, axe) == []
         await page.locator("#ended").get_by_role("button", name="gone").click()
         assert await findings(page, axe) == []

@@ -192,7 +192,7 @@ async def test_without_a_secure_context_only_visible_tabs_have_a_stream(
     origin.script("/film.mkv", ScriptedResponse(size=1000, stall_after=100))
     # A name in place of an address of the loopback interface, which browsers trust.
     arguments = ["--no-sandbox", "--host-resolver-rules=MAP nas 127.0.0.1"]
-    browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
+    browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium-headless-shell", args=arguments)
     async with opened_tabs(browser, daemon.url.replace("127.0.0.1", "nas")) as tabs:
         for _ in range(7):
             page = await tabs.open()

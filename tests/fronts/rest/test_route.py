@@ -38,3 +38,9 @@ def test_the_id_of_an_import_is_not_that_of_a_download() -> None:
     paths = ("/api/v1/imports/{id}", "/api/v1/imports/{id}/skipped", "/api/v1/imports", "/api/v1/downloads/{id}")
     routes = [msgspec.structs.replace(ROUTE, path=path) for path in paths]
     assert [route.is_of_import for route in routes] == [True, True, False, False]
+
+
+def test_the_name_of_a_schedule_is_not_the_id_of_a_download() -> None:
+    paths = ("/api/v1/schedules/{id}", "/api/v1/schedules/{id}/run", "/api/v1/schedules", "/api/v1/downloads/{id}")
+    routes = [msgspec.structs.replace(ROUTE, path=path) for path in paths]
+    assert [route.is_of_schedule for route in routes] == [True, True, False, False]

@@ -150,6 +150,7 @@ async def test_damaged_rows_are_left_out_and_counted(state_dir: Path, database: 
         "UPDATE import_channels SET channel = '{' WHERE channel_id = 'C0'",
         "UPDATE import_files SET link = '{' WHERE number = 2",
         "UPDATE import_skipped SET entry = '{'",
+        "UPDATE schedules SET body = '{' WHERE name = 'a'",
         "UPDATE deliveries SET due = 'odd' WHERE number = 1",
         "UPDATE origins SET failures = 'odd' WHERE origin LIKE '%h1%'",
         "UPDATE storage_root SET identity = '{'",

@@ -1,10 +1,11 @@
 /** The form that starts downloads: one link or many, pasted, typed or dropped as a list. */
 
 import { byId, element, setText, setVisible } from "./element.js";
-import { endSentence, formatCount } from "./formatting.js";
+import { endSentence } from "./formatting.js";
 import { IMPORTERS } from "./importers.js";
 import { LinkCheck } from "./link_check.js";
 import { describeKinds, findLinks, guessKind } from "./links.js";
+import { plural, t } from "./texts.js";
 
 /** Downloads of one batch. */
 const MAX_BATCH_ITEMS = 10_000;
@@ -68,7 +69,7 @@ export class AddForm {
   async submit() {
     const { links } = findLinks(this.links.value);
     if (!links.length) {
-      this.#showProblems([{ problem: "There is no link.", resolution: "Paste an address that begins with http:// or https://." }]);
+      this.#showProblems([{ problem: t("There is no link."), resolution: t("Paste an address that begins with http:// or https://.") }]);
       this.links.focus();
       return;
     }
@@ -110,10 +111,10 @@ export class AddForm {
       })),
     );
     if (started) {
-      const detail = failures.length ? `${formatCount(failures.length, "link was", "links were")} refused and kept in the form.` : "";
-      this.notices.show(`${formatCount(started, "download")} started.`, detail);
+      const detail = failures.length ? plural(failures.length, "1 link was refused and kept in the form.", "{n} links were refused and kept in the form.") : "";
+      this.notices.show(plural(started, "{n} download started.", "{n} downloads started."), detail);
     } else if (shown.length) {
-      this.notices.announce(`${formatCount(failures.length, "link was", "links were")} refused.`);
+      this.notices.announce(plural(failures.length, "{n} link was refused.", "{n} links were refused."));
     }
     (failures.length ? this.refused : this.links).focus();
   }
@@ -123,12 +124,16 @@ export class AddForm {
     const { links } = findLinks(text);
     if (!links.length) {
       this.#showProblems([
-        { problem: "Another page handed over something that is not a link.", resolution: "A link begins with http:// or https://." },
+        { problem: t("Another page handed over something that is not a link."), resolution: t("A link begins with http:// or https://.") },
       ]);
       return;
     }
     this.#append(links.join("\n"));
-    setText(this.handed, `${formatCount(links.length, "link")} from another page. Check before you start the download.`);
+    setText(this.handed, plural(
+      links.length,
+      "{n} link from another page. Check before you start the download.",
+      "{n} links from another page. Check before you start the download.",
+    ));
     setVisible(this.handed, true);
     // Not the button: a key that is pressed by accident starts nothing.
     this.links.focus();
@@ -141,8 +146,8 @@ export class AddForm {
     if (kind === null) {
       this.#showProblems([
         {
-          problem: `${file.name} is not a list of links.`,
-          resolution: describeKinds(),
+          problem: t("{name} is not a list of links.", { name: file.name }),
+          resolution: t("These can be read: {kinds}.", { kinds: describeKinds() }),
         },
       ]);
       return;
@@ -153,7 +158,7 @@ export class AddForm {
     }
     const text = await file.text();
     if (!findLinks(text).links.length) {
-      this.#showProblems([{ problem: `There is no link in ${file.name}.`, resolution: "A link begins with http:// or https://." }]);
+      this.#showProblems([{ problem: t("There is no link in {name}.", { name: file.name }), resolution: t("A link begins with http:// or https://.") }]);
       return;
     }
     this.#append(text);
@@ -170,9 +175,9 @@ export class AddForm {
     this.#showProblems([]);
     const { links, linesWithout } = findLinks(this.links.value);
     const hasText = this.links.value.trim() !== "";
-    const rest = linesWithout ? `, ${formatCount(linesWithout, "line")} without a link` : "";
-    setText(this.found, hasText ? `${formatCount(links.length, "link")} found${rest}` : "");
-    setText(byId("add-button"), links.length > 1 ? `Download ${links.length.toLocaleString()} files` : "Download");
+    const rest = linesWithout ? plural(linesWithout, ", {n} line without a link", ", {n} lines without a link") : "";
+    setText(this.found, hasText ? `${plural(links.length, "{n} link found", "{n} links found")}${rest}` : "");
+    setText(byId("add-button"), links.length > 1 ? t("Download {n} files", { n: links.length.toLocaleString() }) : t("Download"));
     for (const id of FIELDS_OF_ONE_FILE) byId(id).disabled = links.length > 1;
     this.check.update(links);
   }

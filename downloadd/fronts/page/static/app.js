@@ -7,31 +7,38 @@ import { Details } from "./details.js";
 import { DownloadsView, EndAnnouncer } from "./downloads.js";
 import { byId, setAttribute, setText, setVisible } from "./element.js";
 import { ErrorMessages } from "./error_messages.js";
-import { bookmarklet, handlerAddress, LINK_SCHEME, readHandedText } from "./handed_links.js";
+import { bookmarklet, handlerAddress, LINK_SCHEME, readHandedText, readSharedText } from "./handed_links.js";
 import { HistoryView } from "./history.js";
 import { HostsView } from "./hosts.js";
 import { ImportsView } from "./imports.js";
 import { LimitsForm } from "./limits.js";
 import { Notices } from "./notices.js";
+import { Notifications } from "./notifications.js";
+import { StorageView } from "./storage.js";
 import { Store } from "./store.js";
+import { t, translatePage } from "./texts.js";
 
 const TOKEN_KEY = "downloadd.token";
 const THEME_KEY = "downloadd.theme";
 /** Milliseconds before a lost connection is shown; a restart of the daemon is shorter. */
 const LOST_CONNECTION_DELAY = 1500;
 
-const TOKEN_EXPIRED = "The token is no longer valid. Sign in again; your input is kept.";
+const TOKEN_EXPIRED = t("The token is no longer valid. Sign in again; your input is kept.");
+
+translatePage(document.body);
 
 const client = new Client();
 const store = new Store(client);
 const errors = new ErrorMessages();
 const notices = new Notices(byId("notices"), byId("announcements"));
-const details = new Details({ client, store, notices, errors, onError });
+const details = new Details({ client, store, notices, errors, onError, onDirectory: showDirectory, onMove: () => downloads.rearrange() });
 const onOpen = details.open.bind(details);
 const chart = new Chart(byId("chart"), { now: byId("speed-now"), peak: byId("speed-peak") });
-const downloads = new DownloadsView({ client, store, errors, chart, onError, onOpen });
-const history_ = new HistoryView({ client, store, errors, notices, onError, onOpen });
+const downloads = new DownloadsView({ client, store, errors, notices, chart, onError, onOpen });
+const saveFile = (/** @type {any} */ entry) => details.preview.save(entry);
+const history_ = new HistoryView({ client, store, errors, notices, onError, onOpen, saveFile });
 const hosts = new HostsView({ client });
+const storage = new StorageView({ client });
 const imports = new ImportsView({ client, store, notices, onError });
 const addForm = new AddForm({
   client,
@@ -46,7 +53,11 @@ const addForm = new AddForm({
   },
 });
 new LimitsForm({ client, store, notices, onError });
-new EndAnnouncer(store, notices);
+const notifications = new Notifications({ baseUrl: client.baseUrl, notices });
+new EndAnnouncer(store, (sentence) => {
+  notices.announce(sentence);
+  notifications.show(sentence);
+});
 
 /** @type {Record<string, {open?: () => void, close?: () => void, draw?: () => void}>} */
 const views = {
@@ -54,8 +65,12 @@ const views = {
     open: () => {
       downloads.draw();
       hosts.open();
+      storage.open();
     },
-    close: () => hosts.close(),
+    close: () => {
+      hosts.close();
+      storage.close();
+    },
   },
   history: { open: () => history_.open(), close: () => history_.close() },
   imports: { open: () => imports.open(), close: () => imports.close() },
@@ -73,6 +88,12 @@ function showView() {
     if (!selected) views[one].close?.();
   }
   if (client.token) views[name].open?.();
+}
+
+/** Shows the finished files of a directory. @param {string} directory */
+function showDirectory(directory) {
+  history_.showDirectory(directory);
+  location.hash = "#history";
 }
 
 /** @param {any} error of a call */
@@ -112,7 +133,7 @@ async function signIn(token) {
       return;
     }
     const { problem, resolution } = errors.describe(failure);
-    requestSignIn(failure.status === 401 ? "The daemon does not know this token. Check that you copied all of it." : `${problem} ${resolution}`);
+    requestSignIn(failure.status === 401 ? t("The daemon does not know this token. Check that you copied all of it.") : `${problem} ${resolution}`);
     return;
   }
   completeSignIn(token);
@@ -145,7 +166,7 @@ store.addEventListener("refused", (/** @type {any} */ { detail }) => onError(det
 function showConnection(connected) {
   const status = byId("connection");
   setAttribute(status, "data-connected", String(connected));
-  setText(status, connected ? "Live" : "Connection lost – reconnecting");
+  setText(status, connected ? t("Live") : t("Connection lost – reconnecting"));
   document.body.classList.toggle("lost", !connected);
 }
 
@@ -161,8 +182,8 @@ async function loadErrorMessages() {
 function setTheme(/** @type {string} */ theme) {
   document.documentElement.dataset.theme = theme;
   const button = byId("theme");
-  button.title = `Colours: ${theme === "auto" ? "as the system" : theme}`;
-  button.setAttribute("aria-label", `${button.title}. Change`);
+  button.title = t("Colours: {theme}", { theme: { auto: t("as the system"), light: t("light"), dark: t("dark") }[theme] });
+  button.setAttribute("aria-label", t("{title}. Change", { title: button.title }));
   chart.draw();
 }
 
@@ -195,9 +216,9 @@ addEventListener("keydown", (event) => {
 
 /** Puts links that another page handed over into the form, and removes them from the address. */
 function takeHandedLinks() {
-  const text = readHandedText(location.hash);
+  const text = readHandedText(location.hash) ?? readSharedText(location.search);
   if (text === null) return;
-  history.replaceState(null, "", `${location.pathname}${location.search}#downloads`);
+  history.replaceState(null, "", `${location.pathname}#downloads`);
   // A hidden form cannot have the focus.
   showView();
   addForm.receive(text);
@@ -220,13 +241,13 @@ function openLocation() {
 byId("bookmarklet").href = bookmarklet(client.baseUrl);
 byId("bookmarklet").addEventListener("click", (/** @type {Event} */ event) => {
   event.preventDefault();
-  notices.show("Drag this link to the bookmarks bar.", "It works on other pages.");
+  notices.show(t("Drag this link to the bookmarks bar."), t("It works on other pages."));
 });
 // Browsers offer this on pages with TLS or on localhost only, and some not at all.
 setVisible(byId("link-scheme"), "registerProtocolHandler" in navigator);
 byId("register-scheme").addEventListener("click", () => {
   navigator.registerProtocolHandler(LINK_SCHEME, handlerAddress(client.baseUrl));
-  notices.show("The browser was asked.", "It may want you to confirm that this page opens such links.");
+  notices.show(t("The browser was asked."), t("It may want you to confirm that this page opens such links."));
 });
 
 setTheme(localStorage.getItem(THEME_KEY) ?? "auto");

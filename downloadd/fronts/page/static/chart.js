@@ -2,6 +2,7 @@
 
 import { setAttribute, setText } from "./element.js";
 import { formatSpeed } from "./formatting.js";
+import { t } from "./texts.js";
 
 /** Seconds that the chart shows. */
 const SECONDS = 300;
@@ -33,8 +34,8 @@ export class Chart {
     const peak = Math.max(0, ...this.#speeds);
     const now = this.#speeds.at(-1) ?? 0;
     setText(this.labels.now, formatSpeed(now));
-    setText(this.labels.peak, peak ? `peak ${formatSpeed(peak)} in 5 minutes` : "no transfer in the last 5 minutes");
-    setAttribute(canvas, "aria-label", `Speed of the last five minutes: now ${formatSpeed(now)}, peak ${formatSpeed(peak)}`);
+    setText(this.labels.peak, peak ? t("peak {speed} in 5 minutes", { speed: formatSpeed(peak) }) : t("no transfer in the last 5 minutes"));
+    setAttribute(canvas, "aria-label", t("Speed of the last five minutes: now {now}, peak {peak}", { now: formatSpeed(now), peak: formatSpeed(peak) }));
     if (document.hidden || !canvas.offsetParent) return;
     const scale = devicePixelRatio || 1;
     const width = Math.round(canvas.clientWidth * scale);

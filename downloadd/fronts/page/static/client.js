@@ -197,10 +197,10 @@ export class Client {
    * Sends a request, and returns its successful answer.
    * @param {string} method
    * @param {string} path relative to the base
-   * @param {{query?: Record<string, any>, json?: any, body?: BodyInit, headers?: Record<string, string>, signal?: AbortSignal}} [options]
+   * @param {{query?: Record<string, any>, json?: any, body?: BodyInit, headers?: Record<string, string>, signal?: AbortSignal, keepalive?: boolean}} [options]
    * @throws {ApiError | ConnectionLost}
    */
-  async send(method, path, { query = {}, json, body, headers = {}, signal } = {}) {
+  async send(method, path, { query = {}, json, body, headers = {}, signal, keepalive } = {}) {
     const search = formatQuery(query);
     const url = this.baseUrl + path + (search ? `?${search}` : "");
     /** @type {Record<string, string>} */
@@ -214,6 +214,7 @@ export class Client {
         headers: fields,
         body: json === undefined ? body : JSON.stringify(json),
         signal,
+        keepalive,
         cache: "no-store",
         credentials: "omit",
         redirect: "error",
@@ -325,6 +326,16 @@ class Downloads {
   }
 
   /**
+   * Returns the media type with which a file is sent, and if browsers may show it.
+   * @param {string} id
+   * @returns {Promise<{type: string, isInline: boolean}>}
+   */
+  async fileType(id) {
+    const { headers } = await this.#client.send("HEAD", `${downloadPath(id)}/file`);
+    return { type: headers.get("Content-Type") ?? "", isInline: /^inline/.test(headers.get("Content-Disposition") ?? "") };
+  }
+
+  /**
    * Returns the URL of the file of a completed download, which works without a token for some hours; with `save`,
    * browsers save it instead of showing it.
    * @param {string} id
@@ -337,9 +348,13 @@ class Downloads {
     return new URL(`${downloadPath(id)}/file?${query}`, this.#client.baseUrl).href;
   }
 
-  /** Cancels an active download and removes its part file. @param {string} id */
-  cancel(id) {
-    return this.#client.call("DELETE", downloadPath(id), { query: { only: "active" } });
+  /**
+   * Cancels an active download and removes its part file; with `keepalive`, the request outlasts its page.
+   * @param {string} id
+   * @param {{keepalive?: boolean}} [options]
+   */
+  cancel(id, { keepalive } = {}) {
+    return this.#client.call("DELETE", downloadPath(id), { query: { only: "active" }, keepalive });
   }
 
   /**

@@ -1,9 +1,11 @@
 /** Dialog with all fields of one download, and the form to change it. */
 
-import { isMovable } from "./downloads.js";
+import { isMovable } from "./download_row.js";
 import { byId, element, setText, setVisible } from "./element.js";
 import { endSentence, formatDuration, formatKept, formatProgress, formatSize, formatTime } from "./formatting.js";
+import { FilePreview } from "./preview.js";
 import { STATES } from "./states.js";
+import { plural, t } from "./texts.js";
 
 const MIB = 1 << 20;
 
@@ -15,8 +17,12 @@ export class Details {
    * @param {import("./notices.js").Notices} parts.notices
    * @param {import("./error_messages.js").ErrorMessages} parts.errors
    * @param {(error: any) => void} parts.onError
+   * @param {(directory: string) => void} parts.onDirectory called to show the finished files of a directory
+   * @param {() => void} parts.onMove called when the order of the queue has changed
    */
-  constructor({ client, store, notices, errors, onError }) {
+  constructor({ client, store, notices, errors, onError, onDirectory, onMove }) {
+    this.onMove = onMove;
+    this.onDirectory = onDirectory;
     this.client = client;
     this.store = store;
     this.notices = notices;
@@ -27,19 +33,27 @@ export class Details {
     const changes = byId("changes");
     changes.addEventListener("submit", (/** @type {Event} */ event) => {
       event.preventDefault();
-      this.#apply(() => this.client.files.downloads.change(this.entry.id, this.#changes()), "Changed.");
+      this.#apply(() => this.client.files.downloads.change(this.entry.id, this.#changes()), t("Changed."));
     });
     byId("moves").addEventListener("click", (/** @type {any} */ event) => {
       const button = event.target.closest("button");
       if (button) this.#move(button.dataset.to);
     });
     byId("retry").addEventListener("click", () =>
-      this.#apply(() => this.client.files.downloads.retry(this.entry.id), "The download starts again."),
+      this.#apply(() => this.client.files.downloads.retry(this.entry.id), t("The download starts again.")),
     );
     byId("remove").addEventListener("click", () => this.#remove(false));
     byId("remove-file").addEventListener("click", () => {
-      if (confirm(`Delete the file ${this.entry.file_path}?`)) this.#remove(true);
+      if (confirm(t("Delete the file {path}?", { path: this.entry.file_path }))) this.#remove(true);
     });
+    this.preview = new FilePreview({ client, onError });
+    byId("save-file").addEventListener("click", () => this.preview.save(this.entry));
+    byId("show-file").addEventListener("click", () => this.preview.show(this.entry));
+    byId("same-directory").addEventListener("click", () => {
+      this.dialog.close();
+      this.onDirectory(this.entry.directory);
+    });
+    this.dialog.addEventListener("close", () => this.preview.clear());
     byId("close-details").addEventListener("click", () => this.dialog.close());
     store.addEventListener("active", () => this.#refresh());
   }
@@ -54,6 +68,7 @@ export class Details {
     for (const [id, value] of [["new-name", entry.filename], ["new-directory", entry.directory], ["new-limit", limit]]) {
       byId(id).defaultValue = byId(id).value = value;
     }
+    this.preview.clear();
     this.#draw();
     this.dialog.showModal();
   }
@@ -98,23 +113,23 @@ export class Details {
     }
     /** @type {[string, string | null | undefined][]} */
     const fields = [
-      ["State", STATES[entry.status]?.title ?? entry.status],
-      ["Saved as", entry.file_path],
-      ["URL", entry.url],
-      ["Progress", finished ? null : formatProgress(entry)],
-      ["Waiting reason", entry.reason],
-      ["Node", entry.node],
-      ["Cause", entry.cause?.replace("_", " ")],
-      ["Status of origin", entry.origin_status && String(entry.origin_status)],
-      ["Size", finished && entry.total_bytes !== null ? `${formatSize(entry.total_bytes)} (${entry.total_bytes.toLocaleString()} bytes)` : null],
-      ["Part file", entry.kept_bytes ? formatKept(entry.kept_bytes) : null],
-      ["Type", entry.content_type],
-      ["Checksum", entry.checksum],
-      ["Started", formatTime(entry.start_time)],
-      ["Ended", finished ? `${formatTime(entry.end_time)}, after ${formatDuration(entry.end_time - entry.start_time)}` : null],
-      ["User", entry.user],
-      ["Warning", entry.warning],
-      ["Id", entry.id],
+      [t("State"), STATES[entry.status] ? t(STATES[entry.status].title) : entry.status],
+      [t("Saved as"), entry.file_path],
+      [t("URL"), entry.url],
+      [t("Progress"), finished ? null : formatProgress(entry)],
+      [t("Waiting reason"), entry.reason],
+      [t("Node"), entry.node],
+      [t("Cause"), entry.cause?.replace("_", " ")],
+      [t("Status of origin"), entry.origin_status && String(entry.origin_status)],
+      [t("Size"), finished && entry.total_bytes !== null ? `${formatSize(entry.total_bytes)} (${plural(entry.total_bytes, "{n} byte", "{n} bytes")})` : null],
+      [t("Part file"), entry.kept_bytes ? formatKept(entry.kept_bytes) : null],
+      [t("Type"), entry.content_type],
+      [t("Checksum"), entry.checksum],
+      [t("Started"), formatTime(entry.start_time)],
+      [t("Ended"), finished ? t("{time}, after {duration}", { time: formatTime(entry.end_time), duration: formatDuration(entry.end_time - entry.start_time) }) : null],
+      [t("User"), entry.user],
+      [t("Warning"), entry.warning],
+      [t("Id"), entry.id],
     ];
     byId("facts").replaceChildren(
       ...fields
@@ -125,16 +140,18 @@ export class Details {
     setVisible(byId("moves"), isMovable(entry));
     setVisible(byId("remove"), finished);
     setVisible(byId("remove-file"), finished && entry.status === "completed");
+    for (const id of ["save-file", "show-file"]) setVisible(byId(id), finished && entry.status === "completed");
     setVisible(byId("retry"), STATES[entry.status]?.isSuccess === false);
   }
 
   /** Moves the download in the queue; the dialog stays open for the next move. @param {"top" | "up" | "down" | "bottom"} to */
   async #move(to) {
     try {
-      const entry = await this.client.files.downloads.move(this.entry.id, to);
-      this.store.put(entry);
+      const { id } = this.entry;
+      const entry = await this.store.change(id, () => this.client.files.downloads.move(id, to));
+      this.onMove();
       // A message of the page would not be announced while the dialog is open.
-      setText(byId("moved"), entry.position ? `Number ${(entry.position + 1).toLocaleString()} in the queue.` : "First in the queue.");
+      setText(byId("moved"), entry.position ? t("Number {n} in the queue.", { n: (entry.position + 1).toLocaleString() }) : t("First in the queue."));
     } catch (error) {
       this.onError(error);
     }
@@ -144,10 +161,10 @@ export class Details {
   async #remove(file) {
     const { id } = this.entry;
     try {
-      const { message } = await this.client.files.downloads.remove(id, { file });
+      await this.client.files.downloads.remove(id, { file });
       this.store.remove(id);
       this.dialog.close();
-      this.notices.show(`${message}.`);
+      this.notices.show(file ? t("Removed from the history, with its file.") : t("Removed from the history."));
     } catch (error) {
       this.onError(error);
     }
@@ -156,7 +173,7 @@ export class Details {
   /** @param {() => Promise<any>} action @param {string} message */
   async #apply(action, message) {
     try {
-      this.store.put(await action());
+      await this.store.change(this.entry.id, action);
       this.dialog.close();
       this.notices.show(message);
     } catch (error) {

@@ -1,14 +1,18 @@
-/** View of the active downloads, with a row and its buttons for each. */
+/** View of the active downloads. */
 
-import { byId, element, iconButton, setAttribute, setText, setVisible } from "./element.js";
-import { formatAge, formatCount, formatProgress, formatSize } from "./formatting.js";
+import { Cancellations } from "./cancellations.js";
+import { downloadRow, groupRow } from "./download_row.js";
+import { byId, element, setAttribute, setText, setVisible } from "./element.js";
+import { formatAge, formatSize } from "./formatting.js";
+import { arrange, isRunning } from "./ordering.js";
+import { applyToEach, Selection, SelectionBar } from "./selection.js";
 import { STATES } from "./states.js";
+import { plural, t } from "./texts.js";
 import { VirtualList } from "./virtual_list.js";
 
 /** Milliseconds between two updates of the view. */
 const REDRAW_MILLISECONDS = 500;
-/** Parallel calls when an action applies to many downloads. */
-const MAX_PARALLEL_CALLS = 8;
+const ARRANGEMENT_KEY = "downloadd.arrangement";
 
 /** Milliseconds in which ended downloads are announced together. */
 const ANNOUNCEMENT_MILLISECONDS = 3000;
@@ -16,33 +20,27 @@ const ANNOUNCEMENT_MILLISECONDS = 3000;
 /** @type {Record<string, (entry: any) => boolean>} */
 const FILTERS = {
   all: () => true,
-  running: (entry) => STATES[entry.status]?.group === "running",
+  running: isRunning,
   waiting: (entry) => STATES[entry.status]?.group === "waiting",
   paused: (entry) => STATES[entry.status]?.group === "paused",
 };
 
-/** Returns true for a download that can be moved in the queue. @param {any} entry */
-export function isMovable(entry) {
-  return entry.status === "queued" || entry.status === "paused";
-}
-
-/** Compares downloads by the order of starting; those that run have started. @param {any} one @param {any} other */
-function compareByStart(one, other) {
-  const started = Number(FILTERS.running(other)) - Number(FILTERS.running(one));
-  return started || other.priority - one.priority || one.place - other.place;
-}
-
 export class DownloadsView {
+  /** Items of the list in their order. @type {any[]} */
+  shown = [];
+  selection = new Selection();
+
   /**
    * @param {object} parts
    * @param {import("./client.js").Client} parts.client
    * @param {import("./store.js").Store} parts.store
    * @param {import("./error_messages.js").ErrorMessages} parts.errors
+   * @param {import("./notices.js").Notices} parts.notices
    * @param {import("./chart.js").Chart} parts.chart
    * @param {(error: any) => void} parts.onError
    * @param {(entry: any) => void} parts.onOpen called to show all fields of a download
    */
-  constructor({ client, store, errors, chart, onError, onOpen }) {
+  constructor({ client, store, errors, notices, chart, onError, onOpen }) {
     this.client = client;
     this.store = store;
     this.errors = errors;
@@ -52,21 +50,61 @@ export class DownloadsView {
     this.filter = "all";
     this.search = "";
     this.timer = 0;
-    this.list = new VirtualList(byId("active"), (entry) => entry.id, (entry) => this.#row(entry));
+    this.cancellations = new Cancellations({ client, store, notices, onError, onChange: () => this.draw() });
+    const makeRow = (/** @type {any} */ item) => ("group" in item ? groupRow(item, this) : downloadRow(item, this));
+    this.list = new VirtualList(byId("active"), (item) => item.id, makeRow, {
+      // A row of a download that has ended stays until the pointer leaves the list.
+      findRemoved: (item) => store.ended.get(item.id) ?? item,
+    });
+    this.bar = new SelectionBar("selected-active", this.selection, this.#actions(), () => this.shown);
+    this.selection.addEventListener("change", () => this.list.render());
     store.addEventListener("active", () => this.#scheduleDraw());
     byId("filters").addEventListener("click", (/** @type {any} */ event) => {
       const button = event.target.closest("button");
       if (!button) return;
       this.filter = button.dataset.filter;
-      this.draw();
+      this.rearrange();
     });
     byId("search-active").addEventListener("input", (/** @type {any} */ event) => {
       this.search = event.target.value.trim().toLowerCase();
-      this.draw();
+      this.rearrange();
     });
+    const [order, group] = [byId("order"), byId("group")];
+    [order.value, group.value] = (localStorage.getItem(ARRANGEMENT_KEY) ?? "start ").split(" ");
+    for (const field of [order, group]) {
+      field.addEventListener("change", () => {
+        localStorage.setItem(ARRANGEMENT_KEY, `${order.value} ${group.value}`);
+        this.rearrange();
+      });
+    }
     byId("pause-all").addEventListener("click", () => this.#applyToAll("pause", (entry) => entry.status !== "paused"));
     byId("resume-all").addEventListener("click", () => this.#applyToAll("resume", (entry) => entry.status === "paused"));
     setInterval(() => this.chart.add(this.store.speed()), 1000);
+  }
+
+  /** True if the order of the list is that of the queue. */
+  get canMove() {
+    return byId("order").value === "start";
+  }
+
+  #actions() {
+    const { downloads } = this.client.files;
+    const each = (/** @type {"pause" | "resume" | "retry"} */ action) => (/** @type {any[]} */ entries) =>
+      applyToEach(entries, ({ id }) => this.store.change(id, () => downloads[action](id)), this.onError);
+    const isActive = (/** @type {any} */ entry) => !this.cancellations.has(entry.id);
+    return [
+      { name: t("Pause"), applies: (/** @type {any} */ entry) => isActive(entry) && entry.status !== "paused", run: each("pause") },
+      { name: t("Resume"), applies: (/** @type {any} */ entry) => isActive(entry) && entry.status === "paused", run: each("resume") },
+      { name: t("Try now"), applies: (/** @type {any} */ entry) => isActive(entry) && entry.status === "retrying", run: each("retry") },
+      {
+        name: t("Cancel"),
+        applies: isActive,
+        run: (/** @type {any[]} */ entries) => {
+          this.cancellations.cancel(entries);
+          this.selection.clear();
+        },
+      },
+    ];
   }
 
   #scheduleDraw() {
@@ -77,12 +115,21 @@ export class DownloadsView {
     }, REDRAW_MILLISECONDS);
   }
 
+  /** Draws in the new order at once, also if the pointer is over the list. */
+  rearrange() {
+    this.list.release();
+    this.draw();
+  }
+
   draw() {
     /** @type {Record<string, number>} */
     const counts = Object.fromEntries(Object.keys(FILTERS).map((name) => [name, 0]));
     const shown = [];
     const filter = FILTERS[this.filter];
-    for (const entry of this.store.active.values()) {
+    for (const latest of this.store.active.values()) {
+      // A download that is paused until its cancellation stays where it was.
+      const before = this.cancellations.entryBefore(latest.id);
+      const entry = before ? { ...latest, status: before.status } : latest;
       for (const name of Object.keys(FILTERS)) if (FILTERS[name](entry)) counts[name] += 1;
       if (filter(entry) && this.#matches(entry)) shown.push(entry);
     }
@@ -90,15 +137,16 @@ export class DownloadsView {
       setAttribute(button, "aria-pressed", String(button.dataset.filter === this.filter));
       setText(button.querySelector(".number"), counts[button.dataset.filter].toLocaleString());
     }
-    shown.sort(compareByStart);
+    this.selection.refresh((id) => this.store.active.get(id));
+    if (this.selection.entries.size) this.bar.draw();
     setVisible(byId("nothing-active"), shown.length === 0);
     setText(
       byId("nothing-active"),
-      this.store.active.size ? "No download matches." : "No active downloads. Paste a link to start one.",
+      this.store.active.size ? t("No download matches.") : t("No active downloads. Paste a link to start one."),
     );
     setVisible(byId("pause-all"), shown.some((entry) => entry.status !== "paused"));
     setVisible(byId("resume-all"), counts.paused > 0);
-    this.list.fill(shown);
+    this.shown = this.list.fill(arrange(shown, { order: byId("order").value, group: byId("group").value }));
     this.#drawRecentlyEnded();
     const running = counts.running;
     document.title = running ? `${running.toLocaleString()} ↓ downloadd` : "downloadd";
@@ -109,71 +157,11 @@ export class DownloadsView {
     return !this.search || `${entry.file_path} ${entry.url}`.toLowerCase().includes(this.search);
   }
 
-  /** @param {any} first */
-  #row(first) {
-    let entry = first;
-    const name = element("button", { class: "name", click: () => this.onOpen(entry) }, element("bdi"));
-    const state = element("span", { class: "state" });
-    const bar = element("progress", { max: 100 });
-    const facts = element("span", { class: "facts" });
-    const reason = element("span", { class: "why" });
-    const downloads = this.client.files.downloads;
-    const pause = iconButton("pause", "Pause", () => this.#apply(() => downloads.pause(entry.id)));
-    const resume = iconButton("resume", "Resume", () => this.#apply(() => downloads.resume(entry.id)));
-    const retry = iconButton("again", "Try now", () => this.#apply(() => downloads.retry(entry.id)));
-    const cancel = iconButton("close", "Cancel", () => this.#apply(() => downloads.cancel(entry.id)));
-    const up = iconButton("up", "Move up", () => this.#apply(() => downloads.move(entry.id, "up")));
-    const down = iconButton("down", "Move down", () => this.#apply(() => downloads.move(entry.id, "down")));
-    for (const button of [up, down]) button.classList.add("move");
-    const row = element(
-      "div",
-      { class: "row" },
-      element("div", { class: "what" }, name, state),
-      bar,
-      element("div", { class: "how" }, facts, reason),
-      element("div", { class: "do" }, up, down, retry, pause, resume, cancel),
-    );
-    let shownName = "";
-    return {
-      element: row,
-      update: (/** @type {any} */ latest) => {
-        entry = latest;
-        const { status } = entry;
-        if (shownName !== entry.file_path) {
-          shownName = entry.file_path;
-          name.firstChild.textContent = entry.file_path || entry.url;
-          name.title = entry.file_path;
-          for (const button of [up, down, pause, resume, retry, cancel]) button.setAttribute("aria-label", `${button.title} ${entry.filename}`);
-          bar.setAttribute("aria-label", `Progress of ${entry.filename}`);
-        }
-        setAttribute(row, "data-status", status);
-        setText(state, STATES[status]?.title ?? status);
-        if (entry.progress_percentage !== null) setAttribute(bar, "value", String(entry.progress_percentage));
-        else if (status === "downloading") bar.removeAttribute("value");
-        else setAttribute(bar, "value", "0");
-        setText(facts, formatProgress(entry));
-        setText(reason, this.#formatReason(entry));
-        setVisible(pause, status !== "paused");
-        setVisible(resume, status === "paused");
-        setVisible(retry, status === "retrying");
-        for (const button of [up, down]) setVisible(button, isMovable(entry));
-      },
-    };
-  }
-
-  /** Returns the error of the last attempt, the warning, and the reason why the download waits. @param {any} entry */
-  #formatReason(entry) {
-    const parts = [];
-    if (entry.error) parts.push(this.errors.summary(entry.error, entry.detail));
-    if (entry.warning) parts.push(entry.warning);
-    if (entry.reason && entry.status !== "paused") parts.push(entry.reason);
-    return parts.join(" – ");
-  }
-
-  /** @param {() => Promise<any>} action */
-  async #apply(action) {
+  /** @param {string} id @param {() => Promise<any>} action @param {{moves?: boolean}} [options] with `moves`, the order changes on purpose */
+  async apply(id, action, { moves = false } = {}) {
     try {
-      this.store.put(await action());
+      await this.store.change(id, action);
+      if (moves) this.list.release();
       this.draw();
     } catch (error) {
       this.onError(error);
@@ -188,33 +176,16 @@ export class DownloadsView {
   async #applyToAll(action, applies) {
     const all = [...this.store.active.values()].filter(applies);
     const shown = all.filter((entry) => FILTERS[this.filter](entry) && this.#matches(entry));
+    const { downloads } = this.client.files;
     if (shown.length < all.length) {
-      await this.#applyToEach(action, shown);
+      await applyToEach(shown, ({ id }) => downloads[action](id), this.onError);
       return;
     }
     try {
-      await (action === "pause" ? this.client.files.downloads.pauseAll() : this.client.files.downloads.resumeAll());
+      await (action === "pause" ? downloads.pauseAll() : downloads.resumeAll());
     } catch (error) {
       this.onError(error);
     }
-  }
-
-  /** @param {"pause" | "resume"} action @param {any[]} remaining */
-  async #applyToEach(action, remaining) {
-    const next = async () => {
-      for (let entry = remaining.shift(); entry; entry = remaining.shift()) {
-        try {
-          await this.client.files.downloads[action](entry.id);
-        } catch (error) {
-          // A conflict means that it ended meanwhile; one message is enough for any other error.
-          if (/** @type {any} */ (error).status !== 409 && remaining.length) {
-            remaining.length = 0;
-            this.onError(error);
-          }
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: MAX_PARALLEL_CALLS }, next));
   }
 
   #drawRecentlyEnded() {
@@ -225,34 +196,30 @@ export class DownloadsView {
     const key = recentlyEnded.map((entry) => `${entry.id}${entry.end_time}${formatAge(entry.end_time, now)}`).join();
     if (list.dataset.key === key) return;
     list.dataset.key = key;
-    list.replaceChildren(
-      ...recentlyEnded.map((entry) =>
-        element(
-          "li",
-          { "data-status": entry.status },
-          element("button", { class: "name", click: () => this.onOpen(entry) }, element("bdi", {}, entry.filename || entry.url)),
-          element(
-            "span",
-            { class: "facts" },
-            [
-              entry.error ? this.errors.title(entry.error) : STATES[entry.status]?.title,
-              entry.warning ? "with a warning" : "",
-              entry.total_bytes === null ? "" : formatSize(entry.total_bytes),
-              formatAge(entry.end_time, now),
-            ]
-              .filter(Boolean)
-              .join(" · "),
-          ),
-        ),
-      ),
+    list.replaceChildren(...recentlyEnded.map((entry) => this.#endedItem(entry, now)));
+  }
+
+  /** @param {any} entry @param {number} now */
+  #endedItem(entry, now) {
+    const facts = [
+      entry.error ? this.errors.title(entry.error) : STATES[entry.status] && t(STATES[entry.status].title),
+      entry.warning ? t("with a warning") : "",
+      entry.total_bytes === null ? "" : formatSize(entry.total_bytes),
+      formatAge(entry.end_time, now),
+    ];
+    return element(
+      "li",
+      { "data-status": entry.status },
+      element("button", { class: "name", click: () => this.onOpen(entry) }, element("bdi", {}, entry.filename || entry.url)),
+      element("span", { class: "facts" }, facts.filter(Boolean).join(" · ")),
     );
   }
 }
 
 /** Announces ended downloads as counts, so that a thousand small files are one sentence. */
 export class EndAnnouncer {
-  /** @param {import("./store.js").Store} store @param {import("./notices.js").Notices} notices */
-  constructor(store, notices) {
+  /** @param {import("./store.js").Store} store @param {(sentence: string, count: number) => void} announce */
+  constructor(store, announce) {
     /** @type {Map<string, number>} */
     const ended = new Map();
     let timer = 0;
@@ -260,9 +227,12 @@ export class EndAnnouncer {
       ended.set(detail.status, (ended.get(detail.status) ?? 0) + 1);
       timer ||= setTimeout(() => {
         timer = 0;
-        const counts = [...ended].map(([status, number]) => `${formatCount(number, "download")} ${STATES[status]?.label ?? status}`);
+        const counts = [...ended].map(([status, number]) =>
+          plural(number, "1 download {state}", "{n} downloads {state}", { state: STATES[status] ? t(STATES[status].label) : status }),
+        );
+        const total = [...ended.values()].reduce((sum, number) => sum + number, 0);
         ended.clear();
-        notices.announce(`${counts.join(", ")}.`);
+        announce(`${counts.join(", ")}.`, total);
       }, ANNOUNCEMENT_MILLISECONDS);
     });
   }

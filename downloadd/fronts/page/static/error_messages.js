@@ -1,6 +1,7 @@
 /** Messages for people about errors, from the error table of the daemon. Without access to the page or the network. */
 
 import { endSentence } from "./formatting.js";
+import { t } from "./texts.js";
 
 export class ErrorMessages {
   /** @type {Map<string, any>} */
@@ -13,12 +14,12 @@ export class ErrorMessages {
 
   /** @param {string} code */
   title(code) {
-    return this.#table.get(code)?.title ?? code;
+    return t(this.#table.get(code)?.title ?? code);
   }
 
   /** @param {string} code */
   resolution(code) {
-    return this.#table.get(code)?.resolution ?? "";
+    return t(this.#table.get(code)?.resolution ?? "");
   }
 
   /** Returns title and detail in one line. @param {string} code @param {string | null | undefined} detail */
@@ -33,19 +34,19 @@ export class ErrorMessages {
    */
   describe(error) {
     if (error?.name === "ConnectionLost") {
-      return { problem: "The server cannot be reached.", resolution: "The page reconnects by itself and keeps your input." };
+      return { problem: t("The server cannot be reached."), resolution: t("The page reconnects by itself and keeps your input.") };
     }
     if (error?.name !== "ApiError") {
-      return { problem: "The page has a defect.", resolution: `Reload it. The error was: ${error?.message ?? error}` };
+      return { problem: t("The page has a defect."), resolution: t("Reload it. The error was: {error}", { error: error?.message ?? error }) };
     }
-    if (error.status === 401) return { problem: "The token is not valid.", resolution: "Sign in again." };
+    if (error.status === 401) return { problem: t("The token is not valid."), resolution: t("Sign in again.") };
     if (error.code === "error-unauthorized") {
-      return { problem: "You lack the permission for this.", resolution: "Ask the administrator for the permission." };
+      return { problem: t("You lack the permission for this."), resolution: t("Ask the administrator for the permission.") };
     }
     if (error.code.startsWith("HTTP_")) {
       return {
-        problem: `A proxy answered with ${error.status}.`,
-        resolution: "Try again; if it persists, tell the administrator of the proxy.",
+        problem: t("A proxy answered with {status}.", { status: error.status }),
+        resolution: t("Try again; if it persists, tell the administrator of the proxy."),
       };
     }
     return {

@@ -1,4 +1,6 @@
-/** Texts for people: numbers, times and progress. Without access to the page or the network. */
+/** Texts for people: numbers, times and progress. */
+
+import { plural, t } from "./texts.js";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
@@ -17,7 +19,7 @@ export function formatSize(bytes) {
 
 /** @param {number} bytes of a part file that was kept after a failure */
 export function formatKept(bytes) {
-  return `${formatSize(bytes)} kept, retry continues`;
+  return t("{size} kept, retry continues", { size: formatSize(bytes) });
 }
 
 /** @param {number} bytes a second */
@@ -40,8 +42,9 @@ export function formatDuration(seconds) {
  */
 export function formatAge(time, now) {
   const passed = now - time;
-  if (passed < 45) return "just now";
-  if (passed < 86_400) return `${formatDuration(passed < 3600 ? Math.round(passed / 60) * 60 : passed).replace(" 0 s", "")} ago`;
+  if (passed < 45) return t("just now");
+  const duration = formatDuration(passed < 3600 ? Math.round(passed / 60) * 60 : passed).replace(" 0 s", "");
+  if (passed < 86_400) return t("{duration} ago", { duration });
   return new Date(time * 1000).toLocaleDateString(undefined, { dateStyle: "medium" });
 }
 
@@ -52,7 +55,7 @@ export function formatTime(time) {
 
 /** @param {number} number @param {string} one @param {string} [many] */
 export function formatCount(number, one, many = `${one}s`) {
-  return `${number.toLocaleString()} ${number === 1 ? one : many}`;
+  return plural(number, `{n} ${one}`, `{n} ${many}`);
 }
 
 /** Returns a text with a period at its end. @param {string} text */
@@ -63,11 +66,11 @@ export function endSentence(text) {
 /** Returns size, speed and remaining time of a download in one line. @param {any} entry of the listing */
 export function formatProgress(entry) {
   const parts = [];
-  if (entry.expected_size !== null) parts.push(`${formatSize(entry.current_size)} of ${formatSize(entry.expected_size)}`);
+  if (entry.expected_size !== null) parts.push(t("{part} of {whole}", { part: formatSize(entry.current_size), whole: formatSize(entry.expected_size) }));
   else if (entry.current_size) parts.push(formatSize(entry.current_size));
   if (entry.speed !== null && entry.status === "downloading") parts.push(formatSpeed(entry.speed));
-  if (entry.eta !== null && entry.status === "downloading") parts.push(`${formatDuration(entry.eta)} left`);
-  if (entry.connections > 1) parts.push(`${entry.connections} connections`);
-  if (entry.attempt > 1) parts.push(`attempt ${entry.attempt}`);
+  if (entry.eta !== null && entry.status === "downloading") parts.push(t("{duration} left", { duration: formatDuration(entry.eta) }));
+  if (entry.connections > 1) parts.push(plural(entry.connections, "{n} connection", "{n} connections"));
+  if (entry.attempt > 1) parts.push(t("attempt {n}", { n: entry.attempt }));
   return parts.join(" · ");
 }

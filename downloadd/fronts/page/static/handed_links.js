@@ -22,6 +22,13 @@ export function readHandedText(fragment) {
   return query === undefined ? null : decodeBase64(new URLSearchParams(query).get("url") ?? "");
 }
 
+/** Returns what another app shared with the installed page; null if nothing was. @param {string} search query of the address */
+export function readSharedText(search) {
+  const query = new URLSearchParams(search);
+  const parts = ["url", "text", "title"].map((name) => query.get(name)).filter(Boolean);
+  return parts.length ? parts.join("\n") : null;
+}
+
 /**
  * Returns the address that hands over links to the page at `base`; the browser replaces `%s` in it.
  * @param {string} base

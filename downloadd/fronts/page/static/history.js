@@ -1,8 +1,10 @@
 /** View of the finished downloads, with search, filters and pages that load while scrolling. */
 
 import { byId, element, iconButton, setAttribute, setText, setVisible } from "./element.js";
-import { formatAge, formatKept, formatSize } from "./formatting.js";
+import { formatAge, formatKept, formatProgress, formatSize } from "./formatting.js";
+import { applyToEach, Selection, selectionBox, SelectionBar } from "./selection.js";
 import { STATES } from "./states.js";
+import { plural, t } from "./texts.js";
 import { VirtualList } from "./virtual_list.js";
 
 const PAGE_SIZE = 100;
@@ -10,6 +12,10 @@ const PAGE_SIZE = 100;
 const PREFETCH_ROWS = 40;
 /** Milliseconds after the last key before a search begins. */
 const SEARCH_DELAY_MILLISECONDS = 250;
+/** Failed downloads that are tried again before the next ones are read. */
+const RETRY_PAGE_SIZE = 1000;
+/** Milliseconds between two updates of rows whose downloads run again. */
+const REDRAW_MILLISECONDS = 500;
 
 export class HistoryView {
   /** @type {any[]} newest first */
@@ -19,6 +25,10 @@ export class HistoryView {
   #request = new AbortController();
   #loading = false;
   #stale = true;
+  #timer = 0;
+  /** Entries in the order of the list. @type {any[]} */
+  shown = [];
+  selection = new Selection();
 
   /**
    * @param {object} parts
@@ -28,8 +38,10 @@ export class HistoryView {
    * @param {import("./notices.js").Notices} parts.notices
    * @param {(error: any) => void} parts.onError
    * @param {(entry: any) => void} parts.onOpen
+   * @param {(entry: any) => void} parts.saveFile saves the file of a completed download
    */
-  constructor({ client, store, errors, notices, onError, onOpen }) {
+  constructor({ client, store, errors, notices, onError, onOpen, saveFile }) {
+    this.saveFile = saveFile;
     this.client = client;
     this.store = store;
     this.errors = errors;
@@ -41,14 +53,20 @@ export class HistoryView {
       byId("past"),
       (entry) => entry.id,
       (entry) => this.#row(entry),
-      (last) => {
-        if (last > this.#entries.length - PREFETCH_ROWS) this.#loadMore();
+      {
+        onScroll: (last) => {
+          if (last > this.#entries.length - PREFETCH_ROWS) this.#loadMore();
+        },
       },
     );
+    this.bar = new SelectionBar("selected-past", this.selection, this.#actions(), () => this.shown);
+    this.selection.addEventListener("change", () => this.list.render());
+    store.addEventListener("active", () => this.#scheduleDraw());
+    byId("retry-failed").addEventListener("click", () => this.#retryFailed());
     byId("outcome").append(
       ...Object.entries(STATES)
         .filter(([, { group }]) => group === "finished")
-        .map(([value, { title }]) => element("option", { value }, title)),
+        .map(([value, { title }]) => element("option", { value }, t(title))),
     );
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let delay;
@@ -79,6 +97,13 @@ export class HistoryView {
     this.visible = false;
   }
 
+  /** Selects the entries of one directory. @param {string} directory */
+  showDirectory(directory) {
+    byId("history-form").reset();
+    byId("in-directory").value = directory || "/";
+    this.#invalidate();
+  }
+
   /** Reads everything again, after another sign-in or a `reset` event. */
   #invalidate() {
     this.#stale = true;
@@ -86,11 +111,12 @@ export class HistoryView {
   }
 
   #filters() {
-    const directory = byId("in-directory").value.trim().replace(/^\/+|\/+$/g, "");
+    const directory = byId("in-directory").value.trim();
     return {
       q: byId("search").value.trim() || undefined,
       status: byId("outcome").value || undefined,
-      directory: directory || undefined,
+      // A slash alone is the root.
+      directory: directory ? directory.replace(/^\/+|\/+$/g, "") : undefined,
     };
   }
 
@@ -101,6 +127,8 @@ export class HistoryView {
     this.#next = "";
     this.#loading = false;
     this.#stale = false;
+    this.selection.clear();
+    this.list.release();
     this.#loadMore();
   }
 
@@ -155,37 +183,120 @@ export class HistoryView {
   /** Removes all entries that match the filters, after a question. */
   async #removeShown() {
     const filters = this.#filters();
-    const which = Object.values(filters).some((value) => value !== undefined) ? "all matching entries" : "all entries";
-    if (!confirm(`Remove ${which} from the history? Files stay.`)) return;
+    const isFiltered = Object.values(filters).some((value) => value !== undefined);
+    const question = isFiltered
+      ? t("Remove all matching entries from the history? Files stay.")
+      : t("Remove all entries from the history? Files stay.");
+    if (!confirm(question)) return;
     const button = byId("remove-shown");
     button.disabled = true;
     try {
-      const { message } = await this.client.files.downloads.removeHistory(filters);
-      this.notices.show(`${message[0].toUpperCase()}${message.slice(1)}.`);
+      const { removed, refused } = await this.client.files.downloads.removeHistory(filters);
+      const others = refused ? plural(refused, "1 in a directory of others stays.", "{n} in directories of others stay.") : "";
+      this.notices.show(plural(removed, "1 removed from the history.", "{n} removed from the history."), others);
     } catch (error) {
       this.onError(error);
     }
     button.disabled = false;
   }
 
+  /** Draws after a while, if a shown download runs again or has stopped to. */
+  #scheduleDraw() {
+    if (!this.visible || this.#timer) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = 0;
+      if (this.visible && !document.hidden) this.list.render();
+    }, REDRAW_MILLISECONDS);
+  }
+
   draw() {
+    if (this.selection.entries.size) {
+      const latest = new Map(this.#entries.map((entry) => [entry.id, entry]));
+      this.selection.refresh((id) => latest.get(id));
+    }
     setVisible(byId("remove-shown"), this.#entries.length > 0);
     const { q, status, directory } = this.#filters();
     setVisible(byId("nothing-past"), this.#entries.length === 0 && !this.#loading);
-    setText(byId("nothing-past"), q || status || directory ? "No finished download matches." : "No finished downloads.");
-    this.list.fill(this.#entries);
+    setText(byId("nothing-past"), q || status || directory !== undefined ? t("No finished download matches.") : t("No finished downloads."));
+    this.shown = this.list.fill(this.#entries);
+  }
+
+  /** Tries all failed downloads that match the filters again, page by page. */
+  async #retryFailed() {
+    const { status, ...filters } = this.#filters();
+    if (!confirm(t("Try all failed downloads again that match?"))) return;
+    const button = byId("retry-failed");
+    button.disabled = true;
+    const { downloads } = this.client.files;
+    let count = 0;
+    let cursor;
+    let hasFailed = false;
+    const onError = (/** @type {any} */ error) => {
+      hasFailed = true;
+      this.onError(error);
+    };
+    do {
+      try {
+        const page = await downloads.getHistory({ ...filters, status: "failed", limit: RETRY_PAGE_SIZE, cursor });
+        const retry = async (/** @type {any} */ { id }) => {
+          await this.store.change(id, () => downloads.retry(id));
+          count += 1;
+        };
+        await applyToEach(page.history, retry, onError);
+        cursor = page.next;
+      } catch (error) {
+        onError(error);
+      }
+    } while (cursor && !hasFailed);
+    button.disabled = false;
+    if (count) this.notices.show(plural(count, "1 download starts again.", "{n} downloads start again."));
+    else if (!hasFailed) this.notices.show(t("No failed download matches."));
+  }
+
+  #actions() {
+    const { downloads } = this.client.files;
+    const isPast = (/** @type {any} */ entry) => !this.store.active.has(entry.id);
+    const remove = async (/** @type {any[]} */ entries, /** @type {boolean} */ file) => {
+      const question = file
+        ? plural(entries.length, "Delete 1 file and its entry?", "Delete {n} files and their entries?")
+        : plural(entries.length, "Remove 1 entry from the history? The file stays.", "Remove {n} entries from the history? Files stay.");
+      if (!confirm(question)) return;
+      await applyToEach(entries, async ({ id }) => {
+        await downloads.remove(id, { file });
+        this.store.remove(id);
+      }, this.onError);
+    };
+    return [
+      {
+        name: t("Try again"),
+        applies: (/** @type {any} */ entry) => isPast(entry) && STATES[entry.status]?.isSuccess === false,
+        run: (/** @type {any[]} */ entries) =>
+          applyToEach(entries, ({ id }) => this.store.change(id, () => downloads.retry(id)), this.onError),
+      },
+      { name: t("Remove from history"), applies: isPast, run: (/** @type {any[]} */ entries) => remove(entries, false) },
+      {
+        name: t("Remove with files…"),
+        applies: (/** @type {any} */ entry) => isPast(entry) && entry.status === "completed",
+        run: (/** @type {any[]} */ entries) => remove(entries, true),
+      },
+    ];
   }
 
   /** @param {any} first */
   #row(first) {
     let entry = first;
-    const name = element("button", { class: "name", click: () => this.onOpen(entry) }, element("bdi"));
+    const select = selectionBox(this.selection, () => entry, () => this.shown);
+    const name = element("button", { class: "name", click: () => this.onOpen(this.store.active.get(entry.id) ?? entry) }, element("bdi"));
     const state = element("span", { class: "state" });
     const facts = element("span", { class: "facts" });
     const reason = element("span", { class: "why" });
-    const retry = iconButton("again", "Try again", async () => {
+    const save = iconButton("save", t("Save the file"), () => this.saveFile(entry));
+    const retry = iconButton("again", t("Try again"), async () => {
       try {
-        this.store.put(await this.client.files.downloads.retry(entry.id));
+        await this.store.change(entry.id, () => this.client.files.downloads.retry(entry.id));
+        // The button is gone; the focus stays in the row.
+        name.focus();
+        this.draw();
       } catch (error) {
         this.onError(error);
       }
@@ -193,23 +304,33 @@ export class HistoryView {
     const row = element(
       "div",
       { class: "row" },
+      select,
       element("div", { class: "what" }, name, state),
       element("div", { class: "how" }, facts, reason),
-      element("div", { class: "do" }, retry),
+      element("div", { class: "do" }, save, retry),
     );
     return {
       element: row,
       update: (/** @type {any} */ latest) => {
         entry = latest;
-        setAttribute(row, "data-status", entry.status);
+        // A retried download runs until its next end, which has an entry of its own.
+        const active = this.store.active.get(entry.id);
+        const { status } = active ?? entry;
+        setAttribute(row, "data-status", status);
         setText(name.firstChild, entry.file_path || entry.url);
-        setText(state, STATES[entry.status]?.title ?? entry.status);
+        setText(state, STATES[status] ? t(STATES[status].title) : status);
+        if (select.checked !== this.selection.has(entry.id)) select.checked = this.selection.has(entry.id);
+        select.setAttribute("aria-label", t("Select {name}", { name: entry.filename }));
         const size = entry.total_bytes === null ? "" : formatSize(entry.total_bytes);
         const kept = entry.kept_bytes ? formatKept(entry.kept_bytes) : "";
-        setText(facts, [size, kept, formatAge(entry.end_time, Date.now() / 1000)].filter(Boolean).join(" · "));
-        setText(reason, [entry.error && this.errors.summary(entry.error, entry.detail), entry.warning].filter(Boolean).join(" – "));
-        retry.setAttribute("aria-label", `Try ${entry.filename} again`);
-        setVisible(retry, STATES[entry.status]?.isSuccess === false);
+        const past = [size, kept, formatAge(entry.end_time, Date.now() / 1000)].filter(Boolean).join(" · ");
+        setText(facts, active ? [t("Started again"), formatProgress(active)].filter(Boolean).join(" · ") : past);
+        const problem = entry.error && this.errors.summary(entry.error, entry.detail);
+        setText(reason, active ? (active.reason ?? "") : [problem, entry.warning].filter(Boolean).join(" – "));
+        save.setAttribute("aria-label", t("Save {name}", { name: entry.filename }));
+        retry.setAttribute("aria-label", t("Try {name} again", { name: entry.filename }));
+        setVisible(save, !active && entry.status === "completed");
+        setVisible(retry, !active && STATES[entry.status]?.isSuccess === false);
       },
     };
   }

@@ -1,6 +1,7 @@
-/** List of the hosts that are not healthy; hidden while there are none. */
+/** List of the hosts in use or in trouble, with their slots; hidden while there are none. */
 
-import { byId, element, setText, setVisible } from "./element.js";
+import { byId, element, setVisible } from "./element.js";
+import { t } from "./texts.js";
 
 /** Milliseconds between two requests for the list, while the page is visible. */
 const REFRESH_MILLISECONDS = 5_000;
@@ -8,10 +9,11 @@ const MAX_SHOWN = 8;
 
 /** @type {Record<string, string>} */
 const STATES = {
-  open: "cannot be reached",
-  probing: "is being probed",
-  backoff: "asked to wait",
-  slowed: "accepts fewer connections",
+  open: t("cannot be reached"),
+  probing: t("is being probed"),
+  backoff: t("asked to wait"),
+  slowed: t("accepts fewer connections"),
+  healthy: "",
 };
 
 export class HostsView {
@@ -42,24 +44,27 @@ export class HostsView {
 
   /** @param {{hosts: any[]}} found */
   #draw({ hosts }) {
-    const troubled = hosts.filter((host) => host.state in STATES);
-    setVisible(byId("hosts"), troubled.length > 0);
-    byId("troubled-hosts").replaceChildren(...troubled.map((host) => this.#item(host)));
+    setVisible(byId("hosts"), hosts.length > 0);
+    byId("used-hosts").replaceChildren(...hosts.map((host) => this.#item(host)));
   }
 
   /** @param {any} host */
   #item(host) {
     const name = host.origin.replace(/^https?:\/\//, "");
-    const item = element("li", { title: host.error ?? "" }, element("strong", {}, name), " ", element("span", {}));
-    setText(item.lastElementChild, this.#describe(host));
-    return item;
+    return element(
+      "li",
+      { title: host.error ?? "", "data-host": host.state },
+      element("strong", {}, element("bdi", {}, name)),
+      element("span", { class: "facts" }, this.#describe(host)),
+    );
   }
 
   /** @param {any} host */
   #describe(host) {
     const seconds = host.next_attempt === null ? 0 : Math.max(0, Math.round(host.next_attempt - Date.now() / 1000));
-    const next = seconds > 0 ? `; next attempt in ${seconds} s` : "";
-    const slots = host.state === "slowed" ? ` (${host.slots})` : "";
-    return `${STATES[host.state]}${slots}, ${host.waiting} waiting${next}`;
+    const parts = [STATES[host.state], t("{running} of {slots} slots in use", host)];
+    if (host.waiting) parts.push(t("{waiting} waiting", host));
+    if (seconds > 0) parts.push(t("next attempt in {seconds} s", { seconds }));
+    return parts.filter(Boolean).join(" · ");
   }
 }

@@ -6,6 +6,7 @@ import { formatAge, formatCount, formatSize } from "./formatting.js";
 import { IMPORT_STATUSES } from "./import_statuses.js";
 import { IMPORTERS } from "./importers.js";
 import { describeKinds, guessKind } from "./links.js";
+import { plural, t } from "./texts.js";
 
 /** Milliseconds between two queries while a file is read. */
 const REFRESH_MILLISECONDS = 700;
@@ -82,7 +83,7 @@ export class ImportsView {
     if (!file) return;
     const kind = guessKind(file.name, new Uint8Array(await file.slice(0, 4096).arrayBuffer()));
     if (kind === null) {
-      this.#showProblem(`${file.name} is not an export.`, describeKinds());
+      this.#showProblem(t("{name} is not an export.", { name: file.name }), t("These can be read: {kinds}.", { kinds: describeKinds() }));
       return;
     }
     this.#showProblem("", "");
@@ -97,9 +98,9 @@ export class ImportsView {
       this.file = undefined;
       byId("upload").reset();
       setText(byId("chosen"), "");
-      this.notices.show(`${file.name} was uploaded.`);
+      this.notices.show(t("{name} was uploaded.", { name: file.name }));
     } catch (error) {
-      if (error instanceof ApiError && error.status !== 401) this.#showProblem(`${file.name}: ${error.detail ?? error.code}.`, "Select another file or another kind.");
+      if (error instanceof ApiError && error.status !== 401) this.#showProblem(`${file.name}: ${error.detail ?? error.code}.`, t("Select another file or another kind."));
       else if (!(error instanceof DOMException)) this.onError(error);
     }
     await this.refresh();
@@ -117,7 +118,7 @@ export class ImportsView {
     return new Promise((resolve, reject) => {
       request.upload.addEventListener("progress", (event) => {
         setAttribute(bar, "value", String(event.lengthComputable ? (100 * event.loaded) / event.total : 0));
-        setText(byId("sent-words"), `${formatSize(event.loaded)} of ${formatSize(event.total)}`);
+        setText(byId("sent-words"), t("{part} of {whole}", { part: formatSize(event.loaded), whole: formatSize(event.total) }));
       });
       request.addEventListener("load", () => {
         if (request.status < 300) return resolve(undefined);
@@ -192,8 +193,8 @@ export class ImportsView {
   #showSelection(operation) {
     const { users, channels, message_count: messages } = this.data;
     const parts = [formatCount(messages, "message"), formatCount(channels.length, "channel"), formatCount(users.length, "user")];
-    if (operation.count.skipped) parts.push(`${operation.count.skipped.toLocaleString()} left out`);
-    setText(byId("choice-title"), `Contents of ${String(operation.file ?? "the file").replace(/^\d+_[^_]+_/, "")}`);
+    if (operation.count.skipped) parts.push(plural(operation.count.skipped, "{n} left out", "{n} left out"));
+    setText(byId("choice-title"), t("Contents of {file}", { file: String(operation.file ?? t("the file")).replace(/^\d+_[^_]+_/, "") }));
     setText(byId("contents"), parts.join(", "));
     byId("channels").replaceChildren(
       ...channels.map((/** @type {any} */ channel) =>
@@ -205,9 +206,9 @@ export class ImportsView {
             {},
             element("input", { type: "checkbox", name: "channel", value: channel.channel_id, checked: channel.do_import }),
             element("bdi", {}, channel.name),
-            channel.is_private && element("small", {}, "private"),
-            channel.is_direct && element("small", {}, "direct"),
-            channel.is_archived && element("small", {}, "archived"),
+            channel.is_private && element("small", {}, t("private")),
+            channel.is_direct && element("small", {}, t("direct")),
+            channel.is_archived && element("small", {}, t("archived")),
           ),
         ),
       ),
@@ -225,7 +226,9 @@ export class ImportsView {
 
   #countSelected() {
     const selected = this.#checkboxes().filter((checkbox) => checkbox.checked).length;
-    setText(byId("chosen-channels"), `${selected.toLocaleString()} of ${formatCount(this.#checkboxes().length, "channel")} selected`);
+    setText(byId("chosen-channels"), plural(this.#checkboxes().length, "{selected} of {n} channel selected", "{selected} of {n} channels selected", {
+        selected: selected.toLocaleString(),
+      }));
     byId("start-import").disabled = selected === 0 && !byId("with-avatars").checked;
   }
 
@@ -251,8 +254,8 @@ export class ImportsView {
       let started = 0;
       if (files) started += (await this.client.imports.downloadFiles(which)).count;
       if (avatars) started += (await this.client.imports.downloadAvatars(which)).count;
-      if (started) this.notices.show(`${formatCount(started, "file")} to download.`, "The downloads view shows them.");
-      else this.notices.show("Nothing is pending.", "All selected files are completed or active.");
+      if (started) this.notices.show(plural(started, "{n} file to download.", "{n} files to download."), t("The downloads view shows them."));
+      else this.notices.show(t("Nothing is pending."), t("All selected files are completed or active."));
     } catch (error) {
       this.onError(error);
     }
@@ -267,14 +270,14 @@ export class ImportsView {
         const { total = 0, completed = 0, error = 0, given_up: givenUp = 0, skipped = 0 } = operation.count ?? {};
         const running = !IMPORT_STATUSES[operation.status]?.isFinished;
         const isDownload = String(operation.importerKey ?? "").startsWith("pending");
-        const parts = [IMPORT_STATUSES[operation.status]?.label ?? operation.status];
-        if (isDownload && total) parts.push(`${completed.toLocaleString()} of ${formatCount(total, "file")}`);
-        if (error) parts.push(`${formatCount(error, "file")} failed`);
-        if (givenUp) parts.push(`${formatCount(givenUp, "file")} given up`);
-        if (skipped) parts.push(`${skipped.toLocaleString()} left out`);
+        const parts = [t(IMPORT_STATUSES[operation.status]?.label ?? operation.status)];
+        if (isDownload && total) parts.push(plural(total, "{completed} of {n} file", "{completed} of {n} files", { completed: completed.toLocaleString() }));
+        if (error) parts.push(plural(error, "{n} file failed", "{n} files failed"));
+        if (givenUp) parts.push(plural(givenUp, "{n} file given up", "{n} files given up"));
+        if (skipped) parts.push(plural(skipped, "{n} left out", "{n} left out"));
         if (operation.reason) parts.push(operation.reason);
         parts.push(formatAge(operation.ts / 1000, Date.now() / 1000));
-        const bar = element("progress", { max: total || 1, value: completed + error + givenUp, "aria-label": `Progress of ${operation.type}` });
+        const bar = element("progress", { max: total || 1, value: completed + error + givenUp, "aria-label": t("Progress of {name}", { name: operation.type }) });
         return element(
           "li",
           { "data-status": operation.status },
@@ -283,7 +286,7 @@ export class ImportsView {
           element("span", { class: "facts" }, parts.join(" · ")),
           running &&
             operation.valid !== false &&
-            element("button", { class: "quiet", click: () => this.#cancel(operation._id), "aria-label": `Cancel ${operation.type}` }, "Cancel"),
+            element("button", { class: "quiet", click: () => this.#cancel(operation._id), "aria-label": t("Cancel {name}", { name: operation.type }) }, t("Cancel")),
           ...this.#describeEnd(operation, !running && isDownload && error > 0, skipped > 0),
         );
       }),
@@ -299,14 +302,14 @@ export class ImportsView {
     const isFiles = importerKey === "pending-files";
     const retry = () => this.#downloadPending(isFiles, !isFiles, { operation: id, retry: true });
     const list = element("ul", { class: "facts" });
-    const details = element("details", { open: this.opened.has(id) }, element("summary", {}, "Left out"), list);
+    const details = element("details", { open: this.opened.has(id) }, element("summary", {}, t("Left out")), list);
     details.addEventListener("toggle", () => {
       if (details.open) this.#showSkipped(id, list);
       else this.opened.delete(id);
     });
     return [
-      hasFailed && element("button", { class: "quiet", click: retry, "aria-label": `Try failed files of ${type} again` }, "Try again"),
-      hasFailed && element("button", { class: "quiet", click: () => this.#cancel(id, { giveUp: true }), "aria-label": `Give up failed files of ${type}` }, "Give up"),
+      hasFailed && element("button", { class: "quiet", click: retry, "aria-label": t("Try failed files of {name} again", { name: type }) }, t("Try again")),
+      hasFailed && element("button", { class: "quiet", click: () => this.#cancel(id, { giveUp: true }), "aria-label": t("Give up failed files of {name}", { name: type }) }, t("Give up")),
       hasSkipped && details,
     ];
   }
@@ -320,7 +323,7 @@ export class ImportsView {
         ...skipped.map((/** @type {any} */ one) => {
           return element("li", { title: one.meaning }, element("bdi", {}, describeSkipped(one)));
         }),
-        ...(skipped.length === SKIPPED_SHOWN ? [element("li", {}, "The manifest of the import lists all.")] : []),
+        ...(skipped.length === SKIPPED_SHOWN ? [element("li", {}, t("The manifest of the import lists all."))] : []),
       );
     } catch (error) {
       this.onError(error);
@@ -346,14 +349,19 @@ export class ImportsView {
 
 /** @param {{bytes_read: number, bytes_total: number, messages: number} | undefined} reading */
 function describeReading(reading) {
-  if (!reading?.bytes_total) return "The file is being read…";
+  if (!reading?.bytes_total) return t("The file is being read…");
   const percent = Math.floor((100 * reading.bytes_read) / reading.bytes_total);
-  return `The file is being read: ${percent} %, ${formatCount(reading.messages, "message")}.`;
+  return plural(
+    reading.messages,
+    "The file is being read: {percent} %, {n} message.",
+    "The file is being read: {percent} %, {n} messages.",
+    { percent },
+  );
 }
 
 /** @param {{entry: string | null, line: number | null, detail: string}} item */
 function describeSkipped({ entry, line, detail }) {
   if (entry !== null) return `${[entry, line].filter((part) => part !== null).join(":")}: ${detail}`;
   // The detail may begin with the line.
-  return line === null || detail.startsWith(`line ${line}:`) ? detail : `line ${line}: ${detail}`;
+  return line === null || detail.startsWith(`line ${line}:`) ? detail : t("line {line}: {detail}", { line, detail });
 }

@@ -1,6 +1,7 @@
 /** The form with the limits on all downloads. Other pages, clients and a reload of the daemon change them too. */
 
 import { byId, setVisible } from "./element.js";
+import { t } from "./texts.js";
 
 const MIB = 1 << 20;
 
@@ -88,10 +89,10 @@ export class LimitsForm {
     const changes = this.#changes();
     if (!Object.keys(changes).length) return;
     try {
-      const { message, success, ...settings } = await this.client.changeSettings(changes);
+      const { message: _, success, ...settings } = await this.client.changeSettings(changes);
       this.#shown = null;
       this.#show(settings);
-      this.notices.show(`${message}.`);
+      this.notices.show(t("The limits are changed."));
     } catch (error) {
       this.onError(error);
     }
@@ -100,9 +101,11 @@ export class LimitsForm {
 
 /** Returns the hours that the limits are from, and their end, in words; "" for none. @param {any} settings */
 function describeHours({ hours, next_change: change }) {
-  const now = hours ? `Hours ${hours.hours} ${hours.time_zone} (${hours.days.join(", ")}) hold` : "No hours hold";
+  const now = hours
+    ? t("Hours {hours} {zone} ({days}) hold", { hours: hours.hours, zone: hours.time_zone, days: hours.days.join(", ") })
+    : t("No hours hold");
   const options = /** @type {const} */ ({ weekday: "short", hour: "2-digit", minute: "2-digit" });
-  const end = change ? `, until ${new Date(change * 1000).toLocaleString([], options)}` : "";
+  const end = change ? t(", until {time}", { time: new Date(change * 1000).toLocaleString([], options) }) : "";
   return hours || change ? `${now}${end}.` : "";
 }
 

@@ -2,6 +2,7 @@
 
 import { byId, element, setText, setVisible } from "./element.js";
 import { formatSize } from "./formatting.js";
+import { t } from "./texts.js";
 
 /** Ids of the options on which the answer to a probe depends. */
 const OPTIONS = ["filename", "type"];
@@ -41,8 +42,8 @@ export class LinkCheck {
   async #check() {
     const request = new AbortController();
     this.#request = request;
-    setText(this.button, "Stop");
-    this.result.replaceChildren(element("p", { class: "hint" }, "Asking the server…"));
+    setText(this.button, t("Stop"));
+    this.result.replaceChildren(element("p", { class: "hint" }, t("Asking the server…")));
     const options = Object.fromEntries(OPTIONS.map((id) => [id, byId(id).value.trim()]).filter(([, value]) => value));
     try {
       const found = await this.client.files.downloads.probe({ url: this.#link, ...options }, { signal: request.signal });
@@ -65,7 +66,7 @@ export class LinkCheck {
   #reset() {
     this.#request?.abort();
     this.#request = null;
-    setText(this.button, "Check");
+    setText(this.button, t("Check"));
     this.result.replaceChildren();
   }
 }
@@ -73,15 +74,15 @@ export class LinkCheck {
 /** @param {any} found answer to a probe */
 function describeFile(found) {
   const facts = [
-    found.size === null ? "size unknown" : formatSize(found.size),
+    found.size === null ? t("size unknown") : formatSize(found.size),
     found.content_type,
-    found.resumable ? "can be resumed" : "cannot be resumed",
+    found.resumable ? t("can be resumed") : t("cannot be resumed"),
   ];
   return [
     element("p", {}, element("strong", {}, element("bdi", {}, found.filename))),
     element("p", { class: "hint" }, facts.filter(Boolean).join(" · ")),
-    ...(found.redirects ? [element("p", { class: "hint" }, "Redirected to ", element("bdi", { class: "link" }, found.url))] : []),
-    ...(found.warning ? [element("p", { class: "warning" }, `Attention: ${found.warning}`)] : []),
+    ...(found.redirects ? [element("p", { class: "hint" }, `${t("Redirected to")} `, element("bdi", { class: "link" }, found.url))] : []),
+    ...(found.warning ? [element("p", { class: "warning" }, t("Attention: {warning}", { warning: found.warning }))] : []),
   ];
 }
 

@@ -63,5 +63,5 @@ export function guessKind(name, head) {
 
 /** Returns a sentence with the kinds of files that can be imported. */
 export function describeKinds() {
-  return `These can be read: ${Object.values(IMPORTERS).map((importer) => importer.uploadHint).join("; ")}.`;
+  return Object.values(IMPORTERS).map((importer) => importer.uploadHint).join("; ");
 }

@@ -1,6 +1,7 @@
 /** Short messages at the edge of the page, which screen readers announce at a limited rate. */
 
 import { element, iconButton } from "./element.js";
+import { t } from "./texts.js";
 
 /** Milliseconds that a message is visible; errors stay twice as long. */
 const DISPLAY_MILLISECONDS = 8_000;
@@ -20,13 +21,23 @@ export class Notices {
     this.liveRegion = liveRegion;
   }
 
-  /** Shows a message and announces it. @param {string} message @param {string} [detail] @param {"good" | "bad"} [kind] */
-  show(message, detail = "", kind = "good") {
-    const close = iconButton("close", "Close", () => note.remove());
-    const note = element("div", { class: `notice ${kind}` }, element("p", {}, element("strong", {}, message), detail && ` ${detail}`), close);
+  /**
+   * Shows a message and announces it.
+   * @param {string} message @param {string} [detail] @param {"good" | "bad"} [kind]
+   * @param {{label: string, run: () => void, milliseconds: number}} [action] a button, and the time that it is there
+   */
+  show(message, detail = "", kind = "good", action) {
+    const close = iconButton("close", t("Close"), () => note.remove());
+    const act = () => {
+      note.remove();
+      action?.run();
+    };
+    const button = action && element("button", { type: "button", click: act }, action.label);
+    const text = element("p", {}, element("strong", {}, message), detail && ` ${detail}`);
+    const note = element("div", { class: `notice ${kind}` }, text, button, close);
     this.container.append(note);
     if (this.container.children.length > MAX_VISIBLE) this.container.firstElementChild?.remove();
-    setTimeout(() => note.remove(), kind === "bad" ? DISPLAY_MILLISECONDS * 2 : DISPLAY_MILLISECONDS);
+    setTimeout(() => note.remove(), action ? action.milliseconds : kind === "bad" ? DISPLAY_MILLISECONDS * 2 : DISPLAY_MILLISECONDS);
     this.announce(`${message} ${detail}`);
   }
 

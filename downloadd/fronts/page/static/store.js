@@ -5,6 +5,8 @@ import { sharedEvents } from "./shared_events.js";
 
 /** Ended downloads that the overview shows. */
 const MAX_RECENTLY_ENDED = 8;
+/** Ended downloads whose entries are kept, for rows that show them still. */
+const MAX_ENDED = 500;
 
 /**
  * Dispatches `active` (an active download changed), `ended` (an entry of the history), `removed` (a set of ids that the
@@ -16,6 +18,8 @@ export class Store extends EventTarget {
   active = new Map();
   /** @type {any[]} newest first */
   recentlyEnded = [];
+  /** @type {Map<string, any>} the last ended downloads by id */
+  ended = new Map();
   connected = false;
   #run = new AbortController();
 
@@ -61,6 +65,17 @@ export class Store extends EventTarget {
     return total;
   }
 
+  /**
+   * Performs an action on a download, and applies the entry of its answer, unless a newer one came with an event meanwhile.
+   * @param {string} id @param {() => Promise<any>} action
+   */
+  async change(id, action) {
+    const before = this.active.get(id);
+    const entry = await action();
+    if (this.active.get(id) === before) this.put(entry);
+    return entry;
+  }
+
   /** Applies the entry of an answer before its event arrives. @param {any} entry */
   put(entry) {
     this.#applyEvent("end_time" in entry ? "history" : "download", entry);
@@ -75,10 +90,14 @@ export class Store extends EventTarget {
   #applyEvent(event, data) {
     if (event === "download") {
       this.active.set(data.id, data);
+      this.ended.delete(data.id);
       this.#emit("active");
     } else if (event === "history") {
       this.active.delete(data.id);
       this.recentlyEnded = [data, ...this.recentlyEnded.filter((entry) => entry.id !== data.id)].slice(0, MAX_RECENTLY_ENDED);
+      this.ended.delete(data.id);
+      this.ended.set(data.id, data);
+      if (this.ended.size > MAX_ENDED) this.ended.delete(this.ended.keys().next().value ?? "");
       this.#emit("active");
       this.#emit("ended", data);
     } else if (event === "removed") {

@@ -5,10 +5,29 @@ import { setAttribute } from "./element.js";
 /** Rows that are kept above and below the visible ones. */
 const MARGIN_ROWS = 6;
 
+/**
+ * Returns new items in the order of the shown ones, so that no row moves under the pointer: removed ones stay in their
+ * place, new ones are only added after the last known one.
+ * @template T
+ * @param {T[]} shown @param {T[]} latest @param {(item: T) => string} key @param {(item: T) => T} findRemoved
+ * @returns {T[]}
+ */
+export function keepPlaces(shown, latest, key, findRemoved) {
+  const byKey = new Map(latest.map((item) => [key(item), item]));
+  const known = new Set(shown.map(key));
+  let last = latest.length;
+  while (last > 0 && !known.has(key(latest[last - 1]))) last -= 1;
+  return [...shown.map((item) => byKey.get(key(item)) ?? findRemoved(item)), ...latest.slice(last)];
+}
+
 /** @template T */
 export class VirtualList {
   /** @type {T[]} */
   #items = [];
+  /** The items in their own order, while those of `#items` keep their places. @type {T[]} */
+  #latest = [];
+  #isHeld = false;
+  #isReleased = false;
   /** @type {Map<string, {element: HTMLElement, update: (item: T) => void, at: number}>} */
   #rows = new Map();
   #scheduled = 0;
@@ -17,22 +36,41 @@ export class VirtualList {
    * @param {HTMLElement} list element with the role of a list; each row is `--row` high
    * @param {(item: T) => string} key
    * @param {(item: T) => {element: HTMLElement, update: (item: T) => void}} make
-   * @param {(last: number) => void} [onScroll] called with the number of the last visible row after each change
+   * @param {object} [options]
+   * @param {(last: number) => void} [options.onScroll] called with the number of the last visible row after each change
+   * @param {(item: T) => T} [options.findRemoved] returns what a removed item has become
    */
-  constructor(list, key, make, onScroll = () => {}) {
+  constructor(list, key, make, { onScroll = () => {}, findRemoved = (item) => item } = {}) {
     this.list = list;
     this.key = key;
     this.make = make;
     this.onScroll = onScroll;
+    this.findRemoved = findRemoved;
     const render = () => this.render();
     addEventListener("scroll", render, { passive: true });
     addEventListener("resize", render, { passive: true });
+    // Not when it enters: a closed dialog may leave the pointer over the list.
+    list.addEventListener("pointermove", () => (this.#isHeld = true), { passive: true });
+    list.addEventListener("pointerleave", () => {
+      this.#isHeld = false;
+      this.#items = this.#latest;
+      this.render();
+    });
   }
 
-  /** @param {T[]} items */
+  /** Shows items; while the pointer is over the list, rows keep their places. Returns the items as they are shown. @param {T[]} items */
   fill(items) {
-    this.#items = items;
+    this.#latest = items;
+    const isHeld = this.#isHeld && !this.#isReleased && items.length > 0 && this.#items.length > 0;
+    this.#isReleased = false;
+    this.#items = isHeld ? keepPlaces(this.#items, items, this.key, this.findRemoved) : items;
     this.render();
+    return this.#items;
+  }
+
+  /** Lets the rows of the next `fill` take their own places. */
+  release() {
+    this.#isReleased = true;
   }
 
   get length() {

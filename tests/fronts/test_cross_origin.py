@@ -2,7 +2,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from downloadd.errors import CrossSiteError
-from downloadd.fronts.aria2.access.cross_origin import AllowedOrigins, preflight_fields
+from downloadd.fronts.cross_origin import AllowedOrigins, is_preflight, preflight_fields
 
 ANY = AllowedOrigins(["*"])
 SOME = AllowedOrigins(["https://ariang.example", "null", "chrome-extension://abc"])
@@ -49,10 +49,29 @@ def test_a_program_without_an_origin_may_call() -> None:
 
 def test_a_preflight_request_may_ask_for_any_header_field() -> None:
     fields = preflight_fields(
-        CIMultiDict({"Access-Control-Request-Headers": "x-a, x-b", "Access-Control-Request-Private-Network": "true"})
+        CIMultiDict({"Access-Control-Request-Headers": "x-a, x-b", "Access-Control-Request-Private-Network": "true"}),
+        ("POST", "GET", "OPTIONS"),
     )
     assert fields["Access-Control-Allow-Methods"] == "POST, GET, OPTIONS"
     assert fields["Access-Control-Allow-Headers"] == "x-a, x-b"
     assert fields["Access-Control-Allow-Private-Network"] == "true"
     assert int(fields["Access-Control-Max-Age"]) > 0
-    assert preflight_fields(CIMultiDict()).keys() == {"Access-Control-Allow-Methods", "Access-Control-Max-Age"}
+    assert preflight_fields(CIMultiDict(), ("GET",)).keys() == {
+        "Access-Control-Allow-Methods",
+        "Access-Control-Max-Age",
+    }
+
+
+def test_only_a_question_about_a_method_is_a_preflight_request() -> None:
+    asked = CIMultiDict({"Origin": "https://a.example", "Access-Control-Request-Method": "PATCH"})
+    assert is_preflight("OPTIONS", asked)
+    assert not is_preflight("GET", asked)
+    assert not is_preflight("OPTIONS", CIMultiDict({"Origin": "https://a.example"}))
+
+
+def test_each_of_several_origins_must_be_allowed() -> None:
+    assert SOME.has_sent(headers("https://ariang.example"))
+    assert not SOME.has_sent(headers("https://ariang.example", "https://a.example"))
+    assert not SOME.has_sent(headers())
+    assert bool(SOME)
+    assert not AllowedOrigins(())

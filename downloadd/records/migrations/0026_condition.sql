@@ -1,0 +1,2 @@
+-- Validators of an earlier download: JSON, or null.
+ALTER TABLE downloads ADD COLUMN condition TEXT;

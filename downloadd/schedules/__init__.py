@@ -1,0 +1,1 @@
+"""Schedules: each run starts one download, exactly once, over restarts and several nodes."""

@@ -1,0 +1,202 @@
+"""Daemons that share a database and a storage root, and of which one ends, stands still or is replaced."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+from support.daemon_process import DaemonProcess, make_config
+from support.origin.content import expected_bytes
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
+from support.postgres_server import PostgresServer
+from support.waiting import wait_until
+
+pytestmark = pytest.mark.system
+
+SIZE = 400_000
+COUNT = 12
+
+
+class Cluster:
+    """Daemons of one database.
+
+    Attributes:
+        nodes: the daemons.
+    """
+
+    def __init__(self, folder: Path, server: PostgresServer, database: str, *, lease: float) -> None:
+        self.nodes: list[DaemonProcess] = []
+        self._folder = folder
+        self._server = server
+        self._database = database
+        self._lease = lease
+
+    async def start(self, name: str, **downloads: object) -> DaemonProcess:
+        """Start a further node."""
+        (self._folder / name).mkdir()
+        cluster = {"database": self._server.url(self._database), "node": name, "lease": self._lease}
+        lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in cluster.items())
+        config = make_config(**{"max_per_host": COUNT, "max_concurrent": COUNT, **downloads})
+        node = DaemonProcess(self._folder / name, config=f"{config}\n[cluster]\n{lines}")
+        node.root = self._folder / "files"
+        self.nodes.append(node)
+        await node.start()
+        return node
+
+    async def count(self, sql: str) -> int:
+        """Return the number that a query returns."""
+        connection = await asyncpg.connect(self._server.socket_url(self._database))
+        try:
+            return int(await connection.fetchval(sql))
+        finally:
+            await connection.close()
+
+    async def all_have_recorded(self) -> bool:
+        """Return True if each download has a checkpoint of its bytes."""
+        return await self.count("SELECT count(*) FROM downloads WHERE received > 0") == COUNT
+
+    async def have_parts(self, count: int) -> bool:
+        """Return True if so many rows name their part file."""
+        return await self.count("SELECT count(*) FROM downloads WHERE part_name IS NOT NULL") == count
+
+    async def has_ended(self, count: int) -> bool:
+        return await self.count("SELECT count(*) FROM downloads WHERE ended_seq IS NOT NULL") == count
+
+
+@asynccontextmanager
+async def open_cluster(folder: Path, server: PostgresServer, *, lease: float) -> AsyncIterator[Cluster]:
+    """Open a cluster without nodes; its nodes end with it."""
+    cluster = Cluster(folder, server, await server.create_database(), lease=lease)
+    try:
+        yield cluster
+    except BaseException:
+        for node in cluster.nodes:
+            print(node.folder.name, *node.log.read_text().splitlines()[-15:], sep="\n")
+        raise
+    finally:
+        for node in cluster.nodes:
+            if node.process is not None:
+                node.process.send_signal(signal.SIGCONT)
+                await node.kill()
+
+
+def script(origin: Origin, *, rate: int = 0, stall_after: int | None = None) -> None:
+    origin.script("/f", ScriptedResponse(size=SIZE, seed=1, etag='"v"', rate=rate, stall_after=stall_after))
+
+
+async def start_all(node: DaemonProcess, origin: Origin, count: int = COUNT) -> list[str]:
+    """Start downloads on a node; return their ids."""
+    started = [await node.start_download(f"d{n}", origin.url("/f")) for n in range(count)]
+    return [body["download_id"] for body in started]
+
+
+async def assert_complete(cluster: Cluster, ids: Sequence[str]) -> None:
+    """Assert that each download completes, once, with its whole file, and that its slots are free."""
+    await wait_until(lambda: cluster.has_ended(len(ids)))
+    [node, *_] = [node for node in cluster.nodes if node.process is not None]
+    history = await node.history()
+    assert sorted(entry["id"] for entry in history) == sorted(ids)
+    assert {entry["status"] for entry in history} == {"completed"}
+    content = expected_bytes(1, 0, SIZE)
+    files = node.files()
+    assert sorted(files) == sorted(f"d{n}/f" for n in range(len(ids)))
+    assert all(bytes == content for bytes in files.values())
+
+    async def is_clean() -> bool:
+        return await cluster.count("SELECT count(*) FROM slots") == 0 and node.part_files() == []
+
+    await wait_until(is_clean)
+
+
+async def test_what_a_killed_node_ran_continues_elsewhere_within_five_seconds(
+    tmp_path: Path, postgres_server: PostgresServer, origin: Origin
+) -> None:
+    script(origin, rate=20_000)
+    async with open_cluster(tmp_path, postgres_server, lease=3) as cluster:
+        alpha = await cluster.start("alpha")
+        ids = await start_all(alpha, origin)
+        beta, gamma = await cluster.start("beta"), await cluster.start("gamma")
+
+        # What a node has not recorded yet is received again.
+        await wait_until(cluster.all_have_recorded)
+        script(origin, rate=400_000)
+        loop = asyncio.get_running_loop()
+        recorded, sent = await cluster.count("SELECT sum(received) FROM downloads"), origin.bytes_sent("/f")
+        killed_at = loop.time()
+        await alpha.kill()
+        await wait_until(lambda: len(origin.requests("/f")) == 2 * COUNT)
+        assert loop.time() - killed_at < 5.0
+        assert all(request.field("Range") for request in origin.requests("/f")[COUNT:])
+        await assert_complete(cluster, ids)
+        assert origin.max_active("/f") <= COUNT
+        # Besides that, only what was on its way.
+        again = origin.bytes_sent("/f") - COUNT * SIZE
+        assert again < sent - recorded + COUNT * 50_000
+        assert [await node.stop() for node in (beta, gamma)] == [0, 0]
+
+
+async def test_a_node_that_stood_still_past_its_lease_harms_nothing_and_is_one_of_them_again(
+    tmp_path: Path, postgres_server: PostgresServer, origin: Origin
+) -> None:
+    script(origin, stall_after=SIZE - 1000)
+    async with open_cluster(tmp_path, postgres_server, lease=1.5) as cluster:
+        alpha = await cluster.start("alpha")
+        ids = await start_all(alpha, origin, 3)
+        await cluster.start("beta")
+        # A part file that no row names is removed at the next start of a node only.
+        await wait_until(lambda: cluster.have_parts(3))
+        script(origin)
+        assert alpha.process is not None
+        alpha.process.send_signal(signal.SIGSTOP)
+        try:
+            await wait_until(lambda: cluster.has_ended(3))
+        finally:
+            alpha.process.send_signal(signal.SIGCONT)
+        await alpha.wait_for_log("run_fenced", 3)
+        await assert_complete(cluster, ids)
+        [_, body] = await alpha.fetch("d3", origin.url("/f"))
+        assert body["message"] == "Download completed"
+
+
+async def test_the_limit_of_a_host_holds_over_nodes_while_the_database_restarts(
+    tmp_path: Path, postgres_server: PostgresServer, origin: Origin
+) -> None:
+    script(origin, rate=2_000_000)
+    async with open_cluster(tmp_path, postgres_server, lease=3) as cluster:
+        nodes = [await cluster.start(name, max_per_host=2) for name in ("alpha", "beta", "gamma")]
+        started = [await nodes[n % 3].start_download(f"d{n}", origin.url("/f")) for n in range(COUNT)]
+        await wait_until(lambda: cluster.has_ended(2))
+        postgres_server.stop()
+        postgres_server.start()
+        await assert_complete(cluster, [body["download_id"] for body in started])
+        assert origin.max_active("/f") == 2
+        assert len(origin.requests("/f")) == COUNT
+
+
+async def test_a_rolling_restart_begins_no_transfer_from_the_first_byte(
+    tmp_path: Path, postgres_server: PostgresServer, origin: Origin
+) -> None:
+    script(origin, rate=40_000)
+    async with open_cluster(tmp_path, postgres_server, lease=3) as cluster:
+        alpha = await cluster.start("alpha")
+        ids = await start_all(alpha, origin, 3)
+        beta = await cluster.start("beta")
+        await wait_until(lambda: origin.bytes_sent("/f") > 60_000)
+        loop = asyncio.get_running_loop()
+        for requests, node in ((6, alpha), (9, beta)):
+            stopped_at = loop.time()
+            assert await node.stop() == 0
+            assert loop.time() - stopped_at < 10
+            # The others continue before the node has started again.
+            await wait_until(lambda requests=requests: len(origin.requests("/f")) >= requests)
+            if node is alpha:
+                await wait_until(lambda: origin.bytes_sent("/f") > 200_000)
+                await node.start()
+                script(origin)
+        await assert_complete(cluster, ids)
+        assert all(request.field("Range") for request in origin.requests("/f")[3:])

@@ -1,0 +1,95 @@
+"""Changes by other nodes, by two managers over one database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from support.node_stack import NodeStack, open_node
+from support.origin.origin import Origin
+from support.origin.scripted_response import ScriptedResponse
+from support.waiting import CONDITION_TIMEOUT, wait_until
+
+from downloadd.clock import SystemClock
+from downloadd.download_request import DownloadRequest
+from downloadd.events import DownloadChanged, Event, HistoryRemoved, Subscription
+from downloadd.manager.history_removal import HistoryRemoval
+from downloadd.states import State
+
+STALL_AFTER = 1000
+
+
+class Reader:
+    """Reader of the events of a node; keeps all that it has received."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+        self.events: list[Event] = []
+
+    async def read_until(self, *expected: tuple[State | None, State]) -> None:
+        """Read until there were changes from one state to another, in this order."""
+        found = 0
+        async with asyncio.timeout(CONDITION_TIMEOUT):
+            while found < len(expected):
+                for one in await self._subscription.receive():
+                    self.events.append(one.event)
+                    if isinstance(one.event, DownloadChanged) and found < len(expected):
+                        found += (one.event.before, one.event.snapshot.download.state) == expected[found]
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path, database: str, origin: Origin) -> AsyncIterator[tuple[NodeStack, NodeStack]]:
+    """Open a node that acts, and one that only watches."""
+    origin.script("/slow", ScriptedResponse(size=5000, etag='"1"', stall_after=STALL_AFTER))
+    async with open_node(tmp_path, database, "alpha") as acts, open_node(tmp_path, database, "beta") as watches:
+        watches.suspend()
+        yield acts, watches
+
+
+async def test_what_users_do_on_another_node_is_published(
+    nodes: tuple[NodeStack, NodeStack], origin: Origin, tmp_path: Path
+) -> None:
+    acts, watches = nodes
+    acts.suspend()
+    with watches.bus.subscribe() as subscription:
+        reader = Reader(subscription)
+        [row] = (
+            await acts.manager.start([DownloadRequest(url=origin.url("/slow"), directory="d")], user="ann")
+        ).downloads
+        await reader.read_until((None, State.QUEUED))
+        await acts.manager.pause(row.id)
+        await reader.read_until((State.QUEUED, State.PAUSED))
+        await acts.manager.resume(row.id)
+        await reader.read_until((State.PAUSED, State.QUEUED))
+        # Of many at once, their ids are not known.
+        assert await acts.parts.queue.pause_all(lambda directory: True) == 1
+        await reader.read_until((State.QUEUED, State.PAUSED))
+        ended = await acts.manager.cancel(row.id)
+        removal = HistoryRemoval(records=acts.records, destination=acts.destination, bus=acts.bus, clock=SystemClock())
+        await removal.remove(ended, with_file=False)
+        async with asyncio.timeout(CONDITION_TIMEOUT):
+            while not any(isinstance(event, HistoryRemoved) for event in reader.events):
+                reader.events += [one.event for one in await subscription.receive()]
+
+
+async def test_the_progress_of_runs_on_another_node_is_published(
+    nodes: tuple[NodeStack, NodeStack], origin: Origin
+) -> None:
+    acts, watches = nodes
+    with watches.bus.subscribe() as subscription:
+        [row] = (
+            await acts.manager.start([DownloadRequest(url=origin.url("/slow"), directory="d")], user="ann")
+        ).downloads
+
+        async def has_received() -> bool:
+            return (await acts.manager.get(row.id)).download.progress.received == STALL_AFTER
+
+        await wait_until(has_received)
+        assert await acts.records.nodes.beat(acts.report, acts.parts.runs.report())
+        seen: list[tuple[str | None, int]] = []
+        async with asyncio.timeout(CONDITION_TIMEOUT):
+            while ("alpha", STALL_AFTER) not in seen:
+                events = [one.event for one in await subscription.receive()]
+                snapshots = [event.snapshot for event in events if isinstance(event, DownloadChanged)]
+                seen += [(one.node, one.download.progress.received) for one in snapshots]
+        await acts.manager.cancel(row.id)
