@@ -23,7 +23,6 @@ class Publication:
     Attributes:
         is_interrupted: True after the run was cancelled while the file may be given its name; the next start finds out.
         attempted: the row before the last try that did not say if the file has its name; None if there was none.
-        is_uploading: True while the bytes are sent to another machine, within time limits of their own.
     """
 
     def __init__(
@@ -39,16 +38,20 @@ class Publication:
         self._clock = clock
         self._save = save
         self._small_files = small_files
-        self._uploaded_name: SafeName | None = None
+        # Directory and preferred name at the upload, and the chosen name.
+        self._uploaded: tuple[str, str, SafeName] | None = None
         self._is_alone = False
         self._is_batched = False
         self.is_interrupted = False
-        self.is_uploading = False
+        self._is_uploading = False
 
     @property
-    def waits_for_records(self) -> bool:
-        """Return True while the file waits, together with others, for records that were unavailable."""
-        return self._is_batched and self._small_files.waits_for_records
+    def is_waiting(self) -> bool:
+        """Return True while the file waits for unavailable records, or is sent to another machine.
+
+        Both have time limits of their own.
+        """
+        return self._is_uploading or (self._is_batched and self._small_files.waits_for_records)
 
     async def upload(self, part: Part, download: Download) -> None:
         """Send the bytes of a part that is published on another machine; a cancelled or later run goes on.
@@ -72,7 +75,7 @@ class Publication:
                 await part.upload(name, last_modified=download.progress.last_modified, directory=directory)
         finally:
             self._destination.release_name(directory=directory, filename=name)
-        self._uploaded_name = name
+        self._uploaded = directory, download.filename, name
 
     async def publish(self, part: Part, download: Download) -> Download | None:
         """Publish the part file and return the completed row; None when the name is taken and is to be kept.
@@ -93,8 +96,9 @@ class Publication:
                 download, await self._destination.max_name_bytes(directory=download.request.directory)
             )
         filename = parse_filename(download.filename)
-        if self._uploaded_name is not None and conflict is Conflict.RENAME:
-            row = await self._publish_as(self._uploaded_name, part, download, conflict)
+        uploaded = self._uploaded
+        if conflict is Conflict.RENAME and uploaded and uploaded[:2] == (download.request.directory, filename):
+            row = await self._publish_as(uploaded[2], part, download, conflict)
             if row is not None:
                 return row
         # The name is free nearly always, and a check costs as much as a try. A file that may be overwritten is checked.
@@ -162,11 +166,11 @@ class Publication:
 
     @contextmanager
     def _uploading(self) -> Iterator[None]:
-        self.is_uploading = True
+        self._is_uploading = True
         try:
             yield
         finally:
-            self.is_uploading = False
+            self._is_uploading = False
 
     async def _publish_held(self, name: SafeName, part: Part, download: Download) -> Download | None:
         """Publish a held file as `name` together with others; return its recorded end.

@@ -168,8 +168,7 @@ class Run:
     @property
     def is_waiting(self) -> bool:
         """Return True while this run waits for unavailable records or an upload, which have their own time limits."""
-        publication = self._publication
-        return self._writer.is_waiting or publication.waits_for_records or publication.is_uploading
+        return self._writer.is_waiting or self._publication.is_waiting
 
     def target_of(self, origin: str) -> str | None:
         """Return the origin that redirects of `origin` led this run to last; None if they did not."""
@@ -295,7 +294,8 @@ class Run:
         except TimeoutError:
             raise DownloadTimeoutError(self.download.request.timeout) from None
         if fetched is FetchResult.COMPLETE:
-            await self._publication.upload(self._part(), self.download)
+            with self._timer.paused():
+                await self._publication.upload(self._part(), self.download)
         return fetched
 
     async def _verify(self, part: Part) -> None:

@@ -199,6 +199,29 @@ async def test_the_upload_of_a_cancelled_download_is_aborted(
     assert daemon.part_files() == []
 
 
+async def test_a_download_that_is_renamed_while_it_is_uploaded_gets_the_new_name(
+    daemon: DaemonProcess, origin: Origin, client: ObjectClient, proxy: ObjectProxy
+) -> None:
+    origin.script("/f.bin", ScriptedResponse(size=SIZE))
+    release = asyncio.Event()
+
+    async def hold(request: web.Request) -> web.StreamResponse | None:
+        if request.query.get("partNumber") == "2":
+            await release.wait()
+        return None
+
+    proxy.before = hold
+    started = await daemon.start_download("Archive", origin.url("/f.bin"))
+    await wait_until(lambda: proxy.requests.count("PUT partNumber uploadId") >= 3)
+    status, answer = await daemon.amend(started["download_id"], filename="g.bin")
+    assert status == 200, answer
+    release.set()
+    await daemon.wait_for_state(started["download_id"], "completed")
+    assert (await client.list_objects("")).keys == ["files/g.bin"]
+    assert await client.list_uploads("") == []
+    assert await read(client, "files/g.bin") == CONTENT
+
+
 async def test_a_bucket_that_refuses_holds_its_downloads_and_no_others(
     daemon: DaemonProcess, origin: Origin, client: ObjectClient, proxy: ObjectProxy
 ) -> None:
