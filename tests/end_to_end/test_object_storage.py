@@ -246,6 +246,36 @@ async def test_a_bucket_that_refuses_holds_its_downloads_and_no_others(
     assert len(origin.requests("/f.bin")) == 2
 
 
+async def test_a_download_waits_while_files_that_are_not_uploaded_fill_their_space(
+    tmp_path: Path, origin: Origin, client: ObjectClient, proxy: ObjectProxy, bucket: str
+) -> None:
+    origin.script("/a.bin", ScriptedResponse(size=SIZE))
+    origin.script("/b.bin", ScriptedResponse(size=SIZE))
+    origin.script("/c.bin", ScriptedResponse(size=2 * SIZE))
+    release = asyncio.Event()
+
+    async def hold(request: web.Request) -> web.StreamResponse | None:
+        if request.query.get("partNumber") == "2":
+            await release.wait()
+        return None
+
+    proxy.before = hold
+    config = storage_config(proxy.url, bucket, f"staging_size = {SIZE + PART}\n")
+    async with DaemonProcess(tmp_path, config=config) as daemon:
+        first = await daemon.start_download("Archive", origin.url("/a.bin"))
+        await wait_until(lambda: "PUT partNumber uploadId" in proxy.requests)
+        second = await daemon.start_download("Archive", origin.url("/b.bin"))
+        entry = await daemon.wait_for_state(second["download_id"], "retrying")
+        assert "waits for uploads" in entry["detail"]
+        status, answer = await daemon.fetch("Archive", origin.url("/c.bin"))
+        assert (status, answer["error"]) == (507, "INSUFFICIENT_STORAGE")
+        assert "staging_size" in answer["detail"]
+        release.set()
+        for each in (first, second):
+            await daemon.wait_for_state(each["download_id"], "completed")
+    assert sorted((await client.list_objects("")).keys) == ["files/a.bin", "files/b.bin"]
+
+
 async def test_a_daemon_without_credentials_says_so(tmp_path: Path) -> None:
     config = DEFAULT_CONFIG + '[[storages]]\npath = "Archive"\nurl = "s3://bucket"\n'
     command = DaemonProcess(tmp_path, config=config).command()
