@@ -1,3 +1,3 @@
 """downloadd: an async download daemon."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

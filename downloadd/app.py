@@ -30,6 +30,7 @@ from downloadd.fronts.rest.guard_assembly import make_guards
 from downloadd.gauges import GaugeCollector
 from downloadd.hooks.assembly import assemble_hooks
 from downloadd.hooks.file_actions import FileActions, FileSource
+from downloadd.hooks.notification import check_notify_urls
 from downloadd.hooks.rules import HookRules
 from downloadd.hooks.webhook import WebhookSender
 from downloadd.import_operation import PENDING_KINDS
@@ -224,7 +225,14 @@ class App:
             )
             accounts = Accounts(self._config.users)
             self._schedules = assemble_schedules(
-                records, manager, removal, destination, self._rights, accounts.find_by_id, self._clock
+                records,
+                manager,
+                removal,
+                destination,
+                self._rights,
+                lambda: self._rules,
+                accounts.find_by_id,
+                self._clock,
             )
             await self._schedules.configure(self._config.schedules, self._config.users)
             await stack.enter_async_context(self._schedules.runner)
@@ -321,8 +329,9 @@ class App:
         Running downloads continue as they started. All other settings need a restart.
 
         Raises:
-            StartupError: a file that the configuration names cannot be used; nothing is applied.
+            StartupError: a file or a URL that the configuration names cannot be used; nothing is applied.
         """
+        await asyncio.to_thread(check_notify_urls, config.hooks)
         self._origins = await asyncio.to_thread(OriginSettings.load, config, self._environment)
         self._config = replace(
             self._config,

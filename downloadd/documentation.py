@@ -2,21 +2,24 @@
 
 The page of the API is made from the OpenAPI document, that of the settings and `config.example.toml` from the fields of
 the configuration, that of the errors from their classes, those of aria2's options, events, importers and responses from
-their tables.
+their tables, the manual pages from the texts of `--help`.
 """
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
+from downloadd.cli.main import downloadctl
 from downloadd.config.aria2.reasons import REASON_GROUPS
 from downloadd.config.aria2.rules import RULES
 from downloadd.config.reference import render_example, render_tables
+from downloadd.daemon.main import command
 from downloadd.errors import ERRORS
 from downloadd.fronts.rest.event_types import EVENT_TYPES
 from downloadd.fronts.rest.openapi import Json, build_document
 from downloadd.fronts.rest.routes import Endpoints, build_routes
 from downloadd.imports.importers import IMPORTERS
+from downloadd.man_page import render_man_page
 from downloadd.transfer.response_facts import Answer, Length, Version
 from downloadd.transfer.response_table import ROWS
 from downloadd.transfer.resume import Evidence
@@ -160,11 +163,21 @@ class _EndpointStub:
         return self
 
 
+def build_man_pages() -> dict[str, str]:
+    """Return the text of each manual page by its file name."""
+    return {
+        "downloadctl.1": render_man_page(downloadctl, "downloadctl", see_also=".BR downloadd (1)"),
+        "downloadd.1": render_man_page(command, "downloadd", see_also=".BR downloadctl (1)"),
+    }
+
+
 def main() -> None:
-    """Write `config.example.toml` and the pages of `docs/reference` into the current directory."""
+    """Write `config.example.toml`, the pages of `docs/reference` and `docs/man` into the current directory."""
     document = build_document(build_routes(cast(Endpoints, _EndpointStub())))
     for name, text in build_pages(document).items():
         Path("docs/reference", name).write_text(text, encoding="utf-8")
+    for name, text in build_man_pages().items():
+        Path("docs/man", name).write_text(text, encoding="utf-8")
     Path("config.example.toml").write_text(render_example(), encoding="utf-8")
 
 

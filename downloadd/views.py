@@ -4,6 +4,7 @@ Every interface for users reads here, and changes by `DownloadService`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 from downloadd.download import Download, Snapshot
 from downloadd.errors import InvalidStateError
@@ -14,9 +15,13 @@ from downloadd.node import Node
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.rights import Action, Rights
 from downloadd.states import State
+from downloadd.storage.directory_entries import DirectoryEntry
 from downloadd.storage.finished_files import FileReader, ReadableFile
 from downloadd.storage.names import parse_filename
 from downloadd.users import User
+
+MAX_NAMED_DOWNLOADS: Final = 1000
+"""Newest completed downloads of a directory whose ids its listing has."""
 
 
 class DownloadViews:
@@ -97,6 +102,25 @@ class DownloadViews:
             identity=download.result.file_identity,
         )
         return download, file
+
+    async def files(
+        self, user: User, directory: str, *, after: str, limit: int
+    ) -> list[tuple[DirectoryEntry, str | None]]:
+        """Return up to `limit` files and directories in a directory after a name, ordered by name.
+
+        Beside each is the id of the completed download that has this name, if it is among the newest there.
+
+        Raises:
+            PermissionMissingError: the user does not have the permission, or may not use the directory.
+            InvalidPathError: no directory can have this path.
+            NotFoundError: there is no such directory.
+        """
+        self._rights.require(user, Action.READ_FILE, directory=directory)
+        entries = await self._files.list_entries(directory, after=after, limit=limit)
+        newest = HistoryFilter(directory=directory, state=State.COMPLETED, limit=MAX_NAMED_DOWNLOADS)
+        # The newest of a name is the last one to be put in.
+        ids = {each.filename: each.id for each in reversed(await self._manager.history(newest))}
+        return [(entry, None if entry.is_directory else ids.get(entry.name)) for entry in entries]
 
     async def wait(self, user: User, id: str, seconds: float) -> Download:
         """Return the row when the download has ended, or as it is after `seconds`; see `get` for the errors."""

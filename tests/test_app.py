@@ -20,7 +20,7 @@ from support.postgres_server import PostgresServer
 from support.waiting import wait_until
 
 from downloadd.app import App
-from downloadd.config import ClusterConfig, Config, ServerConfig, TcpAddress
+from downloadd.config import ClusterConfig, Config, HookConfig, ServerConfig, TcpAddress
 from downloadd.daemon.listeners import bind, listener_url
 from downloadd.errors import StartupError
 
@@ -128,7 +128,9 @@ async def test_what_fails_to_open_closes_what_was_open(tmp_path: Path) -> None:
         pass
 
 
-async def test_a_reload_with_a_file_of_authorities_that_vanished_is_refused_as_a_whole(tmp_path: Path) -> None:
+# A plugin of Apprise imports it.
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+async def test_a_reload_with_what_cannot_be_used_is_refused_as_a_whole(tmp_path: Path) -> None:
     config = config_for(tmp_path)
     sockets = bind(TcpAddress("127.0.0.1", 0))
     base = listener_url(sockets[0]).rstrip("/")
@@ -137,6 +139,9 @@ async def test_a_reload_with_a_file_of_authorities_that_vanished_is_refused_as_a
         downloads = replace(config.downloads, ca_file=str(tmp_path / "missing.pem"))
         with pytest.raises(StartupError, match=r"ca_file: .*missing\.pem: cannot be read"):
             await app.reload(replace(config, downloads=downloads, users=()))
+        hook = HookConfig(name="phone", notify=("nothing://host",))
+        with pytest.raises(StartupError, match="is not a URL of Apprise"):
+            await app.reload(replace(config, hooks=(hook,), users=()))
         async with client.get(f"{base}/api/v1/downloads") as response:
             assert response.status != 401
 

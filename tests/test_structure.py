@@ -20,6 +20,7 @@ README: Final = Path(__file__).parents[1] / "README.md"
 
 LAYERS: Final = (
     "documentation",
+    "man_page",
     "cli",
     "client",
     "daemon",

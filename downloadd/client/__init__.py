@@ -14,7 +14,7 @@ without an answer raises `ConnectionLostError`.
 
 from downloadd.client.client import Client, Files
 from downloadd.client.connection import ApiError, ClientError, ConnectionLostError, InvalidResponseError
-from downloadd.client.downloads import Downloads, HistoryPage
+from downloadd.client.downloads import Downloads, FilePage, HistoryPage
 from downloadd.client.events import Connected, Disconnected, Event
 from downloadd.client.file_content import FileContent
 from downloadd.client.imports import Imports
@@ -23,7 +23,7 @@ from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.errors import ErrorCode
 from downloadd.fronts.rest.event_types import Removed, Reset
 from downloadd.fronts.rest.explain import ExplainResponse
-from downloadd.fronts.rest.file_schemas import FileLink
+from downloadd.fronts.rest.file_schemas import DirectoryFile, FileLink
 from downloadd.fronts.rest.item_bodies import ProbeBody
 from downloadd.fronts.rest.schedule_schemas import ScheduleBody, ScheduleChange, ScheduleEntry, ScheduleResponse
 from downloadd.fronts.rest.schemas import (
@@ -59,6 +59,7 @@ __all__ = [
     "ConnectionLostError",
     "Credentials",
     "CurrentSettings",
+    "DirectoryFile",
     "Disconnected",
     "Downloads",
     "ErrorCode",
@@ -68,6 +69,7 @@ __all__ = [
     "FileContent",
     "FileDataResponse",
     "FileLink",
+    "FilePage",
     "Files",
     "Health",
     "HistoryEntry",

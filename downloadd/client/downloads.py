@@ -13,7 +13,7 @@ from downloadd.client.file_content import FileContent
 from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.fronts.rest.event_types import Reset
 from downloadd.fronts.rest.explain import ExplainResponse
-from downloadd.fronts.rest.file_schemas import FileLink
+from downloadd.fronts.rest.file_schemas import DirectoryFile, DirectoryFiles, FileLink
 from downloadd.fronts.rest.item_bodies import AmendBody, ProbeBody
 from downloadd.fronts.rest.queue_schemas import ChangeCountResponse, MoveBody, MoveResponse, MoveTo
 from downloadd.fronts.rest.schemas import (
@@ -43,6 +43,14 @@ class HistoryPage(msgspec.Struct, frozen=True, kw_only=True):
     """Finished downloads, newest first."""
 
     history: list[HistoryEntry]
+    next: str | None
+    """Cursor of the next page; None for the last one."""
+
+
+class FilePage(msgspec.Struct, frozen=True, kw_only=True):
+    """Finished files and directories, ordered by name."""
+
+    files: list[DirectoryFile]
     next: str | None
     """Cursor of the next page; None for the last one."""
 
@@ -186,6 +194,17 @@ class Downloads:
         async with self._connection.send("GET", _download_path(id)) as response:
             body = await response.read()
         return decode(body, HistoryEntry) if decode(body, _StatusOnly).status in FINISHED else decode(body, ActiveEntry)
+
+    async def list_files(self, *, directory: str = "", limit: int | None = None, cursor: str | None = None) -> FilePage:
+        """Return a page of the finished files and the directories in a directory, ordered by name.
+
+        Raises:
+            ApiError, ConnectionLostError: The call failed, or there is no such directory.
+        """
+        query = {"files": "", "limit": limit, "cursor": cursor}
+        async with self._connection.send("GET", format_directory(directory), query=query) as response:
+            body, link = await response.read(), response.headers.get("Link", "")
+        return FilePage(files=decode(body, DirectoryFiles).files, next=parse_next_cursor(link))
 
     @asynccontextmanager
     async def file(self, id: str, *, start: int = 0, if_range: str = "") -> AsyncIterator[FileContent]:

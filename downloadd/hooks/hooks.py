@@ -62,9 +62,7 @@ class Hooks:
         Raises:
             StartupError: a hook notifies a URL that cannot be notified.
         """
-        for hook in self._hooks:
-            if hook.notify:
-                await asyncio.to_thread(check_notify_urls, hook)
+        await asyncio.to_thread(check_notify_urls, self._hooks)
         self._task = asyncio.get_running_loop().create_task(self._run_workers())
         self._task.add_done_callback(log_task_failure)
         return self

@@ -1,6 +1,8 @@
 """Notification of people: a short text through Apprise, which knows the services of its URLs."""
 
 import asyncio
+import logging
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -37,16 +39,17 @@ class Notifier:
         )
 
 
-def check_notify_urls(hook: HookConfig) -> None:
-    """Check that all URLs of a hook can be notified. Blocks.
+def check_notify_urls(hooks: Iterable[HookConfig]) -> None:
+    """Check that all URLs of the hooks can be notified. Blocks.
 
     Raises:
         StartupError: Apprise is not installed, or does not know a URL; the message does not repeat it.
     """
-    client = _make_client()
-    for number, url in enumerate(hook.notify):
-        if not client.add(url):
-            raise StartupError(f"notify[{number}] of the hook {hook.name} is not a URL of Apprise; correct it")
+    for hook in [each for each in hooks if each.notify]:
+        client = _make_client()
+        for number, url in enumerate(hook.notify):
+            if not client.add(url):
+                raise StartupError(f"notify[{number}] of the hook {hook.name} is not a URL of Apprise; correct it")
 
 
 def describe(entry: HistoryEntry) -> tuple[str, str]:
@@ -82,4 +85,6 @@ def _make_client() -> Any:
         raise StartupError(
             "a hook has `notify`, and Apprise is not installed; run: pip install 'downloadd[notifications]'"
         ) from error
+    # Its lines repeat URLs, which have secrets.
+    logging.getLogger("apprise").disabled = True
     return apprise.Apprise()

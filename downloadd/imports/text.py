@@ -34,7 +34,9 @@ def read_lines(file: BinaryIO) -> Iterator[str]:
             # False: the next piece is the rest of a line that was too long.
             whole = len(line) <= MAX_LINE_CHARACTERS or line.endswith(("\n", "\r"))
     finally:
-        text.detach()
+        # The file is closed before a reader that ended early is collected.
+        if not file.closed:
+            text.detach()
 
 
 def _detect_encoding(file: BinaryIO) -> tuple[int, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from downloadd.clock import Clock
+from downloadd.download_rules import DownloadRules
 from downloadd.manager.history_removal import HistoryRemoval
 from downloadd.manager.manager import Manager
 from downloadd.records.store import Store
@@ -19,6 +20,7 @@ def assemble_schedules(
     removal: HistoryRemoval,
     destination: Destination,
     rights: Rights,
+    rules: Callable[[], DownloadRules],
     find_user: Callable[[str], User | None],
     clock: Clock,
 ) -> ScheduleService:
@@ -30,6 +32,7 @@ def assemble_schedules(
         removal=removal,
         destination=destination,
         rights=rights,
+        rules=rules,
         find_user=find_user,
         clock=clock,
     )

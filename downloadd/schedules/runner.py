@@ -10,6 +10,7 @@ import structlog
 from downloadd.clock import Clock
 from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
+from downloadd.download_rules import DownloadRules
 from downloadd.errors import (
     DownloadError,
     IdempotencyKeyReusedError,
@@ -90,15 +91,18 @@ class ScheduleRunner:
         removal: FileRemoval,
         destination: Destination,
         rights: Rights,
+        rules: Callable[[], DownloadRules],
         find_user: Callable[[str], User | None],
         clock: Clock,
     ) -> None:
+        """Take the components; `rules` returns those that complete requests, `find_user` the user with an id."""
         self._records = records
         self._lookup = lookup
         self._downloads = downloads
         self._removal = removal
         self._destination = destination
         self._rights = rights
+        self._rules = rules
         self._find_user = find_user
         self._clock = clock
         self._changed = asyncio.Event()
@@ -122,7 +126,7 @@ class ScheduleRunner:
 
     async def run_now(self, schedule: Schedule) -> Schedule | None:
         """Start a run of a settled schedule at once; return it, None if it was changed meanwhile."""
-        return await self._start(schedule, float(int(self._clock.wall())))
+        return await self._start(schedule, round(self._clock.wall(), 3))
 
     async def check(self) -> float | None:
         """Record ends, and start the runs that are due; return the Unix time of the next run, None if there is none."""
@@ -183,11 +187,12 @@ class ScheduleRunner:
         user = self._find_user(schedule.definition.user)
         if user is None:
             raise InvalidParameterError("user", f"{schedule.definition.user} is no user of the configuration any more")
-        self._rights.require(user, Action.START, directory=schedule.definition.directory)
         if await self._lookup.get(plan.download_id(schedule, due)) is not None:
             # The daemon was killed before the schedule was written.
             return
         request = plan.make_request(schedule, due, has_file=await self._has_file(schedule))
+        request = self._rules().apply(request, user=user.id, now=due).request
+        self._rights.require(user, Action.START, directory=request.directory)
         # A line break cannot be part of a key that a client sends.
         key = f"schedule\n{schedule.name}\n{schedule.created}\n{due}"
         response = StoredResponse(
@@ -202,9 +207,11 @@ class ScheduleRunner:
         """Return True if the file of the last completed run is in its place."""
         if schedule.condition is None or not schedule.versions:
             return False
-        definition = schedule.definition
-        name = plan.version_name(definition, schedule.versions[0].due)
-        return await self._destination.exists(directory=definition.directory, filename=parse_filename(name))
+        row = await self._lookup.get(schedule.versions[0].download_id)
+        if row is None:
+            # Its entry was removed from the history.
+            return False
+        return await self._destination.exists(directory=row.request.directory, filename=parse_filename(row.filename))
 
     async def _remove(self, schedule: Schedule, version: Version) -> None:
         """Remove a version, unless its file was changed."""

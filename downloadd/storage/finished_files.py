@@ -9,6 +9,7 @@ from typing import BinaryIO, Final, Protocol, Self
 
 from downloadd.download import join_path
 from downloadd.errors import FileChangedError, NotFoundError
+from downloadd.storage.directory_entries import DirectoryEntry, list_entries
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
 from downloadd.storage.names import SafeDirectory, SafeName, parse_directory
 from downloadd.storage.published_files import is_unchanged
@@ -66,6 +67,15 @@ class FileReader(Protocol):
         """
         ...
 
+    async def list_entries(self, directory: str, *, after: str, limit: int) -> list[DirectoryEntry]:
+        """Return up to `limit` files and directories whose names come after `after`, ordered by name.
+
+        Raises:
+            InvalidPathError: no directory can have this path.
+            NotFoundError: there is no such directory.
+        """
+        ...
+
 
 class FinishedFiles:
     """Finished files of a storage root; implements `FileReader`."""
@@ -81,6 +91,12 @@ class FinishedFiles:
         opening = partial(_open_published, self._root, place, filename, identity)
         fd, status = await self._threads.run(DiskPool.CALLS, path, opening)
         return FinishedFile(fd, status, path=path, threads=self._threads)
+
+    async def list_entries(self, directory: str, *, after: str, limit: int) -> list[DirectoryEntry]:
+        """Return files and directories; see `FileReader.list_entries`."""
+        place = parse_directory(directory)
+        listing = partial(list_entries, self._root, place, after=after, limit=limit)
+        return await self._threads.run(DiskPool.CALLS, place, listing)
 
 
 class FinishedFile:

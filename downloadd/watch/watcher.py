@@ -26,12 +26,12 @@ from downloadd.import_operation import (
     Selection,
 )
 from downloadd.imports.importers import guess_importer
-from downloadd.imports.layout import format_import_directory
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.selection import FileData
 from downloadd.users import Permission, User
 from downloadd.watch.candidates import Observation, observe, settled
 from downloadd.watch.folder import FolderInUseError, WatchFolder
+from downloadd.watch.import_directories import ImportDirectories
 from downloadd.watch.outcome import FileProgress, FileResult, refused, result_of_runs
 
 log = structlog.get_logger()
@@ -85,11 +85,11 @@ class Watcher:
     A failure of the folder, the storage or the records delays it, and nothing else.
     """
 
-    def __init__(self, config: WatchConfig, *, imports: Imports, directory: str, clock: Clock) -> None:
-        """Start the watcher; `directory` is that of all imports."""
+    def __init__(self, config: WatchConfig, *, imports: Imports, directories: ImportDirectories, clock: Clock) -> None:
+        """Start the watcher; `directories` are shared by all watchers."""
         self._config = config
         self._imports = imports
-        self._directory = directory
+        self._directories = directories
         self._clock = clock
         self._user = User(id=config.user, permissions=frozenset({Permission.RUN_IMPORT, Permission.DOWNLOAD}))
         self._observations: dict[str, Observation] = {}
@@ -205,9 +205,10 @@ class Watcher:
             raise ImportRefusedError("the user of the daemon has no permission to read the file") from error
         try:
             key = self._config.importer or await _recognize(file, name)
-            operation = await self._imports.upload(
-                key, _read_pieces(file), user=self._user, name=name, content_type=None
-            )
+            async with self._directories.reserve(name):
+                operation = await self._imports.upload(
+                    key, _read_pieces(file), user=self._user, name=name, content_type=None
+                )
         finally:
             await asyncio.to_thread(file.close)
         return operation.id
@@ -251,7 +252,7 @@ class Watcher:
         if not all(run.state in FINISHED_STATES for run in runs):
             return None
         operation = await get(progress.operation)
-        directory = format_import_directory(self._directory, operation.started_at, operation.name)
+        directory = self._directories.find(operation)
         return result_of_runs(name, operation, runs, directory=directory, now=self._clock.wall())
 
 

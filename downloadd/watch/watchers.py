@@ -6,6 +6,7 @@ from typing import Self
 
 from downloadd.clock import Clock
 from downloadd.config import WatchConfig
+from downloadd.watch.import_directories import ImportDirectories
 from downloadd.watch.watcher import Imports, Watcher
 
 
@@ -16,13 +17,13 @@ class Watchers:
         """Take the folders; `directory` is that of all imports."""
         self._configs = configs
         self._imports = imports
-        self._directory = directory
+        self._directories = ImportDirectories(directory, clock)
         self._clock = clock
         self._watchers: list[Watcher] = []
 
     async def __aenter__(self) -> Self:
         self._watchers = [
-            Watcher(config, imports=self._imports, directory=self._directory, clock=self._clock)
+            Watcher(config, imports=self._imports, directories=self._directories, clock=self._clock)
             for config in self._configs
         ]
         return self

@@ -29,6 +29,7 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response, redirect
 from support.waiting import CONDITION_TIMEOUT, wait_until
 
+from downloadd import __version__
 from downloadd.cli.main import downloadctl
 from downloadd.download import Conflict
 from downloadd.imports.importers import IMPORTERS
@@ -260,7 +261,7 @@ async def test_hosts_are_listed_with_their_last_error(run: Run, daemon: DaemonPr
 async def test_the_status_counts_active_downloads(run: Run, daemon: DaemonProcess, origin: Origin) -> None:
     origin.script("/slow", SLOW_RESPONSE)
     quiet = await run("status")
-    assert quiet.out == f"downloadd 0.1.0 at {daemon.url}/\nNo active downloads.\n"
+    assert quiet.out == f"downloadd {__version__} at {daemon.url}/\nNo active downloads.\n"
     id = (await daemon.start_download("d", origin.url("/slow")))["download_id"]
     await daemon.wait_for_state(id, "downloading")
     assert "\n1 downloading; " in (await run("status")).out

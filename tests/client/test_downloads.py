@@ -179,11 +179,16 @@ async def test_a_finished_file_is_read_and_continued(api: ServedApi) -> None:
         async with calls.file(download.id) as file:
             assert (file.start, file.size) == (0, len(content))
             assert b"".join([piece async for piece in file.pieces()]) == content
-        async with calls.file(download.id, start=1000, if_range=file.entity_tag) as rest:
-            assert (rest.start, rest.size) == (1000, len(content))
-            assert [piece async for piece in rest.pieces()] == [b"the rest"]
+        async with calls.file(download.id, start=1000, if_range=file.entity_tag) as second:
+            assert (second.start, second.size) == (1000, len(content))
+            assert [piece async for piece in second.pieces()] == [b"the rest"]
         async with calls.file(download.id, start=1000, if_range='"another"') as whole:
             assert whole.start == 0
+        api.files.put("d/other", b"x")
+        page = await calls.list_files(directory="d", limit=1)
+        rest = await calls.list_files(directory="d", cursor=page.next)
+        assert [one.name for one in (*page.files, *rest.files)] == ["a", "other"]
+        assert (page.files[0].download_id, rest.next) == (download.id, None)
         link = await calls.link(download.id)
         assert link.ticket in link.url
         with pytest.raises(ApiError, match="RANGE_NOT_SATISFIABLE"):

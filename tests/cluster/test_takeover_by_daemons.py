@@ -65,7 +65,7 @@ class Cluster:
         return await self.count("SELECT count(*) FROM downloads WHERE part_name IS NOT NULL") == count
 
     async def has_ended(self, count: int) -> bool:
-        return await self.count("SELECT count(*) FROM downloads WHERE ended_seq IS NOT NULL") == count
+        return await self.count("SELECT count(*) FROM downloads WHERE ended_seq IS NOT NULL") >= count
 
 
 @asynccontextmanager

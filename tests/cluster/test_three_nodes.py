@@ -9,12 +9,14 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from docs.pages import blocks, read
 from msgspec.structs import replace
+from support.event_reader import EventReader, open_event_stream
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
@@ -74,6 +76,14 @@ class Cluster:
             session.get(f"http://127.0.0.1:{self.ports[name]}{path}") as answer,
         ):
             return answer.status, await answer.json()
+
+    @asynccontextmanager
+    async def events(self, name: str, last_id: str = "") -> AsyncIterator[EventReader]:
+        """Connect a reader of the events of a node."""
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+            node = SimpleNamespace(client=client, url=f"http://127.0.0.1:{self.ports[name]}")
+            async with open_event_stream(cast(Any, node), last_id) as reader:
+                yield reader
 
     async def states(self, name: str) -> dict[str, str] | None:
         """Return the states of the nodes as one of them sees them; None before it answers."""
@@ -155,6 +165,8 @@ async def test_the_page_sets_up_three_nodes_and_a_kill_loses_nothing(
         assert holder in await cluster.run(listing)
         assert all(name in printed for printed in [await cluster.run(status)] for name in NODES)
         others = [name for name in NODES if name != holder]
+        async with cluster.events(others[1]) as reader:
+            last_id = reader.last_id
         os.kill(cluster.process(holder), signal.SIGKILL)
 
         async def runs_elsewhere() -> bool:
@@ -171,6 +183,9 @@ async def test_the_page_sets_up_three_nodes_and_a_kill_loses_nothing(
         [ended] = await wait_until(has_ended)
         assert (ended["id"], ended["status"]) == (entry["id"], "completed")
         assert (tmp_path / "files/isos/debian.iso").read_bytes() == expected_bytes(1, 0, SIZE)
+        # A reader of events that changes its node misses no end.
+        async with cluster.events(others[0], last_id) as reader:
+            await reader.wait_until(lambda: reader.finished_ids() == [entry["id"]])
         # A node with another folder is refused in one sentence, without a word of the database's password.
         refused = await cluster.run(
             "DOWNLOADD_STORAGE__ROOT=$PWD/other DOWNLOADD_CLUSTER__NODE=delta "

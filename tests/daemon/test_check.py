@@ -24,6 +24,8 @@ def options(tmp_path: Path, toml: str = "") -> ProcessOptions:
     )
 
 
+# A plugin of Apprise imports it.
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 def test_a_check_describes_the_configuration_and_creates_nothing(tmp_path: Path) -> None:
     lines = check(options(tmp_path, f"[downloads]\nallow = true\n{user()}")).splitlines()
     assert lines[0] == "The configuration is valid."
@@ -32,4 +34,6 @@ def test_a_check_describes_the_configuration_and_creates_nothing(tmp_path: Path)
     assert "the first start creates one" in check(options(tmp_path))
     with pytest.raises(StartupError, match="tls_cert"):
         check(options(tmp_path, f'[server]\ntls_cert = "{tmp_path}/none.pem"\n'))
+    with pytest.raises(StartupError, match=r"notify\[0\] of the hook phone"):
+        check(options(tmp_path, '[[hooks]]\nname = "phone"\nnotify = ["nothing://host"]\n'))
     assert {each.name for each in tmp_path.iterdir()} == {"config.toml"}

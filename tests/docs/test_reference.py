@@ -33,6 +33,7 @@ from downloadd.states import FINISHED, TRANSITIONS, State, Trigger
 
 HTTP = read("docs/reference/http.md")
 STATES = read("docs/reference/states.md")
+MAN_PAGES = ("docs/man/downloadctl.1", "docs/man/downloadd.1")
 COMMANDS = read("docs/reference/command-line.md")
 
 
@@ -40,10 +41,11 @@ COMMANDS = read("docs/reference/command-line.md")
 
 
 def test_the_generated_files_are_fresh(tmp_path: Path) -> None:
-    (tmp_path / "docs/reference").mkdir(parents=True)
+    for folder in ("docs/reference", "docs/man"):
+        (tmp_path / folder).mkdir(parents=True)
     subprocess.run([sys.executable, "-Im", "downloadd.documentation"], cwd=tmp_path, check=True)
     made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert made == {"config.example.toml", *(f"docs/reference/{name}" for name in GENERATED)}
+    assert made == {"config.example.toml", *(f"docs/reference/{name}" for name in GENERATED), *MAN_PAGES}
     for name in made:
         assert read(name) == (tmp_path / name).read_text(), f"{name} is stale: python -m downloadd.documentation"
 

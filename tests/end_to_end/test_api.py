@@ -83,7 +83,9 @@ KNOWN_VALUES = """
 [parameters]
 id = "{id}"
 download = "http://origin.test/f"
+wait = "1"
 """
+"""Shorter than the request timeout: the origin cannot be reached, so that the download never ends."""
 
 
 @pytest.mark.timeout(240)
@@ -136,6 +138,9 @@ ENDPOINTS = {
     ("GET", "/d?downloads="): "view-downloads",
     ("HEAD", "/d?downloads="): "view-downloads",
     ("GET", "/?downloads="): "view-downloads",
+    ("GET", "/d?files="): "read-files",
+    ("HEAD", "/d?files="): "read-files",
+    ("GET", "/?files="): "read-files",
     ("GET", "/?download_history="): "view-downloads",
     ("HEAD", "/?download_history="): "view-downloads",
     ("DELETE", "/?download_history="): "download",

@@ -31,25 +31,29 @@ async def run(daemon: DaemonProcess) -> Any:
     return await daemon.wait_until_finished(answer["last_download"])
 
 
+async def metrics(daemon: DaemonProcess) -> str:
+    assert daemon.client is not None
+    async with daemon.client.get(f"{daemon.url}/api/v1/metrics") as response:
+        return await response.text()
+
+
 async def test_an_unchanged_file_is_asked_for_and_not_received_again(tmp_path: Path, origin: Origin) -> None:
     first = ScriptedResponse(size=10, etag='"1"')
     origin.script("/prices.csv", [first, error_response(304), ScriptedResponse(size=20, etag='"2"')])
     async with DaemonProcess(tmp_path, config=config(origin)) as daemon:
         assert (await run(daemon))["status"] == "completed"
-        await asyncio.sleep(1 - time.time() % 1)
         unchanged = await run(daemon)
         assert (unchanged["status"], unchanged["error"]) == ("skipped", "UNCHANGED")
         assert origin.requests("/prices.csv")[1].field("If-None-Match") == '"1"'
         assert len(daemon.files()["d/prices.csv"]) == 10
         status, entry = await daemon.request("GET", PATH)
         assert (status, entry["last_status"], entry["last_error"]) == (200, "skipped", "UNCHANGED")
-        assert [row["status"] for row in await daemon.history(status="skipped")] == ["skipped"]
-        await asyncio.sleep(1 - time.time() % 1)
+        assert [row["error"] for row in await daemon.history(status="skipped")] == ["UNCHANGED"]
+        assert 'downloadd_downloads_ended_total{error="UNCHANGED",outcome="skipped"} 1.0' in await metrics(daemon)
         assert (await run(daemon))["status"] == "completed"
         assert len(daemon.files()["d/prices.csv"]) == 20
         # Without its file, the origin is asked without a condition.
         (tmp_path / "files" / "d" / "prices.csv").unlink()
-        await asyncio.sleep(1 - time.time() % 1)
         assert (await run(daemon))["status"] == "completed"
         assert origin.requests("/prices.csv")[3].field("If-None-Match") is None
 

@@ -75,14 +75,17 @@ def test_the_text_says_what_was_saved_or_why_not() -> None:
     assert describe(make_history_entry(failed)) == ("Download failed: a.bin", "gone")
 
 
-def test_a_url_that_apprise_does_not_know_is_refused_without_its_secret() -> None:
+def test_a_url_that_apprise_does_not_know_is_refused_without_its_secret(caplog: pytest.LogCaptureFixture) -> None:
     hook = HookConfig(name="phone", notify=("json://localhost", "nothing://secret@host"))
-    with pytest.raises(StartupError, match=r"notify\[1\] of the hook phone is not a URL of Apprise") as caught:
-        check_notify_urls(hook)
-    assert "secret" not in str(caught.value)
+    with (
+        caplog.at_level(0),
+        pytest.raises(StartupError, match=r"notify\[1\] of the hook phone is not a URL of Apprise") as caught,
+    ):
+        check_notify_urls([hook])
+    assert "secret" not in str(caught.value) + caplog.text
 
 
 def test_a_missing_apprise_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
     with pytest.raises(StartupError, match=r"pip install 'downloadd\[notifications\]'"):
-        check_notify_urls(HookConfig(name="phone", notify=("json://localhost",)))
+        check_notify_urls([HookConfig(name="phone", notify=("json://localhost",))])

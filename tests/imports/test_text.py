@@ -1,6 +1,8 @@
 """Lines of text are read whatever wrote them, and none is held that is too long."""
 
 import io
+from collections.abc import Generator
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,14 @@ from downloadd.imports.text import read_lines
 def test_lines_are_read_in_the_encodings_of_spreadsheets(encoding: str, end: str) -> None:
     data = f"grün{end}{end}€ 5".encode(encoding)
     assert list(read_lines(io.BytesIO(data))) == [f"grün{end}", end, "€ 5"]
+
+
+def test_a_reader_that_ends_early_does_not_need_its_file() -> None:
+    file = io.BytesIO(b"a\nb\n")
+    lines = read_lines(file)
+    assert next(lines) == "a\n"
+    file.close()
+    cast("Generator[str, None, None]", lines).close()
 
 
 def test_an_invalid_character_is_replaced() -> None:

@@ -10,12 +10,16 @@ from msgspec.structs import replace
 from support.clocks import NOW, ManualClock
 from support.sample_downloads import sample_download
 
+from downloadd.config import RuleConfig
 from downloadd.download import Condition, Download
 from downloadd.download_request import DownloadRequest
+from downloadd.download_rules import DownloadRules
 from downloadd.errors import FileChangedError, StoreUnavailableError
 from downloadd.manager.protocol import MakeStoredResponse, StartResult
 from downloadd.policy.directories import DirectoryRules
+from downloadd.records.postgres.records import PostgresRecords
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.records.store import Store
 from downloadd.rights import Rights
 from downloadd.schedule import Schedule, ScheduleDefinition, ScheduleSource
 from downloadd.schedules import plan
@@ -40,7 +44,7 @@ class Downloads:
         removed: ids of downloads that were removed with their file.
     """
 
-    def __init__(self, records: SqliteRecords) -> None:
+    def __init__(self, records: Store) -> None:
         self.requests: list[DownloadRequest] = []
         self.files: set[str] = set()
         self.removed: list[str] = []
@@ -82,10 +86,11 @@ class Downloads:
 class Stack:
     """A node with its runner."""
 
-    def __init__(self, records: SqliteRecords, clock: ManualClock) -> None:
+    def __init__(self, records: Store, clock: ManualClock) -> None:
         self.records, self.clock = records, clock
         self.downloads = Downloads(records)
         self.users = {"ann": User(id="ann", permissions=frozenset({"download"}))}
+        self.rules: list[RuleConfig] = []
         self.schedules: Any = records.schedules
         self.runner = self.make_runner()
 
@@ -98,6 +103,7 @@ class Stack:
             removal=downloads,
             destination=downloads,
             rights=Rights(directories=DirectoryRules(), is_enabled=True),
+            rules=lambda: DownloadRules(self.rules),
             find_user=self.users.get,
             clock=self.clock,
         )
@@ -268,3 +274,29 @@ async def test_the_loop_starts_missed_runs_and_follows_their_ends(stack: Stack) 
             while not (await stack.schedule()).is_settled:
                 await asyncio.sleep(0.01)
     assert (await stack.schedule()).condition == Condition(entity_tag='"v"')
+
+
+async def test_the_rules_of_downloads_hold_for_runs_too(stack: Stack) -> None:
+    stack.rules.append(RuleConfig(name="csv", extensions=("csv",), priority=7, save_to="{directory}/{year}"))
+    await stack.add()
+    await stack.runner.check()
+    stack.clock.now = FIRST
+    await stack.runner.check()
+    [request] = stack.downloads.requests
+    assert (request.priority, request.directory, request.filename) == (7, "d/2023", "f.csv")
+
+
+async def test_nodes_of_one_database_start_a_run_once(database: str) -> None:
+    clock = ManualClock()
+    async with (
+        PostgresRecords(database, clock, is_owner=False) as first,
+        PostgresRecords(database, clock, is_owner=False) as second,
+    ):
+        nodes = [Stack(first, clock), Stack(second, clock)]
+        await nodes[0].add()
+        await nodes[0].runner.check()
+        clock.now = FIRST
+        await asyncio.gather(*(node.make_runner().check() for node in nodes for _ in range(3)))
+        requests = [request for node in nodes for request in node.downloads.requests]
+        assert len(requests) == 1
+        assert (await nodes[1].schedule()).last_download == requests[0].id

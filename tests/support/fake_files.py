@@ -6,6 +6,7 @@ from typing import BinaryIO, Self
 
 from downloadd.download import join_path
 from downloadd.errors import FileChangedError, NotFoundError
+from downloadd.storage.directory_entries import DirectoryEntry
 from downloadd.storage.names import SafeName
 
 
@@ -60,3 +61,18 @@ class FakeFiles:
         file = self.files[path]
         file.is_closed = False
         return file
+
+    async def list_entries(self, directory: str, *, after: str, limit: int) -> list[DirectoryEntry]:
+        names = sorted(path.rpartition("/")[2] for path in self.files if path.rpartition("/")[0] == directory)
+        if not names:
+            raise NotFoundError(f"there is no directory {directory}")
+        return [
+            DirectoryEntry(
+                name=name,
+                is_directory=False,
+                size=self.files[join_path(directory, name)].size,
+                modified=self.files[join_path(directory, name)].modified_ns // 10**9,
+            )
+            for name in names
+            if name > after
+        ][:limit]

@@ -10,6 +10,9 @@ import pytest
 
 MARKERS: Final = frozenset({"fast", "system"})
 
+EXHAUSTIVE: Final = "exhaustive"
+"""Marker of tests that run only if it is selected with `-m`."""
+
 SYSTEM_FOLDERS: Final = frozenset({"benchmarks", "end_to_end", "faults", "fronts/page", "fuzz", "security"})
 """Folders below `tests/` whose tests start the daemon, a browser or a fuzzer."""
 
@@ -79,8 +82,12 @@ class MarkerPlugin:
         sys.addaudithook(self.audit)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Mark each test before pytest selects by markers."""
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Mark each test before pytest selects by markers; leave out what takes minutes unless it is selected."""
+        if EXHAUSTIVE not in config.option.markexpr:
+            left_out = [item for item in items if item.get_closest_marker(EXHAUSTIVE)]
+            items[:] = [item for item in items if item not in left_out]
+            config.hook.pytest_deselected(items=left_out)
         for item in items:
             explicit = [mark.name for mark in item.iter_markers()]
             fixtures = getattr(item, "fixturenames", ())

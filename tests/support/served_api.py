@@ -177,6 +177,7 @@ class ServedApi:
                 removal=downloads,
                 destination=Mock(),
                 rights=self.rights,
+                rules=DownloadRules,
                 find_user=lambda id: self.accounts.find_by_id(id),
                 clock=self.clock,
             ),

@@ -18,6 +18,7 @@ from downloadd.errors import StoreUnavailableError
 from downloadd.imports.service import ImportService
 from downloadd.states import State
 from downloadd.watch.folder import WatchFolder
+from downloadd.watch.import_directories import ImportDirectories
 from downloadd.watch.watcher import Imports, Watcher
 
 URLS = "http://h/a.bin\nhttp://h/b.bin\n"
@@ -25,7 +26,7 @@ URLS = "http://h/a.bin\nhttp://h/b.bin\n"
 
 def make_watcher(stack: ImportStack, imports: Imports, folder: Path, **settings: Any) -> Watcher:
     config = WatchConfig(path=str(folder), settle=0, **settings)
-    return Watcher(config, imports=imports, directory=DIRECTORY, clock=stack.clock)
+    return Watcher(config, imports=imports, directories=ImportDirectories(DIRECTORY, stack.clock), clock=stack.clock)
 
 
 @asynccontextmanager

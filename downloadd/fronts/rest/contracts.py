@@ -34,7 +34,7 @@ from downloadd.fronts.page.shared_query import SharedQuery
 from downloadd.fronts.rest.contract import Contract, ResponseSpec
 from downloadd.fronts.rest.event_types import describe_event_types
 from downloadd.fronts.rest.explain import ExplainResponse
-from downloadd.fronts.rest.file_schemas import FileLink, FileQuery
+from downloadd.fronts.rest.file_schemas import DirectoryFiles, DirectoryFilesQuery, FileLink, FileQuery
 from downloadd.fronts.rest.item_bodies import AmendBody, ProbeBody
 from downloadd.fronts.rest.node_schemas import Nodes
 from downloadd.fronts.rest.queue_schemas import ChangeCountResponse, MoveBody, MoveResponse
@@ -189,6 +189,13 @@ FILE: Final = Contract(
         RangeNotSatisfiableError.code,
         StorageError.code,
     ),
+)
+FILES: Final = Contract(
+    query=DirectoryFilesQuery,
+    response=ResponseSpec(
+        description="Finished files and directories, ordered by name", types=(DirectoryFiles,), headers=(LINK,)
+    ),
+    errors=(*_DIRECTORY_ERRORS, StorageError.code),
 )
 FILE_LINK: Final = Contract(
     response=ResponseSpec(status=201, description="The link, for six hours", types=(FileLink,)),

@@ -3,22 +3,26 @@
 import base64
 import hashlib
 from typing import Final
+from urllib.parse import quote
 
 from aiohttp import web
 from multidict import CIMultiDict
 
 from downloadd.clock import Clock
-from downloadd.download import Download
+from downloadd.download import Download, join_path
 from downloadd.errors import RangeNotSatisfiableError
 from downloadd.fronts.rest.downloads import download_id
 from downloadd.fronts.rest.file_conditions import Representation, Selection, select_content
 from downloadd.fronts.rest.file_links import FileLinks
-from downloadd.fronts.rest.file_schemas import FileLink, FileQuery
+from downloadd.fronts.rest.file_schemas import DirectoryFile, DirectoryFiles, DirectoryFilesQuery, FileLink, FileQuery
 from downloadd.fronts.rest.file_types import choose_type
 from downloadd.fronts.rest.query_decoding import QueryDecoder
 from downloadd.fronts.rest.request_context import RequestContext
 from downloadd.fronts.rest.responses import COMMON_FIELDS, json_response
+from downloadd.fronts.rest.target import decode_directory, make_next_link
+from downloadd.storage.directory_entries import DirectoryEntry
 from downloadd.storage.finished_files import ReadableFile
+from downloadd.storage.names import parse_directory
 from downloadd.views import DownloadViews
 
 CONTENT_SECURITY_POLICY: Final = (
@@ -32,6 +36,9 @@ CHUNK_BYTES: Final = 1 << 18
 
 QUERY_DECODER: Final = QueryDecoder(FileQuery)
 """Decoder of the query."""
+
+LISTING_DECODER: Final = QueryDecoder(DirectoryFilesQuery)
+"""Decoder of the query of a listing."""
 
 _SECURE_DIGESTS: Final = frozenset({"sha-256", "sha-512"})
 """Algorithms of `Repr-Digest` that RFC 9530 does not call insecure."""
@@ -67,6 +74,17 @@ class FileEndpoints:
             await response.write_eof()
         return response
 
+    async def listing(self, context: RequestContext) -> web.Response:
+        """Return files and directories in a directory, for `GET /{directory}`."""
+        query = LISTING_DECODER.decode(context.query)
+        directory = parse_directory(decode_directory(context.target.path))
+        after = "" if query.cursor is None else query.cursor
+        entries = await self._views.files(context.user, directory, after=after, limit=query.limit + 1)
+        shown = entries[: query.limit]
+        link = make_next_link(context.target, quote(shown[-1][0].name, safe="")) if len(entries) > len(shown) else ""
+        files = [make_directory_file(directory, entry, id) for entry, id in shown]
+        return json_response(DirectoryFiles(directory=directory, files=files), link=link)
+
     async def link(self, context: RequestContext) -> web.Response:
         """Return a link to the file that works without a token, for `POST /api/v1/downloads/{id}/link`."""
         id = download_id(context)
@@ -74,6 +92,18 @@ class FileEndpoints:
         ticket, expires = self._links.sign(context.user, id, now=self._clock.wall())
         url = f"{context.target.base_path}/api/v1/downloads/{id}/file?ticket={ticket}"
         return json_response(FileLink(url=url, ticket=ticket, expires=expires), status=201)
+
+
+def make_directory_file(directory: str, entry: DirectoryEntry, download_id: str | None) -> DirectoryFile:
+    """Return the entry of a listing."""
+    return DirectoryFile(
+        name=entry.name,
+        path=join_path(directory, entry.name),
+        type="directory" if entry.is_directory else "file",
+        size=None if entry.is_directory else entry.size,
+        modified=entry.modified,
+        download_id=download_id,
+    )
 
 
 def describe_content(download: Download, file: ReadableFile, *, now: float) -> Representation:

@@ -22,6 +22,15 @@ from downloadd.fronts.rest.route import Access, Route
 from downloadd.fronts.rest.target import SELECTORS, Target
 from downloadd.users import Permission, User
 
+_LISTING: Final = "files"
+"""Selector of the listing that a directory without a query has too."""
+_LISTING_PARAMETERS: Final = frozenset({"limit", "cursor"})
+
+_SELECTOR_ADVICE: Final = (
+    "GET /{directory} takes ?download=<url> to start a download or ?downloads= to list active ones, and without a "
+    "query lists its files for users with read-files; GET / takes ?download_history= and ?files= too"
+)
+
 _METHODS: Final = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 """Methods that pages of allowed origins may use."""
 
@@ -113,6 +122,9 @@ class Router:
                 return unauthorized_response()
             # The service checks it too; here it is checked before the query and the body are read.
             if isinstance(route.access, Permission):
+                if route.selector and not target.query.selectors and not user.has_permission(route.access):
+                    # The request may be one that lacks its selector.
+                    raise NotFoundError(_SELECTOR_ADVICE)
                 user.require_permission(route.access)
         if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
             raise InvalidParameterError("Content-Encoding", "send the body as it is, without a content coding")
@@ -169,12 +181,11 @@ class Router:
         selectors = target.query.selectors
         if not selectors and target.path == "/":
             return _select_method(self._by_path["/"], method)
+        if not selectors and target.query.values.keys() <= _LISTING_PARAMETERS:
+            selectors = (_LISTING,)
         route = self._by_selector[selectors[0]] if selectors else None
         if route is None or (route.path == "/" and target.path.strip("/")):
-            raise NotFoundError(
-                "GET /{directory} takes ?download=<url> to start a download or ?downloads= to list active ones; "
-                "GET / takes ?download_history= too"
-            )
+            raise NotFoundError(_SELECTOR_ADVICE)
         if method == "HEAD" and not route.head:
             raise MethodNotAllowedError(method, ("GET",))
         return route

@@ -91,6 +91,16 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             "downloads",
             True,
         ),
+        Route(
+            "GET",
+            _DIRECTORY_PATH,
+            _READ_FILE,
+            endpoints.files.listing,
+            c.FILES,
+            "List the files of a directory",
+            "files",
+            True,
+        ),
         Route("GET", "/", _VIEW, endpoints.history.page, c.HISTORY, "Read the history", "download_history", True),
         Route(
             "DELETE",

@@ -11,7 +11,7 @@ import msgspec
 
 from downloadd.errors import InvalidPathError
 
-SELECTORS: Final = ("download", "downloads", "download_history")
+SELECTORS: Final = ("download", "downloads", "download_history", "files")
 """Query parameters that select the operation of `GET /{directory}`."""
 
 _UNESCAPED_CHARACTERS: Final = "%/?:@!$&'()*+,;=-._~"

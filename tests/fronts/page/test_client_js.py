@@ -59,6 +59,8 @@ async def test_every_call_returns_its_answer(daemon: DaemonProcess, origin: Orig
     assert results["deep"]["path"] == "a b/ü/c%2Fd/small"
     assert (results["file"], results["range"]) == (1000, 5)
     assert results["linked"] == [200, "attachment; filename*=UTF-8''small", 1000]
+    assert [one["name"] for one in results["files"]["files"]] == ["small"]
+    assert results["files"]["next"] is None
     assert results["noFile"]["code"] == "NOT_FOUND"
     assert results["mirrors"]["message"] == "Download completed"
     assert [each["code"] for each in results["traversal"]] == ["INVALID_PATH"] * 3
@@ -89,6 +91,13 @@ async def test_every_call_returns_its_answer(daemon: DaemonProcess, origin: Orig
     assert results["page"]["next"]
     assert results["nextPage"]["history"][0]["id"] != results["page"]["history"][0]["id"]
     assert results["directories"] == ["a b"]
+    assert (results["schedule"]["name"], results["changedSchedule"], results["ranSchedule"]) == (
+        "nightly",
+        True,
+        "completed",
+    )
+    assert (results["refusedSchedule"]["code"], results["schedules"]) == ("INVALID_PARAMETER", [1, 2])
+    assert results["removedSchedule"] == "Schedule removed"
     assert (results["settings"]["max_concurrent"], results["changedSettings"]["max_concurrent"]) == (64, 7)
     assert results["refusedSettings"]["code"] == "INVALID_PARAMETER"
     assert results["health"]["status"] == "ok"

@@ -357,6 +357,24 @@ async def test_hosts_in_trouble_are_shown_until_they_have_recovered(browser: Bro
             await page_session.page.locator("#hosts").wait_for(state="hidden")
 
 
+async def test_schedules_are_listed_run_and_show_their_last_outcome(
+    browser: Browser, daemon: DaemonProcess, origin: Origin
+) -> None:
+    origin.script("/prices.csv", [ScriptedResponse(size=10, etag='"v"'), error_response(304)])
+    schedule = {"name": "prices", "cron": "0 0 1 1 *", "url": origin.url("/prices.csv"), "directory": "d"}
+    async with open_page_session(browser, daemon) as page_session:
+        await expect(page_session.page.locator("#schedules")).to_be_hidden()
+        assert (await daemon.request("POST", "/api/v1/schedules", json=schedule))[0] == 201
+        await page_session.page.reload()
+        await page_session.wait_for_text("#schedules", "prices")
+        button = page_session.page.get_by_role("button", name="Run prices now")
+        await button.click()
+        await page_session.wait_for_text("#schedules", "Completed")
+        await button.click()
+        await page_session.wait_for_text("#schedules", "unchanged · next run")
+        await expect(button).to_be_focused()
+
+
 async def test_filters_search_and_actions_for_all(browser: Browser, tmp_path: Path, origin: Origin) -> None:
     for number in range(6):
         origin.script(f"/f{number}", ScriptedResponse(size=1000, stall_after=10))

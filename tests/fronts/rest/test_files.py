@@ -8,6 +8,7 @@ import pytest
 from support.fake_files import FakeFile
 from support.sample_downloads import sample_download
 from support.served_api import READER_TOKEN, ServedApi
+from yarl import URL
 
 from downloadd.download import Download
 from downloadd.fronts.rest.file_links import LINK_SECONDS
@@ -158,3 +159,48 @@ async def send_without_token(api: ServedApi, target: str) -> tuple[int, bytes, b
     answer = await api.exchange(f"GET {target} HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n".encode())
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), head, body
+
+
+async def test_a_directory_without_a_query_lists_its_files_in_pages(api: ServedApi) -> None:
+    first, _ = publish(api, 1, filename="a&b.png")
+    publish(api, 2, filename="c.png")
+    api.files.put("d/by hand", b"x")
+    async with api.client.get("/d?limit=2", headers=AS_READER) as response:
+        assert response.status == 200
+        body = await response.json()
+        link = response.headers["Link"]
+    assert body["directory"] == "d"
+    assert [(one["name"], one["path"], one["type"]) for one in body["files"]] == [
+        ("a&b.png", "d/a&b.png", "file"),
+        ("by hand", "d/by hand", "file"),
+    ]
+    assert [one["download_id"] for one in body["files"]] == [first.id, None]
+    assert body["files"][0]["size"] == len(CONTENT)
+    target = link.removeprefix("<").partition(">")[0]
+    async with api.client.get(URL(target, encoded=True), headers=AS_READER) as response:
+        assert [one["name"] for one in (await response.json())["files"]] == ["c.png"]
+        assert "Link" not in response.headers
+    for path in ("/d", "/d/", "/d?files="):
+        async with api.client.get(path, headers=AS_READER) as response:
+            assert len((await response.json())["files"]) == 3
+
+
+async def test_the_files_of_a_directory_need_the_permission_and_the_right_to_it(api: ServedApi) -> None:
+    publish(api)
+    # Without the permission, the request is taken for one that lacks its parameter.
+    async with api.client.get("/d") as response:
+        assert (response.status, "?download=" in (await response.json())["detail"]) == (404, True)
+    async with api.client.get("/d?files=") as response:
+        assert response.status == 403
+    async with api.client.get("/not-for-alice", headers=AS_READER) as response:
+        assert response.status == 403
+    async with api.client.get("/missing", headers=AS_READER) as response:
+        assert (response.status, (await response.json())["error"]) == (404, "NOT_FOUND")
+    async with api.client.get(URL("/d%2F..%2F..", encoded=True), headers=AS_READER) as response:
+        assert (response.status, (await response.json())["error"]) == (400, "INVALID_PATH")
+    # The page is at the root; its files need the selector.
+    api.files.put("root.png", b"x")
+    async with api.client.get("/?files=", headers=AS_READER) as response:
+        assert [one["name"] for one in (await response.json())["files"]] == ["root.png"]
+    async with api.client.get("/", headers=AS_READER) as response:
+        assert response.content_type == "text/html"

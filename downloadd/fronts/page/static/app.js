@@ -14,6 +14,7 @@ import { ImportsView } from "./imports.js";
 import { LimitsForm } from "./limits.js";
 import { Notices } from "./notices.js";
 import { Notifications } from "./notifications.js";
+import { SchedulesView } from "./schedules.js";
 import { StorageView } from "./storage.js";
 import { Store } from "./store.js";
 import { t, translatePage } from "./texts.js";
@@ -38,6 +39,7 @@ const downloads = new DownloadsView({ client, store, errors, notices, chart, onE
 const saveFile = (/** @type {any} */ entry) => details.preview.save(entry);
 const history_ = new HistoryView({ client, store, errors, notices, onError, onOpen, saveFile });
 const hosts = new HostsView({ client });
+const schedules = new SchedulesView({ client, store, notices, onError });
 const storage = new StorageView({ client });
 const imports = new ImportsView({ client, store, notices, onError });
 const addForm = new AddForm({
@@ -65,10 +67,12 @@ const views = {
     open: () => {
       downloads.draw();
       hosts.open();
+      schedules.open();
       storage.open();
     },
     close: () => {
       hosts.close();
+      schedules.close();
       storage.close();
     },
   },

@@ -58,6 +58,7 @@ export class Client {
     this.fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
     this.files = { downloads: new Downloads(this) };
     this.imports = new Imports(this);
+    this.schedules = new Schedules(this);
   }
 
   /** Returns the status and version of the daemon; needs no token. */
@@ -271,9 +272,7 @@ class Downloads {
    */
   async getHistory({ signal, ...query } = {}) {
     const response = await this.#client.send("GET", "", { query: { download_history: "", ...query }, signal });
-    const link = /<([^>]*)>; rel="next"/.exec(response.headers.get("Link") ?? "");
-    const next = link ? new URL(link[1], this.#client.baseUrl).searchParams.get("cursor") : null;
-    return { ...(await response.json()), next };
+    return { ...(await response.json()), next: nextCursor(response, this.#client.baseUrl) };
   }
 
   /**
@@ -323,6 +322,15 @@ class Downloads {
     const isWhole = start === 0 && end === undefined;
     const headers = isWhole ? {} : { Range: `bytes=${start}-${end === undefined ? "" : end - 1}` };
     return this.#client.send("GET", `${downloadPath(id)}/file`, { headers, signal });
+  }
+
+  /**
+   * Returns a page of the finished files and the directories in a directory, by name; `next` is the cursor of the next page.
+   * @param {{directory?: string, limit?: number, cursor?: string}} [query]
+   */
+  async listFiles({ directory = "", ...query } = {}) {
+    const response = await this.#client.send("GET", formatDirectory(directory), { query: { files: "", ...query } });
+    return { ...(await response.json()), next: nextCursor(response, this.#client.baseUrl) };
   }
 
   /**
@@ -457,6 +465,57 @@ class Downloads {
       stop();
       signal?.removeEventListener("abort", stop);
     }
+  }
+}
+
+class Schedules {
+  #client;
+
+  /** @param {Client} client */
+  constructor(client) {
+    this.#client = client;
+  }
+
+  /**
+   * Returns all schedules by name, with the outcome of their last runs.
+   * @returns {Promise<{schedules: any[]}>}
+   */
+  list() {
+    return this.#client.call("GET", "api/v1/schedules");
+  }
+
+  /** Returns a schedule. @param {string} name */
+  get(name) {
+    return this.#client.call("GET", `api/v1/schedules/${encodeURIComponent(name)}`);
+  }
+
+  /**
+   * Adds a schedule: a URL that is fetched again and again, if it has changed.
+   * @param {{name: string, cron: string, url: string, time_zone?: string, directory?: string, filename?: string,
+   *   keep?: number, paused?: boolean}} schedule
+   */
+  add(schedule) {
+    return this.#client.call("POST", "api/v1/schedules", { json: schedule });
+  }
+
+  /**
+   * Changes the given fields of a schedule.
+   * @param {string} name
+   * @param {{cron?: string, url?: string, time_zone?: string, directory?: string, filename?: string, keep?: number,
+   *   paused?: boolean}} changes
+   */
+  change(name, changes) {
+    return this.#client.call("PATCH", `api/v1/schedules/${encodeURIComponent(name)}`, { json: changes });
+  }
+
+  /** Removes a schedule; its files stay. @param {string} name */
+  remove(name) {
+    return this.#client.call("DELETE", `api/v1/schedules/${encodeURIComponent(name)}`);
+  }
+
+  /** Starts a run now. @param {string} name */
+  run(name) {
+    return this.#client.call("POST", `api/v1/schedules/${encodeURIComponent(name)}/run`);
   }
 }
 
@@ -608,6 +667,12 @@ function formatQuery(query) {
     .filter(([, value]) => value !== undefined && value !== null)
     .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
     .join("&");
+}
+
+/** Returns the cursor of the next page, or null. @param {Response} response @param {string} baseUrl */
+function nextCursor(response, baseUrl) {
+  const link = /<([^>]*)>; rel="next"/.exec(response.headers.get("Link") ?? "");
+  return link ? new URL(link[1], baseUrl).searchParams.get("cursor") : null;
 }
 
 /** @param {string} directory */

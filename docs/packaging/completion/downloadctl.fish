@@ -1,0 +1,2 @@
+# Completion of downloadctl for fish, loaded at the first use.
+downloadctl completion fish | source
