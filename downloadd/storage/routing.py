@@ -12,12 +12,13 @@ from downloadd.metrics import StorageUsage
 from downloadd.object_upload import UploadRecords
 from downloadd.root_identity import RootIdentity
 from downloadd.storage.destination import Part, PartEntry
+from downloadd.storage.directory_entries import DirectoryEntry
 from downloadd.storage.finished_files import FileReader, ReadableFile
 from downloadd.storage.free_space import UnannouncedSpace
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import SafeDirectory, SafeName, parse_directory, parse_part_name
 from downloadd.storage.objects.description import is_own, parse_identity
-from downloadd.storage.objects.finished_objects import open_object, open_present_object, remove_object
+from downloadd.storage.objects.finished_objects import list_objects, open_object, open_present_object, remove_object
 from downloadd.storage.objects.object_names import ObjectNames
 from downloadd.storage.objects.object_part import Describe, ObjectPart
 from downloadd.storage.objects.storage import ObjectStorage
@@ -279,3 +280,11 @@ class RoutingFiles:
         if storage is None:
             return await self._local.open(directory=directory, filename=filename, identity=identity)
         return await open_object(storage, place, filename, identity)
+
+    async def list_entries(self, directory: str, *, after: str, limit: int) -> list[DirectoryEntry]:
+        """Return files and directories; see `FileReader.list_entries`."""
+        place = parse_directory(directory)
+        storage = self._storages.find(place)
+        if storage is None:
+            return await self._local.list_entries(directory, after=after, limit=limit)
+        return await list_objects(storage, place, after=after, limit=limit)

@@ -178,6 +178,23 @@ async def test_a_finished_file_is_read_in_any_order(opened: Opened, proxy: Objec
     assert proxy.requests == ["HEAD", "GET", "GET", "GET"]
 
 
+async def test_files_and_directories_of_a_bucket_are_listed_by_name(opened: Opened, client: ObjectClient) -> None:
+    for key in ("f", "f.txt", "f/a", "g/b/c", ".hidden", "z"):
+        await client.put(f"files/d/{key}", b"abc", content_type="text/plain", metadata={}, replace=False)
+    entries = await opened.files.list_entries("d", after="", limit=9)
+    assert [(each.name, each.is_directory, each.size) for each in entries] == [
+        ("f", True, 0),
+        ("f.txt", False, 3),
+        ("g", True, 0),
+        ("z", False, 3),
+    ]
+    assert [each.name for each in await opened.files.list_entries("d", after="f", limit=2)] == ["f.txt", "g"]
+    assert [each.name for each in await opened.files.list_entries("d/g", after="", limit=2)] == ["b"]
+    assert await opened.files.list_entries("d", after="z", limit=2) == []
+    with pytest.raises(NotFoundError):
+        await opened.files.list_entries("d/missing", after="", limit=2)
+
+
 async def test_another_file_than_the_published_one_is_neither_read_nor_removed(
     opened: Opened, client: ObjectClient
 ) -> None:

@@ -1,14 +1,16 @@
 """Reading of finished files in object storage."""
 
 from contextlib import AsyncExitStack
+from heapq import nsmallest
 from types import TracebackType
 from typing import BinaryIO, Self
 
 import aiohttp
 
 from downloadd.download import join_path
-from downloadd.errors import FileChangedError, NotFoundError, NotOnDiskError
-from downloadd.storage.names import SafeDirectory, SafeName
+from downloadd.errors import FileChangedError, InvalidPathError, NotFoundError, NotOnDiskError
+from downloadd.storage.directory_entries import DirectoryEntry
+from downloadd.storage.names import SafeDirectory, SafeName, parse_filename
 from downloadd.storage.objects.client import ObjectClient, ObjectHead
 from downloadd.storage.objects.description import is_same_file
 from downloadd.storage.objects.errors import ObjectStorageError
@@ -103,6 +105,47 @@ async def open_object(
         reason = "is not the file" if identity else "cannot be recognised as the file"
         raise FileChangedError(f"{path} {reason} that this download published")
     return FinishedObject(storage, key, head, path=path)
+
+
+async def list_objects(
+    storage: ObjectStorage, directory: SafeDirectory, *, after: str, limit: int
+) -> list[DirectoryEntry]:
+    """Return files and directories of a storage; see `FileReader.list_entries`."""
+    prefix = storage.prefix_of(directory)
+    entries: dict[str, DirectoryEntry] = {}
+    token: str | None = None
+    is_enough = False
+    while True:
+        page = await storage.call(
+            lambda client, token=token: client.list_objects(  # type: ignore[misc]
+                prefix, delimiter="/", after=f"{prefix}{after}" if after else "", token=token
+            )
+        )
+        for each in page.objects:
+            name = each.key.removeprefix(prefix)
+            entries[name] = DirectoryEntry(name=name, is_directory=False, size=each.size, modified=each.modified)
+        for each in page.prefixes:
+            name = each.removeprefix(prefix).rstrip("/")
+            entries[name] = DirectoryEntry(name=name, is_directory=True, size=0, modified=0)
+        token = page.next_token
+        # The order of the keys has a directory after files whose names begin with its own, such as `f.txt` before `f/`.
+        if token is None or is_enough:
+            break
+        is_enough = len(entries) > limit
+    if not entries and not after and directory != storage.path:
+        raise NotFoundError(f"there is no directory {directory}")
+    shown = [entry for name, entry in entries.items() if name > after and _is_shown(name)]
+    return nsmallest(limit, shown, key=lambda entry: entry.name)
+
+
+def _is_shown(name: str) -> bool:
+    """Return True if a download can have this name, which programs that use the bucket choose too."""
+    if name.startswith("."):
+        return False
+    try:
+        return parse_filename(name) == name
+    except InvalidPathError:
+        return False
 
 
 async def remove_object(

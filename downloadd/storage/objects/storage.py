@@ -99,10 +99,14 @@ class ObjectStorage:
             )
         return key
 
+    def prefix_of(self, directory: SafeDirectory) -> str:
+        """Return the beginning of the keys of all files in a directory and below."""
+        below = directory[len(self.path) :].lstrip("/")
+        return self._location.key_of(f"{below}/" if below else "")
+
     def max_name_bytes(self, directory: SafeDirectory) -> int:
         """Return the bytes of the longest name in a directory."""
-        parent = self._location.key_of(directory[len(self.path) :].lstrip("/"))
-        return MAX_KEY_BYTES - len(parent.encode()) - 1
+        return MAX_KEY_BYTES - len(self.prefix_of(directory).encode())
 
     def map_error(self, error: ObjectStorageError) -> DownloadError:
         """Return the error of a download for one of the storage."""

@@ -165,7 +165,7 @@ async def test_an_upload_that_is_cancelled_between_two_requests_goes_on(
     await stack.assert_nothing_is_left()
     if sent is not None and sent[0].upload_id is not None:
         # A record whose write was under way at the cancellation may be there too.
-            assert proxy.requests.count("PUT partNumber uploadId") <= 3 - len(sent[1])
+        assert proxy.requests.count("PUT partNumber uploadId") <= 3 - len(sent[1])
 
 
 async def test_an_upload_that_others_have_aborted_begins_anew(stack: Stack) -> None:
