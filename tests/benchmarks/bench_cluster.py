@@ -37,6 +37,7 @@ from downloadd.records.postgres.runs import _HELD
 NODES = 50
 RUNS_PER_NODE = 100
 HOSTS = 1000
+ORIGIN_PORT = 60_999
 
 _FILL = """
 INSERT INTO downloads (id, "user", start_time, state, filename, shown_url, directory, timeout, conflict, segments,
@@ -126,7 +127,7 @@ async def measure_accepts(folder: Path, server: PostgresServer, seconds: float) 
             processes = [
                 multiprocessing.Process(
                     target=_run_clients,
-                    args=("127.0.0.1", int(node.url.rpartition(":")[2]), 9, each, seconds, results),
+                    args=("127.0.0.1", int(node.url.rpartition(":")[2]), ORIGIN_PORT, each, seconds, results),
                 )
                 for node in daemons.nodes
             ]

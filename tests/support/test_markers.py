@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from support.markers import MARKERS, is_plain_command, marker_for
+from support.markers import EXHAUSTIVE, MARKERS, is_plain_command, marker_for
 
 
 def test_each_collected_test_has_one_of_the_two_markers(request: pytest.FixtureRequest) -> None:
@@ -30,6 +30,11 @@ def test_the_marker_follows_from_folder_fixtures_and_marks(
     folder: str, fixtures: list[str], explicit: list[str], expected: str
 ) -> None:
     assert marker_for(folder, fixtures, explicit) == expected
+
+
+def test_an_exhaustive_test_runs_only_if_it_is_selected(request: pytest.FixtureRequest) -> None:
+    left_out = [item.nodeid for item in request.session.items if item.get_closest_marker(EXHAUSTIVE)]
+    assert left_out == [] or EXHAUSTIVE in request.config.option.markexpr
 
 
 def test_a_test_with_both_markers_is_refused() -> None:
