@@ -12,7 +12,7 @@ import msgspec
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
 from downloadd.download import Download
-from downloadd.errors import DownloadError, FileChangedError, NotFoundError
+from downloadd.errors import DownloadError, FileChangedError, NotFoundError, NotOnDiskError
 from downloadd.hooks.archive_names import archive_stem
 from downloadd.hooks.extraction import ExtractionRefusedError, extract_archive
 from downloadd.hooks.outcome import Delivered, DeliveryFailed
@@ -63,7 +63,7 @@ class FileActions:
             except NotFoundError:
                 # It was moved or removed, maybe by an attempt whose end was not recorded.
                 return Delivered(answer="the file is not there any more")
-            except (ExtractionRefusedError, FileChangedError) as error:
+            except (ExtractionRefusedError, FileChangedError, NotOnDiskError) as error:
                 return DeliveryFailed(reason=str(error), permanent=True)
             except DownloadError as error:
                 return DeliveryFailed(reason=error.detail)

@@ -10,7 +10,8 @@ import tarfile
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
 import pytest
 from records.contract import NOW, sample_download
@@ -20,6 +21,7 @@ from support.file_tree import contents_below
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
 from downloadd.download import Download
+from downloadd.errors import NotOnDiskError
 from downloadd.hooks.file_actions import FileActions, FileSource
 from downloadd.hooks.outcome import Delivered, DeliveryFailed
 from downloadd.hooks.rules import encode_message
@@ -67,6 +69,33 @@ class Library:
 async def library(tmp_path: Path) -> AsyncIterator[Library]:
     async with LocalDestination(tmp_path / "root", min_free=0, fsync=False) as destination:
         yield Library(destination, tmp_path / "root")
+
+
+class _Remote:
+    """A file in object storage."""
+
+    def duplicate(self) -> BinaryIO:
+        raise NotOnDiskError("a.zip is in object storage")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        pass
+
+
+async def test_a_file_in_object_storage_is_not_tried_again(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    delivery = await library.publish("a.zip", b"zip")
+
+    async def open_remote(**options: object) -> _Remote:
+        return _Remote()
+
+    monkeypatch.setattr(library.destination.finished_files, "open", open_remote)
+    assert await library.actions.extract(EXTRACT, delivery) == DeliveryFailed(
+        reason="a.zip is in object storage", permanent=True
+    )
 
 
 def make_tar(files: dict[str, bytes] = FILES) -> bytes:
