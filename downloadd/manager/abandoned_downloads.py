@@ -4,6 +4,7 @@ Each living node looks for them as often as it sends heartbeats. Whoever finds o
 """
 
 import asyncio
+from typing import Final
 
 import structlog
 
@@ -13,15 +14,21 @@ from downloadd.errors import DownloadError
 from downloadd.manager.desired_states import DesiredStates
 from downloadd.manager.lease_gate import LeaseGate
 from downloadd.manager.notifier import Notifier
-from downloadd.manager.recovery import interrupt_abandoned
+from downloadd.manager.recovery import interrupt_abandoned, sweep
 from downloadd.manager.run import StopReason
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
+from downloadd.manager.tasks import TaskSet
 from downloadd.records.store import Store
 from downloadd.states import FINISHED, WAITING
 from downloadd.storage.destination import Destination
 
 log = structlog.get_logger()
+
+SWEEP_SECONDS: Final = 60.0
+"""Seconds after a takeover until part files are removed that the gone node had not recorded."""
+RETURN_INTERVALS: Final = 3
+"""Searches that a node leaves out after it has regained its lease, so that other nodes can regain theirs."""
 
 
 class AbandonedDownloads:
@@ -52,20 +59,43 @@ class AbandonedDownloads:
         self._interval = interval
         # Runs that the records name and that were not under way at the last search: (seq, epoch).
         self._unknown: frozenset[tuple[int, int]] = frozenset()
+        self._sweep_at: float | None = None
+        # Searches to leave out.
+        self._skipped = 0
 
     async def watch(self) -> None:
         """Search until cancelled; in records that only this node can use, there is nothing to find."""
         if not self._records.is_shared:
             return
+        tasks = TaskSet()
+        try:
+            await self._watch(tasks)
+        finally:
+            await tasks.cancel()
+
+    async def _watch(self, tasks: TaskSet) -> None:
         while True:
             await asyncio.sleep(self._interval)
-            # Without the lease, the other nodes act.
-            if not self._lease.is_held:
+            if self._sweep_at is not None and self._clock.monotonic() >= self._sweep_at:
+                self._sweep_at = None
+                tasks.spawn(sweep(self._records, self._destination))
+            if not self.may_search():
                 continue
             try:
                 await self.search()
             except DownloadError as error:
                 log.warning("takeover_failed", error=error.code, detail=error.detail)
+
+    def may_search(self) -> bool:
+        """Return True if this node may take over now; call it once for each search."""
+        if not self._lease.is_held:
+            # The other nodes act. If the database was away, they have lost their leases too, and return soon.
+            self._skipped = RETURN_INTERVALS
+        elif self._skipped:
+            self._skipped -= 1
+        else:
+            return True
+        return False
 
     async def search(self) -> None:
         """Compare the runs here with the records, and put back what no living node runs."""
@@ -97,6 +127,8 @@ class AbandonedDownloads:
         )
         if changed is None:
             return False
+        if self._sweep_at is None:
+            self._sweep_at = self._clock.monotonic() + SWEEP_SECONDS
         before, after = changed
         if after.state in WAITING:
             await self._runner.enqueue(after, before=before.state)

@@ -15,6 +15,7 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.postgres_server import PostgresServer
 from support.waiting import wait_until
+from support.wire import Wire
 
 pytestmark = pytest.mark.system
 
@@ -29,17 +30,20 @@ class Cluster:
         nodes: the daemons.
     """
 
-    def __init__(self, folder: Path, server: PostgresServer, database: str, *, lease: float) -> None:
+    def __init__(
+        self, folder: Path, server: PostgresServer, database: str, *, lease: float, port: int | None = None
+    ) -> None:
         self.nodes: list[DaemonProcess] = []
         self._folder = folder
         self._server = server
         self._database = database
         self._lease = lease
+        self._port = port
 
     async def start(self, name: str, **downloads: object) -> DaemonProcess:
         """Start a further node."""
         (self._folder / name).mkdir()
-        cluster = {"database": self._server.url(self._database), "node": name, "lease": self._lease}
+        cluster = {"database": self._server.url(self._database, port=self._port), "node": name, "lease": self._lease}
         lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in cluster.items())
         config = make_config(**{"max_per_host": COUNT, "max_concurrent": COUNT, **downloads})
         node = DaemonProcess(self._folder / name, config=f"{config}\n[cluster]\n{lines}")
@@ -69,9 +73,11 @@ class Cluster:
 
 
 @asynccontextmanager
-async def open_cluster(folder: Path, server: PostgresServer, *, lease: float) -> AsyncIterator[Cluster]:
+async def open_cluster(
+    folder: Path, server: PostgresServer, *, lease: float, port: int | None = None
+) -> AsyncIterator[Cluster]:
     """Open a cluster without nodes; its nodes end with it."""
-    cluster = Cluster(folder, server, await server.create_database(), lease=lease)
+    cluster = Cluster(folder, server, await server.create_database(), lease=lease, port=port)
     try:
         yield cluster
     except BaseException:
@@ -200,3 +206,29 @@ async def test_a_rolling_restart_begins_no_transfer_from_the_first_byte(
                 script(origin)
         await assert_complete(cluster, ids)
         assert all(request.field("Range") for request in origin.requests("/f")[3:])
+
+
+async def test_a_database_that_is_away_for_three_leases_fails_nothing(
+    tmp_path: Path, postgres_server: PostgresServer, origin: Origin
+) -> None:
+    script(origin, rate=50_000)
+    async with (
+        Wire(postgres_server.port) as wire,
+        open_cluster(tmp_path, postgres_server, lease=1, port=wire.port) as cluster,
+    ):
+        alpha, beta = await cluster.start("alpha"), await cluster.start("beta")
+        ids = await start_all(alpha, origin, 4)
+        await wait_until(lambda: cluster.have_parts(4))
+        script(origin)
+        wire.is_down = True
+        wire.cut()
+        away_since = asyncio.get_running_loop().time()
+        for node in (alpha, beta):
+            await node.wait_for_log("lease_lost")
+            status, body = await node.request("GET", "/d9", params={"download": origin.url("/f")})
+            assert (status, body["error"]) == (503, "STORE_UNAVAILABLE")
+        # Each has closed its connections by itself, before another node may take its downloads over.
+        await wait_until(lambda: not origin.active("/f"))
+        await asyncio.sleep(max(0.0, away_since + 3 - asyncio.get_running_loop().time()))
+        wire.is_down = False
+        await assert_complete(cluster, ids)

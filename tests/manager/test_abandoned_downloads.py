@@ -1,5 +1,6 @@
 """Takeover of downloads of a gone node, by two managers on one database and one storage root."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from downloadd.clock import SystemClock
 from downloadd.download import Desired, Download
 from downloadd.download_request import DownloadRequest
 from downloadd.manager import lifecycle
+from downloadd.manager.abandoned_downloads import RETURN_INTERVALS
 from downloadd.records.postgres.records import PostgresRecords
 from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
@@ -144,3 +146,34 @@ async def test_a_file_that_the_gone_node_has_published_is_recorded(nodes: Nodes,
     await beta.abandoned.search()
     assert (await beta.manager.get(row.id)).download.state is State.COMPLETED
     assert beta.files() == {"d/f": b"0123456789"}
+
+
+async def test_a_node_whose_lease_is_back_lets_the_others_return_first(nodes: Nodes) -> None:
+    alpha, _ = nodes
+    assert alpha.abandoned.may_search()
+    alpha.lease.report_lease(False)
+    assert not alpha.abandoned.may_search()
+    alpha.lease.report_lease(True)
+    assert [alpha.abandoned.may_search() for _ in range(RETURN_INTERVALS + 2)] == [
+        *[False] * RETURN_INTERVALS,
+        True,
+        True,
+    ]
+
+
+async def test_what_the_gone_node_had_not_recorded_is_removed_later(
+    nodes: Nodes, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alpha, beta = nodes
+    monkeypatch.setattr("downloadd.manager.abandoned_downloads.SWEEP_SECONDS", 0.0)
+    monkeypatch.setattr(beta.abandoned, "_interval", 0.01)
+    row = sample_download(origin.url("/f"), origin=origin.url(""), directory="d", filename="f")
+    row = await claimed(alpha.records, row)
+    (alpha.root / "d").mkdir()
+    stray = alpha.root / "d" / f".f.{row.id}.{row.epoch}.part"
+    stray.write_bytes(b"0123")
+    await let_node_be_gone(beta)
+    watching = asyncio.create_task(beta.abandoned.watch())
+    await wait_until(lambda: not stray.exists())
+    watching.cancel()
+    await asyncio.wait((watching,))
