@@ -18,6 +18,7 @@ from downloadd.policy.directories import is_below
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.redaction import filename_from_url
 from downloadd.policy.url import ParsedUrl, parse_url
+from downloadd.storage.names import parse_directory
 from downloadd.storage.path_template import fill_path_template, template_values
 
 
@@ -40,12 +41,13 @@ class DownloadRules:
     def apply(self, request: DownloadRequest, *, user: str, now: float) -> RuledRequest:
         """Return the request as the first rule that is for it completes it; `now` is Unix time.
 
-        A request for a URL that cannot be parsed is returned as it is: it will be refused.
+        A request whose URL or directory cannot be used is returned as it is: it will be refused.
         """
         if not self._rules:
             return RuledRequest(request=request)
         try:
             url = parse_url(request.url)
+            parse_directory(request.directory)
         except DownloadError:
             return RuledRequest(request=request)
         for rule in self._rules:
@@ -74,7 +76,7 @@ class _Rule:
         return (
             self._hosts.allows_host(url.host)
             and (not config.users or user in config.users)
-            and is_below(request.directory.strip("/"), config.directory.strip("/"))
+            and is_below(parse_directory(request.directory), config.directory.strip("/"))
             and (not self._extensions or self._has_extension(request.filename or filename_from_url(url)))
         )
 
@@ -107,7 +109,10 @@ class _Rule:
 
     def _fill(self, request: DownloadRequest, *, user: str, now: float) -> str:
         values = template_values(
-            directory=request.directory.strip("/"), user=user, url=request.url, time=datetime.fromtimestamp(now, UTC)
+            directory=parse_directory(request.directory),
+            user=user,
+            url=request.url,
+            time=datetime.fromtimestamp(now, UTC),
         )
         # An empty directory of a request leaves no empty segment.
         return "/".join(filter(None, fill_path_template(self._config.save_to, values).split("/")))

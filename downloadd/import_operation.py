@@ -312,6 +312,8 @@ class ImportOperation(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     """Reason of the failure, for people."""
     error_code: ImportErrorCode | None = None
+    not_before: float | None = None
+    """Unix time before which no download of the operation starts; None for none."""
     epoch: int = 0
     """Number of takeovers by drivers; the store counts them."""
 
@@ -335,6 +337,8 @@ class PendingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the import whose files are meant, or of an earlier run of them; None for those of all imports."""
     retry: bool = False
     """True to try files again that failed or were cancelled."""
+    not_before: float | None = None
+    """Unix time before which no file starts; None for none."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):

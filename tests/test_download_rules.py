@@ -32,6 +32,7 @@ def rule_of(given: DownloadRequest, *rules: RuleConfig, user: str = "ann") -> st
         ({"directory": "inbox"}, True),
         ({"directory": "in*"}, True),
         ({"directory": "inbox/deep"}, False),
+        ({"directory": "/inbox/"}, True),
         ({"users": ("ann",)}, True),
         ({"users": ("bob",)}, False),
         ({"hosts": ("files.example.com",), "extensions": ("img",)}, False),
@@ -75,6 +76,7 @@ def test_a_rule_gives_what_the_request_leaves_out() -> None:
     [
         ("{directory}/{host}/{year}-{month}", "inbox", "inbox/files.example.com/2026-03"),
         ("{directory}/{host}", "", "files.example.com"),
+        ("{directory}/x", "/a//b/", "a/b/x"),
         ("by-user/{user}/{day}", "inbox", "by-user/ann/09"),
         ("fixed", "inbox", "fixed"),
     ],
@@ -84,9 +86,17 @@ def test_the_directory_follows_the_template(template: str, directory: str, expec
     assert rules.apply(request(directory=directory), user="ann", now=NOW).request.directory == expected
 
 
-def test_a_malformed_url_is_left_to_admission() -> None:
-    given = request("no url")
-    assert DownloadRules([RuleConfig(name="r", priority=5)]).apply(given, user="ann", now=NOW).request == given
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(request("no url"), id="url"),
+        # A rule that made it safe would save a file where nobody asked for it.
+        pytest.param(request(directory="../../etc"), id="directory"),
+    ],
+)
+def test_a_request_that_will_be_refused_is_left_to_admission(given: DownloadRequest) -> None:
+    rules = DownloadRules([RuleConfig(name="r", save_to="{directory}/x", priority=5)])
+    assert rules.apply(given, user="ann", now=NOW).request == given
 
 
 def test_without_rules_a_request_stays_as_it_is() -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from downloadd.cli import formatting
 from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus
+from downloadd.cli.parameters import INSTANT, INSTANT_HELP
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import Client, FileDataResponse, ImportProgress, OperationEntry, WaitingResponse
 from downloadd.fronts.rocketchat.schemas import CountResponse, SkippedItem
@@ -44,6 +45,7 @@ PAGE_ENTRIES: Final = 1000
 )
 @click.option("--avatars", is_flag=True, help="Download avatars of users as well.")
 @click.option("--look", is_flag=True, help="Show the contents, and download nothing.")
+@click.option("--at", "--not-before", "not_before", type=INSTANT, metavar="TIME", help=INSTANT_HELP)
 @click.option("-w", "--watch", is_flag=True, help="Wait until the import is done; fail if a file failed.")
 @daemon_command
 async def import_(
@@ -55,6 +57,7 @@ async def import_(
     channels: tuple[str, ...],
     avatars: bool,
     look: bool,
+    not_before: float | None,
     watch: bool,
 ) -> None:
     """Upload an export or a list and download the files that it names.
@@ -89,7 +92,7 @@ async def import_(
         failure: CommandError | None = None
         for fetch in fetches:
             # One after the other: the progress is that of the newest operation.
-            await fetch(operation=started.id)
+            await fetch(operation=started.id, not_before=not_before)
             try:
                 left_out = await follow_run(client, terminal, reported=left_out)
             except CommandError as error:
@@ -98,7 +101,7 @@ async def import_(
         if failure is not None:
             raise failure
     else:
-        count = sum([await fetch(operation=started.id) for fetch in fetches])
+        count = sum([await fetch(operation=started.id, not_before=not_before) for fetch in fetches])
         terminal.write_result(
             _add_skipped(
                 CountResponse(success=True, count=count),

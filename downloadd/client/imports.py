@@ -94,25 +94,30 @@ class Imports:
         selection = {"input": {"users": users, "channels": channels}}
         await self._connection.call(SuccessResponse, "POST", "api/v1/startImport", json=selection)
 
-    async def download_files(self, *, operation: str | None = None, retry: bool = False) -> int:
+    async def download_files(
+        self, *, operation: str | None = None, retry: bool = False, not_before: str | float | None = None
+    ) -> int:
         """Start to download the pending files, and return their number.
 
         Args:
             operation: the import whose files are meant, or an earlier run of them; by default, those of all imports.
             retry: try files again that failed or were cancelled.
+            not_before: the time before which no file starts, as of a download.
 
         Raises:
             ApiError, ConnectionLostError: It was refused, or there was no answer.
         """
-        return await self._download("api/v1/downloadPendingFiles", operation, retry)
+        return await self._download("api/v1/downloadPendingFiles", operation, retry, not_before)
 
-    async def download_avatars(self, *, operation: str | None = None, retry: bool = False) -> int:
+    async def download_avatars(
+        self, *, operation: str | None = None, retry: bool = False, not_before: str | float | None = None
+    ) -> int:
         """Start to download the pending avatars, and return their number; see `download_files`.
 
         Raises:
             ApiError, ConnectionLostError: It was refused, or there was no answer.
         """
-        return await self._download("api/v1/downloadPendingAvatars", operation, retry)
+        return await self._download("api/v1/downloadPendingAvatars", operation, retry, not_before)
 
     async def skipped(self, id: str, *, limit: int = 100, cursor: str | None = None) -> SkippedPage:
         """Return a page of what an operation does not import, in the order of the file.
@@ -126,8 +131,8 @@ class Imports:
             page = decode(await response.read(), SkippedResponse)
             return SkippedPage(skipped=page.skipped, next=parse_next_cursor(response.headers.get("Link", "")))
 
-    async def _download(self, path: str, operation: str | None, retry: bool) -> int:
-        query = {"operation": operation, "retry": "true" if retry else None}
+    async def _download(self, path: str, operation: str | None, retry: bool, not_before: str | float | None) -> int:
+        query = {"operation": operation, "retry": "true" if retry else None, "not_before": not_before}
         return (await self._connection.call(CountResponse, "POST", path, query=query)).count
 
     async def current(self) -> OperationEntry | None:

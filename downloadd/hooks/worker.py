@@ -1,7 +1,8 @@
 """Worker of one hook: delivers the messages that are due, a few at a time, until each is delivered or discarded.
 
 A delivery is in the records, where it was written together with the end of its download, so it survives the process. It
-is taken under a lease for each attempt, so that of several processes one attempts it. A message that was delivered but
+is taken under a lease for each attempt, so that of several processes one attempts it. The lease of an attempt that
+takes longer, such as a move of a large file, is extended. A message that was delivered but
 not removed when the process ended is delivered again, under the same id. Each hook has a worker of its own, so that a
 slow hook delays neither another hook nor a download.
 """
@@ -122,13 +123,7 @@ class Worker:
         }
         started = self._clock.monotonic()
         try:
-            try:
-                outcome = await self._send(self._hook, delivery)
-            except Exception:
-                log.exception("hook_crashed", **log_fields)
-                outcome = DeliveryFailed(
-                    reason="downloadd failed because of a defect; the line before has the traceback"
-                )
+            outcome, delivery = await self._attempt(delivery, log_fields)
             seconds = round(self._clock.monotonic() - started, 3)
             match outcome:
                 case Delivered(answer=answer):
@@ -140,6 +135,27 @@ class Worker:
         finally:
             del self._in_flight[delivery.number]
             self._wakeup.set()
+
+    async def _attempt(
+        self, delivery: Delivery, log_fields: dict[str, object]
+    ) -> tuple[Delivered | DeliveryFailed, Delivery]:
+        """Make an attempt; return its outcome, and the delivery with its lease, which lasts until then."""
+        attempt = asyncio.get_running_loop().create_task(self._call(delivery, log_fields))
+        try:
+            while not (await asyncio.wait((attempt,), timeout=self._hook.timeout))[0]:
+                extend = partial(self._records.extend, delivery, lease=self._hook.timeout + LEASE_MARGIN_SECONDS)
+                delivery = await retry_forever(extend, "hook_message_extension_failed", hook=self._hook.name)
+            return attempt.result(), delivery
+        finally:
+            attempt.cancel()
+            await asyncio.gather(attempt, return_exceptions=True)
+
+    async def _call(self, delivery: Delivery, log_fields: dict[str, object]) -> Delivered | DeliveryFailed:
+        try:
+            return await self._send(self._hook, delivery)
+        except Exception:
+            log.exception("hook_crashed", **log_fields)
+            return DeliveryFailed(reason="downloadd failed because of a defect; the line before has the traceback")
 
     async def _handle_failure(
         self, delivery: Delivery, outcome: DeliveryFailed, seconds: float, log_fields: dict[str, object]

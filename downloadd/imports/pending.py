@@ -81,6 +81,7 @@ class PendingDownloads:
         """
         async with self._operations.lock:
             run = self._operations.new(request.kind, user, ImportState.DOWNLOADING)
+            run = replace(run, not_before=request.not_before)
             before = await self._all_operations.current(user)
             if before is not None and before.pending_kind is None and request.operation is None:
                 # An import of which nothing is pending has skipped entries, too.
@@ -233,8 +234,10 @@ class PendingDownloads:
         link = file.link
         directory, name = resolve_destination(file, PENDING_KINDS[run.kind])
         top = format_import_directory(self._directory, file.import_started_at, file.import_name)
+        parameters = link.parameters or FileParameters()
         return make_download_request(
-            link.parameters or FileParameters(),
+            parameters,
+            not_before=run.not_before if parameters.not_before is None else parameters.not_before,
             url=link.url,
             mirrors=link.mirrors,
             directory=f"{top}/{directory}",

@@ -36,6 +36,7 @@ SELECT min(time) FROM (
     WHERE hook = ?1 AND taken_until IS NOT NULL AND taken_until > ?2
 )
 """
+_EXTEND: Final = "UPDATE deliveries SET taken_until = ? WHERE number = ? AND taken_until IS ?"
 _RESCHEDULE: Final = (
     "UPDATE deliveries SET tries = ?, due = ?, taken_until = NULL WHERE number = ? AND taken_until IS ?"
 )
@@ -71,6 +72,13 @@ class DeliveryRecords(Protocol):
         """Return the time after `now` at which a hook's next delivery is due, or the next lease ends (Unix times).
 
         None if there is none.
+        """
+        ...
+
+    async def extend(self, delivery: Delivery, *, lease: float) -> Delivery:
+        """Let a lease end in `lease` seconds, and return the delivery with it; durable on return.
+
+        Nothing is changed if it has ended and another call has taken the delivery.
         """
         ...
 
@@ -135,6 +143,12 @@ class SqliteDeliveries:
             return due
 
         return await self._access.read(read)
+
+    async def extend(self, delivery: Delivery, *, lease: float) -> Delivery:
+        """See `DeliveryRecords.extend`."""
+        end = self._clock.wall() + lease
+        changed = await self._execute(_EXTEND, (end, delivery.number, delivery.taken_until))
+        return replace(delivery, taken_until=end) if changed else delivery
 
     async def reschedule(self, delivery: Delivery, *, tries: int, due: float) -> None:
         """See `DeliveryRecords.reschedule`."""

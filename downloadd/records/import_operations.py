@@ -75,6 +75,7 @@ COLUMNS: Final = (
     "error_code",
     "sources",
     "given_up",
+    "not_before",
     "epoch",
 )
 """The columns that are used; `file` of the table is not."""
@@ -231,6 +232,7 @@ def encode_operation(operation: ImportOperation) -> Row:
         None if operation.error_code is None else STORED_ERROR_CODES[operation.error_code],
         msgspec.json.encode(operation.sources).decode() if operation.sources else None,
         operation.file_counts.given_up,
+        operation.not_before,
         operation.epoch,
     )
 

@@ -1,12 +1,14 @@
 """One worker on real records; the attempts are scripted, and time passes when a test says so."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from records.contract import NOW, ManualClock
 from support.deliveries import finish_downloads, open_records
 from support.exposition import ReadableSeries
@@ -150,6 +152,35 @@ async def test_of_two_workers_one_attempts_a_delivery(open_bench: Callable[[Rece
     assert len(set(numbers)) == len(numbers)
     lease = HOOK.timeout + LEASE_MARGIN_SECONDS
     assert {delivery.taken_until for delivery in receiver.attempts} == {NOW + lease}
+
+
+async def test_a_long_attempt_keeps_its_lease_and_is_rescheduled_when_it_fails(
+    open_bench: Callable[[Receiver], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "HOOK", replace(HOOK, timeout=0.05))
+    receiver = Receiver(DeliveryFailed(reason="the disk is full"), SUCCESS)
+    receiver.can_answer.clear()
+    async with open_bench(receiver) as bench:
+        extended = asyncio.Event()
+        extend = bench.records.deliveries.extend
+
+        async def extend_and_report(delivery: Delivery, *, lease: float) -> Delivery:
+            delivery = await extend(delivery, lease=lease)
+            extended.set()
+            return delivery
+
+        monkeypatch.setattr(bench.records.deliveries, "extend", extend_and_report)
+        await bench.finish_downloads()
+        await wait_until(lambda: receiver.running == 1)
+        bench.clock.now += HOOK.timeout
+        await extended.wait()
+        bench.clock.now += HOOK.timeout
+        receiver.can_answer.set()
+        await wait_until(lambda: receiver.running == 0)
+        bench.clock.now += 60
+        bench.worker.wake()
+        await wait_until(bench.is_empty)
+    assert [delivery.tries for delivery in receiver.attempts] == [0, 1]
 
 
 async def test_a_delivery_whose_worker_died_is_attempted_after_its_lease(open_bench: Callable[[Receiver], Any]) -> None:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.import_stack import DIRECTORY, ImportStack
 from support.waiting import CONDITION_TIMEOUT, wait_until
 
@@ -103,6 +104,22 @@ async def test_the_parameters_of_a_file_reach_its_download(stack: ImportStack, d
     assert (first.gid, first.requires_gid, second.gid) == ("ab" * 8, False, None)
     assert (first.conflict, first.filename, first.timeout) == (Conflict.ERROR, "1-a", 0)
     assert (second.speed_limit, second.segments, second.max_retries, second.conflict) == (0, None, None, None)
+
+
+async def test_the_files_of_a_run_start_at_its_time_unless_they_state_one(
+    stack: ImportStack, downloads: PendingDownloads
+) -> None:
+    source = stack.operations.new("urls", "ann", ImportState.DONE, name="l.txt")
+    await stack.operations.create(source)
+    links = [
+        FileLink(file_id="1", url="http://h/1", channel_id="C1", name="a", parameters=FileParameters(not_before=5)),
+        FileLink(file_id="2", url="http://h/2", channel_id="C1", name="b"),
+    ]
+    await stack.records.contents.add(source.driver, [Channel(channel_id="C1", name="l"), *links])
+    await stack.records.contents.select(source.driver, Selection(users=None, channels=None))
+    stack.downloads.auto_complete = True
+    await downloads.download(await downloads.create(replace(FILES, not_before=7.5), user="ann"))
+    assert [request.not_before for request in sorted(stack.downloads.requests, key=lambda one: one.url)] == [5, 7.5]
 
 
 async def test_a_run_without_files_is_done(stack: ImportStack, downloads: PendingDownloads) -> None:

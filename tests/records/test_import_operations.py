@@ -36,6 +36,7 @@ OPERATIONS = st.builds(
     reason=st.none() | _TEXT,
     sources=st.lists(_TEXT, max_size=3).map(tuple),
     error_code=st.none() | st.sampled_from(ImportErrorCode),
+    not_before=st.none() | st.floats(allow_nan=False),
     epoch=_COUNT,
 )
 
@@ -58,7 +59,7 @@ def test_every_state_and_error_code_has_a_stored_word_of_its_own() -> None:
 
 OLD_ROW = (
     *("MJxTRZsYdho8Ww2qq", "slack", "ann", 1, 2, "importer_import_failed", 1, "application/zip", "export.zip"),
-    *(None, 3, 4, 5, 6, 7, "too long", "error-file-too-large", None, 8, 0),
+    *(None, 3, 4, 5, 6, 7, "too long", "error-file-too-large", None, 8, None, 0),
 )
 
 
@@ -75,7 +76,8 @@ def test_a_row_of_an_earlier_version_is_decoded() -> None:
 
 def test_an_unknown_error_code_is_that_of_an_invalid_file() -> None:
     assert (
-        decode_operation((*OLD_ROW[:-4], "error-of-the-future", None, 0, 0)).error_code is ImportErrorCode.INVALID_FILE
+        decode_operation((*OLD_ROW[:-5], "error-of-the-future", None, 0, None, 0)).error_code
+        is ImportErrorCode.INVALID_FILE
     )
 
 

@@ -45,6 +45,7 @@ from downloadd.import_operation import (
 )
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.imports.selection import FileData
+from downloadd.instants import parse_instant
 from downloadd.users import User
 
 RAW_DECODER: Final = QueryDecoder(RawUploadQuery)
@@ -218,9 +219,17 @@ class ImportEndpoints:
         # Clients of Rocket.Chat may send parameters of their own.
         known = {name: text for name, text in context.query.values.items() if name in PENDING_PARAMETERS}
         query = PENDING_DECODER.decode(Query(values=known))
-        request = PendingRequest(kind=kind, operation=query.operation, retry=query.retry)
+        not_before = None if query.not_before is None else _read_instant(query.not_before)
+        request = PendingRequest(kind=kind, operation=query.operation, retry=query.retry, not_before=not_before)
         count = await self._service.download_pending(request, user=context.user)
         return json_response(CountResponse(success=True, count=count))
+
+
+def _read_instant(value: str | float) -> float:
+    try:
+        return parse_instant(value)
+    except ValueError as error:
+        raise InvalidParameterError("not_before", str(error)) from None
 
 
 async def _decode_base64(text: str) -> AsyncIterator[bytes]:

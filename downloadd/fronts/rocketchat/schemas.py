@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from downloadd.download_request import NotBefore
 from downloadd.fronts.rest.schemas import Cursor, PageLimit
 from downloadd.fronts.rocketchat.statuses import ImportStatus
 from downloadd.import_operation import SkipReason
@@ -56,6 +57,7 @@ class PendingQuery(msgspec.Struct, frozen=True, kw_only=True):
     retry: Annotated[
         bool, Meta(description="Also files that failed or were cancelled, which are not tried again otherwise.")
     ] = False
+    not_before: NotBefore | None = None
 
 
 class SkippedQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from typing import Final
 
 import asyncpg
 import msgspec
+from msgspec.structs import replace
 
 from downloadd.delivery import Delivery
 from downloadd.records.postgres.access import PostgresAccess, execute_counted
@@ -51,6 +52,10 @@ SELECT least(
     (SELECT min(taken_until) FROM deliveries WHERE hook = $1 AND taken_until IS NOT NULL AND taken_until > $2)
 )
 """
+_EXTEND: Final = f"""
+UPDATE deliveries SET taken_until = {_NOW} + $1 WHERE number = $2 AND taken_until IS NOT DISTINCT FROM $3
+RETURNING taken_until
+"""
 _RESCHEDULE: Final = (
     "UPDATE deliveries SET tries = $1, due = $2, taken_until = NULL "
     "WHERE number = $3 AND taken_until IS NOT DISTINCT FROM $4"
@@ -85,6 +90,12 @@ class PostgresDeliveries:
         """See `DeliveryRecords.next_due`."""
         due: float | None = await self._access.read(lambda connection: connection.fetchval(_NEXT_DUE, hook, now))
         return due
+
+    async def extend(self, delivery: Delivery, *, lease: float) -> Delivery:
+        """See `DeliveryRecords.extend`."""
+        parameters = (lease, delivery.number, delivery.taken_until)
+        end = await self._access.write(lambda connection: connection.fetchval(_EXTEND, *parameters))
+        return delivery if end is None else replace(delivery, taken_until=end)
 
     async def reschedule(self, delivery: Delivery, *, tries: int, due: float) -> None:
         """See `DeliveryRecords.reschedule`."""

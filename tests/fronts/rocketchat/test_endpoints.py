@@ -129,6 +129,15 @@ async def test_pending_downloads_may_be_those_of_one_import_and_retried(api: Ser
     assert (status, answer["errorType"]) == (400, "error-invalid-params")
 
 
+async def test_pending_downloads_may_wait_for_a_time(api: ServedApi) -> None:
+    for text, expected in (("1798131600", 1_798_131_600), ("2026-12-24T18:00:00%2B01:00", 1_798_131_600)):
+        assert (await call(api, "POST", f"downloadPendingFiles?not_before={text}"))[0] == 200
+        assert api.imports.requests[-1].not_before == expected
+    status, answer = await call(api, "POST", "downloadPendingFiles?not_before=tonight")
+    assert (status, answer["errorType"]) == (400, "error-invalid-params")
+    assert "not_before: expected a time" in answer["error"]
+
+
 async def test_skipped_entries_come_in_pages_with_a_link(api: ServedApi) -> None:
     api.imports.left_out = [
         SkippedEntry(reason=SkipReason.DELETED, detail=f"gone {number}", line=number) for number in range(1, 4)

@@ -142,6 +142,21 @@ class DeliveryContract:
         await records.deliveries.reschedule(again[0], tries=1, due=NOW)
         assert [each.tries for each in await take(records)] == [1]
 
+    async def test_a_lease_that_is_extended_lasts_longer(self, records: Store, clock: ManualClock) -> None:
+        await cancelled(records, 1)
+        (taken,) = await take(records, lease=0.05)
+        extended = await records.deliveries.extend(taken, lease=LEASE)
+        assert extended.taken_until is not None
+        assert taken.taken_until is not None
+        assert extended.taken_until > taken.taken_until + LEASE / 2
+        # An extension with an earlier lease comes from a taker that has lost the delivery.
+        assert await records.deliveries.extend(taken, lease=9 * LEASE) == taken
+        clock.now += 1
+        await asyncio.sleep(0.06)
+        assert await take(records) == []
+        await records.deliveries.reschedule(extended, tries=1, due=NOW)
+        assert [each.tries for each in await take(records)] == [1]
+
     async def test_the_next_start_releases_what_an_earlier_process_has_taken(self, open_store: OpenStore) -> None:
         async with open_store(make_deliveries) as records:
             await cancelled(records, 1)

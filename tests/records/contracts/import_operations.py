@@ -43,8 +43,9 @@ class ImportOperationContract:
         operation = make_operation(id="a")
         await records.operations.create(operation)
         await records.operations.create(make_operation(id="b"))
-        await records.operations.save(replace(operation, state=ImportState.DONE))
-        assert await records.operations.get("a") == replace(operation, state=ImportState.DONE, valid=False)
+        changed = replace(operation, state=ImportState.DONE, not_before=7.5)
+        await records.operations.save(changed)
+        assert await records.operations.get("a") == replace(changed, valid=False)
 
     async def test_the_latest_operations_are_those_updated_last(self, records: ImportRecords) -> None:
         for number in range(5):

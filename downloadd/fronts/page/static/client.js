@@ -557,18 +557,20 @@ class Imports {
 
   /**
    * Starts to download the pending files, and returns their number.
-   * @param {{operation?: string, retry?: boolean}} [which] the files of one import only; also those that failed
+   * @param {{operation?: string, retry?: boolean, not_before?: string | number}} [which] the files of one import only;
+   *   also those that failed; the time before which none starts
    */
-  downloadFiles({ operation, retry } = {}) {
-    return this.#client.call("POST", "api/v1/downloadPendingFiles", { query: { operation, retry } });
+  downloadFiles({ operation, retry, not_before } = {}) {
+    return this.#client.call("POST", "api/v1/downloadPendingFiles", { query: { operation, retry, not_before } });
   }
 
   /**
    * Starts to download the pending avatars, and returns their number.
-   * @param {{operation?: string, retry?: boolean}} [which] the avatars of one import only; also those that failed
+   * @param {{operation?: string, retry?: boolean, not_before?: string | number}} [which] the avatars of one import only;
+   *   also those that failed; the time before which none starts
    */
-  downloadAvatars({ operation, retry } = {}) {
-    return this.#client.call("POST", "api/v1/downloadPendingAvatars", { query: { operation, retry } });
+  downloadAvatars({ operation, retry, not_before } = {}) {
+    return this.#client.call("POST", "api/v1/downloadPendingAvatars", { query: { operation, retry, not_before } });
   }
 
   /**
