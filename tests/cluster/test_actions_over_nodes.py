@@ -8,7 +8,7 @@ import pytest
 from support.node_stack import NodeStack, open_node
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
-from support.waiting import wait_until
+from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
@@ -136,13 +136,17 @@ async def test_a_node_that_does_not_obey_delays_the_answer_and_not_forever(
     monkeypatch.setattr(other_nodes, "MAX_WAIT_SECONDS", 0.2)
     monkeypatch.setattr(asks.records.hints, "send", lambda topic, ids=(): None)
 
+    is_searching = asyncio.Event()
+
     async def hold_nothing() -> list[object]:
+        is_searching.set()
         await asyncio.sleep(3600)
         return []
 
     monkeypatch.setattr(runs.records.runs, "held", hold_nothing)
-    # A search may be under way.
-    await asyncio.sleep(0.3)
+    # The search before this one is over.
+    async with asyncio.timeout(CONDITION_TIMEOUT):
+        await is_searching.wait()
     assert (await asks.manager.cancel(row.id)).state not in FINISHED
     monkeypatch.undo()
     assert (await asks.manager.cancel(row.id)).state is State.CANCELLED
