@@ -13,7 +13,7 @@ from downloadd.attempt_options import NO_OPTIONS, AttemptOptions
 from downloadd.errors import DownloadError, ErrorCode, NetworkError, NetworkErrorKind
 from downloadd.gid import make_gid
 from downloadd.request_fields import Method, RequestFields
-from downloadd.states import FINISHED, State
+from downloadd.states import FINISHED, State, WaitNotice
 
 
 class Conflict(StrEnum):
@@ -317,6 +317,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds until the last byte at this speed; None if unknown."""
     reason: str | None = None
     """For `queued`, `retrying` and `paused`: the reason why it waits."""
+    wait: WaitNotice | None = None
+    """The same for programs; None if it does not wait for the queue."""
     connections: int = 0
     """Connections that receive content now."""
     node: str | None = None

@@ -72,6 +72,26 @@ class WaitReason(StrEnum):
     READY = "ready"
 
 
+class WaitNotice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Reason why a waiting download does not start, for programs that have words of their own for it."""
+
+    code: WaitReason
+    text: str = ""
+    """The reason in words."""
+    host: str = ""
+    """Host that it concerns."""
+    redirected_from: str = ""
+    """Host that redirects to it, if that is another one."""
+    seconds: int | None = None
+    """Seconds until the next attempt."""
+    running: int | None = None
+    """Downloads that run."""
+    setting: str = ""
+    """Setting that limits them."""
+    error: str = ""
+    """Last failure of the host."""
+
+
 class StateGroup(StrEnum):
     """Kind of a state. Downloads of all groups except `FINISHED` are active: the listings show them."""
 

@@ -17,7 +17,7 @@ from downloadd.metrics import OriginUsage
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
 from downloadd.records.queue_places import QueueEntry
-from downloadd.states import WaitReason
+from downloadd.states import WaitNotice, WaitReason
 from downloadd.transfer.connection_slots import ConnectionSlots
 
 StartClaimed = Callable[[Sequence[Download]], None]
@@ -86,8 +86,8 @@ class Queue(Protocol):
         """Return the number of waiting downloads."""
         ...
 
-    async def describe_waits(self, rows: Sequence[Download]) -> Sequence[str]:
-        """Return for each of the waiting downloads the reason, in words, why it has not started."""
+    async def explain_waits(self, rows: Sequence[Download]) -> Sequence[WaitNotice]:
+        """Return for each of the waiting downloads the reason why it has not started."""
         ...
 
     async def wait_reasons(self) -> Mapping[WaitReason, int]:

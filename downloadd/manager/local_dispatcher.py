@@ -18,7 +18,7 @@ from downloadd.manager.origin_table import make_known_health, make_record
 from downloadd.manager.queue_report import (
     OriginList,
     count_wait_reasons,
-    describe_wait,
+    explain_wait,
     list_origins,
     measure_origins,
 )
@@ -29,7 +29,7 @@ from downloadd.metrics import OriginUsage
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
 from downloadd.records.queue_places import QueueEntry
-from downloadd.states import WaitReason
+from downloadd.states import WaitNotice, WaitReason
 
 MAX_CHECK_SECONDS: Final = 30.0
 """Seconds between two looks at the wall clock at most, while a download waits for its time."""
@@ -161,9 +161,9 @@ class LocalQueue:
         """Return the number of waiting downloads."""
         return self._scheduler.waiting + len(self._scheduled)
 
-    async def describe_waits(self, rows: Sequence[Download]) -> Sequence[str]:
-        """Return for each of the waiting downloads the reason, in words, why it has not started."""
-        return [self._describe_wait(row) for row in rows]
+    async def explain_waits(self, rows: Sequence[Download]) -> Sequence[WaitNotice]:
+        """Return for each of the waiting downloads the reason why it has not started."""
+        return [self._explain_wait(row) for row in rows]
 
     async def wait_reasons(self) -> Mapping[WaitReason, int]:
         """Return the number of waiting downloads per reason."""
@@ -184,13 +184,14 @@ class LocalQueue:
         left = min(max(scheduled - self._shared.clock.wall(), MIN_CHECK_SECONDS), MAX_CHECK_SECONDS)
         return left if seconds is None else min(left, seconds)
 
-    def _describe_wait(self, row: Download) -> str:
-        start = row.control.not_before
-        if start is not None and start > self._shared.clock.wall():
-            return f"it starts at {format_instant(start)} (not_before)"
+    def _explain_wait(self, row: Download) -> WaitNotice:
+        start, now = row.control.not_before, self._shared.clock.wall()
+        if start is not None and start > now:
+            text = f"it starts at {format_instant(start)} (not_before)"
+            return WaitNotice(code=WaitReason.NOT_BEFORE, text=text, seconds=round(start - now))
         not_before = row.progress.not_before
         due = None if not_before is None else self._shared.to_monotonic(not_before)
-        return describe_wait(self._scheduler, row.progress.origin, due, self._shared.now, seq=row.seq)
+        return explain_wait(self._scheduler, row.progress.origin, due, self._shared.now, seq=row.seq)
 
     async def _claim(self, picked: Sequence[int]) -> Sequence[Download]:
         claimed = await retry_forever(lambda: self._records.claim(picked), "claim_failed")

@@ -8,12 +8,13 @@ from enum import StrEnum
 from heapq import nsmallest
 
 import msgspec
+from msgspec.structs import replace
 
 from downloadd.manager.origin_table import OriginEntry
 from downloadd.manager.scheduler import Scheduler
 from downloadd.metrics import OriginUsage
 from downloadd.policy.url import host_of
-from downloadd.states import WaitReason
+from downloadd.states import WaitNotice, WaitReason
 
 
 class OriginState(StrEnum):
@@ -60,7 +61,14 @@ class OriginList(msgspec.Struct, frozen=True, kw_only=True):
 def describe_wait(
     scheduler: Scheduler, origin: str, not_before: float | None, now: float, *, seq: int | None = None
 ) -> str:
-    """Return the reason, in words, why a waiting download of `origin` has not started.
+    """Return the reason, in words, why a waiting download of `origin` has not started; see `explain_wait`."""
+    return explain_wait(scheduler, origin, not_before, now, seq=seq).text
+
+
+def explain_wait(
+    scheduler: Scheduler, origin: str, not_before: float | None, now: float, *, seq: int | None = None
+) -> WaitNotice:
+    """Return the reason why a waiting download of `origin` has not started.
 
     `seq` is its number, by which the queue knows the target of its redirects.
     """
@@ -70,11 +78,15 @@ def describe_wait(
     is_delayed = not_before is not None and not_before > now
     # The pause of a host that cannot be reached is also the delay of the download that probed it.
     if is_delayed and reason is not WaitReason.HOST_UNREACHABLE:
-        return f"the next attempt starts in {(not_before or now) - now:.0f} s"
-    description = _describe(scheduler, reason, blocker, now)
+        seconds = (not_before or now) - now
+        text = f"the next attempt starts in {seconds:.0f} s"
+        return WaitNotice(code=WaitReason.DELAYED, text=text, seconds=round(seconds))
+    notice = _explain(scheduler, reason, blocker, now)
     # A host that redirects to itself with TLS would be named twice.
-    is_elsewhere = _host(blocker) != _host(origin)
-    return f"{_host(origin)} redirects to {_host(blocker)}: {description}" if is_elsewhere else description
+    if _host(blocker) == _host(origin):
+        return notice
+    text = f"{_host(origin)} redirects to {_host(blocker)}: {notice.text}"
+    return replace(notice, text=text, redirected_from=_host(origin))
 
 
 def count_wait_reasons(scheduler: Scheduler, now: float) -> dict[WaitReason, int]:
@@ -146,37 +158,43 @@ def _count_waiting(scheduler: Scheduler, now: float) -> dict[str, int]:
     return waiting
 
 
-def _describe(scheduler: Scheduler, reason: WaitReason, origin: str, now: float) -> str:
-    """Return a reason in words; `origin` is the one that it concerns."""
+def _explain(scheduler: Scheduler, reason: WaitReason, origin: str, now: float) -> WaitNotice:
+    """Return a reason with its values; `origin` is the one that it concerns."""
     entry, host = scheduler.origins.get(origin) or OriginEntry(), _host(origin)
+    error = entry.health.error or ""
     match reason:
         case WaitReason.STORAGE_UNAVAILABLE if scheduler.suspension is not None:
-            return scheduler.suspension
+            return WaitNotice(code=reason, text=scheduler.suspension)
         case WaitReason.STARTS_HELD if scheduler.limits.hold_reason is not None:
-            return scheduler.limits.hold_reason
+            return WaitNotice(code=reason, text=scheduler.limits.hold_reason)
         case WaitReason.HOST_UNREACHABLE:
             seconds = max(0.0, _next_attempt(entry) - now)
-            attempt = (
-                "another download tries it now"
-                if entry.probe is not None
-                else f"the next attempt starts in {seconds:.0f} s"
+            is_probed = entry.probe is not None
+            attempt = "another download tries it now" if is_probed else f"the next attempt starts in {seconds:.0f} s"
+            text = f"{host} could not be reached; {attempt} ({entry.health.error})"
+            return WaitNotice(
+                code=reason, text=text, host=host, seconds=None if is_probed else round(seconds), error=error
             )
-            return f"{host} could not be reached; {attempt} ({entry.health.error})"
         case WaitReason.HOST_BACKOFF:
-            return f"{host} asked to wait, {entry.health.backoff_until - now:.0f} s more"
+            seconds = entry.health.backoff_until - now
+            text = f"{host} asked to wait, {seconds:.0f} s more"
+            return WaitNotice(code=reason, text=text, host=host, seconds=round(seconds))
         case WaitReason.HOST_LIMIT:
-            running = _count_running(scheduler.origins.count_running(origin), f" from {host}")
+            count = scheduler.origins.count_running(origin)
+            running = _count_running(count, f" from {host}")
             if _slots(scheduler, origin, entry) < scheduler.limits.slots_of(origin):
                 # An answer since then has left the slots lowered, but not the error.
-                error = f" ({entry.health.error})" if entry.health.error else ""
-                return f"{running}; it refused more{error}"
+                text = f"{running}; it refused more" + (f" ({error})" if error else "")
+                return WaitNotice(code=reason, text=text, host=host, running=count, error=error)
             setting = "slots" if host_of(origin) in scheduler.limits.slots_by_host else "max_per_host"
-            return f"{running} ({setting})"
+            return WaitNotice(code=reason, text=f"{running} ({setting})", host=host, running=count, setting=setting)
         case WaitReason.TOTAL_LIMIT:
             source = scheduler.limits.max_concurrent_source
-            return f"{_count_running(len(scheduler.runs))} (max_concurrent{source and f', {source}'})"
+            setting = f"max_concurrent{source and f', {source}'}"
+            count = len(scheduler.runs)
+            return WaitNotice(code=reason, text=f"{_count_running(count)} ({setting})", running=count, setting=setting)
         case _:
-            return "about to start"
+            return WaitNotice(code=reason, text="about to start")
 
 
 def _count_running(count: int, source: str = "") -> str:

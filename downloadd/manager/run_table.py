@@ -15,7 +15,7 @@ from downloadd.manager.run_restart import RestartRequest
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.node import LiveRun
 from downloadd.records.runs import RunRecords
-from downloadd.states import CLAIMED_FROM, RUNNING, WAITING, State
+from downloadd.states import CLAIMED_FROM, RUNNING, WAITING, State, WaitNotice, WaitReason
 
 
 class ActiveRun:
@@ -123,10 +123,10 @@ class RunTable:
     async def snapshots(self, rows: Sequence[Download]) -> list[Snapshot]:
         """Return the downloads as they are now: finer than their rows while they run, with a reason while they wait."""
         waiting = [row for row in rows if row.state in WAITING and self._space.describe_wait(row.seq) is None]
-        reasons: dict[str, str] = {}
+        reasons: dict[str, WaitNotice] = {}
         if waiting:
-            described = await self._queue.describe_waits(waiting)
-            reasons = {row.id: reason for row, reason in zip(waiting, described, strict=True)}
+            explained = await self._queue.explain_waits(waiting)
+            reasons = {row.id: reason for row, reason in zip(waiting, explained, strict=True)}
         live = await self._read_live(rows)
         return [live.get(row.id) or self._snapshot(row, reasons.get(row.id)) for row in rows]
 
@@ -156,9 +156,9 @@ class RunTable:
         nodes = await self._records.nodes(unknown) if unknown else {}
         return own | {row.id: apply_remote(row, reported.get(row.seq), nodes.get(row.id)) for row in elsewhere}
 
-    def _snapshot(self, row: Download, reason: str | None) -> Snapshot:
+    def _snapshot(self, row: Download, wait: WaitNotice | None) -> Snapshot:
         if row.state is State.PAUSED:
-            reason = "paused by a user"
-        elif row.state in WAITING:
-            reason = self._space.describe_wait(row.seq) or reason
-        return Snapshot(download=row, reason=reason)
+            return Snapshot(download=row, reason="paused by a user")
+        if row.state in WAITING and (reason := self._space.describe_wait(row.seq)):
+            wait = WaitNotice(code=WaitReason.STORAGE_UNAVAILABLE, text=reason)
+        return Snapshot(download=row, reason=None if wait is None else wait.text, wait=wait)

@@ -25,7 +25,7 @@ from downloadd.records.admission import AdmissionRecords, Backlog, ClaimRequest
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
 from downloadd.records.queue_places import QueueEntry
-from downloadd.states import WaitReason
+from downloadd.states import WaitNotice, WaitReason
 
 log = structlog.get_logger()
 
@@ -162,9 +162,9 @@ class SharedQueue:
         """Return the number of waiting downloads of all nodes, as it was less than a second ago."""
         return await self._waiting.get()
 
-    async def describe_waits(self, rows: Sequence[Download]) -> Sequence[str]:
-        """Return for each of the waiting downloads the reason, in words, why it has not started here."""
-        return await self._local.describe_waits(rows)
+    async def explain_waits(self, rows: Sequence[Download]) -> Sequence[WaitNotice]:
+        """Return for each of the waiting downloads the reason why it has not started here."""
+        return await self._local.explain_waits(rows)
 
     async def wait_reasons(self) -> Mapping[WaitReason, int]:
         """Return the number of waiting downloads per reason; those behind the window have the reason of most in it."""

@@ -92,7 +92,8 @@ async def test_a_download_starts_at_its_time_and_says_so_before() -> None:
     async with dispatching(JumpingClock()) as (queue, started):
         queue.enqueue([WaitingDownload(seq=1, origin="a", priority=0, start_after=NOW + 86_400)])
         row = sample_download(seq=1, origin="a").with_control(not_before=NOW + 86_400)
-        assert await queue.describe_waits([row]) == ["it starts at 2023-11-15T22:13:20Z (not_before)"]
+        [notice] = await queue.explain_waits([row])
+        assert (notice.code, notice.text) == (WaitReason.NOT_BEFORE, "it starts at 2023-11-15T22:13:20Z (not_before)")
         assert await queue.count_waiting() == 1
         assert (await queue.wait_reasons())[WaitReason.NOT_BEFORE] == 1
         await asyncio.sleep(86_399)
@@ -100,7 +101,7 @@ async def test_a_download_starts_at_its_time_and_says_so_before() -> None:
         await asyncio.sleep(1.1)
         assert started == [1]
         assert await queue.count_waiting() == 0
-        assert "starts at" not in (await queue.describe_waits([row]))[0]
+        assert (await queue.explain_waits([row]))[0].code is not WaitReason.NOT_BEFORE
 
 
 @in_virtual_time

@@ -9,6 +9,7 @@ from downloadd.manager.queue_report import (
     OriginState,
     count_wait_reasons,
     describe_wait,
+    explain_wait,
     list_origins,
     measure_origins,
 )
@@ -181,3 +182,15 @@ def test_a_host_that_redirects_to_itself_with_tls_is_named_once() -> None:
     fail(queue, "https://a", retry_after=30)
     queue.add(WaitingDownload(seq=1, origin="http://a", priority=0, target="https://a"))
     assert describe_wait(queue, "http://a", None, 0, seq=1) == "a asked to wait, 30 s more"
+
+
+def test_a_reason_has_its_values_for_programs() -> None:
+    queue = scheduler(max_concurrent=1)
+    for seq in (1, 2):
+        queue.add(waiting(seq))
+    assert queue.select_ready(now=0) == [1]
+    notice = explain_wait(queue, "a", None, 0)
+    assert (notice.code, notice.running, notice.setting) == (WaitReason.TOTAL_LIMIT, 1, "max_concurrent")
+    assert notice.text == "1 download is running (max_concurrent)"
+    delayed = explain_wait(queue, "b", 7.4, 0)
+    assert (delayed.code, delayed.seconds) == (WaitReason.DELAYED, 7)

@@ -112,7 +112,8 @@ async def test_a_node_starts_what_another_one_has_no_room_for(nodes: Nodes) -> N
     assert sorted(first.running + second.running) == [row.seq for row in rows]
     # The next one starts after the end of a run on the other node, without a hint.
     [last] = await second.started.enqueue(1)
-    [reason] = await second.dispatcher.queue.describe_waits([last])
+    [notice] = await second.dispatcher.queue.explain_waits([last])
+    reason = notice.text
     assert reason == "2 downloads from a.example are running (max_per_host)"
     first.hold()
     first.finish()

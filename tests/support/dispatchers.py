@@ -26,8 +26,8 @@ def make_dispatcher(limits: Limits, clock: Clock) -> LocalDispatcher:
 
 async def describe_wait(queue: Queue, origin: str, not_before: float | None = None, *, seq: int = 0) -> str:
     """Return the reason why a waiting download of an origin has not started."""
-    [reason] = await queue.describe_waits([sample_download(seq=seq, origin=origin, not_before=not_before)])
-    return reason
+    [notice] = await queue.explain_waits([sample_download(seq=seq, origin=origin, not_before=not_before)])
+    return notice.text
 
 
 async def has_no_origins(dispatcher: Dispatcher) -> bool:

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from downloadd.download import Download, Snapshot
 from downloadd.errors import ErrorCode
@@ -106,6 +107,8 @@ def _active_fields(snapshot: Snapshot) -> dict[str, Any]:
         "speed_limit": control.speed_limit,
         "not_before": UNSET if control.not_before is None else control.not_before,
         "reason": snapshot.reason,
+        # Its words are those of `reason`.
+        "wait": UNSET if snapshot.wait is None else replace(snapshot.wait, text=""),
         "node": snapshot.node,
     }
 

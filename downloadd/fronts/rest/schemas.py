@@ -16,7 +16,7 @@ from downloadd.download_request import (
 )
 from downloadd.errors import ErrorCode, NetworkErrorKind
 from downloadd.manager.queue_report import OriginState
-from downloadd.states import ACTIVE, FINISHED, State
+from downloadd.states import ACTIVE, FINISHED, State, WaitNotice
 
 MAX_ITEMS: Final = 10_000
 """Downloads that one request may start or list."""
@@ -201,6 +201,10 @@ class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     not_before: Annotated[float, Meta(description="Unix time before which it does not start.")] | UnsetType = UNSET
     error: Annotated[ErrorCode, Meta(description="Reason why the last attempt ended.")] | None
     reason: Annotated[str, Meta(description="Reason why it waits.")] | None
+    wait: (
+        Annotated[WaitNotice, Meta(description="The same for programs; left out unless it waits for the queue.")]
+        | UnsetType
+    ) = UNSET
     node: Annotated[str, Meta(description="Name of the node that runs it; null while none does.")] | None = None
     detail: str | None
     cause: ErrorCause | None = None

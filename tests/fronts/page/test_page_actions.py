@@ -221,5 +221,6 @@ async def test_the_page_speaks_the_language_of_the_browser(browser: Browser, sta
         await expect(page.get_by_label("Downloads dürfen beginnen")).to_be_checked()
         await page.get_by_label("Links", exact=True).fill("https://a.example/1 https://a.example/2")
         await session.wait_for_text("#found", "2 Links gefunden")
+        await expect(row(page, "f4")).to_contain_text("2 Downloads laufen (max_concurrent)")
         await page.get_by_label("f0 auswählen").check()
         await expect(page.get_by_role("group", name="Ausgewählte Downloads")).to_contain_text("1 ausgewählt")

@@ -19,7 +19,7 @@ from downloadd.fronts.rest.entries import (
     make_history_response,
     make_start_response,
 )
-from downloadd.states import STATES, UNSUCCESSFUL, State
+from downloadd.states import STATES, UNSUCCESSFUL, State, WaitNotice, WaitReason
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,19 @@ def test_an_entry_has_the_url_without_its_secrets() -> None:
 def test_speed_and_time_left_are_whole_numbers() -> None:
     entry = make_active_entry(Snapshot(download=sample_download(), speed=1.6, eta=0.2, reason="r"))
     assert (entry.speed, entry.eta, entry.reason) == (2, 1, "r")
+
+
+def test_a_reason_is_for_people_and_for_programs() -> None:
+    notice = WaitNotice(
+        code=WaitReason.TOTAL_LIMIT, text="3 downloads are running", running=3, setting="max_concurrent"
+    )
+    entry = make_active_entry(Snapshot(download=sample_download(), reason=notice.text, wait=notice))
+    document = msgspec.json.decode(msgspec.json.encode(entry))
+    assert document["reason"] == "3 downloads are running"
+    assert document["wait"] == {"code": "max_concurrent", "running": 3, "setting": "max_concurrent"}
+    assert "wait" not in msgspec.json.decode(
+        msgspec.json.encode(make_active_entry(Snapshot(download=sample_download())))
+    )
 
 
 def test_only_a_completed_download_has_a_size_in_the_history() -> None:

@@ -6,6 +6,7 @@ import { endSentence, formatDuration, formatKept, formatProgress, formatSize, fo
 import { FilePreview } from "./preview.js";
 import { STATES } from "./states.js";
 import { plural, t } from "./texts.js";
+import { describeWait } from "./wait_reasons.js";
 
 const MIB = 1 << 20;
 
@@ -117,7 +118,7 @@ export class Details {
       [t("Saved as"), entry.file_path],
       [t("URL"), entry.url],
       [t("Progress"), finished ? null : formatProgress(entry)],
-      [t("Waiting reason"), entry.reason],
+      [t("Waiting reason"), finished ? null : describeWait(entry)],
       [t("Node"), entry.node],
       [t("Cause"), entry.cause?.replace("_", " ")],
       [t("Status of origin"), entry.origin_status && String(entry.origin_status)],

@@ -5,6 +5,7 @@ import { formatProgress } from "./formatting.js";
 import { selectionBox } from "./selection.js";
 import { STATES } from "./states.js";
 import { plural, t } from "./texts.js";
+import { describeWait } from "./wait_reasons.js";
 
 /** Returns true for a download that can be moved in the queue. @param {any} entry */
 export function isMovable(entry) {
@@ -16,7 +17,7 @@ function describeReason(entry, errors) {
   const parts = [];
   if (entry.error) parts.push(errors.summary(entry.error, entry.detail));
   if (entry.warning) parts.push(entry.warning);
-  if (entry.reason && entry.status !== "paused") parts.push(entry.reason);
+  if (entry.reason && entry.status !== "paused") parts.push(describeWait(entry));
   return parts.join(" – ");
 }
 

@@ -6,6 +6,7 @@ import { applyToEach, Selection, selectionBox, SelectionBar } from "./selection.
 import { STATES } from "./states.js";
 import { plural, t } from "./texts.js";
 import { VirtualList } from "./virtual_list.js";
+import { describeWait } from "./wait_reasons.js";
 
 const PAGE_SIZE = 100;
 /** Rows before the end at which the next page is loaded. */
@@ -326,7 +327,7 @@ export class HistoryView {
         const past = [size, kept, formatAge(entry.end_time, Date.now() / 1000)].filter(Boolean).join(" · ");
         setText(facts, active ? [t("Started again"), formatProgress(active)].filter(Boolean).join(" · ") : past);
         const problem = entry.error && this.errors.summary(entry.error, entry.detail);
-        setText(reason, active ? (active.reason ?? "") : [problem, entry.warning].filter(Boolean).join(" – "));
+        setText(reason, active ? describeWait(active) : [problem, entry.warning].filter(Boolean).join(" – "));
         save.setAttribute("aria-label", t("Save {name}", { name: entry.filename }));
         retry.setAttribute("aria-label", t("Try {name} again", { name: entry.filename }));
         setVisible(save, !active && entry.status === "completed");
