@@ -157,6 +157,7 @@ class App:
             self._file_actions.source.set_result(
                 FileSource(find=records.get, files=storage.files, destination=destination)
             )
+            stack.push_async_callback(self._file_actions.close)
             session = await stack.enter_async_context(self._make_session(PublicSuffixes()))
             parts = self._make_manager(records, destination, session, bus, node=node.name)
             self._kept_parts = parts.kept_parts

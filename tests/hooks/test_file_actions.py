@@ -7,6 +7,7 @@ import io
 import lzma
 import stat
 import tarfile
+import threading
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -269,6 +270,28 @@ async def test_a_download_that_the_history_has_not_is_given_up(library: Library)
     outcome = await library.actions.extract(EXTRACT, delivery)
     assert isinstance(outcome, DeliveryFailed)
     assert outcome.permanent
+
+
+async def test_actions_end_before_the_storage_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_running, can_end = threading.Event(), threading.Event()
+
+    def block(*_: object, **__: object) -> None:
+        is_running.set()
+        can_end.wait()
+
+    monkeypatch.setattr("downloadd.hooks.extraction.open_archive", block)
+    async with LocalDestination(tmp_path / "root", min_free=0, fsync=False) as destination:
+        library = Library(destination, tmp_path / "root")
+        delivery = await library.publish("x.zip", make_zip())
+        tasks = [asyncio.create_task(library.actions.extract(EXTRACT, delivery)) for _ in range(2)]
+        await asyncio.to_thread(is_running.wait)
+        await library.actions.close()
+        later = asyncio.create_task(library.actions.extract(EXTRACT, delivery))
+        can_end.set()
+    assert all(task.cancelled() for task in tasks)
+    later.cancel()
+    await asyncio.gather(later, return_exceptions=True)
+    assert later.cancelled()
 
 
 async def test_actions_wait_until_the_storage_is_open(library: Library) -> None:
