@@ -8,7 +8,6 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -56,8 +55,7 @@ from downloadd.servers import Servers
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
 from downloadd.storage.destination import Destination
-from downloadd.storage.local import LocalDestination
-from downloadd.storage.root_verifier import RootVerifier
+from downloadd.storage_choice import open_storage
 from downloadd.store_choice import open_store
 from downloadd.transfer.session import Session
 from downloadd.views import DownloadViews
@@ -143,11 +141,23 @@ class App:
             )
             self._hooks = await stack.enter_async_context(hooks)
             identity = await stack.enter_async_context(StorageIdentity(records))
-            destination = await stack.enter_async_context(self._make_destination(identity, is_shared=records.is_shared))
-            await identity.confirm()
-            self._file_actions.source.set_result(
-                FileSource(find=records.get, files=destination.finished_files, destination=destination)
+            storage = await open_storage(
+                stack,
+                self._config,
+                self._clock,
+                records=records,
+                identity=identity,
+                directory_settings=lambda directory: self._directories.settings_of(directory),
+                # The kept parts are made after the destination, which removes them.
+                reclaim=lambda directory, nbytes: self._kept_parts.reclaim(directory, nbytes),
+                environment=self._environment,
+                tls=lambda host: self._origins.tls.context_for(host),
             )
+            destination = storage.destination
+            self._file_actions.source.set_result(
+                FileSource(find=records.get, files=storage.files, destination=destination)
+            )
+            stack.push_async_callback(self._file_actions.close)
             session = await stack.enter_async_context(self._make_session(PublicSuffixes()))
             parts = self._make_manager(records, destination, session, bus, node=node.name)
             self._kept_parts = parts.kept_parts
@@ -166,7 +176,7 @@ class App:
                 results=results,
                 history=removal,
                 prober=Prober(session, lambda: self._config.downloads, proxies=lambda: self._origins.proxies.names),
-                storage=StorageConfirmation(records.storage_root, destination),
+                storage=StorageConfirmation(records.storage_root, storage.root),
                 clock=self._clock,
                 rights=self._rights,
                 rules=lambda: self._rules,
@@ -191,7 +201,7 @@ class App:
                 history=removal,
                 find_directories=destination.directories,
                 find_nodes=heartbeat.nodes,
-                files=destination.finished_files,
+                files=storage.files,
                 rights=self._rights,
             )
             root = await asyncio.to_thread(os.path.abspath, self._config.storage.root)
@@ -354,22 +364,6 @@ class App:
             speed=round(parts.manager.own_speed()),
             runs=parts.runs.report(),
             settings=shared_settings(self._config, parts.limits.settings),
-        )
-
-    def _make_destination(self, identity: StorageIdentity, *, is_shared: bool) -> LocalDestination:
-        storage = self._config.storage
-        return LocalDestination(
-            Path(storage.root),
-            min_free=storage.min_free,
-            fsync=storage.fsync,
-            directory_settings=lambda directory: self._directories.settings_of(directory),
-            # The kept parts are made after the destination, which removes them.
-            reclaim=lambda directory, nbytes: self._kept_parts.reclaim(directory, nbytes),
-            verifier=RootVerifier(
-                identity.expected, fsync=storage.fsync, on_identified=identity.record, is_shared=is_shared
-            ),
-            has_commit_process=True,
-            is_shared=is_shared,
         )
 
     def _make_session(self, suffixes: PublicSuffixes) -> Session:

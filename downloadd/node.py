@@ -45,7 +45,7 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes a second of them together."""
     settings: Mapping[str, str] = {}
     """Settings that all nodes should have in common, by name."""
-    hooks: Sequence[str] = ()
+    hooks: tuple[str, ...] = ()
     """Names of its hooks."""
 
 

@@ -76,6 +76,7 @@ def test_every_page_says_that_it_is_generated() -> None:
 
 def test_the_pages_are_written_below_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "docs/reference").mkdir(parents=True)
+    (tmp_path / "docs/man").mkdir()
     (tmp_path / "config.example.toml").write_text("", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     documentation.main()

@@ -26,6 +26,7 @@ LAYERS: Final = (
     "daemon",
     "app",
     "store_choice",
+    "storage_choice",
     "servers",
     "reloader",
     "gauges",
@@ -323,7 +324,7 @@ def test_only_the_composition_root_and_the_daemon_know_the_implementations_behin
             "manager.shared_slots",
         },
         "manager.shared_dispatcher": {"manager.assembly"},
-        "storage.local": {"app", "manager.assembly"},
+        "storage.local": {"storage_choice", "storage.routing"},
     }
     for name, module in modules().items():
         for implementation in own_imports(module) & set(seams):

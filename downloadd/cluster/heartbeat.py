@@ -210,7 +210,7 @@ class Heartbeat:
             running=load.running,
             speed=load.speed,
             settings=load.settings,
-            hooks=load.hooks,
+            hooks=tuple(load.hooks),
         )
 
 

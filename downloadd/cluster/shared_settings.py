@@ -20,4 +20,5 @@ def shared_settings(config: Config, limits: RuntimeSettings) -> dict[str, str]:
         "speed_limit": str(limits.speed_limit),
         "min_free": str(config.storage.min_free),
         "directories": sha256(msgspec.json.encode(config.directories)).hexdigest()[:16],
+        "storages": sha256(msgspec.json.encode([(each.path, each.url) for each in config.storages])).hexdigest()[:16],
     }

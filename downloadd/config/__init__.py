@@ -35,6 +35,7 @@ from downloadd.config.settings import (
     StorageConfig,
 )
 from downloadd.config.sources import USER_FILE_NAME, ConfigIssue, Flags, RenamedSetting
+from downloadd.config.storage_settings import ObjectStorageConfig
 from downloadd.config.watch_settings import WatchConfig
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "LoadedConfig",
     "MaxConcurrent",
     "MaxPerHost",
+    "ObjectStorageConfig",
     "OptionOutcome",
     "ProxyConfig",
     "RenamedSetting",

@@ -25,6 +25,8 @@ from downloadd.config.rule_settings import RuleConfig
 from downloadd.config.schedule_settings import ScheduleConfig
 from downloadd.config.settings import ServerConfig, StorageConfig
 from downloadd.config.sources import ConfigValues, SourcedValue
+from downloadd.config.storage_checks import find_enclosing, is_inside, storage_problems
+from downloadd.config.storage_settings import ObjectStorageConfig
 from downloadd.config.watch_settings import WatchConfig
 from downloadd.request_fields import RequestFields, find_user_problems
 from downloadd.states import State
@@ -57,6 +59,7 @@ def check_rules(values: ConfigValues) -> None:
     _check_hooks(values)
     _check_watch(values)
     _check_rules(values)
+    _check_storages(values)
 
 
 def decode_secret(secret: str) -> bytes | None:
@@ -111,6 +114,7 @@ def _check_root(values: ConfigValues) -> None:
         for given in values.lists["hosts"]
         for name in ("ca_file", "client_certificate", "client_key")
     )
+    own.extend((f"{each.key}.credentials_file", each.value.credentials_file) for each in values.lists["storages"])
     for name, path in (*own, *(("the configuration", str(file)) for file in values.files)):
         # A control character has been reported before.
         if path and not CONTROL_CHARACTER.search(path + root) and _is_within(path, root):
@@ -243,6 +247,24 @@ def _check_rules(values: ConfigValues) -> None:
             # Without configured users, the id of the first user is not known yet.
             if users and id not in users:
                 values.add_issue(given.source, f"{given.key}.users", f"no user has the id {format_value(id)}")
+
+
+def _check_storages(values: ConfigValues) -> None:
+    paths = _TakenNames(values, "path", "is that of {1} already")
+    given_paths = [given.value.path for given in values.lists["storages"]]
+    for given in values.lists["storages"]:
+        storage: ObjectStorageConfig = given.value
+        _add_issues(values, given, storage_problems(storage))
+        paths.add(given, storage.path, storage.path)
+        around = find_enclosing(storage.path, given_paths)
+        if around is not None:
+            problem = f"lies in {format_value(around)}, which is another storage; choose directories side by side"
+            values.add_issue(given.source, f"{given.key}.path", problem)
+    for given in values.lists["directories"]:
+        directory: DirectoryConfig = given.value
+        if directory.quota is not UNSET and is_inside(directory.path, given_paths):
+            problem = "cannot be counted in object storage; limit the bucket, and the disk by storages.staging_size"
+            values.add_issue(given.source, f"{given.key}.quota", problem)
 
 
 class _TakenNames:

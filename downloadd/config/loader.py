@@ -30,8 +30,8 @@ from downloadd.config.sources import (
 from downloadd.errors import StartupError
 
 CREDENTIAL_NAME: Final = "downloadd.toml"
-"""Name of the systemd credential, which may hold `[[credentials]]`, `[[proxies]]`, `[[users]]`, `[[hooks]]` and
-`cluster.database`."""
+"""Name of the systemd credential, which may hold `[[credentials]]`, `[[proxies]]`, `[[users]]`, `[[hooks]]`,
+`[[storages]]` and `cluster.database`."""
 
 
 class ConfigError(StartupError):

@@ -20,7 +20,7 @@ LISTS: Final[Mapping[str, type[msgspec.Struct]]] = {
     field.name: struct for field in msgspec.structs.fields(Config) if (struct := element_type(field.type)) is not None
 }
 """Lists of tables, such as `[[users]]`."""
-SECRET_LISTS: Final = frozenset({"credentials", "proxies", "users", "hooks"})
+SECRET_LISTS: Final = frozenset({"credentials", "proxies", "users", "hooks", "storages"})
 """Lists that may stand in the systemd credential."""
 USER_FILE_NAME: Final = "users.toml"
 """File in the state directory with further `[[users]]`, which `downloadctl users` writes."""

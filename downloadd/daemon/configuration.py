@@ -16,6 +16,7 @@ from downloadd.policy.proxies import TrustedProxies
 from downloadd.policy.proxy_url import parse_proxy_url
 from downloadd.policy.url import parse_host
 from downloadd.storage.names import parse_directory, parse_filename
+from downloadd.storage.objects.location import parse_endpoint, parse_object_url, parse_region
 from downloadd.storage.owners import resolve_owner
 from downloadd.storage.path_template import PLACEHOLDERS, check_path_template, fill_path_template
 from downloadd.tls import check_ca_file
@@ -105,21 +106,33 @@ def _parse_directory(text: str) -> str:
         raise ValueError(error.detail) from error
 
 
+def _parse_object_url(text: str) -> str:
+    bucket, prefix = parse_object_url(text)
+    return f"s3://{bucket}/{prefix}".rstrip("/")
+
+
+def _parse_endpoint(text: str) -> str:
+    return parse_endpoint(text) if text else ""
+
+
 PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
     Format.CA_FILE: _parse_ca_file,
     Format.DIRECTORY: _parse_directory,
     Format.DIRECTORY_TEMPLATE: _parse_directory_template,
     Format.DOMAIN: _accept(DomainRules),
+    Format.ENDPOINT: _parse_endpoint,
     Format.FILENAME: _parse_filename,
     Format.HOST: _parse_host,
     Format.IMPORTER: _parse_importer,
     Format.NETRC: _parse_netrc,
     Format.NETWORK: _accept(AddressRules),
+    Format.OBJECT_URL: _parse_object_url,
     Format.OWNER: resolve_owner,
     Format.PATH_TEMPLATE: _parse_path_template,
     Format.PORTS: _accept(PortRules),
     Format.PROXY: _accept(TrustedProxies),
     Format.PROXY_HOSTS: _accept(ProxyHosts),
     Format.PROXY_URL: _parse_proxy_url,
+    Format.REGION: parse_region,
 }
 """Parsers of the formats that `policy`, `origin`, `storage` and `imports` define."""

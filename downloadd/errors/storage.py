@@ -140,6 +140,20 @@ class StorageAwayError(StorageError):
         super().__init__(detail, transient=True)
 
 
+class StagingFullError(StorageAwayError):
+    """Directory of an object storage whose files that wait for their upload use up its `staging_size`."""
+
+    def __init__(self, directory: str, limit: int) -> None:
+        super().__init__(
+            f"waits for uploads: the files of {directory} that are not in the object storage yet use up the "
+            f"{format_rounded_size(limit)} of the disk that they may have (staging_size in [[storages]])"
+        )
+
+
+class NotOnDiskError(StorageError):
+    """File in object storage, for an action that needs a file on the disk."""
+
+
 class PartElsewhereError(StorageAwayError):
     """Directory on another file system than the part file, which cannot be renamed into it. Nothing has changed."""
 

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import msgspec
 
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
 from downloadd.download import Download
-from downloadd.errors import DownloadError, FileChangedError, NotFoundError
+from downloadd.errors import DownloadError, FileChangedError, NotFoundError, NotOnDiskError
 from downloadd.hooks.archive_names import archive_stem
 from downloadd.hooks.extraction import ExtractionRefusedError, extract_archive
 from downloadd.hooks.outcome import Delivered, DeliveryFailed
@@ -42,6 +42,14 @@ class FileActions:
     def __init__(self) -> None:
         self.source: asyncio.Future[FileSource] = asyncio.get_running_loop().create_future()
         self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def close(self) -> None:
+        """Cancel the actions that run, and let all others wait; call it before the storage is closed."""
+        self.source = asyncio.get_running_loop().create_future()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def extract(self, hook: HookConfig, delivery: Delivery) -> Delivered | DeliveryFailed:
         """Extract the archive of a download."""
@@ -53,7 +61,7 @@ class FileActions:
 
     async def _run(self, delivery: Delivery, act: "_Act") -> Delivered | DeliveryFailed:
         source = await asyncio.shield(self.source)
-        async with self._lock:
+        async with self._cancelled_on_close(), self._lock:
             try:
                 download = await source.find(delivery.download_id)
                 if download is None:
@@ -63,12 +71,22 @@ class FileActions:
             except NotFoundError:
                 # It was moved or removed, maybe by an attempt whose end was not recorded.
                 return Delivered(answer="the file is not there any more")
-            except (ExtractionRefusedError, FileChangedError) as error:
+            except (ExtractionRefusedError, FileChangedError, NotOnDiskError) as error:
                 return DeliveryFailed(reason=str(error), permanent=True)
             except DownloadError as error:
                 return DeliveryFailed(reason=error.detail)
             except OSError as error:
                 return DeliveryFailed(reason=error.strerror or type(error).__name__)
+
+    @asynccontextmanager
+    async def _cancelled_on_close(self) -> AsyncIterator[None]:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine is run by a task
+        self._tasks.add(task)
+        try:
+            yield
+        finally:
+            self._tasks.discard(task)
 
 
 class _Act(Protocol):

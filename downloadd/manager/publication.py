@@ -1,7 +1,8 @@
 """Publication of a verified file under its final name: alone, or a small one together with others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 from msgspec.structs import replace
 
@@ -12,7 +13,7 @@ from downloadd.manager import lifecycle
 from downloadd.manager.admission import expected_name
 from downloadd.manager.amendment import RequestChangedError, is_publication_changed
 from downloadd.manager.small_publications import SmallPublications, UnsuitableError
-from downloadd.storage.destination import Destination, Part
+from downloadd.storage.destination import Destination, Part, RemotePart
 from downloadd.storage.names import SafeName, parse_filename, shorten_name
 
 
@@ -37,14 +38,44 @@ class Publication:
         self._clock = clock
         self._save = save
         self._small_files = small_files
+        # Directory and preferred name at the upload, and the chosen name.
+        self._uploaded: tuple[str, str, SafeName] | None = None
         self._is_alone = False
         self._is_batched = False
         self.is_interrupted = False
+        self._is_uploading = False
 
     @property
-    def waits_for_records(self) -> bool:
-        """Return True while the file waits, together with others, for records that were unavailable."""
-        return self._is_batched and self._small_files.waits_for_records
+    def is_waiting(self) -> bool:
+        """Return True while the file waits for unavailable records, or is sent to another machine.
+
+        Both have time limits of their own.
+        """
+        return self._is_uploading or (self._is_batched and self._small_files.waits_for_records)
+
+    async def upload(self, part: Part, download: Download) -> None:
+        """Send the bytes of a part that is published on another machine; a cancelled or later run goes on.
+
+        The name is chosen as the publication would choose it now. If it is taken meanwhile, the publication sends the
+        bytes again under another name.
+
+        Raises:
+            FileExistsAlreadyError: the name is taken, and `conflict=error` holds.
+            DownloadError: the storage does not take the bytes at the moment.
+        """
+        if not isinstance(part, RemotePart):
+            return
+        directory, filename = download.request.directory, parse_filename(download.filename)
+        conflict = select_conflict(download, await self._destination.max_name_bytes(directory=directory))
+        name = await self._destination.reserve_name(directory=directory, filename=filename, conflict=conflict)
+        if name is None:
+            return
+        try:
+            with self._uploading():
+                await part.upload(name, last_modified=download.progress.last_modified, directory=directory)
+        finally:
+            self._destination.release_name(directory=directory, filename=name)
+        self._uploaded = directory, download.filename, name
 
     async def publish(self, part: Part, download: Download) -> Download | None:
         """Publish the part file and return the completed row; None when the name is taken and is to be kept.
@@ -65,6 +96,11 @@ class Publication:
                 download, await self._destination.max_name_bytes(directory=download.request.directory)
             )
         filename = parse_filename(download.filename)
+        uploaded = self._uploaded
+        if conflict is Conflict.RENAME and uploaded and uploaded[:2] == (download.request.directory, filename):
+            row = await self._publish_as(uploaded[2], part, download, conflict)
+            if row is not None:
+                return row
         # The name is free nearly always, and a check costs as much as a try. A file that may be overwritten is checked.
         if conflict is not Conflict.OVERWRITE:
             row = await self._publish_as(filename, part, download, conflict)
@@ -108,12 +144,13 @@ class Publication:
             raise RequestChangedError(row.request)
         self.attempted = row
         try:
-            published = await part.publish(
-                name,
-                replace=conflict is Conflict.OVERWRITE,
-                last_modified=download.progress.last_modified,
-                directory=download.request.directory,
-            )
+            with self._uploading() if isinstance(part, RemotePart) else nullcontext():
+                published = await part.publish(
+                    name,
+                    replace=conflict is Conflict.OVERWRITE,
+                    last_modified=download.progress.last_modified,
+                    directory=download.request.directory,
+                )
         except PartElsewhereError:
             # It has no name there.
             self.attempted = None
@@ -126,6 +163,14 @@ class Publication:
         if not published:
             return None
         return lifecycle.mark_completed(row, now=self._clock.wall()).with_result(file_identity=part.file_identity)
+
+    @contextmanager
+    def _uploading(self) -> Iterator[None]:
+        self._is_uploading = True
+        try:
+            yield
+        finally:
+            self._is_uploading = False
 
     async def _publish_held(self, name: SafeName, part: Part, download: Download) -> Download | None:
         """Publish a held file as `name` together with others; return its recorded end.

@@ -45,8 +45,9 @@ async def interrupt_abandoned(
         if has_name:
             return lifecycle.mark_published(present, now=clock.wall())
         interrupted = lifecycle.mark_interrupted(present, now=clock.wall())
-        if has_name is None and interrupted.state not in FINISHED:
-            # The next run finds out.
+        may_get_name = records.is_shared and present.progress.publishing
+        if (has_name is None or may_get_name) and interrupted.state not in FINISHED:
+            # The next run finds out; a process that was only stopped may publish the file until then.
             interrupted = interrupted.with_progress(publishing=True)
         return replace(interrupted, epoch=present.epoch + 1) if records.is_shared else interrupted
 

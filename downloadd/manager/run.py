@@ -166,9 +166,9 @@ class Run:
         return self._attempt.request_count
 
     @property
-    def waits_for_records(self) -> bool:
-        """Return True while a write of this run waits for records that were unavailable."""
-        return self._writer.is_waiting or self._publication.waits_for_records
+    def is_waiting(self) -> bool:
+        """Return True while this run waits for unavailable records or an upload, which have their own time limits."""
+        return self._writer.is_waiting or self._publication.is_waiting
 
     def target_of(self, origin: str) -> str | None:
         """Return the origin that redirects of `origin` led this run to last; None if they did not."""
@@ -291,9 +291,12 @@ class Run:
                 self._on_received()
                 if fetched is FetchResult.COMPLETE:
                     await self._verify(self._part())
-                return fetched
         except TimeoutError:
             raise DownloadTimeoutError(self.download.request.timeout) from None
+        if fetched is FetchResult.COMPLETE:
+            with self._timer.paused():
+                await self._publication.upload(self._part(), self.download)
+        return fetched
 
     async def _verify(self, part: Part) -> None:
         verify_size(part, self.download)

@@ -98,6 +98,6 @@ def _observe(active: ActiveRun, before: Activity | None, now: float) -> Activity
         state=run.download.state,
         received_bytes=run.received_bytes,
         request_count=run.request_count,
-        waits=active.limiter.is_waiting or run.waits_for_records,
+        waits=active.limiter.is_waiting or run.is_waiting,
         now=now,
     )

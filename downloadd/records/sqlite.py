@@ -10,6 +10,7 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.import_operation import Driver
+from downloadd.object_upload import UploadRecords
 from downloadd.records.boot import boot_id, record_boot
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.database import StateDirectory
@@ -36,6 +37,7 @@ from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords, SqliteKeptParts
 from downloadd.records.known_rows import KnownRows
 from downloadd.records.nodes import NodeRecords, SoleNode
+from downloadd.records.object_uploads import SqliteUploads
 from downloadd.records.origins import OriginRecords, SqliteOrigins
 from downloadd.records.protocol import (
     NO_DOWNLOADS,
@@ -126,6 +128,7 @@ class SqliteRecords:
         self.origins: OriginRecords = SqliteOrigins(self)
         self.kept_parts: KeptPartRecords = SqliteKeptParts(self)
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
+        self.uploads: UploadRecords = SqliteUploads(self)
         self.schedules: ScheduleRecords = SqliteSchedules(self)
         self.nodes: NodeRecords = SoleNode(clock)
         self.runs: RunRecords = SoleRuns()

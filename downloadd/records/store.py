@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from downloadd.object_upload import UploadRecords
 from downloadd.records.admission import AdmissionRecords
 from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.gids import GidRecords
@@ -56,6 +57,11 @@ class Store(Records, Protocol):
     @property
     def storage_root(self) -> StorageRootRecords:
         """The storage root that was used last."""
+        ...
+
+    @property
+    def uploads(self) -> UploadRecords:
+        """The multipart uploads to object storage."""
         ...
 
     @property

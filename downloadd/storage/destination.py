@@ -8,7 +8,7 @@ All calls may be made on the event loop; disk work runs in threads. Errors of th
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -151,6 +151,21 @@ class Part(Protocol):
 
     async def remove(self) -> None:
         """Close the file and delete it."""
+        ...
+
+
+@runtime_checkable
+class RemotePart(Protocol):
+    """Part whose publication sends its bytes to another machine, which takes long."""
+
+    async def upload(self, filename: SafeName, *, last_modified: int | None, directory: str) -> None:
+        """Send the bytes in advance of `Part.publish` with the same arguments, without making the name appear.
+
+        It may be cancelled, and goes on later where it was.
+
+        Raises:
+            DownloadError: the storage does not take them at the moment.
+        """
         ...
 
 

@@ -7,10 +7,12 @@ import io
 import lzma
 import stat
 import tarfile
+import threading
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
 import pytest
 from records.contract import NOW, sample_download
@@ -20,6 +22,7 @@ from support.file_tree import contents_below
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
 from downloadd.download import Download
+from downloadd.errors import NotOnDiskError
 from downloadd.hooks.file_actions import FileActions, FileSource
 from downloadd.hooks.outcome import Delivered, DeliveryFailed
 from downloadd.hooks.rules import encode_message
@@ -67,6 +70,33 @@ class Library:
 async def library(tmp_path: Path) -> AsyncIterator[Library]:
     async with LocalDestination(tmp_path / "root", min_free=0, fsync=False) as destination:
         yield Library(destination, tmp_path / "root")
+
+
+class _Remote:
+    """A file in object storage."""
+
+    def duplicate(self) -> BinaryIO:
+        raise NotOnDiskError("a.zip is in object storage")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        pass
+
+
+async def test_a_file_in_object_storage_is_not_tried_again(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    delivery = await library.publish("a.zip", b"zip")
+
+    async def open_remote(**options: object) -> _Remote:
+        return _Remote()
+
+    monkeypatch.setattr(library.destination.finished_files, "open", open_remote)
+    assert await library.actions.extract(EXTRACT, delivery) == DeliveryFailed(
+        reason="a.zip is in object storage", permanent=True
+    )
 
 
 def make_tar(files: dict[str, bytes] = FILES) -> bytes:
@@ -240,6 +270,28 @@ async def test_a_download_that_the_history_has_not_is_given_up(library: Library)
     outcome = await library.actions.extract(EXTRACT, delivery)
     assert isinstance(outcome, DeliveryFailed)
     assert outcome.permanent
+
+
+async def test_actions_end_before_the_storage_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_running, can_end = threading.Event(), threading.Event()
+
+    def block(*_: object, **__: object) -> None:
+        is_running.set()
+        can_end.wait()
+
+    monkeypatch.setattr("downloadd.hooks.extraction.open_archive", block)
+    async with LocalDestination(tmp_path / "root", min_free=0, fsync=False) as destination:
+        library = Library(destination, tmp_path / "root")
+        delivery = await library.publish("x.zip", make_zip())
+        tasks = [asyncio.create_task(library.actions.extract(EXTRACT, delivery)) for _ in range(2)]
+        await asyncio.to_thread(is_running.wait)
+        await library.actions.close()
+        later = asyncio.create_task(library.actions.extract(EXTRACT, delivery))
+        can_end.set()
+    assert all(task.cancelled() for task in tasks)
+    later.cancel()
+    await asyncio.gather(later, return_exceptions=True)
+    assert later.cancelled()
 
 
 async def test_actions_wait_until_the_storage_is_open(library: Library) -> None:

@@ -148,6 +148,29 @@ async def test_a_file_that_the_gone_node_has_published_is_recorded(nodes: Nodes,
     assert beta.files() == {"d/f": b"0123456789"}
 
 
+async def test_a_file_that_the_stopped_node_publishes_after_the_takeover_is_not_fetched_again(
+    nodes: Nodes, origin: Origin
+) -> None:
+    alpha, beta = nodes
+    row = sample_download(origin.url("/f"), origin=origin.url(""), directory="d", filename="f")
+    row = await claimed(alpha.records, row)
+    part = alpha.root / "d" / f".f.{row.id}.{row.epoch}.part"
+    part.parent.mkdir()
+    part.write_bytes(b"0123456789")
+    published = lifecycle.mark_verifying(row, total=10, warning=None)
+    published = published.with_progress(publishing=True, part_name=part.name)
+    assert await alpha.records.save(published) is not None
+    alpha.dispatcher.queue.set_suspension("held by the test")
+    await let_node_be_gone(beta)
+    await beta.abandoned.search()
+    assert (await beta.manager.get(row.id)).download.state is State.QUEUED
+    part.rename(alpha.root / "d" / "f")
+    beta.dispatcher.queue.set_suspension(None)
+    assert (await beta.manager.wait(row.id, CONDITION_TIMEOUT)).state is State.COMPLETED
+    assert beta.files() == {"d/f": b"0123456789"}
+    assert origin.requests("/f") == []
+
+
 async def test_a_node_whose_lease_is_back_lets_the_others_return_first(nodes: Nodes) -> None:
     alpha, _ = nodes
     assert alpha.abandoned.may_search()

@@ -65,7 +65,7 @@ def find_run(stack: ManagerStack, id: str) -> Run:
 
 
 def waits(stack: ManagerStack, id: str) -> bool:
-    return find_run(stack, id).waits_for_records
+    return find_run(stack, id).is_waiting
 
 
 @AWAY

@@ -109,7 +109,7 @@ class OneRun:
     def __init__(self) -> None:
         self.limiter = SimpleNamespace(is_waiting=False)
         download = sample_download(state=State.STARTING)
-        self.run = SimpleNamespace(download=download, received_bytes=0, request_count=1, waits_for_records=False)
+        self.run = SimpleNamespace(download=download, received_bytes=0, request_count=1, is_waiting=False)
 
     def __iter__(self) -> Iterator[Any]:
         yield self

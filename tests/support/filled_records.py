@@ -27,6 +27,7 @@ from downloadd.import_operation import (
     WorkspaceUser,
 )
 from downloadd.manager import lifecycle
+from downloadd.object_upload import ObjectUpload, UploadedPart
 from downloadd.queue_move import TO_TOP
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
@@ -53,6 +54,11 @@ _SCHEDULE: Final = Schedule(
 )
 
 
+_UPLOAD: Final = ObjectUpload(
+    download_id="a", storage="s3://b", key="ü/f", size=2**40, sha256="0", part_size=5, begun=NOW
+)
+
+
 def make_deliveries(download: Download) -> Sequence[Delivery]:
     """Return the delivery to a hook for every end."""
     id = f"{download.id}.end"
@@ -66,6 +72,11 @@ async def fill(store: Store) -> None:
     await _add_imports(store)
     for name in ("a", "b"):
         await store.schedules.add(replace(_SCHEDULE, name=name))
+    for name in ("a", "b"):
+        upload = replace(_UPLOAD, download_id=name)
+        await store.uploads.begin(upload)
+        await store.uploads.set_id(upload, "u")
+    await store.uploads.add_part(replace(_UPLOAD, upload_id="u"), UploadedPart(number=1, etag="e", checksum="c="))
     await store.storage_root.save(RootIdentity(marker="m", path="/ü", device="8:1"))
     for number in range(3):
         await store.origins.save(
@@ -211,6 +222,7 @@ async def read_all(store: Store) -> dict[str, Any]:
         "kept": (await store.kept_parts.page(), await store.kept_parts.usage()),
         "secrets": await store.kept_parts.with_secrets(after=(0, 0), until=int(NOW) + 1),
         "root": await store.storage_root.load(),
+        "uploads": [await store.uploads.find(name) for name in ("a", "b")],
         "schedules": await store.schedules.list(),
         "origins": sorted(await store.origins.load(), key=lambda record: record.origin),
         "operations": await imports.operations.latest(99),

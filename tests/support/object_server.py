@@ -1,23 +1,30 @@
 """Servers of object storage: moto, in a process of its own, and a proxy before it that fails as a test says."""
 
 import asyncio
+import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from io import BytesIO
 from ssl import SSLContext
+from types import MappingProxyType
 from typing import Final
 
 import aiohttp
 from aiohttp import web
 
 from downloadd.clock import Clock, SystemClock
+from downloadd.config import ObjectStorageConfig
 from downloadd.storage.objects.client import ObjectClient
 from downloadd.storage.objects.location import locate
 from downloadd.storage.objects.signature import ObjectCredentials
+from downloadd.storage.objects.storage import ObjectStorage
 
 CREDENTIALS: Final = ObjectCredentials(access_key_id="AKIDEXAMPLE", secret_access_key="open sesame")
+
+PART_BYTES: Final = 64 * 1024
+"""Bytes of a part in tests; the configuration allows no such small one."""
 
 _PROGRAM: Final = """
 import logging, sys
@@ -39,6 +46,8 @@ def running_object_server() -> Iterator[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        # Small parts keep the tests cheap.
+        env={**os.environ, "S3_UPLOAD_PART_MIN_SIZE": "1024"},
     ) as process:
         assert process.stdout is not None
         try:
@@ -135,7 +144,7 @@ async def running_object_proxy(target: str) -> AsyncIterator[ObjectProxy]:
     proxy = ObjectProxy(target)
     app = web.Application(client_max_size=1 << 30)
     app.router.add_route("*", "/{path:.*}", proxy.handle)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -144,3 +153,27 @@ async def running_object_proxy(target: str) -> AsyncIterator[ObjectProxy]:
         yield proxy
     finally:
         await runner.cleanup()
+
+
+def make_storage(
+    endpoint: str,
+    bucket: str,
+    *,
+    path: str = "d",
+    staging_size: int = 0,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    **settings: str,
+) -> ObjectStorage:
+    """Return a storage for a directory in a bucket, whose keys begin with `files/d/` by default."""
+    credentials = {"access_key_id": CREDENTIALS.access_key_id, "secret_access_key": CREDENTIALS.secret_access_key}
+    config = ObjectStorageConfig(
+        path=path,
+        url=f"s3://{bucket}/files/{path}",
+        endpoint=endpoint,
+        staging_size=staging_size,
+        part_size=5 << 20,
+        **(settings or credentials),
+    )
+    storage = ObjectStorage(config, clock=SystemClock(), environment=environment, tls=_no_tls)
+    storage.part_size = PART_BYTES
+    return storage

@@ -13,6 +13,7 @@ from downloadd.import_operation import Channel, FileLink, SkippedEntry, Workspac
 from downloadd.records.columns import COLUMNS, WRITTEN_COLUMNS
 from downloadd.records.import_operations import COLUMNS as OPERATION_COLUMNS
 from downloadd.records.import_operations import decode_operation, encode_operation
+from downloadd.records.object_uploads import PART_FIELDS, UPLOAD_FIELDS, decode_upload
 from downloadd.records.origins import OriginRecord
 from downloadd.records.postgres.import_contents import encode_link
 from downloadd.records.postgres.import_keys import import_key
@@ -163,6 +164,17 @@ def _convert_origin(row: Row) -> Row:
     return msgspec.structs.astuple(decode_struct(row, OriginRecord, name=0, kind="origin", strict=False))
 
 
+def _convert_upload(row: Row) -> Row:
+    return msgspec.structs.astuple(decode_upload(row))
+
+
+_PART_TYPES: Final = (_TEXT, _INTEGER, _TEXT, _TEXT)
+
+
+def _convert_upload_part(row: Row) -> Row:
+    return _checked(row, _PART_TYPES, name=0, kind="a part of the upload of download")
+
+
 # The SQL is composed of names in this module and in the table of columns only.
 # ruff: noqa: S608
 _COLUMN_LIST: Final = ", ".join(column.name for column in COLUMNS)
@@ -257,6 +269,20 @@ COPIED_TABLES: Final = (
         select=f"SELECT {', '.join(OriginRecord.__struct_fields__)} FROM origins",
         columns=OriginRecord.__struct_fields__,
         convert=_convert_origin,
+    ),
+    CopiedTable(
+        label="uploads to object storage",
+        table="object_uploads",
+        select=f"SELECT {', '.join(UPLOAD_FIELDS)} FROM object_uploads",
+        columns=UPLOAD_FIELDS,
+        convert=_convert_upload,
+    ),
+    CopiedTable(
+        label="uploaded parts",
+        table="object_parts",
+        select=f"SELECT download_id, {', '.join(PART_FIELDS)} FROM object_parts",
+        columns=("download_id", *PART_FIELDS),
+        convert=_convert_upload_part,
     ),
 )
 """All tables of which each row is copied, in the order of the report."""

@@ -11,6 +11,7 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.import_operation import Driver
+from downloadd.object_upload import UploadRecords
 from downloadd.records.admission import AdmissionRecords
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.deliveries import DeliveryRecords
@@ -44,6 +45,7 @@ from downloadd.records.postgres.import_operations import PostgresImportOperation
 from downloadd.records.postgres.kept_parts import PostgresKeptParts
 from downloadd.records.postgres.list_revision import ListRevision
 from downloadd.records.postgres.nodes import PostgresNodes
+from downloadd.records.postgres.object_uploads import PostgresUploads
 from downloadd.records.postgres.origins import PostgresOrigins
 from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS
 from downloadd.records.postgres.readers import ReaderPool
@@ -154,6 +156,7 @@ class PostgresRecords:
         self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
         self.schedules: ScheduleRecords = PostgresSchedules(self)
         self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
+        self.uploads: UploadRecords = PostgresUploads(self)
         self.nodes: NodeRecords = PostgresNodes(self, claims.register)
         self.runs: RunRecords = PostgresRuns(self, claims)
         self.queue: QueueRecords = PostgresQueue(self, self._queries, self._list_revision)

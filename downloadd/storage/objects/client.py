@@ -132,12 +132,14 @@ class ObjectClient:
             pass
 
     async def list_objects(
-        self, prefix: str, *, delimiter: str = "", max_keys: int = 1000, token: str | None = None
+        self, prefix: str, *, delimiter: str = "", after: str = "", max_keys: int = 1000, token: str | None = None
     ) -> messages.ListedPage:
-        """Return a page of the objects whose keys begin with `prefix`."""
+        """Return a page of the objects whose keys begin with `prefix` and come after `after`."""
         query = [("list-type", "2"), ("prefix", prefix), ("max-keys", str(max_keys))]
         if delimiter:
             query.append(("delimiter", delimiter))
+        if after:
+            query.append(("start-after", after))
         if token:
             query.append(("continuation-token", token))
         return _read(messages.parse_objects, await self._fetch("GET", "", query=query))

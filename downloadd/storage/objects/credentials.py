@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from downloadd.config import ObjectStorageConfig
 from downloadd.storage.objects.signature import ObjectCredentials
 
 MAX_FILE_BYTES: Final = 1 << 20
@@ -38,6 +39,23 @@ def read_credentials_file(path: str, profile: str) -> ObjectCredentials:
         raise CredentialsError(f"{path} has no profile [{profile}]")
     found = {name: parser.get(profile, f"aws_{name}", fallback="").strip() for name in _KEYS}
     return _make(found, f"[{profile}] in {path}", "aws_")
+
+
+def choose_credentials(config: ObjectStorageConfig, environment: Mapping[str, str]) -> ObjectCredentials:
+    """Return the credentials of a storage: of its table, of the file that it names, or of the environment. Blocks.
+
+    Raises:
+        CredentialsError: there are none.
+    """
+    if config.access_key_id:
+        return ObjectCredentials(
+            access_key_id=config.access_key_id,
+            secret_access_key=config.secret_access_key,
+            session_token=config.session_token,
+        )
+    if config.credentials_file:
+        return read_credentials_file(config.credentials_file, config.profile)
+    return read_environment(environment)
 
 
 def read_environment(environment: Mapping[str, str]) -> ObjectCredentials:

@@ -48,6 +48,16 @@ class ObjectStorageError(Exception):
         return self.code == "NoSuchUpload"
 
     @property
+    def may_pass(self) -> bool:
+        """True if the same request may succeed in a moment."""
+        return self.status in {0, 408, 409, 429, 500, 502, 503, 504}
+
+    @property
+    def is_about_credentials(self) -> bool:
+        """True if the credentials are not accepted."""
+        return self.code in _WRONG_CREDENTIALS or self.status == 401
+
+    @property
     def is_unmet_condition(self) -> bool:
         """True if the condition of the request (`If-None-Match`, `If-Match`) is not met."""
         return self.status == 412 or self.code == "PreconditionFailed"
@@ -60,10 +70,11 @@ def map_object_error(error: ObjectStorageError, *, place: str) -> DownloadError:
     already, and must not be lost for a wrong key.
     """
     code = error.code
-    if code in _WRONG_CREDENTIALS or (error.status == 401 and not code):
+    if error.is_about_credentials:
         return StorageAwayError(f"{place} does not accept the credentials ({code or error.status}): correct them")
     if code in _DENIED or (error.status == 403 and not code):
-        return StorageAwayError(f"{place} does not allow it ({code or error.status}): give its credentials the rights")
+        # The answer to a HEAD has no code.
+        return StorageAwayError(f"{place} refuses it ({code or error.status}): check its credentials and their rights")
     if code in _SKEWED:
         return StorageAwayError(f"{place} refuses the time of this machine ({code}): set its clock")
     if code == "NoSuchBucket":

@@ -4,6 +4,7 @@ Entities are not expanded: no answer needs them. Pure: no I/O and no clock.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 from xml.etree import ElementTree as ET
 
@@ -43,13 +44,27 @@ class ListedParts(msgspec.Struct, frozen=True, kw_only=True):
     next_marker: str | None = None
 
 
+class ListedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """An object in a list."""
+
+    key: str
+    size: int = 0
+    modified: int = 0
+    """Unix seconds; 0 if the list does not say."""
+
+
 class ListedPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of a list of objects."""
 
-    keys: Sequence[str] = ()
+    objects: Sequence[ListedObject] = ()
     prefixes: Sequence[str] = ()
     """Beginnings of keys up to the delimiter, in place of all keys that have them."""
     next_token: str | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """Return the keys of the objects."""
+        return [each.key for each in self.objects]
 
 
 def parse_error(content: bytes) -> ErrorMessage:
@@ -123,7 +138,14 @@ def parse_objects(content: bytes) -> ListedPage:
     """
     root = _parse(content, "ListBucketResult")
     return ListedPage(
-        keys=[_text(each, "Key") for each in _children(root, "Contents")],
+        objects=[
+            ListedObject(
+                key=_text(each, "Key"),
+                size=_read_number(_text(each, "Size")),
+                modified=_read_time(_text(each, "LastModified")),
+            )
+            for each in _children(root, "Contents")
+        ],
         prefixes=[_text(each, "Prefix") for each in _children(root, "CommonPrefixes")],
         next_token=_text(root, "NextContinuationToken") or None,
     )
@@ -159,6 +181,17 @@ def _parse(content: bytes, *expected: str) -> ET.Element:
     if _local_name(root) not in expected:
         raise MalformedMessageError(f"the answer is {_local_name(root)[:100]}, not {expected[0]}")
     return root
+
+
+def _read_number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+
+def _read_time(text: str) -> int:
+    try:
+        return int(datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _local_name(element: ET.Element) -> str:

@@ -153,6 +153,8 @@ async def test_damaged_rows_are_left_out_and_counted(state_dir: Path, database: 
         "UPDATE schedules SET body = '{' WHERE name = 'a'",
         "UPDATE deliveries SET due = 'odd' WHERE number = 1",
         "UPDATE origins SET failures = 'odd' WHERE origin LIKE '%h1%'",
+        "UPDATE object_uploads SET size = 'odd' WHERE download_id = 'b'",
+        "UPDATE object_parts SET etag = CAST(x'ff' AS TEXT)",
         "UPDATE storage_root SET identity = '{'",
     ):
         assert database_file.execute(sql).rowcount == 1, sql

@@ -10,8 +10,8 @@ from downloadd.storage.objects.errors import ObjectStorageError, map_object_erro
     ("status", "code", "words"),
     [
         (403, "SignatureDoesNotMatch", "does not accept the credentials"),
-        (403, "AccessDenied", "does not allow it"),
-        (403, "", "does not allow it"),
+        (403, "AccessDenied", "check its credentials and their rights"),
+        (403, "", "refuses it (403)"),
         (403, "RequestTimeTooSkewed", "set its clock"),
         (404, "NoSuchBucket", "create the bucket"),
         (301, "PermanentRedirect", "another region"),

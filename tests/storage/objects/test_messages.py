@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from downloadd.object_upload import UploadedPart
 from downloadd.storage.objects import messages
+from downloadd.storage.objects.messages import ListedObject
 
 PARSERS: Final[Sequence[Callable[[bytes], object]]] = (
     messages.parse_etag,
@@ -40,12 +41,16 @@ def test_a_message_is_read_with_and_without_a_namespace() -> None:
 
 def test_lists_are_read() -> None:
     objects = (
-        f"<ListBucketResult {NAMESPACE}><Contents><Key>a</Key></Contents><Contents><Key>b</Key></Contents>"
+        f"<ListBucketResult {NAMESPACE}><Contents><Key>a</Key><Size>7</Size>"
+        "<LastModified>2024-01-31T12:00:00.000Z</LastModified>"
+        "</Contents><Contents><Key>b</Key></Contents>"
         "<CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes><NextContinuationToken>t</NextContinuationToken>"
         "</ListBucketResult>"
     )
     assert messages.parse_objects(objects.encode()) == messages.ListedPage(
-        keys=["a", "b"], prefixes=["c/"], next_token="t"
+        objects=[ListedObject(key="a", size=7, modified=1_706_702_400), ListedObject(key="b")],
+        prefixes=["c/"],
+        next_token="t",
     )
     uploads = (
         f"<ListMultipartUploadsResult {NAMESPACE}><Upload><Key>k</Key><UploadId>u</UploadId>"

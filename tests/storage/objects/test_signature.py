@@ -2,6 +2,9 @@
 
 import hashlib
 
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,3 +102,21 @@ def test_each_text_that_has_utf_8_is_encoded_as_ascii(path: str, query: list[tup
         return
     assert encode_path(path).isascii()
     assert encode_query(query).isascii()
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1),
+    st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(codec="utf-8")))),
+)
+def test_the_signature_is_that_of_the_client_of_amazon(path: str, query: list[tuple[str, str]]) -> None:
+    encoded, text = encode_path(f"/{path.lstrip('/')}"), encode_query(query)
+    headers = {**COMMON, "x-amz-content-sha256": EMPTY, "x-amz-meta-a": " b   c "}
+    theirs = AWSRequest(method="PUT", url=f"https://{COMMON['Host']}{encoded}?{text}", headers=headers)
+    theirs.context["timestamp"] = COMMON["x-amz-date"]
+    auth = S3SigV4Auth(
+        Credentials(CREDENTIALS.access_key_id, CREDENTIALS.secret_access_key),
+        service_name="s3",
+        region_name="us-east-1",
+    )
+    expected = auth.signature(auth.string_to_sign(theirs, auth.canonical_request(theirs)), theirs)
+    assert sign(SignableRequest(method="PUT", path=encoded, query=query, headers=headers)) == expected

@@ -8,6 +8,7 @@ from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.rpc_stack import RpcStack
 
+from downloadd.config import DownloadsConfig, LimitConfig
 from downloadd.states import State
 
 URL = "http://127.0.0.1:1025/a"
@@ -142,6 +143,16 @@ async def test_limits_change_at_once(rpc: RpcStack) -> None:
     assert (rpc.stack.limits.settings.max_concurrent, rpc.stack.limits.settings.speed_limit) == (3, 1 << 20)
     options = await rpc.call("getGlobalOption", token="carl")
     assert (options["max-concurrent-downloads"], options["max-overall-download-limit"]) == ("3", "1048576")
+
+
+async def test_limits_of_hours_are_shown_and_changed_as_those_of_users(rpc: RpcStack) -> None:
+    rpc.stack.hours.configure([LimitConfig(speed_limit=1 << 20, max_concurrent=3)], DownloadsConfig())
+    names = ("max-concurrent-downloads", "max-overall-download-limit")
+    options = await rpc.call("getGlobalOption")
+    assert [options[name] for name in names] == ["3", "1048576"]
+    assert await rpc.call("changeGlobalOption", {"max-overall-download-limit": "0"}) == "OK"
+    options = await rpc.call("getGlobalOption")
+    assert [options[name] for name in names] == ["3", "0"]
 
 
 async def test_the_global_answer_is_taken_back(rpc: RpcStack) -> None:

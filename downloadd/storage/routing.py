@@ -1,0 +1,290 @@
+"""Destination that saves files on the disk or in object storage, by their directory."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from downloadd.clock import Clock
+from downloadd.directory_settings import DirectorySettings, Quota
+from downloadd.download import Conflict
+from downloadd.metrics import StorageUsage
+from downloadd.object_upload import UploadRecords
+from downloadd.root_identity import RootIdentity
+from downloadd.storage.destination import Part, PartEntry
+from downloadd.storage.directory_entries import DirectoryEntry
+from downloadd.storage.finished_files import FileReader, ReadableFile
+from downloadd.storage.free_space import UnannouncedSpace
+from downloadd.storage.local import LocalDestination
+from downloadd.storage.names import SafeDirectory, SafeName, parse_directory, parse_part_name
+from downloadd.storage.objects.description import is_own, parse_identity
+from downloadd.storage.objects.finished_objects import list_objects, open_object, open_present_object, remove_object
+from downloadd.storage.objects.object_names import ObjectNames
+from downloadd.storage.objects.object_part import Describe, ObjectPart
+from downloadd.storage.objects.storage import ObjectStorage
+from downloadd.storage.objects.uploader import Uploader
+from downloadd.storage.quotas import is_within
+
+READ_CHUNK_BYTES: Final = 1 << 20
+"""Bytes of a file that are read at once."""
+
+
+class ObjectStorages:
+    """The object storages, by directory."""
+
+    def __init__(self, storages: Sequence[ObjectStorage]) -> None:
+        self._storages = storages
+
+    def find(self, directory: str) -> ObjectStorage | None:
+        """Return the storage of a directory; None if its files are on the disk."""
+        return next((each for each in self._storages if is_within(directory, each.path)), None)
+
+    def find_url(self, url: str) -> ObjectStorage | None:
+        """Return the storage with a bucket and prefix; None if no table has it any more."""
+        return next((each for each in self._storages if each.url == url), None)
+
+
+def add_staging_limit(settings: DirectorySettings, limits: Mapping[str, int], directory: str) -> DirectorySettings:
+    """Return the settings of a directory with the limit on staged files as a quota; `limits` is by path."""
+    quotas = tuple(
+        Quota(directory=path, limit=limit) for path, limit in limits.items() if limit and is_within(directory, path)
+    )
+    if not quotas:
+        return settings
+    return replace(settings, quotas=(*settings.quotas, *quotas))
+
+
+class RoutingDestination:
+    """Disk and object storages together; implements `Destination` and `ReplaceableRoot`.
+
+    Part files are on the disk always, at their path below the root.
+    """
+
+    def __init__(
+        self,
+        local: LocalDestination,
+        storages: ObjectStorages,
+        *,
+        records: UploadRecords,
+        describe: Describe,
+        clock: Clock,
+    ) -> None:
+        self._local = local
+        self._storages = storages
+        self._records = records
+        self._describe = describe
+        self._clock = clock
+        self._names = ObjectNames()
+        self.small_files = local.small_files
+
+    async def open_part(
+        self,
+        *,
+        directory: str,
+        filename: SafeName,
+        download_id: str,
+        epoch: int,
+        existing: str | None,
+        restart: int = 0,
+    ) -> Part:
+        """Open the part file of a run; see `Destination.open_part`."""
+        staged = await self._local.open_part(
+            directory=directory,
+            filename=filename,
+            download_id=download_id,
+            epoch=epoch,
+            existing=existing,
+            restart=restart,
+        )
+        place = parse_directory(directory)
+        storage = self._storages.find(place)
+        if storage is None:
+            return staged
+        return ObjectPart(
+            staged,
+            directory=place,
+            download_id=download_id,
+            storage=storage,
+            uploaders=self._find_uploader,
+            describe=self._describe,
+            has_part=lambda name: self._local.has_part(directory=directory, name=name),
+        )
+
+    async def has_part(self, *, directory: str, name: str) -> bool:
+        """Return True if a part file exists."""
+        return await self._local.has_part(directory=directory, name=name)
+
+    async def remove_part(self, *, directory: str, name: str) -> None:
+        """Delete a part file; `AbandonedUploads` aborts its upload once its download has ended."""
+        await self._local.remove_part(directory=directory, name=name)
+
+    async def max_name_bytes(self, *, directory: str) -> int:
+        """Return the bytes of the longest name that the storage takes in a directory."""
+        limit = await self._local.max_name_bytes(directory=directory)
+        place = parse_directory(directory)
+        storage = self._storages.find(place)
+        return limit if storage is None else min(limit, storage.max_name_bytes(place))
+
+    async def can_rename(self, *, directory: str, to: str) -> bool:
+        """Return True if a file of a directory can be published in another one: both on the disk, or in a bucket."""
+        places = parse_directory(directory), parse_directory(to)
+        if self._storages.find(places[0]) is not self._storages.find(places[1]):
+            return False
+        return await self._local.can_rename(directory=directory, to=to)
+
+    async def exists(self, *, directory: str, filename: SafeName) -> bool:
+        """Return True if the final name is taken."""
+        place, storage = self._route(directory)
+        if storage is None:
+            return await self._local.exists(directory=directory, filename=filename)
+        return await self._names.exists(storage, place, filename)
+
+    async def reserve_name(self, *, directory: str, filename: SafeName, conflict: Conflict) -> SafeName | None:
+        """Reserve the name to publish under, by the conflict policy; see `Destination.reserve_name`."""
+        place, storage = self._route(directory)
+        if storage is None:
+            return await self._local.reserve_name(directory=directory, filename=filename, conflict=conflict)
+        return await self._names.reserve(storage, place, filename, conflict)
+
+    def release_name(self, *, directory: str, filename: SafeName) -> None:
+        """Release a name that `reserve_name` returned."""
+        place, storage = self._route(directory)
+        if storage is None:
+            self._local.release_name(directory=directory, filename=filename)
+        else:
+            self._names.release(place, filename)
+
+    async def is_published(
+        self,
+        *,
+        directory: str,
+        filename: SafeName,
+        total: int,
+        part_name: str | None,
+        identity: str | None = None,
+        part_directory: str | None = None,
+    ) -> bool:
+        """Return True if the final file of a download that was being published at a crash is in place.
+
+        In object storage, its metadata names the download.
+        """
+        place, storage = self._route(directory)
+        if storage is None:
+            return await self._local.is_published(
+                directory=directory,
+                filename=filename,
+                total=total,
+                part_name=part_name,
+                identity=identity,
+                part_directory=part_directory,
+            )
+        head = await storage.head(storage.key_of(place, filename))
+        if head is None or head.size != total:
+            return False
+        if identity is not None and parse_identity(identity) != head.etag:
+            return False
+        if part_name is not None:
+            owner = parse_part_name(part_name)
+            if owner is None or not is_own(head.metadata, download_id=owner[0]):
+                return False
+            await self._local.remove_part(directory=part_directory or directory, name=part_name)
+        return True
+
+    async def remove_file(
+        self, *, directory: str, filename: SafeName, identity: str | None, checksum: str | None
+    ) -> bool:
+        """Remove a published file; see `Destination.remove_file`."""
+        place, storage = self._route(directory)
+        if storage is None:
+            return await self._local.remove_file(
+                directory=directory, filename=filename, identity=identity, checksum=checksum
+            )
+        return await remove_object(storage, place, filename, identity=identity, checksum=checksum)
+
+    async def read_file(self, *, directory: str, filename: SafeName) -> AsyncIterator[bytes]:
+        """Yield the content of a final file in pieces."""
+        place, storage = self._route(directory)
+        if storage is None:
+            async for piece in self._local.read_file(directory=directory, filename=filename):
+                yield piece
+            return
+        async with await open_present_object(storage, place, filename) as file:
+            offset = 0
+            while piece := await file.read(offset, READ_CHUNK_BYTES):
+                yield piece
+                offset += len(piece)
+
+    async def check_root(self) -> None:
+        """Check that the root is there, and is the one that was used before."""
+        await self._local.check_root()
+
+    async def accept_root(self) -> RootIdentity:
+        """Use the root that is there; see `ReplaceableRoot.accept_root`."""
+        return await self._local.accept_root()
+
+    async def try_writing(self) -> None:
+        """Check the root, and that it takes writes, by a trial."""
+        await self._local.try_writing()
+
+    async def check_directory(self, *, directory: str) -> None:
+        """Check that a directory takes writes, and that its object storage answers.
+
+        Raises:
+            DownloadError: it does not.
+        """
+        await self._local.check_directory(directory=directory)
+        _, storage = self._route(directory)
+        if storage is not None:
+            await storage.check()
+
+    async def check_free_space(self, needed: int) -> None:
+        """Check that `needed` more bytes leave `min_free` bytes of the disk free."""
+        await self._local.check_free_space(needed)
+
+    async def measure_unannounced(self) -> UnannouncedSpace:
+        """Measure the space of the disk that no open part has reserved."""
+        return await self._local.measure_unannounced()
+
+    async def directories(self, prefix: str, limit: int) -> list[str]:
+        """Return directories that begin with `prefix`; those of object storage as far as the disk has them too."""
+        return await self._local.directories(prefix, limit)
+
+    async def measure_use(self, quotas: Sequence[Quota]) -> StorageUsage:
+        """Return the use of the disk and of the directories that have these quotas."""
+        return await self._local.measure_use(quotas)
+
+    def list_parts(self) -> AsyncIterator[Sequence[PartEntry]]:
+        """Yield all part files below the root except for open ones."""
+        return self._local.list_parts()
+
+    def _route(self, directory: str) -> tuple[SafeDirectory, ObjectStorage | None]:
+        place = parse_directory(directory)
+        return place, self._storages.find(place)
+
+    def _find_uploader(self, directory: str) -> tuple[ObjectStorage, Uploader] | None:
+        storage = self._storages.find(directory)
+        return None if storage is None else (storage, Uploader(storage, self._records, self._clock))
+
+
+class RoutingFiles:
+    """Finished files of disk and object storages; implements `FileReader`."""
+
+    def __init__(self, local: FileReader, storages: ObjectStorages) -> None:
+        self._local = local
+        self._storages = storages
+
+    async def open(self, *, directory: str, filename: SafeName, identity: str | None) -> ReadableFile:
+        """Open the file that a download has published; see `FileReader.open`."""
+        place = parse_directory(directory)
+        storage = self._storages.find(place)
+        if storage is None:
+            return await self._local.open(directory=directory, filename=filename, identity=identity)
+        return await open_object(storage, place, filename, identity)
+
+    async def list_entries(self, directory: str, *, after: str, limit: int) -> list[DirectoryEntry]:
+        """Return files and directories; see `FileReader.list_entries`."""
+        place = parse_directory(directory)
+        storage = self._storages.find(place)
+        if storage is None:
+            return await self._local.list_entries(directory, after=after, limit=limit)
+        return await list_objects(storage, place, after=after, limit=limit)
