@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from downloadd.clock import Clock, SystemClock
 from downloadd.cluster.heartbeat import Heartbeat, NodeLoad
 from downloadd.cluster.identity import read_identity
-from downloadd.cluster.lease import Lease
 from downloadd.cluster.shared_settings import shared_settings
 from downloadd.config import Config, UserConfig
 from downloadd.download_rules import DownloadRules
@@ -47,14 +46,12 @@ from downloadd.origin.public_suffixes import PublicSuffixes
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.proxies import TrustedProxies
-from downloadd.records.store import Store
 from downloadd.reloader import Reloader
 from downloadd.rights import Rights
 from downloadd.schedules.assembly import assemble_schedules
 from downloadd.servers import Servers
 from downloadd.service import DownloadService
 from downloadd.settings_service import SettingsService
-from downloadd.storage.destination import Destination
 from downloadd.storage_choice import open_storage
 from downloadd.store_choice import open_store
 from downloadd.transfer.session import Session
@@ -159,7 +156,17 @@ class App:
             )
             stack.push_async_callback(self._file_actions.close)
             session = await stack.enter_async_context(self._make_session(PublicSuffixes()))
-            parts = self._make_manager(records, destination, session, bus, node=node.name)
+            parts = assemble_manager(
+                ManagerSettings.from_config(
+                    self._config, self._origins, self._directories, node=node.name, max_runs=self._max_runs
+                ),
+                records=records,
+                destination=destination,
+                session=session,
+                bus=bus,
+                metrics=self.metrics.downloads,
+                clock=self._clock,
+            )
             self._kept_parts = parts.kept_parts
             heartbeat.read_load = partial(self._read_load, parts)
             heartbeat.on_lease_change = parts.lease.report_lease
@@ -375,30 +382,6 @@ class App:
             proxies=self._origins.proxies,
             hosts=self._origins.hosts,
             suffixes=suffixes,
-            clock=self._clock,
-        )
-
-    def _make_manager(
-        self, records: Store, destination: Destination, session: Session, bus: EventBus, *, node: str
-    ) -> ManagerParts:
-        return assemble_manager(
-            ManagerSettings(
-                config=self._config.downloads,
-                policy=self._origins.policy,
-                directories=self._directories,
-                hosts=self._config.hosts,
-                proxies=self._origins.proxies,
-                node=node,
-                keep_parts=self._config.storage.keep_parts,
-                takeover_interval=Lease(self._config.cluster.lease).interval,
-                limits=self._config.limits,
-                max_runs=self._max_runs,
-            ),
-            records=records,
-            destination=destination,
-            session=session,
-            bus=bus,
-            metrics=self.metrics.downloads,
             clock=self._clock,
         )
 

@@ -1,9 +1,12 @@
 """Assembly of the manager from its parts, for the composition root."""
 
+from typing import Self
+
 import msgspec
 
 from downloadd.clock import Clock
-from downloadd.config import DownloadsConfig, HostConfig, LimitConfig
+from downloadd.cluster.lease import Lease
+from downloadd.config import Config, DownloadsConfig, HostConfig, LimitConfig
 from downloadd.events import EventBus
 from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_checks import AdmissionChecks
@@ -36,6 +39,7 @@ from downloadd.manager.speed_share import SpeedLimit, SpeedShare
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
 from downloadd.metrics import DownloadMetrics
+from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.origin_proxies import OriginProxies
 from downloadd.policy.policy import Policy
@@ -65,6 +69,24 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Measurement of the speed of downloads with a least speed; None for the default."""
     max_runs: int | None = None
     """Downloads that the open files of the process are enough for; None for no limit."""
+
+    @classmethod
+    def from_config(
+        cls, config: Config, origins: OriginSettings, directories: DirectoryRules, *, node: str, max_runs: int | None
+    ) -> Self:
+        """Return the settings of a configuration; `node` is the name of this one."""
+        return cls(
+            config=config.downloads,
+            policy=origins.policy,
+            directories=directories,
+            hosts=config.hosts,
+            proxies=origins.proxies,
+            limits=config.limits,
+            node=node,
+            keep_parts=config.storage.keep_parts,
+            takeover_interval=Lease(config.cluster.lease).interval,
+            max_runs=max_runs,
+        )
 
 
 class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
