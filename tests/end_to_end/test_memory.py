@@ -10,7 +10,7 @@ from support.origin.scripted_response import ScriptedResponse
 from support.waiting import wait_until
 
 MIB = 1 << 20
-IDLE = 60 * MIB
+IDLE = 64 * MIB
 
 
 async def test_an_idle_daemon_uses_little_memory(tmp_path: Path) -> None:

@@ -75,7 +75,11 @@ class TransferPath:
         return self.daemon.files() == {"d/f": expected_bytes(0, 0, SIZE)} and self.daemon.part_files() == []
 
 
-@pytest.fixture(params=["parsed", "spliced", "hashed", "tls", "segmented", "segmented mirrors"])
+EXHAUSTIVE_PATHS = [pytest.param(name, marks=pytest.mark.exhaustive) for name in ("hashed", "segmented mirrors")]
+"""Paths with other tests of their own."""
+
+
+@pytest.fixture(params=["parsed", "spliced", "tls", "segmented", *EXHAUSTIVE_PATHS])
 async def transfer_path(request: pytest.FixtureRequest, memory_path: Path) -> AsyncIterator[TransferPath]:
     authority = Authority()
     bundle = memory_path / "ca.pem"

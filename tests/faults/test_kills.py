@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.crash_runner import DOWNLOAD_SCENARIOS, CrashResult, ForkServer, QueueView, queue_changed
+from support.crash_runner import CrashResult, ForkServer, QueueView, queue_changed
+from support.crash_scenarios import SCENARIOS
 from support.crash_trial import CrashTrial
 from support.origin.origin import Origin
 
@@ -30,7 +31,7 @@ REACHED = {
 """Fault points that each scenario must reach."""
 
 
-@pytest.mark.parametrize("scenario", DOWNLOAD_SCENARIOS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
 async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
     scenario: str, tmp_path: Path, origin: Origin, fork_servers: list[ForkServer]
 ) -> None:

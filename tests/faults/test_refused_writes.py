@@ -7,7 +7,8 @@ from itertools import count, cycle
 from pathlib import Path
 
 import pytest
-from support.crash_runner import DOWNLOAD_SCENARIOS, ForkServer
+from support.crash_runner import ForkServer
+from support.crash_scenarios import SCENARIOS
 from support.crash_trial import CrashTrial
 from support.daemon_process import make_config
 from support.origin.content import expected_bytes
@@ -36,7 +37,7 @@ main()
 """Launcher of the daemon that waits at most a second for free space."""
 
 
-@pytest.mark.parametrize("scenario", DOWNLOAD_SCENARIOS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
 async def test_a_refused_write_is_reported_and_other_downloads_continue(
     scenario: str, tmp_path: Path, origin: Origin, fork_servers: list[ForkServer]
 ) -> None:

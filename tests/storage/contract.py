@@ -110,7 +110,12 @@ class DestinationContract:
         assert await part.read(0, 9) == b""
         await part.remove()
 
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
+    # Each storage that has the contract is an executor of its own.
+    @settings(
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+        max_examples=20,
+        deadline=None,
+    )
     @given(writes=st.lists(st.lists(st.binary(max_size=50), max_size=8), max_size=5), epoch=st.integers(1, 10**9))
     async def test_all_pieces_are_written_in_order(
         self, destination: Destination, writes: list[list[bytes]], epoch: int

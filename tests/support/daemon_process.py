@@ -22,6 +22,8 @@ from support.waiting import CONDITION_TIMEOUT, wait_until
 TOKEN = "Zu-Z6eKzIIz7MCCRGeHi29bYkXZCJ4SxFC0JAasqm92"
 USER = "d26x6zSkaPSe5gCyy"
 LOG_LINES_OF_FAILURE = 20
+FORKABLE_VARIABLES = frozenset({"SSL_CERT_FILE"})
+"""Variables that a process reads after its modules are imported, so that a fork may have others."""
 
 LIMITS: Final[Mapping[str, Any]] = {"max_retries": 5, "max_concurrent": 64, "max_per_host": 16}
 """Limits of the tests: more at once than by default, because most of them have one origin."""
@@ -116,7 +118,7 @@ class DaemonProcess:
         # No request goes to the internet, and its certificates take a tenth of the start to load.
         environment = {**os.environ, "SSL_CERT_FILE": os.devnull, **self.environment}
         with self.log.open("ab") as log:
-            if self._may_fork and not self.launcher and not self.environment:
+            if self._may_fork and not self.launcher and FORKABLE_VARIABLES.issuperset(self.environment):
                 self.process = fork_server("downloadd").start(
                     self._arguments(), environment=environment, stderr=log.fileno()
                 )
