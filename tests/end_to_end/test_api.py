@@ -108,7 +108,7 @@ async def test_every_response_to_schemathesis_conforms_to_the_document(tmp_path:
             *("--checks", "all", "--exclude-checks", f"positive_data_acceptance{mended}"),
             # An event stream does not end.
             *("--exclude-path", "/api/v1/events"),
-            *("--max-examples", "3", "--continue-on-failure", "--request-timeout", "30", "--no-color"),
+            *("--max-examples", "2", "--continue-on-failure", "--request-timeout", "30", "--no-color"),
             cwd=tmp_path,
             env={**os.environ, "PYTHONWARNINGS": "ignore"},
             stdout=asyncio.subprocess.PIPE,

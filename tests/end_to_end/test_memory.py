@@ -34,7 +34,9 @@ async def test_a_large_file_is_never_held_in_memory(daemon: DaemonProcess, nginx
 
 async def test_memory_does_not_grow_over_many_downloads(tmp_path: Path, origin: Origin) -> None:
     origin.script("/small", ScriptedResponse(size=1000))
-    async with DaemonProcess(tmp_path, config=make_config(max_per_host=64), may_fork=False) as daemon:
+    async with DaemonProcess(
+        tmp_path, config=make_config(max_concurrent=64, max_per_host=64), may_fork=False
+    ) as daemon:
         sizes = []
         for round in range(1, 4):
             batch = [{"url": origin.url("/small"), "directory": "d", "filename": f"{n}"} for n in range(500)]

@@ -1,7 +1,7 @@
 """Parsers of foreign input as targets of a coverage-guided fuzzer.
 
-`python tests/fuzz/targets.py TARGET [options of libFuzzer]`, such as `names -max_total_time=60`. It exits with a status
-other than 0 at the first failure: an undocumented exception, or a name that is not safe.
+`python tests/fuzz/targets.py TARGET [options of libFuzzer]`, such as `names -max_total_time=60`, or `all`. It exits
+with a status other than 0 at the first failure: an undocumented exception, or a name that is not safe.
 
 Each target is a function that imports its parsers, which the fuzzer changes to measure coverage, and returns a function
 of the input.
@@ -269,7 +269,31 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "urls": fuzz_urls,
 }
 
-if __name__ == "__main__":
-    target = TARGETS[sys.argv.pop(1)]()
+ALL = "all"
+"""Name for all targets, one after the other."""
+
+
+def fuzz(target: Target) -> None:
+    """Fuzz a target, with the options of the command; end the process."""
     atheris.Setup(sys.argv, target)
     atheris.Fuzz()
+
+
+def fuzz_all() -> None:
+    """Fuzz each target in a fork of a process that has all parsers: to change them takes most of the time."""
+    targets = {name: make() for name, make in TARGETS.items()}
+    for name, target in targets.items():
+        pid = os.fork()
+        if not pid:
+            fuzz(target)
+        _, status = os.waitpid(pid, 0)
+        if status:
+            sys.exit(f"the target {name} failed")
+
+
+if __name__ == "__main__":
+    chosen = sys.argv.pop(1)
+    if chosen == ALL:
+        fuzz_all()
+    else:
+        fuzz(TARGETS[chosen]())

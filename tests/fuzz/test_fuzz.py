@@ -14,17 +14,14 @@ TARGETS = Path(__file__).with_name("targets.py")
 
 @pytest.mark.skipif(not HAS_FUZZER, reason="there is no fuzzer for this platform")
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(
-    "target", ["challenges", "cookies", "fields", "imports", "names", "netrc", "responses", "rpc", "urls"]
-)
-def test_a_fuzzer_finds_no_failure(tmp_path: Path, target: str) -> None:
+def test_a_fuzzer_finds_no_failure(tmp_path: Path) -> None:
     ended = subprocess.run(
-        [sys.executable, str(TARGETS), target, "-max_total_time=1", "-max_len=300", "-timeout=30", "-seed=1"],
+        [sys.executable, str(TARGETS), "all", "-max_total_time=1", "-max_len=300", "-timeout=30", "-seed=1"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=200,
         check=False,
     )
     assert ended.returncode == 0, (ended.stdout + ended.stderr)[-4000:]
-    assert "DONE" in ended.stderr
+    assert ended.stderr.count("DONE") == 9

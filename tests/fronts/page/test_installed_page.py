@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 from support.daemon_process import TOKEN, DaemonProcess
 from support.origin.origin import Origin
@@ -28,7 +28,7 @@ HIDE = """(hidden) => {
 }"""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def controlled(browser: Browser, restartable: DaemonProcess) -> AsyncIterator[Page]:
     """Open the page of a daemon, once its service worker loads it."""
     await restartable.start()

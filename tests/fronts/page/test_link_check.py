@@ -105,7 +105,7 @@ async def test_a_check_ends_when_the_text_changes_or_the_user_stops_it(
     assert len(origin.requests("/silent")) == 2
 
 
-@pytest.mark.parametrize("look", [{}, DARK, PHONE], ids=["light", "dark", "phone"])
+@pytest.mark.parametrize("look", [DARK, PHONE], ids=["dark", "phone"])
 async def test_a_result_is_accessible_and_fits(
     browser: Browser, daemon: DaemonProcess, origin: Origin, axe: Path, look: dict[str, Any]
 ) -> None:

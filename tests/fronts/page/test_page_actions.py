@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 from support.daemon_process import DaemonProcess, make_config
 from support.origin.origin import Origin
@@ -20,7 +20,7 @@ PNG = bytes.fromhex(
 )
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def stalled(tmp_path: Path, origin: Origin) -> AsyncIterator[DaemonProcess]:
     """Start a daemon with six downloads: two that stall, and four that wait."""
     async with DaemonProcess(tmp_path, config=make_config(max_concurrent=2)) as daemon:
