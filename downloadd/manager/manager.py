@@ -277,7 +277,8 @@ class Manager:
         """Return the number of waiting downloads per reason; reasons without downloads may be left out."""
         reasons = Counter(await self._queue.wait_reasons())
         # The queue counts those that wait for space as delayed.
-        reasons[WaitReason.DELAYED] -= self._space.waiting
+        # One that is being put back into the queue is in neither, or in both.
+        reasons[WaitReason.DELAYED] = max(0, reasons[WaitReason.DELAYED] - self._space.waiting)
         reasons[WaitReason.STORAGE_UNAVAILABLE] += self._space.waiting
         return reasons
 

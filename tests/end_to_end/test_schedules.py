@@ -26,9 +26,13 @@ def config(origin: Origin, **keys: Any) -> str:
 
 async def run(daemon: DaemonProcess) -> Any:
     """Start a run, and return the entry of its download after its end."""
-    status, answer = await daemon.request("POST", f"{PATH}/run")
-    assert status == 200, answer
-    return await daemon.wait_until_finished(answer["last_download"])
+
+    async def start() -> Any:
+        status, answer = await daemon.request("POST", f"{PATH}/run")
+        # The end of the last run may not be recorded yet.
+        return answer if status == 200 else None
+
+    return await daemon.wait_until_finished((await wait_until(start))["last_download"])
 
 
 async def metrics(daemon: DaemonProcess) -> str:

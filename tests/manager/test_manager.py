@@ -165,8 +165,12 @@ async def test_downloads_that_wait_for_space_are_reported_and_start_when_it_is_f
         return reasons == ["waits for space on the disk: needs 200 kB, 200 kB free"] * 3
 
     await wait_until(all_wait)
-    reasons = await stack.manager.wait_reasons()
-    assert (reasons[WaitReason.STORAGE_UNAVAILABLE], reasons[WaitReason.DELAYED]) == (3, 0)
+
+    async def are_counted() -> bool:
+        reasons = await stack.manager.wait_reasons()
+        return (reasons[WaitReason.STORAGE_UNAVAILABLE], reasons[WaitReason.DELAYED]) == (3, 0)
+
+    await wait_until(are_counted)
     await stack.manager.cancel(ids[0])
     await stack.manager.pause(ids[1])
     await asyncio.sleep(0.05)
