@@ -9,6 +9,7 @@ from support.clocks import ManualClock
 from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response
+from support.waiting import wait_until
 
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.schedule import Schedule, ScheduleDefinition, ScheduleSource
