@@ -89,7 +89,13 @@ wait = "1"
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("with_known_values", [False, True], ids=["generated values", "known download"])
+@pytest.mark.parametrize(
+    "with_known_values",
+    [
+        pytest.param(False, id="generated values", marks=pytest.mark.exhaustive),
+        pytest.param(True, id="known download"),
+    ],
+)
 async def test_every_response_to_schemathesis_conforms_to_the_document(tmp_path: Path, with_known_values: bool) -> None:
     async with daemon_with_hosts(tmp_path, ISOLATED) as daemon:
         settings = tmp_path / "schemathesis.toml"

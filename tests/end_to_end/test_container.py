@@ -101,7 +101,9 @@ async def running(container: Container, *arguments: str) -> AsyncIterator[aiohtt
     ("options", "ids", "umask"),
     [
         pytest.param({}, (1000, 0), None, id="the user of the image"),
-        pytest.param({"user": "987654:0"}, (987654, 0), "0002", id="any user of the group 0"),
+        pytest.param(
+            {"user": "987654:0"}, (987654, 0), "0002", id="any user of the group 0", marks=pytest.mark.exhaustive
+        ),
         pytest.param({"user": "4321:4322", "ids": "4321:4322"}, (4321, 4322), "0077", id="any user and group"),
     ],
 )

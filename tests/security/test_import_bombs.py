@@ -146,7 +146,29 @@ IMPORT_BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("name", IMPORT_BOMBS)
+EXHAUSTIVE = frozenset(
+    {
+        *("list of objects", "list of escapes", "day of objects", "day of files", "day of many files"),
+        *("long directory", "row without an end", "table of short rows", "table of channels"),
+        *("list in one line", "list of mirrors"),
+        *(
+            "elements in each other",
+            "long comment",
+            "many tags",
+            "many prefixes",
+            "many hashes",
+            "many URLs",
+            "long URLs",
+        ),
+    }
+)
+"""Files that resemble one of the others."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.exhaustive if name in EXHAUSTIVE else ()) for name in IMPORT_BOMBS],
+)
 async def test_no_import_file_uses_much_memory_or_delays_other_requests(tmp_path: Path, name: str) -> None:
     key, make = IMPORT_BOMBS[name]
     bomb = tmp_path / "bomb"
