@@ -133,7 +133,11 @@ async def _move(hook: HookConfig, source: FileSource, download: Download, file: 
     if path is None:
         return Delivered(answer=f"it is in {directory} already")
     await _remove(source, download)
-    return Delivered(answer=f"moved to {path}")
+    if await asyncio.to_thread(path.exists):
+        return Delivered(answer=f"moved to {path}")
+    # Through another mount, it was the directory of the file itself; the open file has the bytes still.
+    await asyncio.to_thread(place_file, file, directory, name, token=download.id)
+    return Delivered(answer=f"it is in {directory} already")
 
 
 async def _remove(source: FileSource, download: Download) -> None:

@@ -302,3 +302,14 @@ async def test_actions_wait_until_the_storage_is_open(library: Library) -> None:
     assert not task.done()
     actions.source.set_result(await library.actions.source)
     assert isinstance(await task, Delivered)
+
+
+async def test_a_file_that_moves_into_its_own_directory_through_another_mount_stays(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As for a mount with numbers of its own, which a test cannot make.
+    monkeypatch.setattr("downloadd.hooks.relocation._has_name", lambda file, path: False)
+    delivery = await library.publish("a.bin", b"content")
+    outcome = await library.actions.move(HookConfig(name="x", move_to=str(library.root / "d")), delivery)
+    assert outcome == Delivered(answer=f"it is in {library.root / 'd'} already")
+    assert contents_below(library.root / "d") == {"a.bin": b"content"}
