@@ -5,7 +5,6 @@ A file that is there with the same content is left, so that an extraction that w
 """
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from itertools import count
 from typing import Any, BinaryIO, Final
@@ -13,14 +12,15 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from downloadd.download import Download, join_path
-from downloadd.errors import DownloadError, InvalidPathError
+from downloadd.errors import InvalidPathError
 from downloadd.hooks.extraction_plan import PlannedFile, plan_files
 from downloadd.imports.archive_entries import ArchiveEntries
 from downloadd.imports.archives import open_archive
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.storage.destination import Destination, Part
-from downloadd.storage.names import SafeName, numbered_name, sanitize_name, shorten_name
-from downloadd.verify import DEFAULT_ALGORITHM
+from downloadd.storage.names import numbered_name, sanitize_name, shorten_name
+from downloadd.storage.saved_content import is_saved
+from downloadd.verify import DEFAULT_ALGORITHM, format_checksum
 
 HEADER_BYTES: Final = 1 << 30
 """Bytes that an archive may have beside those of its files, such as headers."""
@@ -95,12 +95,12 @@ class _FileWriter:
             restart=self._number,
         )
         try:
-            await self._publish(part, digest=await self._copy(archive, part))
+            await self._publish(part, checksum=await self._copy(archive, part))
         finally:
             await part.remove()
 
     async def _copy(self, archive: ArchiveEntries[Any], part: Part) -> str:
-        """Write the content to the part file; return its digest."""
+        """Write the content to the part file; return its checksum."""
         part.hash_while_writing((DEFAULT_ALGORITHM,))
         entry = self._planned.entry
         size = archive.size(entry)
@@ -111,25 +111,17 @@ class _FileWriter:
                 raise ExtractionRefusedError(f"{entry!r} is longer than the archive declares")
             await part.write([piece], part.size)
         await part.sync()
-        return await part.digest(DEFAULT_ALGORITHM)
+        return format_checksum(DEFAULT_ALGORITHM, await part.digest(DEFAULT_ALGORITHM))
 
-    async def _publish(self, part: Part, *, digest: str) -> None:
+    async def _publish(self, part: Part, *, checksum: str) -> None:
         """Give the part file its name, or a free one with a number, unless the file of that name has its content."""
         max_bytes = await self._destination.max_name_bytes(directory=self._planned.directory)
         name = shorten_name(self._planned.filename, max_bytes)
         for number in count():
             candidate = numbered_name(name, number, max_bytes=max_bytes) if number else name
-            if await self._is_there(candidate, digest):
+            if await is_saved(
+                self._destination, directory=self._planned.directory, filename=candidate, checksum=checksum
+            ):
                 return
             if await part.publish(candidate, replace=False, last_modified=self._download.progress.last_modified):
                 return
-
-    async def _is_there(self, name: SafeName, digest: str) -> bool:
-        """Return True if the file of this name has this content already."""
-        found = hashlib.new(DEFAULT_ALGORITHM.replace("-", ""))
-        try:
-            async for piece in self._destination.read_file(directory=self._planned.directory, filename=name):
-                await asyncio.to_thread(found.update, piece)
-        except DownloadError:
-            return False
-        return found.hexdigest() == digest

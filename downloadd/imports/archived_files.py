@@ -5,7 +5,6 @@ crash a file that is in place is recognized by its content and not saved twice.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
@@ -34,6 +33,7 @@ from downloadd.imports.uploads import Uploads
 from downloadd.records.import_protocol import ImportFileRecords
 from downloadd.storage.destination import Destination, Part
 from downloadd.storage.names import SafeName, parse_filename
+from downloadd.storage.saved_content import is_saved
 from downloadd.verify import DEFAULT_ALGORITHM, format_checksum
 
 log = structlog.get_logger()
@@ -169,13 +169,7 @@ class ArchivedFiles:
     async def _is_saved(self, path: str, checksum: str) -> bool:
         """Return True if the file at a path, which an interrupted run was about to create, has this checksum."""
         directory, _, name = path.rpartition("/")
-        digest = hashlib.sha256()
-        try:
-            async for piece in self._destination.read_file(directory=directory, filename=parse_filename(name)):
-                await asyncio.to_thread(digest.update, piece)
-        except DownloadError:
-            return False
-        return format_checksum(DEFAULT_ALGORITHM, digest.hexdigest()) == checksum
+        return await is_saved(self._destination, directory=directory, filename=parse_filename(name), checksum=checksum)
 
 
 @asynccontextmanager
