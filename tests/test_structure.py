@@ -82,6 +82,7 @@ NOUNS: Final = frozenset(
         "media_types",
         "root_identity",
         "runtime_settings",
+        "stable_storage",
         "hours",
         "object_upload",
         "instants",

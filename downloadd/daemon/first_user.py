@@ -15,6 +15,7 @@ import msgspec
 
 from downloadd.config import ALL_PERMISSIONS, UserConfig
 from downloadd.errors import StartupError
+from downloadd.stable_storage import sync_directory
 
 TOKEN_FILE_NAME: Final = "token"  # noqa: S105 - the name of the file
 DOWNLOADS_REFUSED: Final = "Downloads are refused: start the daemon with --allow-download to permit them."
@@ -141,11 +142,7 @@ def _create(file: Path) -> bool:
             return False
     finally:
         os.unlink(temporary)
-    directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(file.parent)
     return True
 
 

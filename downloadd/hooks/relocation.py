@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from downloadd.stable_storage import sync_directory
 from downloadd.storage.names import SafeName, numbered_name
 
 _CHUNK_BYTES: Final = 1 << 20
@@ -34,7 +35,7 @@ def place_file(file: BinaryIO, directory: Path, filename: SafeName, *, token: st
         while True:
             path = directory / (numbered_name(filename, number) if number else filename)
             if _is_same(file, path) or placement.link(path):
-                _sync_directory(directory)
+                sync_directory(directory)
                 return path
             number += 1
     finally:
@@ -136,11 +137,3 @@ def _is_same(file: BinaryIO, path: Path) -> bool:
 
 def _open_file(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,6 +14,7 @@ from downloadd.clock import Clock
 from downloadd.errors import DownloadError, InsufficientStorageError, StorageError
 from downloadd.import_operation import ImportErrorCode, is_operation_id
 from downloadd.imports.refusal import ImportRefusedError
+from downloadd.stable_storage import sync_directory
 from downloadd.storage.disk_space import DiskSpace, measure_disk_space
 from downloadd.storage.free_space import FreeSpace
 from downloadd.storage.os_errors import FULL_ERRNOS
@@ -149,7 +150,7 @@ class LocalUploads:
 
     def _publish(self, unfinished: Path, path: Path) -> None:
         unfinished.rename(path)
-        _sync_directory(self._folder)
+        sync_directory(self._folder)
 
 
 async def _remove(path: Path) -> None:
@@ -164,14 +165,6 @@ def _is_unfinished(name: str) -> bool:
 def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _sync_directory(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _open_private(path: str, flags: int) -> int:

@@ -16,6 +16,7 @@ from downloadd.records.history import CONTAINS_FOLDED, contains_folded
 from downloadd.records.open_files import OpenFiles
 from downloadd.records.schema import Migration, apply_migrations, latest_version, missing_objects, read_version
 from downloadd.records.sqlite_errors import is_corruption
+from downloadd.stable_storage import sync_directory
 
 log = structlog.get_logger()
 
@@ -84,7 +85,7 @@ class StateDirectory:
         try:
             if not self.path.is_dir():
                 self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _sync_directory(self.path.parent)
+                sync_directory(self.path.parent)
             lock = os.open(self.path / LOCK_FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise self.unusable_error(error) from error
@@ -131,7 +132,7 @@ class StateDirectory:
             connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit = {_MAX_WAL_BYTES}")
             connection.execute(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
-            _sync_directory(self.path)
+            sync_directory(self.path)
         except (OSError, sqlite3.Error) as error:
             connection.close()
             raise self.unusable_error(error) from error
@@ -231,7 +232,7 @@ class StateDirectory:
             connection.close()
         _sync(unfinished, os.O_RDONLY)
         os.replace(unfinished, self.database)
-        _sync_directory(self.path)
+        sync_directory(self.path)
         if self._was_used:
             log.warning(
                 "records_created_empty",
@@ -293,7 +294,7 @@ class StateDirectory:
         finally:
             target.close()
         os.replace(unfinished, backup)
-        _sync_directory(self.path)
+        sync_directory(self.path)
 
     def _create_file(self, name: str) -> Path:
         """Create an empty private file that is to be renamed to `name`, in place of one that a kill left."""
@@ -301,10 +302,6 @@ class StateDirectory:
         path.unlink(missing_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         return path
-
-
-def _sync_directory(path: Path) -> None:
-    _sync(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def _sync(path: Path, flags: int) -> None:

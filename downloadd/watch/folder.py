@@ -15,6 +15,7 @@ from typing import BinaryIO, Final, Self
 
 import msgspec
 
+from downloadd.stable_storage import sync_directory
 from downloadd.watch.candidates import FolderFile, is_candidate
 from downloadd.watch.outcome import FileProgress, FileResult, Outcome
 
@@ -111,9 +112,9 @@ class WatchFolder:
         directory = self._path / result.outcome
         _replace(directory / f"{name}{RESULT_SUFFIX}", msgspec.json.format(msgspec.json.encode(result)) + b"\n")
         (self._processing / name).rename(directory / name)
-        _sync_directory(directory)
+        sync_directory(directory)
         self._progress_path(name).unlink(missing_ok=True)
-        _sync_directory(self._processing)
+        sync_directory(self._processing)
 
     def _progress_path(self, name: str) -> Path:
         return self._processing / f".{name}.progress"
@@ -159,12 +160,4 @@ def _replace(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     unfinished.rename(path)
-    _sync_directory(path.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(path.parent)
