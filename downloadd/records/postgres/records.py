@@ -22,7 +22,7 @@ from downloadd.records.kept_parts import KeptPartRecords
 from downloadd.records.nodes import NodeRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
-from downloadd.records.postgres.address import DatabaseAddress
+from downloadd.records.postgres.address import DEFAULT_LEASE, DatabaseAddress
 from downloadd.records.postgres.admission import PostgresAdmission
 from downloadd.records.postgres.deliveries import PostgresDeliveries, add_deliveries
 from downloadd.records.postgres.download_changes import AcceptItem, DownloadChanges
@@ -109,6 +109,7 @@ class PostgresRecords:
         make_deliveries: Callable[[Download], Sequence[Delivery]] = lambda download: (),
         is_owner: bool = True,
         patience: float = PATIENCE_SECONDS,
+        lease: float = DEFAULT_LEASE,
     ) -> None:
         """Create records that are not open yet.
 
@@ -122,9 +123,10 @@ class PostgresRecords:
             is_owner: False if other nodes may write at the same time.
             patience: seconds for which a change is tried again before it is refused, and for which the start waits for
                 another owner to end.
+            lease: seconds of the lease of the nodes.
         """
         self.is_shared = not is_owner
-        self._address = DatabaseAddress(url)
+        self._address = DatabaseAddress(url, lease=lease)
         self._clock = clock
         self._migrations = migrations
         self._make_deliveries = make_deliveries
