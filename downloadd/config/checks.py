@@ -357,8 +357,6 @@ def _hook_problems(hook: HookConfig) -> Iterator[tuple[str, str]]:
         yield ("secret", "is given without url")
     if hook.command and (not hook.command[0] or any("\0" in word for word in hook.command)):
         yield ("command", "expected a program and its arguments, without NUL")
-    if CONTROL_CHARACTER.search(hook.directory):
-        yield ("directory", "may not hold control characters")
     if hook.needs_file and State.COMPLETED not in hook.events:
         yield ("events", "expected completed among them: only such a download has a file")
 
