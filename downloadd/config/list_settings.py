@@ -278,7 +278,7 @@ class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Meta(min_length=1, max_length=128),
         describe(
             "Name in the history; X-User-Id if a client sends it.",
-            examples=["d26x6zSkaPSe5gCyy"],
+            examples=["d26x6zSkaPSe5gCyy", "bob"],
             format=Format.USER_ID,
         ),
     ]
@@ -287,7 +287,7 @@ class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Meta(pattern=r"^sha256:[0-9a-f]{64}\Z"),
         describe(
             "SHA-256 of the token.",
-            examples=[f"sha256:{'0' * 64}"],
+            examples=[f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"],
             expected="sha256: and 64 lower-case hexadecimal digits, as `printf %s TOKEN | sha256sum` prints",
             secret=True,
         ),
