@@ -716,7 +716,7 @@ async def test_the_page_is_used_by_keyboard_alone(browser: Browser, daemon: Daem
             await route.continue_()
 
         # A frame between the end of the ten seconds and that of the download.
-        await page.route("**/cancel", change_another_first, times=1)
+        await page.route("**/actions", change_another_first, times=1)
         await page.clock.fast_forward(UNDO_MILLISECONDS)
         await expect(row).to_have_count(0)
         # The focus stays in the list instead of the beginning of the page.
