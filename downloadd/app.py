@@ -308,6 +308,7 @@ class App:
                 session=session,
                 manager=manager,
                 hours=parts.hours,
+                quotas=parts.quotas,
                 hooks=self._hooks,
                 retention=retention,
             )

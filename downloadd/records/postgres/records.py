@@ -11,7 +11,6 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.import_operation import Driver
-from downloadd.object_upload import UploadRecords
 from downloadd.records.admission import AdmissionRecords
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.deliveries import DeliveryRecords
@@ -74,6 +73,7 @@ from downloadd.records.schedules import ScheduleRecords
 from downloadd.records.storage_roots import StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords
 from downloadd.records.writer import Rejection
+from downloadd.remote_upload import UploadRecords
 from downloadd.states import RUNNING, State
 
 T = TypeVar("T")
