@@ -372,7 +372,7 @@ async def test_schedules_are_added_run_changed_and_removed(
         await dialog.get_by_role("button", name="Add").click()
         await page_session.wait_for_text("#schedule-problem", "cron")
         await dialog.get_by_label("Times").fill("0 0 1 1 *")
-        await dialog.get_by_label("Directory").fill("/d/")
+        await dialog.get_by_label("Save in").fill("/d/")
         await page.keyboard.press("Enter")
         await expect(dialog).to_be_hidden()
         await page_session.wait_for_text("#schedules", "prices")
@@ -786,7 +786,7 @@ async def test_the_page_has_no_serious_accessibility_violation(
         await page.locator("#ended").get_by_role("button", name="gone").click()
         assert await findings(page, axe) == []
         await page.keyboard.press("Escape")
-        for view, sign in (("History", "d/gone"), ("Files", "lack the permission"), ("Imports", "No imports.")):
+        for view, sign in (("History", "d/gone"), ("Files", "Finished downloads here"), ("Imports", "No imports.")):
             await page.get_by_role("link", name=view).click()
             await page_session.wait_for_text("main", sign)
             assert await findings(page, axe) == [], view

@@ -28,6 +28,8 @@ const FILTERS = {
 export class DownloadsView {
   /** Items of the list in their order. @type {any[]} */
   shown = [];
+  /** The same, without those that keep their places under the pointer. @type {any[]} */
+  arranged = [];
   selection = new Selection();
 
   /**
@@ -145,7 +147,8 @@ export class DownloadsView {
     );
     setVisible(byId("pause-all"), shown.some((entry) => entry.status !== "paused"));
     setVisible(byId("resume-all"), counts.paused > 0);
-    this.shown = this.list.fill(arrange(shown, { order: byId("order").value, group: byId("group").value }));
+    this.arranged = arrange(shown, { order: byId("order").value, group: byId("group").value }, this.arranged);
+    this.shown = this.list.fill(this.arranged);
     this.#drawRecentlyEnded();
     const running = counts.running;
     document.title = running ? `${running.toLocaleString()} ↓ downloadd` : "downloadd";
