@@ -23,6 +23,7 @@ from downloadd.storage.objects.object_names import ObjectNames
 from downloadd.storage.objects.object_part import Describe, ObjectPart
 from downloadd.storage.objects.storage import ObjectStorage
 from downloadd.storage.objects.uploader import Uploader
+from downloadd.storage.present_file import PresentFile
 from downloadd.storage.quotas import is_within
 
 READ_CHUNK_BYTES: Final = 1 << 20
@@ -280,6 +281,12 @@ class RoutingFiles:
         if storage is None:
             return await self._local.open(directory=directory, filename=filename, identity=identity)
         return await open_object(storage, place, filename, identity)
+
+    async def open_present(self, *, directory: str, filename: SafeName) -> PresentFile | None:
+        """Open the file that has a name now; see `FileReader.open_present`."""
+        if self._storages.find(parse_directory(directory)) is not None:
+            return None
+        return await self._local.open_present(directory=directory, filename=filename)
 
     async def list_entries(self, directory: str, *, after: str, limit: int) -> list[DirectoryEntry]:
         """Return files and directories; see `FileReader.list_entries`."""
