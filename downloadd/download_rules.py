@@ -18,7 +18,7 @@ from downloadd.policy.directories import is_below
 from downloadd.policy.domains import DomainRules
 from downloadd.policy.redaction import filename_from_url
 from downloadd.policy.url import ParsedUrl, parse_url
-from downloadd.storage.names import parse_directory
+from downloadd.storage.names import avoid_reserved, parse_directory
 from downloadd.storage.path_template import fill_path_template, template_values
 
 
@@ -116,4 +116,4 @@ class _Rule:
             time=datetime.fromtimestamp(now, UTC),
         )
         # An empty directory of a request leaves no empty segment.
-        return "/".join(filter(None, fill_path_template(self._config.save_to, values).split("/")))
+        return avoid_reserved("/".join(filter(None, fill_path_template(self._config.save_to, values).split("/"))))

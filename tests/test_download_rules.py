@@ -79,11 +79,17 @@ def test_a_rule_gives_what_the_request_leaves_out() -> None:
         ("{directory}/x", "/a//b/", "a/b/x"),
         ("by-user/{user}/{day}", "inbox", "by-user/ann/09"),
         ("fixed", "inbox", "fixed"),
+        ("{user}/x", "inbox", "ann/x"),
     ],
 )
 def test_the_directory_follows_the_template(template: str, directory: str, expected: str) -> None:
     rules = DownloadRules([RuleConfig(name="r", save_to=template)])
     assert rules.apply(request(directory=directory), user="ann", now=NOW).request.directory == expected
+
+
+def test_a_host_or_user_with_a_reserved_name_gets_another_directory() -> None:
+    rules = DownloadRules([RuleConfig(name="r", save_to="{host}/x")])
+    assert rules.apply(request("http://api/f"), user="ann", now=NOW).request.directory == "_api/x"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ class Format(StrEnum):
     DIRECTORY = "directory below the storage root"
     DIRECTORY_TEMPLATE = "directory below the storage root with placeholders"
     DOMAIN = "domain"
+    EXTENSION = "extension of file names"
     ENDPOINT = "URL of a server of object storage"
     FILENAME = "name of a file"
     HOST = "host of an origin"

@@ -116,6 +116,13 @@ def _parse_address(text: str) -> str:
     return str(address)
 
 
+def _parse_extension(text: str) -> str:
+    extension = text.removeprefix(".")
+    if not extension or "/" in extension or CONTROL_CHARACTER.search(extension):
+        raise ValueError("expected an extension such as iso or tar.gz; leave the key out for all files")
+    return extension
+
+
 def _parse_time_zone(text: str) -> str:
     parse_time_zone(text)
     return text
@@ -125,6 +132,7 @@ OWN_PARSERS: Final[Mapping[Format, Parser]] = {
     Format.ADDRESS: _parse_address,
     Format.CRON: parse_cron,
     Format.DATABASE_URL: parse_database_url,
+    Format.EXTENSION: _parse_extension,
     Format.HOURS: parse_hours,
     Format.BASE_PATH: _parse_base_path,
     Format.LISTEN_ADDRESS: _parse_listen_address,

@@ -63,7 +63,12 @@ class HookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ),
     ] = ("completed", "failed")
     directory: Annotated[
-        str, describe("Only for downloads to this directory and below; * is any part of one name.", examples=["team/*"])
+        str,
+        describe(
+            "Only for downloads to this directory and below; * is any part of one name.",
+            examples=["team/*"],
+            format=Format.DIRECTORY,
+        ),
     ] = ""
     url: Annotated[
         str,

@@ -11,7 +11,6 @@ from downloadd.config.aria2.conf import OptionOutcome, read_aria2_conf
 from downloadd.config.checks import DEFAULT_SOURCE, check_rules
 from downloadd.config.fields import Format
 from downloadd.config.formats import Parser, check_formats
-from downloadd.config.hook_settings import HookConfig
 from downloadd.config.settings import Config, StorageConfig
 from downloadd.config.sources import (
     TABLES,
@@ -136,9 +135,4 @@ def _resolve_root(values: ConfigValues) -> None:
 def _build_config(values: ConfigValues) -> Config:
     tables: dict[str, Any] = {table: struct(**values.table(table)) for table, struct in TABLES.items()}
     lists: dict[str, Any] = {name: tuple([item.value for item in items]) for name, items in values.lists.items()}
-    lists["hooks"] = tuple([_strip_directory(hook) for hook in lists["hooks"]])
     return Config(**tables, **lists)
-
-
-def _strip_directory(hook: HookConfig) -> HookConfig:
-    return msgspec.structs.replace(hook, directory=hook.directory.strip("/"))

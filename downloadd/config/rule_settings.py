@@ -39,12 +39,18 @@ class RuleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     extensions: Annotated[
         tuple[str, ...],
         describe(
-            "Extensions of the requested name or of the end of the URL; empty for all.", examples=[["iso", "img"]]
+            "Extensions of the requested name or of the end of the URL; empty for all.",
+            examples=[["iso", "img"]],
+            format=Format.EXTENSION,
         ),
     ] = ()
     directory: Annotated[
         str,
-        describe("Only for requests for this directory and below; * is any part of one name.", examples=["", "inbox"]),
+        describe(
+            "Only for requests for this directory and below; * is any part of one name.",
+            examples=["", "inbox"],
+            format=Format.DIRECTORY,
+        ),
     ] = ""
     users: Annotated[
         tuple[str, ...], describe("Ids of users; empty for all.", examples=[[], ["d26x6zSkaPSe5gCyy"]])

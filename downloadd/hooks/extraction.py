@@ -18,7 +18,7 @@ from downloadd.imports.archive_entries import ArchiveEntries
 from downloadd.imports.archives import open_archive
 from downloadd.imports.refusal import ImportRefusedError
 from downloadd.storage.destination import Destination, Part
-from downloadd.storage.names import numbered_name, sanitize_name, shorten_name
+from downloadd.storage.names import avoid_reserved, numbered_name, sanitize_name, shorten_name
 from downloadd.storage.saved_content import is_saved
 from downloadd.verify import DEFAULT_ALGORITHM, format_checksum
 
@@ -49,7 +49,7 @@ async def extract_archive(
         ExtractionRefusedError: it is damaged, encrypted or no archive, has unsafe names, or exceeds a limit.
         DownloadError: the storage failed, or has no room.
     """
-    directory = join_path(download.request.directory, sanitize_name(stem))
+    directory = avoid_reserved(join_path(download.request.directory, sanitize_name(stem)))
     try:
         # All of a packed tar archive is unpacked to find its files.
         max_unpacked = max_bytes + HEADER_BYTES if max_bytes else None

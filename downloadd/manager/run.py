@@ -32,6 +32,7 @@ from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.outcomes import Outcomes
 from downloadd.manager.publication import Publication
 from downloadd.manager.rate_limit import UntimedLimiter
+from downloadd.manager.recovery import discard_fenced_part
 from downloadd.manager.row_writer import FencedError, RowWriter
 from downloadd.manager.run_timer import RunTimer
 from downloadd.manager.small_publications import SmallPublications
@@ -122,6 +123,7 @@ class Run:
         self._transferring: asyncio.Task[object] | None = None
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
         self._writer = RowWriter(records, self._timer)
+        self._discard_fenced = partial(discard_fenced_part, records, destination)
         self._publication = Publication(
             destination, clock, save=self._writer.save, small_files=small_files, present_files=present_files
         )
@@ -247,8 +249,9 @@ class Run:
             if self._stop is StopReason.CANCEL:
                 # No run continues a cancelled download.
                 await self._outcomes.remove_part()
-            elif self._attempt.part is not None:
-                await self._attempt.part.close()
+            elif (part := self._attempt.part) is not None:
+                await part.close()
+                await self._discard_fenced(self.download, part.name)
             return None
 
     async def remove_stray_parts(self) -> None:

@@ -31,6 +31,9 @@ ROOT_MARKER_NAME: Final = ".downloadd-root"
 RESERVED_DIRECTORY_NAME: Final = ".downloadd"
 """Name of the directory in the storage root for files of the daemon, such as uploads of several nodes."""
 
+_API_SEGMENT: Final = "api"
+"""First segment of the paths of the API."""
+
 MAX_NAME_BYTES: Final = 255
 """Bytes in a name: NAME_MAX of the common file systems."""
 
@@ -98,7 +101,7 @@ def parse_directory(text: str) -> SafeDirectory:
     for segment in segments:
         if problem := _name_problem(segment):
             raise InvalidPathError(f"the directory segment {_quote(segment)} {problem}")
-    if segments and segments[0] == "api":
+    if segments and segments[0] == _API_SEGMENT:
         raise InvalidPathError("a directory cannot begin with api: that path is reserved for the API")
     if segments and segments[0].lower() == RESERVED_DIRECTORY_NAME:
         raise InvalidPathError(f"a directory cannot begin with {segments[0]}: that path is reserved for the daemon")
@@ -154,6 +157,11 @@ def sanitize_directory(text: str) -> SafeDirectory:
     except InvalidPathError:
         names = (_sanitize(segment) for segment in re.split(r"[/\\]", text))
         return SafeDirectory(_truncate("/".join(name for name in names if name), MAX_DIRECTORY_BYTES).rstrip("/. "))
+
+
+def avoid_reserved(directory: str) -> str:
+    """Return a directory, with a leading `_` if a name of foreign origin, such as that of a host, makes it reserved."""
+    return f"_{directory}" if directory.partition("/")[0] == _API_SEGMENT else directory
 
 
 def remove_invisible(text: str) -> str:

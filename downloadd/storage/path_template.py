@@ -5,6 +5,7 @@ Pure: no I/O and no clock.
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from hashlib import sha256
 from string import Formatter
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,6 +13,9 @@ from urllib.parse import urlsplit
 from downloadd.storage.names import sanitize_directory, sanitize_name
 
 PLACEHOLDERS: Final = ("directory", "user", "host", "year", "month", "day")
+
+_MAX_CHANGED_CHARACTERS: Final = 48
+"""Characters that are left of the id of a user that cannot be a name: at most 192 bytes, beside the digest."""
 
 
 def check_path_template(template: str) -> None:
@@ -33,7 +37,7 @@ def template_values(*, directory: str, user: str, url: str, time: datetime) -> d
     """Return the values of the placeholders for a download; `time` is that of its end."""
     return {
         "directory": sanitize_directory(directory),
-        "user": sanitize_name(user),
+        "user": _user_name(user),
         "host": sanitize_name(_host_of(url)),
         "year": f"{time:%Y}",
         "month": f"{time:%m}",
@@ -51,6 +55,14 @@ def _parse(template: str) -> Iterator[tuple[str, str | None]]:
             known = ", ".join(f"{{{each}}}" for each in PLACEHOLDERS)
             raise ValueError(f"{{{name}}} is not a placeholder; the placeholders are {known}")
         yield literal, name
+
+
+def _user_name(user: str) -> str:
+    """Return a name for the id of a user that no other id has: a changed one has a digest of the id at its end."""
+    name = sanitize_name(user)
+    if name == user:
+        return name
+    return f"{name[:_MAX_CHANGED_CHARACTERS]}-{sha256(user.encode(errors='surrogatepass')).hexdigest()[:12]}"
 
 
 def _host_of(url: str) -> str:

@@ -33,6 +33,17 @@ def test_a_trusted_proxy_that_is_no_network_is_refused(tmp_path: Path, network: 
         pytest.param('[server]\nallowed_hosts = ["https://a"]', "server.allowed_hosts: 'https://a' is not", id="URL"),
         pytest.param("[downloads]\nallowed_ports = [0]", "downloads.allowed_ports: 0 is not a port", id="port"),
         pytest.param('[imports]\ndirectory = "../x"', "imports.directory: the directory segment", id="dot segment"),
+        pytest.param(
+            '[[rules]]\nname = "r"\nextensions = [""]', "rules[0].extensions: expected an extension", id="extension"
+        ),
+        pytest.param(
+            '[[rules]]\nname = "r"\ndirectory = "../x"', "rules[0].directory: the directory segment", id="rule"
+        ),
+        pytest.param(
+            '[[hooks]]\nname = "h"\nextract = true\ndirectory = "a/.."',
+            "hooks[0].directory: the directory segment",
+            id="hook",
+        ),
         pytest.param('[[directories]]\npath = "a/../b"', "directories[0].path: the directory segment", id="path"),
         pytest.param(
             '[[directories]]\npath = "a"\nowner = "no-such-user"', "directories[0].owner: there is no", id="owner"

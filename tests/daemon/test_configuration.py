@@ -12,6 +12,7 @@ from downloadd.daemon.configuration import PARSERS
     [
         (Format.CA_FILE, "", ""),
         (Format.DIRECTORY, "/a//b/", "a/b"),
+        (Format.DIRECTORY, "team/*/[ab]?", "team/*/[ab]?"),
         (Format.DOMAIN, "*.example.com", "*.example.com"),
         (Format.HOST, "EXAMPLE.com.", "example.com"),
         (Format.NETRC, "", ""),

@@ -49,14 +49,14 @@ class Library:
     async def find(self, id: str) -> Download | None:
         return self.downloads.get(id)
 
-    async def publish(self, name: str, content: bytes) -> Delivery:
+    async def publish(self, name: str, content: bytes, directory: str = "d") -> Delivery:
         """Save a completed download; return the message about it."""
         download = with_fields(
-            sample_download(), state=State.COMPLETED, filename=name, directory="d", ended_seq=1, end_time=int(NOW)
+            sample_download(), state=State.COMPLETED, filename=name, directory=directory, ended_seq=1, end_time=int(NOW)
         )
         filename = parse_filename(name)
         part = await self.destination.open_part(
-            directory="d", filename=filename, download_id=download.id, epoch=1, existing=None
+            directory=directory, filename=filename, download_id=download.id, epoch=1, existing=None
         )
         await part.write([content], 0)
         assert await part.publish(filename, replace=True, last_modified=1_000_000_000)
@@ -139,6 +139,11 @@ async def test_an_archive_is_extracted_beside_itself(library: Library, name: str
         "x/a.txt": FILES["a.txt"],
         "x/d/b.txt": FILES["d/b.txt"],
     }
+
+
+async def test_an_archive_with_the_name_of_a_reserved_path_is_extracted_beside_it(library: Library) -> None:
+    delivery = await library.publish("api.zip", make_zip(), directory="")
+    assert await library.actions.extract(EXTRACT, delivery) == Delivered(answer="2 files in _api")
 
 
 async def test_an_extraction_that_is_repeated_changes_nothing(library: Library) -> None:

@@ -13,6 +13,7 @@ import pytest
 from records.contract import NOW, ManualClock, added, ids, present, sample_download
 from structlog.testing import capture_logs
 
+from downloadd.errors.storage import StorageError
 from downloadd.records.database import (
     DATABASE_FILE_NAME,
     RecordsError,
@@ -217,8 +218,14 @@ async def test_a_database_that_is_too_large_to_check_is_opened(tmp_path: Path, m
     database.write_bytes(content[:middle] + b"\xa5" * PAGE + content[middle + PAGE :])
     await refused(tmp_path)
     monkeypatch.setattr("downloadd.records.database.MAX_CHECKED_BYTES", len(content) - 1)
+    readable = []
     async with SqliteRecords(tmp_path, clock=ManualClock()) as records:
-        assert await present(records, rows[0].id) == rows[0]
+        for row in rows:
+            # Which rows the damaged page holds or indexes differs from run to run.
+            with contextlib.suppress(StorageError):
+                readable.append(await present(records, row.id) == row)
+    assert readable
+    assert all(readable)
 
 
 async def test_a_database_of_another_program_is_refused_and_not_changed(tmp_path: Path) -> None:

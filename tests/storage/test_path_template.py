@@ -35,6 +35,15 @@ def test_no_value_leads_elsewhere(changed: dict[str, str], template: str) -> Non
     assert ".." not in path.split("/")
 
 
+def test_ids_of_users_that_are_no_names_get_different_ones() -> None:
+    ids = ["ann", "team/ann", "other/ann", "a:n", "a*n", "a_n", "..", "n" * 300, "n" * 301]
+    names = [values(user=id)["user"] for id in ids]
+    assert names[0] == "ann"
+    assert names[1].startswith("ann-")
+    assert len(set(names)) == len(ids)
+    assert max(map(len, names)) < 70
+
+
 @pytest.mark.parametrize(
     ("template", "problem"),
     [

@@ -670,12 +670,16 @@ async def test_what_an_import_leaves_out_is_listed_and_failed_files_are_given_up
 
 
 async def test_the_page_is_used_by_keyboard_alone(browser: Browser, daemon: DaemonProcess, origin: Origin) -> None:
-    for number in range(3):
+    for number in range(4):
         origin.script(f"/f{number}", ScriptedResponse(size=1000, stall_after=10))
+    for number in range(3):
         await daemon.start_download("d", origin.url(f"/f{number}"))
     async with open_page_session(browser, daemon) as page_session:
         page = page_session.page
-        await page_session.row("d/f2")
+        # Those that run are above the others.
+        for number in range(3):
+            row = await page_session.row(f"d/f{number}")
+            await expect(row).to_have_attribute("data-status", "downloading")
         await page.keyboard.press("n")
         await expect(page.get_by_label("Links")).to_be_focused()
         row = page.locator("#active .row", has_text="d/f0")
@@ -683,6 +687,14 @@ async def test_the_page_is_used_by_keyboard_alone(browser: Browser, daemon: Daem
         await row.get_by_role("button", name="Cancel f0").focus()
         await page.keyboard.press("Enter")
         await expect(row.get_by_role("button", name="Undo f0")).to_be_focused()
+
+        async def change_another_first(route: Any) -> None:
+            await daemon.start_download("d", origin.url("/f3"))
+            await page_session.row("d/f3")
+            await route.continue_()
+
+        # A frame between the end of the ten seconds and that of the download.
+        await page.route("**/cancel", change_another_first, times=1)
         await page.clock.fast_forward(UNDO_MILLISECONDS)
         await expect(row).to_have_count(0)
         # The focus stays in the list instead of the beginning of the page.

@@ -9,6 +9,8 @@ export const UNDO_MILLISECONDS = 10_000;
 export class Cancellations {
   /** @type {Map<string, {entry: any, timer: ReturnType<typeof setTimeout>, paused: Promise<void>}>} */
   #pending = new Map();
+  /** Entries before their cancellation, until it is answered: a row that would move as a paused one takes the focus along. @type {Map<string, any>} */
+  #before = new Map();
 
   /**
    * @param {object} parts
@@ -33,9 +35,9 @@ export class Cancellations {
     return this.#pending.has(id);
   }
 
-  /** Returns the entry of a download before its cancellation, while that can be undone. @param {string} id */
+  /** Returns the entry of a download before its cancellation, until that is undone or done. @param {string} id */
   entryBefore(id) {
-    return this.#pending.get(id)?.entry;
+    return this.#before.get(id);
   }
 
   /** Cancels downloads after the time in which that can be undone. @param {any[]} entries */
@@ -45,7 +47,10 @@ export class Cancellations {
     const timer = setTimeout(() => this.#finish(fresh.filter(({ id }) => this.#pending.get(id)?.timer === timer)), UNDO_MILLISECONDS);
     const running = fresh.filter((entry) => entry.status !== "paused");
     const paused = applyToEach(running, ({ id }) => this.client.files.downloads.pause(id), this.onError);
-    for (const entry of fresh) this.#pending.set(entry.id, { entry, timer, paused });
+    for (const entry of fresh) {
+      this.#pending.set(entry.id, { entry, timer, paused });
+      this.#before.set(entry.id, entry);
+    }
     this.notices.show(
       plural(fresh.length, "1 download is cancelled.", "{n} downloads are cancelled."),
       t("It can be undone for ten seconds."),
@@ -59,7 +64,10 @@ export class Cancellations {
   /** Takes cancellations back; downloads that were not paused before go on. @param {any[]} entries */
   async undo(entries) {
     const undone = entries.map(({ id }) => this.#pending.get(id)).filter((one) => one !== undefined);
-    for (const { entry } of undone) this.#pending.delete(entry.id);
+    for (const { entry } of undone) {
+      this.#pending.delete(entry.id);
+      this.#before.delete(entry.id);
+    }
     this.onChange();
     await Promise.all(undone.map(({ paused }) => paused));
     const resumed = undone.map(({ entry }) => entry).filter((entry) => entry.status !== "paused");
@@ -71,6 +79,7 @@ export class Cancellations {
     for (const { id } of entries) this.#pending.delete(id);
     const cancel = (/** @type {any} */ { id }) => this.store.change(id, () => this.client.files.downloads.cancel(id, options));
     await applyToEach(entries, cancel, this.onError);
+    for (const { id } of entries) this.#before.delete(id);
     this.onChange();
   }
 }

@@ -1,6 +1,6 @@
 /** List of any length; the page contains only the visible rows. */
 
-import { setAttribute } from "./element.js";
+import { byId, setAttribute } from "./element.js";
 
 /** Rows that are kept above and below the visible ones. */
 const MARGIN_ROWS = 6;
@@ -26,6 +26,8 @@ export class VirtualList {
   #items = [];
   /** The items in their own order, while those of `#items` keep their places. @type {T[]} */
   #latest = [];
+  /** The items of the last frame. @type {T[]} */
+  #drawn = [];
   #isHeld = false;
   #isReleased = false;
   /** @type {Map<string, {element: HTMLElement, update: (item: T) => void, at: number}>} */
@@ -107,7 +109,7 @@ export class VirtualList {
           visible.set(key, at);
           continue;
         }
-        this.#moveFocus(row.at, first);
+        this.#moveFocus(row.at);
       }
       row.element.remove();
       this.#rows.delete(key);
@@ -127,6 +129,7 @@ export class VirtualList {
       setAttribute(row.element, "aria-setsize", String(items.length));
       row.update(items[at]);
     }
+    this.#drawn = items;
     this.#order();
     this.onScroll(end);
   }
@@ -145,11 +148,13 @@ export class VirtualList {
     }
   }
 
-  /** Moves the focus of a removed row to its neighbour. @param {number} at @param {number} first */
-  #moveFocus(at, first) {
-    const item = this.#items[Math.min(at, this.#items.length - 1)];
-    const row = item && this.#rows.get(this.key(item));
-    const next = row?.element.querySelector("button:not([hidden])") ?? (first === 0 ? document.querySelector("main h2") : null);
-    /** @type {HTMLElement | null} */ (next)?.focus();
+  /** Moves the focus of a removed row to its nearest neighbour that is left, or to the title. @param {number} at its place in the last frame */
+  #moveFocus(at) {
+    const left = new Set(this.#items.map(this.key));
+    const keys = this.#drawn.map(this.key);
+    const key = keys.slice(at).find((one) => left.has(one)) ?? keys.slice(0, at).findLast((one) => left.has(one));
+    const row = this.#rows.get(key ?? "")?.element;
+    const next = row?.querySelector("button:not([hidden])") ?? row?.querySelector("input");
+    /** @type {HTMLElement | null} */ (next ?? byId(this.list.getAttribute("aria-labelledby") ?? ""))?.focus({ preventScroll: true });
   }
 }
