@@ -176,8 +176,11 @@ class Run:
 
     @property
     def is_waiting(self) -> bool:
-        """Return True while this run waits for unavailable records or an upload, which have their own time limits."""
-        return self._writer.is_waiting or self._publication.is_waiting
+        """Return True while this run waits for unavailable records, an upload or a file on the disk.
+
+        These have time limits of their own.
+        """
+        return self._writer.is_waiting or self._publication.is_waiting or self._attempt.is_reading_disk
 
     def target_of(self, origin: str) -> str | None:
         """Return the origin that redirects of `origin` led this run to last; None if they did not."""

@@ -173,6 +173,11 @@ class Attempt:
         return self._requests.redirects.targets.get(origin)
 
     @property
+    def is_reading_disk(self) -> bool:
+        """True while a file on the disk is read, which has a time limit of its own."""
+        return self._present.is_reading
+
+    @property
     def has_response(self) -> bool:
         """True after a source has sent a usable response, or content."""
         return bool(self._requests.answered_by) or self.received_bytes > 0

@@ -1,15 +1,27 @@
 """Comparison of the file that has the name of a download with what the origin and the user say of its content."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from enum import Enum
+from typing import Final
 
 from downloadd.download import Download
+from downloadd.errors import StorageError
 from downloadd.records.known_files import KnownFileRecords
 from downloadd.storage.destination import Part
 from downloadd.storage.finished_files import FileReader
 from downloadd.storage.names import parse_filename
+from downloadd.storage.present_file import PresentFile
 from downloadd.transfer.known_content import is_same_version, resource_of_url
 from downloadd.transfer.representation import Representation
 from downloadd.verify import DEFAULT_ALGORITHM, checksum_algorithm, format_checksum, strongest
+
+READ_MARGIN_SECONDS: Final = 60.0
+"""Seconds that reading a file may take in addition to those by its size."""
+
+MIN_DISK_BYTES_PER_SECOND: Final = 1 << 20
+"""Bytes a second at which a file is read at least."""
 
 
 class Comparison(Enum):
@@ -38,7 +50,7 @@ class PresentFiles:
         )
         if file is None:
             return False
-        async with file:
+        async with file, reading_limited(file, download.file_path):
             return format_checksum(algorithm, await file.digest(algorithm)) == checksum and await file.is_unchanged()
 
     async def has_content(self, download: Download, part: Part) -> bool:
@@ -48,7 +60,7 @@ class PresentFiles:
         )
         if file is None:
             return False
-        async with file:
+        async with file, reading_limited(file, download.file_path):
             if file.size != part.size:
                 return False
             present, received = await file.digest(DEFAULT_ALGORITHM), await part.digest(DEFAULT_ALGORITHM)
@@ -81,10 +93,29 @@ class PresentFiles:
             )
 
 
+@asynccontextmanager
+async def reading_limited(file: PresentFile, path: str) -> AsyncIterator[None]:
+    """Limit the time in which a file is read completely.
+
+    Raises:
+        StorageError: the disk has not read it in time.
+    """
+    try:
+        async with asyncio.timeout(READ_MARGIN_SECONDS + file.size / MIN_DISK_BYTES_PER_SECOND):
+            yield
+    except TimeoutError:
+        raise StorageError(f"{path} could not be read within the time that a slow disk needs", transient=True) from None
+
+
 class PresentFileCheck:
-    """Comparison for one attempt of a download with `skip_same`; each file is compared once."""
+    """Comparison for one attempt of a download with `skip_same`; each file is compared once.
+
+    Attributes:
+        is_reading: True while a file is read, which has a time limit of its own.
+    """
 
     def __init__(self, files: PresentFiles) -> None:
+        self.is_reading = False
         self._files = files
         self._is_done = False
         self._awaited: str | None = None
@@ -99,8 +130,11 @@ class PresentFileCheck:
         checksum, self._awaited = self._awaited, None
         if checksum is None:
             return False
-        self._is_done = True
-        return await self._files.has_checksum(download, checksum)
+        self._is_done = self.is_reading = True
+        try:
+            return await self._files.has_checksum(download, checksum)
+        finally:
+            self.is_reading = False
 
     async def compare(
         self, download: Download, found: Representation, *, url: str, final_url_digest: str | None
