@@ -309,6 +309,7 @@ class App:
                 session=session,
                 manager=manager,
                 hours=parts.hours,
+                quotas=parts.quotas,
                 hooks=self._hooks,
                 retention=retention,
             )
