@@ -171,7 +171,8 @@ def startup_errors(
             arguments(folder, flags), environment=environment(folder, extra), stderr=errors.fileno(), folder=folder
         )
         result = process.wait(CONDITION_TIMEOUT)
-        printed = errors.seek(0) or errors.read()
+        errors.seek(0)
+        printed = errors.read()
     assert result == status, printed
     lines = printed.splitlines()
     assert lines
