@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
+from downloadd.accounts.known_users import KnownUsers
 from downloadd.config import Config, UserConfig
-from downloadd.events import EventBus
-from downloadd.fronts.rest.auth import Accounts
 from downloadd.hooks.hooks import Hooks
 from downloadd.manager.history_retention import HistoryRetention
 from downloadd.manager.hourly_limits import HourlyLimits
@@ -20,8 +19,7 @@ class Reloader:
     def __init__(
         self,
         *,
-        accounts: Accounts,
-        bus: EventBus,
+        users: KnownUsers,
         session: Session,
         manager: Manager,
         hours: HourlyLimits,
@@ -29,8 +27,7 @@ class Reloader:
         retention: HistoryRetention,
     ) -> None:
         """Take the components."""
-        self._accounts = accounts
-        self._bus = bus
+        self._users = users
         self._session = session
         self._manager = manager
         self._hours = hours
@@ -38,10 +35,8 @@ class Reloader:
         self._retention = retention
 
     def replace_users(self, users: Sequence[UserConfig]) -> None:
-        """Replace the users."""
-        self._accounts.replace(users)
-        # Readers of events connect again, and are authenticated again.
-        self._bus.disconnect()
+        """Replace the users of the configuration."""
+        self._users.replace_configured(users)
 
     def apply(self, config: Config, *, origins: OriginSettings, directories: DirectoryRules) -> None:
         """Configure all components."""

@@ -19,7 +19,6 @@ from downloadd.records.ends import EndListener, RecordedEnd
 from downloadd.records.gids import GidRecords
 from downloadd.records.hints import NoHints, Topic
 from downloadd.records.import_protocol import ImportRecords
-from downloadd.records.kept_parts import KeptPartRecords
 from downloadd.records.nodes import NodeRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
@@ -55,6 +54,7 @@ from downloadd.records.postgres.schedules import PostgresSchedules
 from downloadd.records.postgres.schema import Migration, migrate, shipped_migrations
 from downloadd.records.postgres.session import WriterSession
 from downloadd.records.postgres.storage_roots import PostgresStorageRoot
+from downloadd.records.postgres.users import PostgresUsers
 from downloadd.records.postgres.waiting_list import PostgresQueue
 from downloadd.records.postgres.writer import PATIENCE_SECONDS, Writer
 from downloadd.records.protocol import (
@@ -70,8 +70,6 @@ from downloadd.records.protocol import (
 )
 from downloadd.records.results import ResultRecords
 from downloadd.records.runs import RunRecords
-from downloadd.records.schedules import ScheduleRecords
-from downloadd.records.storage_roots import StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords
 from downloadd.records.writer import Rejection
 from downloadd.states import RUNNING, State
@@ -153,9 +151,10 @@ class PostgresRecords:
         origins = PostgresOrigins(self, lambda: claims.holder.session)
         self.origins: OriginRecords = origins
         self.admission: AdmissionRecords = PostgresAdmission(self, claims, origins)
-        self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
-        self.schedules: ScheduleRecords = PostgresSchedules(self)
-        self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
+        self.kept_parts = PostgresKeptParts(self)
+        self.schedules = PostgresSchedules(self)
+        self.users = PostgresUsers(self)
+        self.storage_root = PostgresStorageRoot(self)
         self.uploads: UploadRecords = PostgresUploads(self)
         self.nodes: NodeRecords = PostgresNodes(self, claims.register)
         self.runs: RunRecords = PostgresRuns(self, claims)
