@@ -243,6 +243,7 @@ class App:
 
             def apply_users(users: Sequence[UserConfig]) -> None:
                 accounts.replace(users)
+                parts.quotas.configure({user.id: user.quota for user in users})
                 # Readers of events connect again, and are authenticated again.
                 bus.disconnect()
 

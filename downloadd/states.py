@@ -61,6 +61,10 @@ class WaitReason(StrEnum):
     """The limits on all downloads let nothing start now."""
     STORAGE_UNAVAILABLE = "storage_unavailable"
     """The disk is full or unavailable; no download starts without it."""
+    DAY_QUOTA = "bytes_per_day"
+    """Its user has received all bytes that one day may have."""
+    USER_LIMIT = "user_max_concurrent"
+    """All slots of its user are taken."""
     HOST_UNREACHABLE = "host_unreachable"
     """Its host could not be reached or fails; one download at a time probes it."""
     HOST_BACKOFF = "host_backoff"
@@ -80,6 +84,8 @@ class WaitNotice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The reason in words."""
     host: str = ""
     """Host that it concerns."""
+    user: str = ""
+    """User that it concerns."""
     redirected_from: str = ""
     """Host that redirects to it, if that is another one."""
     seconds: int | None = None
@@ -89,7 +95,11 @@ class WaitNotice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     setting: str = ""
     """Setting that limits them."""
     error: str = ""
-    """Last failure of the host."""
+    """Last failure of the host, or of the storage; empty for a full disk."""
+    needed: int | None = None
+    """Bytes that it needs on the disk."""
+    available: int | None = None
+    """Bytes that the disk had for it."""
 
 
 class StateGroup(StrEnum):

@@ -125,7 +125,5 @@ def _stat(file: Path) -> tuple[int, int, int] | None:
 
 
 def _format_user(user: UserConfig) -> str:
-    return (
-        f"\n[[users]]\nid = {json.dumps(user.id)}\ntoken_hash = {json.dumps(user.token_hash)}\n"
-        f"permissions = {json.dumps(list(user.permissions))}\n"
-    )
+    lines = (f"{name} = {json.dumps(value)}\n" for name, value in msgspec.to_builtins(user).items())
+    return f"\n[[users]]\n{''.join(lines)}"

@@ -1,5 +1,6 @@
 """Assembly of the manager from its parts, for the composition root."""
 
+from collections.abc import Mapping
 from typing import Self
 
 import msgspec
@@ -38,6 +39,7 @@ from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.speed_share import SpeedLimit, SpeedShare
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
+from downloadd.manager.user_quotas import UserQuotas
 from downloadd.metrics import DownloadMetrics
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
@@ -48,6 +50,7 @@ from downloadd.records.store import Store
 from downloadd.storage.destination import Destination
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
+from downloadd.user_quota import UserQuota
 
 
 class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +62,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[HostConfig, ...] = ()
     proxies: OriginProxies | None = None
     limits: tuple[LimitConfig, ...] = ()
+    quotas: Mapping[str, UserQuota] = {}
+    """Quotas of users, by their ids."""
     node: str = ""
     """Name of this node."""
     keep_parts: float
@@ -82,6 +87,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
             hosts=config.hosts,
             proxies=origins.proxies,
             limits=config.limits,
+            quotas={user.id: user.quota for user in config.users},
             node=node,
             keep_parts=config.storage.keep_parts,
             takeover_interval=Lease(config.cluster.lease).interval,
@@ -97,6 +103,7 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     gids: GidLookup
     limits: RunLimits
     hours: HourlyLimits
+    quotas: UserQuotas
     kept_parts: KeptParts
     lease: LeaseGate
     dispatcher: LocalDispatcher | SharedDispatcher
@@ -240,6 +247,7 @@ def assemble_manager(
         hours=HourlyLimits(
             limits, entries=settings.limits, config=config, bus=bus, clock=clock, max_runs=settings.max_runs
         ),
+        quotas=UserQuotas(dispatcher.queue, settings.quotas),
         kept_parts=kept_parts,
         lease=lease,
         dispatcher=dispatcher,

@@ -22,8 +22,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Slots of one origin."""
     slots_by_host: Mapping[str, int] = {}
     """Slots of each origin of some hosts, in the spelling of `parse_host`."""
+    runs_by_user: Mapping[str, int] = {}
+    """Runs of some users together, by their ids."""
     hold_reason: str | None = None
     """The reason, in words, why nothing starts; None while downloads may start."""
+    hold_source: str = ""
+    """The hours that let nothing start, in words; empty for a user."""
     max_concurrent_source: str = ""
     """What `max_concurrent` is limited by, in words; empty for the configuration or a user."""
 

@@ -31,6 +31,7 @@ from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.outcomes import Outcomes
 from downloadd.manager.publication import Publication
 from downloadd.manager.rate_limit import UntimedLimiter
+from downloadd.manager.recovery import discard_fenced_part
 from downloadd.manager.row_writer import FencedError, RowWriter
 from downloadd.manager.run_timer import RunTimer
 from downloadd.manager.small_publications import SmallPublications
@@ -118,6 +119,7 @@ class Run:
         self._transferring: asyncio.Task[object] | None = None
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
         self._writer = RowWriter(records, self._timer)
+        self._discard_fenced = partial(discard_fenced_part, records, destination)
         self._publication = Publication(destination, clock, save=self._writer.save, small_files=small_files)
         self._on_change = partial(on_change, self)
         self._on_received = partial(on_received, self)
@@ -240,8 +242,9 @@ class Run:
             if self._stop is StopReason.CANCEL:
                 # No run continues a cancelled download.
                 await self._outcomes.remove_part()
-            elif self._attempt.part is not None:
-                await self._attempt.part.close()
+            elif (part := self._attempt.part) is not None:
+                await part.close()
+                await self._discard_fenced(self.download, part.name)
             return None
 
     async def remove_stray_parts(self) -> None:
@@ -283,6 +286,7 @@ class Run:
         try:
             async with self._timer.limited():
                 if self.download.progress.publishing:
+                    self._attempt.download = await self._publication.claim(self.download)
                     if await self._publication.is_done(self.download):
                         return FetchResult.PUBLISHED
                     self._attempt.download = self.download.with_progress(publishing=False)

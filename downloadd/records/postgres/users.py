@@ -1,7 +1,7 @@
 """Records of the users that several nodes share, in PostgreSQL."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import msgspec
@@ -11,9 +11,10 @@ from downloadd.records.postgres.access import PostgresAccess
 from downloadd.records.postgres.row_reader import RowReader
 from downloadd.records.rows import Row, corrupt_row_error
 
-_LIST: Final = 'SELECT id, token_hash, permissions FROM users ORDER BY id COLLATE "C"'
-_ADD: Final = "INSERT INTO users (id, token_hash, permissions) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
-_ROTATE: Final = "UPDATE users SET token_hash = $2 WHERE id = $1 RETURNING id, token_hash, permissions"
+_COLUMNS: Final = frozenset({"id", "token_hash"})
+_LIST: Final = 'SELECT id, token_hash, settings FROM users ORDER BY id COLLATE "C"'
+_ADD: Final = "INSERT INTO users (id, token_hash, settings) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+_ROTATE: Final = "UPDATE users SET token_hash = $2 WHERE id = $1 RETURNING id, token_hash, settings"
 _REMOVE: Final = "DELETE FROM users WHERE id = $1"
 
 
@@ -30,9 +31,10 @@ class PostgresUsers:
 
     async def add(self, user: UserConfig) -> bool:
         """Insert a user; see `UserRecords.add`."""
-        permissions = msgspec.json.encode(user.permissions).decode()
+        fields = msgspec.to_builtins(user)
+        settings = msgspec.json.encode({name: fields[name] for name in fields.keys() - _COLUMNS}).decode()
         # No rows of downloads.
-        return await self._access.execute(_ADD, user.id, user.token_hash, permissions, rows=0) == 1
+        return await self._access.execute(_ADD, user.id, user.token_hash, settings, rows=0) == 1
 
     async def rotate(self, id: str, token_hash: str) -> UserConfig | None:
         """Give a user another token; see `UserRecords.rotate`."""
@@ -54,7 +56,7 @@ def _decode(row: Row) -> UserConfig:
     Raises:
         StorageError: the row is damaged.
     """
-    id, token_hash, permissions = row
+    id, token_hash, settings = row
     try:
         fields = {"id": id, "token_hash": token_hash, "permissions": msgspec.json.decode(permissions)}
         return msgspec.convert(fields, UserConfig)

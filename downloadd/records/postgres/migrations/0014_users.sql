@@ -2,6 +2,6 @@
 CREATE TABLE users (
     id text PRIMARY KEY,
     token_hash text NOT NULL UNIQUE,
-    -- A JSON list.
-    permissions text NOT NULL
+    -- A JSON object: permissions, and other keys of [[users]].
+    settings text NOT NULL
 );
