@@ -51,7 +51,7 @@ async def test_a_user_that_is_made_on_one_node_is_accepted_on_all_and_refused_on
 
         assert await status(alpha, token) == 200
         for one in (token, shown.token):
-            await wait_until(lambda one=one: all_answer(one, 200))  # type: ignore[misc]
+            await wait_until(lambda one=one: all_answer(one, 200))
         listed = (await beta.request("GET", "/api/v1/users"))[1]["users"]
         assert [(user["id"], user["kind"]) for user in listed[1:]] == [("ann", "made"), ("former", "made")]
         rotated = (await beta.request("POST", "/api/v1/users/ann/rotate"))[1]["token"]
@@ -60,7 +60,7 @@ async def test_a_user_that_is_made_on_one_node_is_accepted_on_all_and_refused_on
         assert (await beta.request("DELETE", "/api/v1/users/ann"))[0] == 200
         assert await status(beta, rotated) == 401
         for one in (token, rotated):
-            await wait_until(lambda one=one: all_answer(one, 401))  # type: ignore[misc]
+            await wait_until(lambda one=one: all_answer(one, 401))
         for node in nodes:
             written = node.log.read_text() + "".join(file.read_text() for file in node.state.glob("*.toml*"))
             assert not any(secret in written for secret in (token, rotated, shown.token))

@@ -58,7 +58,9 @@ def _decode(row: Row) -> UserConfig:
     """
     id, token_hash, settings = row
     try:
-        fields = {"id": id, "token_hash": token_hash, "permissions": msgspec.json.decode(permissions)}
-        return msgspec.convert(fields, UserConfig)
+        given = msgspec.json.decode(settings, type=dict[str, Any])
+        # A node of a newer version may know further ones.
+        fields = {name: value for name, value in given.items() if name in UserConfig.__struct_fields__}
+        return msgspec.convert({**fields, "id": id, "token_hash": token_hash}, UserConfig)
     except msgspec.MsgspecError as error:
         raise corrupt_row_error("user", id, str(error)) from None
