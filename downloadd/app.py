@@ -60,10 +60,6 @@ from downloadd.views import DownloadViews
 from downloadd.watch.watchers import Watchers
 
 
-async def _ignore_users() -> None:
-    """Leave the users of the state directory as they are."""
-
-
 class App:
     """All components of the daemon. Opens with `async with`; then `listen`."""
 
@@ -77,7 +73,7 @@ class App:
         max_runs: int | None = None,
         request_stop: Callable[[], None] = lambda: None,
         url: str = "",
-        reread_users: Callable[[], Awaitable[None]] = _ignore_users,
+        reread_users: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Make a closed app.
 
@@ -170,6 +166,7 @@ class App:
                 ),
                 records=records,
                 destination=destination,
+                files=storage.files,
                 session=session,
                 bus=bus,
                 metrics=self.metrics.downloads,
@@ -241,14 +238,14 @@ class App:
             )
             accounts = Accounts(self._config.users)
 
-            def apply_users(users: Sequence[UserConfig]) -> None:
-                accounts.replace(users)
-                parts.quotas.configure({user.id: user.quota for user in users})
-                # Readers of events connect again, and are authenticated again.
-                bus.disconnect()
-
             known_users, users = await open_users(
-                stack, self._config, records, self._rights, apply=apply_users, reread=self._reread_users
+                stack,
+                self._config,
+                records,
+                self._rights,
+                self._reread_users,
+                (accounts.replace, parts.replace_users),
+                bus,
             )
             self._schedules = assemble_schedules(
                 records,

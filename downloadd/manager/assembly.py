@@ -1,13 +1,13 @@
 """Assembly of the manager from its parts, for the composition root."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import msgspec
 
 from downloadd.clock import Clock
 from downloadd.cluster.lease import Lease
-from downloadd.config import Config, DownloadsConfig, HostConfig, LimitConfig
+from downloadd.config import Config, DownloadsConfig, HostConfig, LimitConfig, UserConfig
 from downloadd.events import EventBus
 from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_checks import AdmissionChecks
@@ -48,6 +48,8 @@ from downloadd.policy.policy import Policy
 from downloadd.records.hints import Topic
 from downloadd.records.store import Store
 from downloadd.storage.destination import Destination
+from downloadd.storage.finished_files import FileReader
+from downloadd.transfer.present_files import PresentFiles
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
 from downloadd.user_quota import UserQuota
@@ -113,12 +115,17 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     follower: EndedFollower
     abandoned: AbandonedDownloads
 
+    def replace_users(self, users: Sequence[UserConfig]) -> None:
+        """Replace the quotas of all users."""
+        self.quotas.configure({user.id: user.quota for user in users})
+
 
 def assemble_manager(
     settings: ManagerSettings,
     *,
     records: Store,
     destination: Destination,
+    files: FileReader,
     session: Session,
     bus: EventBus,
     metrics: DownloadMetrics,
@@ -168,6 +175,7 @@ def assemble_manager(
         config=config,
         keeps_parts=settings.keep_parts > 0,
         small_files=SmallPublications(records, destination, clock),
+        present_files=PresentFiles(files, records.known_files),
         speed_limit=speed_limit,
         speed_policy=settings.speed_policy,
         pop_takeover=records.runs.pop_takeover,

@@ -15,7 +15,6 @@ from downloadd.records.admission import AdmissionRecords
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.ends import EndListener, RecordedEnd
-from downloadd.records.gids import GidRecords
 from downloadd.records.hints import NoHints, Topic
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.nodes import NodeRecords
@@ -41,6 +40,7 @@ from downloadd.records.postgres.import_contents import PostgresImportContents
 from downloadd.records.postgres.import_files import PostgresImportFiles, settle_files, settle_retried_files
 from downloadd.records.postgres.import_operations import PostgresImportOperations, manifest_owners, raise_epochs
 from downloadd.records.postgres.kept_parts import PostgresKeptParts
+from downloadd.records.postgres.known_files import PostgresKnownFiles
 from downloadd.records.postgres.list_revision import ListRevision
 from downloadd.records.postgres.nodes import PostgresNodes
 from downloadd.records.postgres.object_uploads import PostgresUploads
@@ -67,11 +67,8 @@ from downloadd.records.protocol import (
     StoredResponse,
     WaitingDownload,
 )
-from downloadd.records.results import ResultRecords
 from downloadd.records.runs import RunRecords
-from downloadd.records.waiting_list import QueueRecords
 from downloadd.records.writer import Rejection
-from downloadd.remote_upload import UploadRecords
 from downloadd.states import RUNNING, State
 
 T = TypeVar("T")
@@ -157,12 +154,13 @@ class PostgresRecords:
         self.schedules = PostgresSchedules(self)
         self.users = PostgresUsers(self)
         self.storage_root = PostgresStorageRoot(self)
-        self.uploads: UploadRecords = PostgresUploads(self)
+        self.known_files = PostgresKnownFiles(self)
+        self.uploads = PostgresUploads(self)
         self.nodes: NodeRecords = PostgresNodes(self, claims.register)
         self.runs: RunRecords = PostgresRuns(self, claims)
-        self.queue: QueueRecords = PostgresQueue(self, self._queries, self._list_revision)
-        self.results: ResultRecords = PostgresResults(self, self._queries, self._list_revision)
-        self.gids: GidRecords = PostgresGids(self, self._queries)
+        self.queue = PostgresQueue(self, self._queries, self._list_revision)
+        self.results = PostgresResults(self, self._queries, self._list_revision)
+        self.gids = PostgresGids(self, self._queries)
         self._state_counts = CachedCount(
             clock, lambda: self.read(count_by_state), lambda counts: sum(counts.values()), self._list_revision
         )
