@@ -237,15 +237,9 @@ class App:
                 )
             )
             accounts = Accounts(self._config.users)
-
+            apply = (accounts.replace, parts.replace_users)
             known_users, users = await open_users(
-                stack,
-                self._config,
-                records,
-                self._rights,
-                self._reread_users,
-                (accounts.replace, parts.replace_users),
-                bus,
+                stack, self._config, records, self._rights, self._reread_users, apply, bus
             )
             self._schedules = assemble_schedules(
                 records,
