@@ -16,6 +16,7 @@ from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download, Snapshot, log_fields
 from downloadd.errors import (
+    DayQuotaPendingError,
     DownloadError,
     DownloadTimeoutError,
     InsufficientStorageError,
@@ -42,6 +43,7 @@ from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
 from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.connection_slots import ConnectionSlots
+from downloadd.transfer.quota import ReceiveQuota
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
 from downloadd.transfer.source_requests import NoSlotError
@@ -84,6 +86,7 @@ class Run:
         keeps_parts: bool,
         small_files: SmallPublications,
         speed_policy: SpeedPolicy,
+        quota: ReceiveQuota,
         on_change: Callable[["Run"], None],
         on_received: Callable[["Run"], None],
         is_takeover: bool = False,
@@ -105,6 +108,7 @@ class Run:
             keeps_parts: keep the part file of a failed download for a retry.
             small_files: publishes small files together.
             speed_policy: times of the measurement of a least speed.
+            quota: the quotas of the user.
             on_change: called when the state has changed.
             on_received: called when the run needs its origin no longer.
             is_takeover: another process has written the part file, and may still have it open.
@@ -140,6 +144,7 @@ class Run:
             allows_overlap=config.resume == "evidence",
             slots=slots,
             speed_policy=speed_policy,
+            quota=quota,
             is_takeover=is_takeover,
         )
         self._outcomes = Outcomes(
@@ -364,7 +369,8 @@ class Run:
         """Return the row that follows an error."""
         self.report_answer()
         # After a failure, the runner applies a pause to the row that follows.
-        if self._stop is StopReason.CANCEL or (self._stop is not None and isinstance(error, SpacePendingError)):
+        is_pending = isinstance(error, SpacePendingError | DayQuotaPendingError)
+        if self._stop is StopReason.CANCEL or (self._stop is not None and is_pending):
             return await self._handle_stop(self._stop)
         match error:
             case NoSlotError():
@@ -372,6 +378,8 @@ class Run:
             case SpacePendingError():
                 self.pending_space = error
                 return await self._outcomes.wait_for_space(error)
+            case DayQuotaPendingError():
+                return await self._outcomes.wait_for_day(error)
             case _:
                 return await self._outcomes.fail(error, has_waited=self._writer.has_waited)
 
