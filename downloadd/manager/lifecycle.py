@@ -203,9 +203,9 @@ def mark_cancelled(download: Download, *, now: float) -> Download:
 
 
 def mark_paused(download: Download) -> Download:
-    """Record that a download is paused; the part file is kept."""
+    """Record that a download is paused; the part file is kept, and so is the fact that its file may have its name."""
     return replace(
-        download.with_control(desired=Desired.PAUSE).with_progress(not_before=None, publishing=False),
+        download.with_control(desired=Desired.PAUSE).with_progress(not_before=None),
         state=advance(download.state, Trigger.PAUSE),
     )
 

@@ -121,8 +121,28 @@ class Publication:
             finally:
                 self._destination.release_name(directory=download.request.directory, filename=name)
 
+    async def claim(self, download: Download) -> Download:
+        """Take the part file away from an earlier run that may be publishing it still; return the row with its name.
+
+        Raises:
+            DownloadError: the disk does not say.
+        """
+        existing = download.progress.part_name
+        if existing is None:
+            return download
+        name = await self._destination.claim_part(
+            directory=download.part_directory,
+            filename=parse_filename(download.filename),
+            download_id=download.id,
+            epoch=download.epoch,
+            existing=existing,
+        )
+        return download if name is None else download.with_progress(part_name=name)
+
     async def is_done(self, download: Download) -> bool:
         """Return True if an earlier run, whose disk went away meanwhile, has published the file.
+
+        That is final after `claim`: that run can publish it no longer.
 
         Raises:
             DownloadError: the disk does not say.
@@ -208,6 +228,7 @@ async def is_published(destination: Destination, row: Download) -> bool:
         total=row.progress.total,
         part_name=row.progress.part_name,
         identity=row.result.file_identity,
+        epoch=row.epoch,
     )
 
 

@@ -291,6 +291,7 @@ class Run:
         try:
             async with self._timer.limited():
                 if self.download.progress.publishing:
+                    self._attempt.download = await self._publication.claim(self.download)
                     if await self._publication.is_done(self.download):
                         return FetchResult.PUBLISHED
                     self._attempt.download = self.download.with_progress(publishing=False)

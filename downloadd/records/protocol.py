@@ -123,6 +123,8 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Selects later ends, and orders the page oldest first."""
     ended_before: int | None = None
     """Unix time; selects downloads that ended earlier."""
+    has_part: bool | None = None
+    """True selects downloads whose part file is kept, False the others."""
     limit: int = 100
 
 

@@ -47,7 +47,7 @@ _CHOSEN: Final = (
 )
 # What `lifecycle.pause` and `lifecycle.resume` do to one row: a million rows are not read and written whole.
 _PAUSE_WAITING: Final = (
-    f"UPDATE downloads SET state = '{State.PAUSED}', desired = '{Desired.PAUSE}', not_before = NULL, publishing = 0 "
+    f"UPDATE downloads SET state = '{State.PAUSED}', desired = '{Desired.PAUSE}', not_before = NULL "
     "WHERE seq IN (SELECT value FROM json_each(?))"
 )
 _PAUSE_RUNNING: Final = (

@@ -109,6 +109,14 @@ class RoutingDestination:
             has_part=lambda name: self._local.has_part(directory=directory, name=name),
         )
 
+    async def claim_part(
+        self, *, directory: str, filename: SafeName, download_id: str, epoch: int, existing: str
+    ) -> str | None:
+        """Rename the part file of an earlier epoch; see `Destination.claim_part`."""
+        return await self._local.claim_part(
+            directory=directory, filename=filename, download_id=download_id, epoch=epoch, existing=existing
+        )
+
     async def has_part(self, *, directory: str, name: str) -> bool:
         """Return True if a part file exists."""
         return await self._local.has_part(directory=directory, name=name)
@@ -162,6 +170,7 @@ class RoutingDestination:
         part_name: str | None,
         identity: str | None = None,
         part_directory: str | None = None,
+        epoch: int = 0,
     ) -> bool:
         """Return True if the final file of a download that was being published at a crash is in place.
 
@@ -176,6 +185,7 @@ class RoutingDestination:
                 part_name=part_name,
                 identity=identity,
                 part_directory=part_directory,
+                epoch=epoch,
             )
         key = storage.key_of(place, filename)
         if part_name is None:

@@ -38,7 +38,7 @@ _CHOSEN: Final = (
 )
 # What `lifecycle.pause` and `lifecycle.resume` do to one row: a million rows are not read and written whole.
 _PAUSE_WAITING: Final = (
-    f"UPDATE downloads SET state = '{State.PAUSED}', desired = '{Desired.PAUSE}', not_before = NULL, publishing = 0 "
+    f"UPDATE downloads SET state = '{State.PAUSED}', desired = '{Desired.PAUSE}', not_before = NULL "
     "WHERE seq = ANY($1::bigint[])"
 )
 _PAUSE_RUNNING: Final = f"UPDATE downloads SET desired = '{Desired.PAUSE}' WHERE seq = ANY($1::bigint[])"
