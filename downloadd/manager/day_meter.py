@@ -1,7 +1,4 @@
-"""Bytes that users with a quota for a day have received on it.
-
-Pure: no I/O but the time zone data of the system; the clock is asked for the time.
-"""
+"""Bytes that users with a quota for a day have received on it."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping

@@ -198,11 +198,14 @@ class SqliteRecords:
 
     async def save(self, download: Download) -> Download | None:
         """Write the fields of a run, if it still holds the download; see `Records.save`."""
-        [saved] = await self.save_all([download])
+        [saved] = await self._save([download])
         return saved
 
     async def save_all(self, downloads: Sequence[Download]) -> list[Download | None]:
         """Write the fields of several runs in one transaction; see `Records.save_all`."""
+        return await self._save(downloads)
+
+    async def _save(self, downloads: Sequence[Download]) -> list[Download | None]:
         notes = self.user_days.notes.pending()
 
         def save(cursor: sqlite3.Cursor, ends: list[RecordedEnd]) -> list[Download | None]:

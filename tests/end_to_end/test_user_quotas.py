@@ -84,4 +84,4 @@ async def test_bytes_of_a_day_survive_kills_and_a_download_beyond_them_waits_and
         await daemon.reload(with_quota(bytes_per_day='"4 MiB"', time_zone='"Asia/Tokyo"'))
         assert (await daemon.wait_until_finished(id))["status"] == "completed"
         assert daemon.files() == {"d/f": expected_bytes(0, 0, 3 * MIB)}
-        assert origin.requests("/f")[2].field("Range") == f"bytes={entry['current_size']}-"
+        assert f"bytes={entry['current_size']}-" in [request.field("Range") for request in origin.requests("/f")]

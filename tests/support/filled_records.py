@@ -31,6 +31,7 @@ from downloadd.queue_move import TO_TOP
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.records.store import Store
+from downloadd.records.user_days import DayBytes
 from downloadd.remote_upload import RemoteUpload, UploadedPart
 from downloadd.request_fields import Credentials, RequestFields
 from downloadd.root_identity import RootIdentity
