@@ -17,7 +17,7 @@ class UserQuotaError(DownloadError, code="QUOTA_EXCEEDED"):
         "`stored_bytes` and `bytes_per_day` of `[[users]]` are the quotas; the message has what is used. A download "
         "that only has to wait for the next day does not fail."
     )
-    occasions = frozenset({Occasion.START, Occasion.END})
+    occasions = frozenset({Occasion.START})
 
 
 class DayQuotaPendingError(UserQuotaError):
