@@ -40,7 +40,10 @@ class TestSqliteImportFiles(ImportFileContract):
 
 
 OLDER_SCHEMA = """
-DROP TABLE object_uploads; DROP TABLE object_parts; DROP TABLE user_days;
+DROP TABLE user_days;
+DROP INDEX downloads_resource;
+ALTER TABLE downloads DROP COLUMN skip_same; ALTER TABLE downloads DROP COLUMN resource;
+DROP TABLE object_uploads; DROP TABLE object_parts;
 DROP INDEX downloads_gid; DROP INDEX downloads_queue; DROP INDEX downloads_results; DROP TABLE cleared_results;
 ALTER TABLE downloads DROP COLUMN gid; ALTER TABLE downloads DROP COLUMN place;
 ALTER TABLE downloads DROP COLUMN cleared; ALTER TABLE downloads DROP COLUMN attempt_options;
