@@ -39,6 +39,7 @@ LAYERS: Final = (
     "views",
     "imports",
     "schedules",
+    "accounts",
     "rights",
     "download_rules",
     "manager",

@@ -1,13 +1,13 @@
 """Assembly of the manager from its parts, for the composition root."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import msgspec
 
 from downloadd.clock import Clock
 from downloadd.cluster.lease import Lease
-from downloadd.config import Config, DownloadsConfig, HostConfig, LimitConfig
+from downloadd.config import Config, DownloadsConfig, HostConfig, LimitConfig, UserConfig
 from downloadd.events import EventBus
 from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_checks import AdmissionChecks
@@ -117,6 +117,10 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     runner: Runner
     follower: EndedFollower
     abandoned: AbandonedDownloads
+
+    def replace_users(self, users: Sequence[UserConfig]) -> None:
+        """Replace the quotas of all users."""
+        self.quotas.configure({user.id: user.quota for user in users})
 
 
 def assemble_manager(

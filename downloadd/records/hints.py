@@ -27,6 +27,8 @@ class Topic(StrEnum):
     """Downloads were removed from the history."""
     IMPORTS = "imports"
     """Users have changed imports."""
+    USERS = "users"
+    """Administrators have changed users."""
 
 
 class Hints(Protocol):

@@ -137,6 +137,7 @@ class SqliteRecords:
         self.nodes: NodeRecords = SoleNode(clock)
         self.runs: RunRecords = SoleRuns()
         self.admission = None
+        self.users = None
         self.hints: Hints = NoHints()
         self.queue: QueueRecords = SqliteQueue(self, self._queries, self.revisions, known_rows)
         self.results: ResultRecords = SqliteResults(self, self._queries, self.revisions, known_rows, clock)

@@ -16,6 +16,7 @@ from downloadd.records.runs import RunRecords
 from downloadd.records.schedules import ScheduleRecords
 from downloadd.records.storage_roots import StorageRootRecords
 from downloadd.records.user_days import UserDays
+from downloadd.records.users import UserRecords
 from downloadd.records.waiting_list import QueueRecords
 from downloadd.remote_upload import UploadRecords
 
@@ -79,6 +80,11 @@ class Store(Records, Protocol):
     @property
     def schedules(self) -> ScheduleRecords:
         """The schedules."""
+        ...
+
+    @property
+    def users(self) -> UserRecords | None:
+        """The users that were made by command; None in a store that only this node can use."""
         ...
 
     @property

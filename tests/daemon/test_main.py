@@ -23,9 +23,9 @@ from support.stopwatch import Stopwatch
 from support.waiting import CONDITION_TIMEOUT, wait_until_true
 
 from downloadd import __version__
+from downloadd.accounts.user_file import write_users
 from downloadd.config import UserConfig
 from downloadd.daemon.main import command
-from downloadd.daemon.user_file import write_users
 
 pytestmark = pytest.mark.system
 

@@ -15,11 +15,8 @@ from downloadd.records.admission import AdmissionRecords
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.ends import EndListener, RecordedEnd
-from downloadd.records.gids import GidRecords
 from downloadd.records.hints import NoHints, Topic
 from downloadd.records.import_protocol import ImportRecords
-from downloadd.records.kept_parts import KeptPartRecords
-from downloadd.records.known_files import KnownFileRecords
 from downloadd.records.nodes import NodeRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
@@ -57,6 +54,7 @@ from downloadd.records.postgres.schema import Migration, migrate, shipped_migrat
 from downloadd.records.postgres.session import WriterSession
 from downloadd.records.postgres.storage_roots import PostgresStorageRoot
 from downloadd.records.postgres.user_days import PostgresUserDays
+from downloadd.records.postgres.users import PostgresUsers
 from downloadd.records.postgres.waiting_list import PostgresQueue
 from downloadd.records.postgres.writer import PATIENCE_SECONDS, Writer
 from downloadd.records.protocol import (
@@ -70,13 +68,8 @@ from downloadd.records.protocol import (
     StoredResponse,
     WaitingDownload,
 )
-from downloadd.records.results import ResultRecords
 from downloadd.records.runs import RunRecords
-from downloadd.records.schedules import ScheduleRecords
-from downloadd.records.storage_roots import StorageRootRecords
-from downloadd.records.waiting_list import QueueRecords
 from downloadd.records.writer import Rejection
-from downloadd.remote_upload import UploadRecords
 from downloadd.states import RUNNING, State
 
 T = TypeVar("T")
@@ -158,17 +151,18 @@ class PostgresRecords:
         origins = PostgresOrigins(self, lambda: claims.holder.session)
         self.origins: OriginRecords = origins
         self.admission: AdmissionRecords = PostgresAdmission(self, claims, origins)
-        self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
-        self.schedules: ScheduleRecords = PostgresSchedules(self)
-        self.known_files: KnownFileRecords = PostgresKnownFiles(self)
-        self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
-        self.uploads: UploadRecords = PostgresUploads(self)
+        self.kept_parts = PostgresKeptParts(self)
+        self.schedules = PostgresSchedules(self)
+        self.users = PostgresUsers(self)
+        self.storage_root = PostgresStorageRoot(self)
+        self.known_files = PostgresKnownFiles(self)
+        self.uploads = PostgresUploads(self)
         self.user_days = PostgresUserDays(self)
         self.nodes: NodeRecords = PostgresNodes(self, claims.register)
         self.runs: RunRecords = PostgresRuns(self, claims)
-        self.queue: QueueRecords = PostgresQueue(self, self._queries, self._list_revision)
-        self.results: ResultRecords = PostgresResults(self, self._queries, self._list_revision)
-        self.gids: GidRecords = PostgresGids(self, self._queries)
+        self.queue = PostgresQueue(self, self._queries, self._list_revision)
+        self.results = PostgresResults(self, self._queries, self._list_revision)
+        self.gids = PostgresGids(self, self._queries)
         self._state_counts = CachedCount(
             clock, lambda: self.read(count_by_state), lambda counts: sum(counts.values()), self._list_revision
         )
