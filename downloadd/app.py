@@ -176,6 +176,7 @@ class App:
             heartbeat.read_load = partial(self._read_load, parts)
             heartbeat.on_lease_change = parts.lease.report_lease
             await stack.enter_async_context(parts.hours)
+            await stack.enter_async_context(parts.quotas)
             manager = await stack.enter_async_context(parts.manager)
             removal = HistoryRemoval(records=records, destination=destination, bus=bus, clock=self._clock)
             retention = await stack.enter_async_context(

@@ -101,7 +101,10 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
-    """The manager, which is not open yet, and the parts that others use beside it; `hours` opens before it."""
+    """The manager, which is not open yet, and the parts that others use beside it.
+
+    `hours` and `quotas` open before it.
+    """
 
     manager: Manager
     queue: QueueControl
@@ -138,6 +141,9 @@ def assemble_manager(
     config = settings.config
     lease = LeaseGate(records)
     dispatcher = _make_dispatcher(Limits.from_config(config, settings.hosts), clock, records, lease)
+    quotas = UserQuotas(
+        dispatcher.queue, settings.quotas, records=records.user_days, clock=clock, is_shared=records.is_shared
+    )
     speed_limit = SpeedLimit(config.speed_limit)
     origins = OriginMonitor(dispatcher.origins, records.origins)
     if isinstance(dispatcher, SharedDispatcher):
@@ -182,6 +188,7 @@ def assemble_manager(
         speed_limit=speed_limit,
         speed_policy=settings.speed_policy,
         pop_takeover=records.runs.pop_takeover,
+        quota_of=quotas.of_run,
     )
     follower = EndedFollower(records, runs, notifier)
     records.hints.subscribe(Topic.ENDS, lambda ids: follower.wake())
@@ -258,7 +265,7 @@ def assemble_manager(
         hours=HourlyLimits(
             limits, entries=settings.limits, config=config, bus=bus, clock=clock, max_runs=settings.max_runs
         ),
-        quotas=UserQuotas(dispatcher.queue, settings.quotas),
+        quotas=quotas,
         kept_parts=kept_parts,
         lease=lease,
         dispatcher=dispatcher,
