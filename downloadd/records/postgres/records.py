@@ -17,7 +17,6 @@ from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.ends import EndListener, RecordedEnd
 from downloadd.records.hints import NoHints, Topic
 from downloadd.records.import_protocol import ImportRecords
-from downloadd.records.nodes import NodeRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
 from downloadd.records.postgres.address import DEFAULT_LEASE, DatabaseAddress
@@ -41,6 +40,7 @@ from downloadd.records.postgres.import_files import PostgresImportFiles, settle_
 from downloadd.records.postgres.import_operations import PostgresImportOperations, manifest_owners, raise_epochs
 from downloadd.records.postgres.kept_parts import PostgresKeptParts
 from downloadd.records.postgres.known_files import PostgresKnownFiles
+from downloadd.records.postgres.limits import PostgresLimits
 from downloadd.records.postgres.list_revision import ListRevision
 from downloadd.records.postgres.nodes import PostgresNodes
 from downloadd.records.postgres.object_uploads import PostgresUploads
@@ -153,10 +153,11 @@ class PostgresRecords:
         self.kept_parts = PostgresKeptParts(self)
         self.schedules = PostgresSchedules(self)
         self.users = PostgresUsers(self)
+        self.limits = PostgresLimits(self)
         self.storage_root = PostgresStorageRoot(self)
         self.known_files = PostgresKnownFiles(self)
         self.uploads = PostgresUploads(self)
-        self.nodes: NodeRecords = PostgresNodes(self, claims.register)
+        self.nodes = PostgresNodes(self, claims.register)
         self.runs: RunRecords = PostgresRuns(self, claims)
         self.queue = PostgresQueue(self, self._queries, self._list_revision)
         self.results = PostgresResults(self, self._queries, self._list_revision)
