@@ -1,5 +1,7 @@
 """Settings that users may change while the daemon runs, until a restart or a reload applies the configuration again.
 
+Those over several nodes last until one of these reloads, or all have stopped.
+
 Pure: no I/O and no clock.
 """
 

@@ -17,8 +17,8 @@ from downloadd.settings_service import SettingsService
 
 MESSAGE: Final = "Settings changed until the next restart or reload"
 MESSAGE_OF_NODES: Final = (
-    "Settings changed until the next restart or reload; all but max_concurrent on all nodes, until one reloads or all have "
-    "stopped"
+    "Settings changed until the next restart or reload; all but max_concurrent on all nodes, until one reloads or all "
+    "have stopped"
 )
 _HOURS: Final = ", or other hours of [[limits]]"
 
