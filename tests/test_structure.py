@@ -75,6 +75,7 @@ NOUNS: Final = frozenset(
         "import_operation",
         "users",
         "user_quota",
+        "local_days",
         "directory_settings",
         "name_collision",
         "node",

@@ -119,10 +119,11 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     abandoned: AbandonedDownloads
 
     async def open_limits(self, stack: AsyncExitStack) -> None:
-        """Apply the limits of hours and of all nodes; `stack` closes them."""
+        """Apply the limits of hours, of all nodes and of users; `stack` closes them."""
         await stack.enter_async_context(self.hours)
         if self.shared_limits is not None:
             await stack.enter_async_context(self.shared_limits)
+        await stack.enter_async_context(self.quotas)
 
     def replace_users(self, users: Sequence[UserConfig]) -> None:
         """Replace the quotas of all users."""
@@ -144,6 +145,9 @@ def assemble_manager(
     config = settings.config
     lease = LeaseGate(records)
     dispatcher = _make_dispatcher(Limits.from_config(config, settings.hosts), clock, records, lease)
+    quotas = UserQuotas(
+        dispatcher.queue, settings.quotas, records=records.user_days, clock=clock, is_shared=records.is_shared
+    )
     speed_limit = SpeedLimit(config.speed_limit)
     origins = OriginMonitor(dispatcher.origins, records.origins)
     if isinstance(dispatcher, SharedDispatcher):
@@ -188,6 +192,7 @@ def assemble_manager(
         speed_limit=speed_limit,
         speed_policy=settings.speed_policy,
         pop_takeover=records.runs.pop_takeover,
+        quota_of=quotas.of_run,
     )
     follower = EndedFollower(records, runs, notifier)
     records.hints.subscribe(Topic.ENDS, lambda ids: follower.wake())
@@ -278,7 +283,7 @@ def assemble_manager(
         limits=limits,
         hours=hours,
         shared_limits=shared_limits,
-        quotas=UserQuotas(dispatcher.queue, settings.quotas),
+        quotas=quotas,
         kept_parts=kept_parts,
         lease=lease,
         dispatcher=dispatcher,

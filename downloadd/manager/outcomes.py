@@ -11,6 +11,7 @@ from downloadd.download import Download, ResumedBy
 from downloadd.errors import (
     AlreadyThereError,
     ChecksumMismatchError,
+    DayQuotaPendingError,
     DownloadError,
     DownloadTimeoutError,
     InsufficientStorageError,
@@ -20,6 +21,7 @@ from downloadd.errors import (
     StorageAwayError,
     StorageError,
     UnchangedError,
+    UserQuotaError,
 )
 from downloadd.manager import lifecycle, retry
 from downloadd.manager.origin_health import Verdict
@@ -178,13 +180,32 @@ class Outcomes:
     async def wait_for_space(self, error: SpacePendingError) -> Download:
         """Return the row of a download that waits until the disk has space; the attempt is not counted."""
         log.info("waiting_for_space", **self._log_fields, needed=error.needed, detail=error.detail)
+        return lifecycle.mark_interrupted(await self._put_off(), now=self._clock.wall())
+
+    async def wait_for_day(self, error: DayQuotaPendingError) -> Download:
+        """Return the row of a download whose user may receive nothing more today; the attempt is not counted.
+
+        It fails if it has used up the whole day and cannot be continued: the next day would end in the same way.
+        """
+        if self._attempt.received_bytes >= error.limit and not self._attempt.is_resumable:
+            failure = UserQuotaError(f"{error.detail}; the origin cannot continue the download on another day")
+            return await self.fail(failure, has_waited=False)
+        log.info("waiting_for_day", **self._log_fields, detail=error.detail)
+        row, now = await self._put_off(), self._clock.wall()
+        if error.until is None:
+            return lifecycle.mark_interrupted(row, now=now)
+        failures, delay = row.progress.failures, max(0.0, error.until - now)
+        return lifecycle.mark_deferred(row, error, now=now, delay=delay, failures=failures, progressed=True)
+
+    async def _put_off(self) -> Download:
+        """Return the row as it is before the attempt, with what it has received."""
         if self._download.progress.part_name is None:
             # It has no bytes.
             row = self._download
         else:
             row = await self._attempt.close_part()
         row = row.with_progress(time_spent=self._timer.spent, attempt=row.progress.attempt - 1)
-        return lifecycle.mark_interrupted(row.with_error(None), now=self._clock.wall())
+        return row.with_error(None)
 
     async def remove_part(self) -> None:
         """Remove the part files of the attempt; log a failure, after which the sweep of the next start tries again."""

@@ -16,6 +16,7 @@ from downloadd.records.results import ResultRecords
 from downloadd.records.runs import RunRecords
 from downloadd.records.schedules import ScheduleRecords
 from downloadd.records.storage_roots import StorageRootRecords
+from downloadd.records.user_days import UserDays
 from downloadd.records.users import UserRecords
 from downloadd.records.waiting_list import QueueRecords
 from downloadd.remote_upload import UploadRecords
@@ -70,6 +71,11 @@ class Store(Records, Protocol):
     @property
     def uploads(self) -> UploadRecords:
         """The multipart uploads to object storage."""
+        ...
+
+    @property
+    def user_days(self) -> UserDays:
+        """The bytes that users have received on a day."""
         ...
 
     @property

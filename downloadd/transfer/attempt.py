@@ -25,9 +25,10 @@ from downloadd.transfer.name_conflicts import is_skipped
 from downloadd.transfer.part_transfer import PartTransfer
 from downloadd.transfer.present_files import Comparison, PresentFileCheck, PresentFiles
 from downloadd.transfer.progress_meter import ProgressMeter
+from downloadd.transfer.quota import NoQuota, ReceiveQuota
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.representation import Representation, has_larger_superseded_copy, is_superseded_version
-from downloadd.transfer.resume import CompletePart, Evidence, RangeRequest, Step, plan_request
+from downloadd.transfer.resume import CompletePart, Evidence, RangeRequest, Step, is_resumable, plan_request
 from downloadd.transfer.session import OriginResponse, Session
 from downloadd.transfer.source_requests import SourceRequests
 from downloadd.transfer.sources import Source, select_source
@@ -70,6 +71,7 @@ class Attempt:
         allows_overlap: bool,
         slots: ConnectionSlots,
         speed_policy: SpeedPolicy,
+        quota: ReceiveQuota | None = None,
         present_files: PresentFiles,
         is_takeover: bool = False,
     ) -> None:
@@ -90,6 +92,7 @@ class Attempt:
             allows_overlap: False for `downloads.resume = "strict"`.
             slots: slots for further connections, and at the targets of redirects.
             speed_policy: times of the measurement of a least speed.
+            quota: the quotas of the user; None for none.
             present_files: compares files that are on the disk.
             is_takeover: another process has written the part file, and may still have it open.
         """
@@ -103,6 +106,7 @@ class Attempt:
             clock=clock,
             allows_overlap=allows_overlap,
         )
+        self._quota = quota or NoQuota()
         self._destination = destination
         self._record_checksum = record_checksum
         self._allows_overlap = allows_overlap
@@ -112,6 +116,7 @@ class Attempt:
             self._requests,
             clock=clock,
             limiter=limiter,
+            quota=self._quota,
             flush_interval=flush_interval,
             max_size=max_size,
             max_connections=download.request.segments,
@@ -282,6 +287,7 @@ class Attempt:
         if progress.received_ranges is None and part.size > progress.received:
             # A run that was killed has written more than its last checkpoint.
             await part.sync()
+            self._quota.add(part.size - progress.received)
             self.download = self.download.with_progress(received=part.size)
         if not self._allows_overlap:
             await self._checkpoints.discard_compared()
@@ -391,6 +397,9 @@ class Attempt:
             await self._transfer.start_over()
         part = await self._checkpoints.create_part()
         if total is not None:
+            # With one byte more than there are, because an empty part file is never continued.
+            can_resume = is_resumable(accepted.found, received=1, allows_overlap=self._allows_overlap)
+            self._quota.announce(total, missing=total - accepted.start, is_resumable=can_resume)
             await self._checkpoints.reserve(total, missing=total - accepted.start)
         self.meter.total = total
         self._checkpoints.accept_response(accepted, final_url_digest=response.final_url_digest, part_name=part.name)

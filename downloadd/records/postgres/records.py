@@ -22,7 +22,7 @@ from downloadd.records.postgres.access import execute_counted
 from downloadd.records.postgres.address import DEFAULT_LEASE, DatabaseAddress
 from downloadd.records.postgres.admission import PostgresAdmission
 from downloadd.records.postgres.deliveries import PostgresDeliveries, add_deliveries
-from downloadd.records.postgres.download_changes import AcceptItem, DownloadChanges
+from downloadd.records.postgres.download_changes import AcceptItem, DownloadChanges, SaveItem
 from downloadd.records.postgres.download_queries import (
     DownloadQueries,
     count_by_state,
@@ -53,6 +53,7 @@ from downloadd.records.postgres.schedules import PostgresSchedules
 from downloadd.records.postgres.schema import Migration, migrate, shipped_migrations
 from downloadd.records.postgres.session import WriterSession
 from downloadd.records.postgres.storage_roots import PostgresStorageRoot
+from downloadd.records.postgres.user_days import PostgresUserDays
 from downloadd.records.postgres.users import PostgresUsers
 from downloadd.records.postgres.waiting_list import PostgresQueue
 from downloadd.records.postgres.writer import PATIENCE_SECONDS, Writer
@@ -157,6 +158,7 @@ class PostgresRecords:
         self.storage_root = PostgresStorageRoot(self)
         self.known_files = PostgresKnownFiles(self)
         self.uploads = PostgresUploads(self)
+        self.user_days = PostgresUserDays(self)
         self.nodes = PostgresNodes(self, claims.register)
         self.runs: RunRecords = PostgresRuns(self, claims)
         self.queue = PostgresQueue(self, self._queries, self._list_revision)
@@ -254,13 +256,15 @@ class PostgresRecords:
 
     async def _save(self, downloads: Sequence[Download]) -> list[Download | None]:
         ids = frozenset(download.id for download in downloads)
+        notes = self.user_days.notes.pending()
         saved: list[Download | None] = await self._writer.submit(
             self._changes.save,
-            downloads,
+            SaveItem(downloads=downloads, process=self.user_days.notes.process, notes=notes),
             rows=len(downloads),
             ids=ids,
             changes_lists=any(download.state not in RUNNING for download in downloads),
         )
+        self.user_days.notes.confirm(notes)
         return saved
 
     async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:
