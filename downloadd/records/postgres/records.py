@@ -11,13 +11,10 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.import_operation import Driver
-from downloadd.records.admission import AdmissionRecords
 from downloadd.records.cached_count import CachedCount
-from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.ends import EndListener, RecordedEnd
 from downloadd.records.hints import NoHints, Topic
 from downloadd.records.import_protocol import ImportRecords
-from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
 from downloadd.records.postgres.address import DEFAULT_LEASE, DatabaseAddress
 from downloadd.records.postgres.admission import PostgresAdmission
@@ -68,7 +65,6 @@ from downloadd.records.protocol import (
     StoredResponse,
     WaitingDownload,
 )
-from downloadd.records.runs import RunRecords
 from downloadd.records.writer import Rejection
 from downloadd.states import RUNNING, State
 
@@ -147,10 +143,10 @@ class PostgresRecords:
             contents=PostgresImportContents(self),
             files=PostgresImportFiles(self, lambda: claims.holder.session),
         )
-        self.deliveries: DeliveryRecords = PostgresDeliveries(self)
+        self.deliveries = PostgresDeliveries(self)
         origins = PostgresOrigins(self, lambda: claims.holder.session)
-        self.origins: OriginRecords = origins
-        self.admission: AdmissionRecords = PostgresAdmission(self, claims, origins)
+        self.origins = origins
+        self.admission = PostgresAdmission(self, claims, origins)
         self.kept_parts = PostgresKeptParts(self)
         self.schedules = PostgresSchedules(self)
         self.users = PostgresUsers(self)
@@ -160,7 +156,7 @@ class PostgresRecords:
         self.uploads = PostgresUploads(self)
         self.user_days = PostgresUserDays(self)
         self.nodes = PostgresNodes(self, claims.register)
-        self.runs: RunRecords = PostgresRuns(self, claims)
+        self.runs = PostgresRuns(self, claims)
         self.queue = PostgresQueue(self, self._queries, self._list_revision)
         self.results = PostgresResults(self, self._queries, self._list_revision)
         self.gids = PostgresGids(self, self._queries)
