@@ -16,6 +16,8 @@ from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download, Snapshot, log_fields
 from downloadd.errors import (
+    AlreadyThereError,
+    DayQuotaPendingError,
     DownloadError,
     DownloadTimeoutError,
     InsufficientStorageError,
@@ -42,6 +44,8 @@ from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
 from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.connection_slots import ConnectionSlots
+from downloadd.transfer.present_files import PresentFiles
+from downloadd.transfer.quota import ReceiveQuota
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
 from downloadd.transfer.source_requests import NoSlotError
@@ -83,7 +87,9 @@ class Run:
         config: DownloadsConfig,
         keeps_parts: bool,
         small_files: SmallPublications,
+        present_files: PresentFiles,
         speed_policy: SpeedPolicy,
+        quota: ReceiveQuota,
         on_change: Callable[["Run"], None],
         on_received: Callable[["Run"], None],
         is_takeover: bool = False,
@@ -104,7 +110,9 @@ class Run:
             config: the settings of downloads.
             keeps_parts: keep the part file of a failed download for a retry.
             small_files: publishes small files together.
+            present_files: compares files that are on the disk.
             speed_policy: times of the measurement of a least speed.
+            quota: the quotas of the user.
             on_change: called when the state has changed.
             on_received: called when the run needs its origin no longer.
             is_takeover: another process has written the part file, and may still have it open.
@@ -120,7 +128,9 @@ class Run:
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
         self._writer = RowWriter(records, self._timer)
         self._discard_fenced = partial(discard_fenced_part, records, destination)
-        self._publication = Publication(destination, clock, save=self._writer.save, small_files=small_files)
+        self._publication = Publication(
+            destination, clock, save=self._writer.save, small_files=small_files, present_files=present_files
+        )
         self._on_change = partial(on_change, self)
         self._on_received = partial(on_received, self)
         self._log_fields = {**log_fields(download), "attempt": download.progress.attempt}
@@ -140,6 +150,8 @@ class Run:
             allows_overlap=config.resume == "evidence",
             slots=slots,
             speed_policy=speed_policy,
+            quota=quota,
+            present_files=present_files,
             is_takeover=is_takeover,
         )
         self._outcomes = Outcomes(
@@ -169,8 +181,11 @@ class Run:
 
     @property
     def is_waiting(self) -> bool:
-        """Return True while this run waits for unavailable records or an upload, which have their own time limits."""
-        return self._writer.is_waiting or self._publication.is_waiting
+        """Return True while this run waits for unavailable records, an upload or a file on the disk.
+
+        These have time limits of their own.
+        """
+        return self._writer.is_waiting or self._publication.is_waiting or self._attempt.is_reading_disk
 
     def target_of(self, origin: str) -> str | None:
         """Return the origin that redirects of `origin` led this run to last; None if they did not."""
@@ -328,11 +343,16 @@ class Run:
                 await self._attempt.remove_superseded_part()
                 return lifecycle.mark_published(self.download, now=self._clock.wall())
             case FetchResult.COMPLETE:
-                row = await self._publish()
+                try:
+                    row = await self._publish()
+                except AlreadyThereError as error:
+                    return self._outcomes.skip(error)
                 if row is not None:
                     return row
             case FetchResult.UNCHANGED:
                 return self._outcomes.skip(UnchangedError())
+            case FetchResult.ALREADY_THERE:
+                return self._outcomes.skip(AlreadyThereError(self.download.file_path))
             case FetchResult.SKIPPED:
                 pass
         return self._outcomes.skip()
@@ -365,7 +385,8 @@ class Run:
         """Return the row that follows an error."""
         self.report_answer()
         # After a failure, the runner applies a pause to the row that follows.
-        if self._stop is StopReason.CANCEL or (self._stop is not None and isinstance(error, SpacePendingError)):
+        is_pending = isinstance(error, SpacePendingError | DayQuotaPendingError)
+        if self._stop is StopReason.CANCEL or (self._stop is not None and is_pending):
             return await self._handle_stop(self._stop)
         match error:
             case NoSlotError():
@@ -373,6 +394,8 @@ class Run:
             case SpacePendingError():
                 self.pending_space = error
                 return await self._outcomes.wait_for_space(error)
+            case DayQuotaPendingError():
+                return await self._outcomes.wait_for_day(error)
             case _:
                 return await self._outcomes.fail(error, has_waited=self._writer.has_waited)
 
