@@ -58,7 +58,7 @@ from downloadd.user_quota import UserQuota
 
 
 class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings that the manager starts with; a reload replaces all but the last three."""
+    """Settings that the manager starts with; a reload replaces those before `node`."""
 
     config: DownloadsConfig
     policy: Policy
@@ -72,6 +72,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Name of this node."""
     keep_parts: float
     """Seconds for which a failed download keeps its part file."""
+    reuse: bool = False
+    """Copy files of earlier downloads whose versions origins confirm."""
     takeover_interval: float = 1.0
     """Seconds between two searches for downloads that no living node runs."""
     speed_policy: SpeedPolicy | None = None
@@ -94,6 +96,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
             quotas={user.id: user.quota for user in config.users},
             node=node,
             keep_parts=config.storage.keep_parts,
+            reuse=config.storage.reuse,
             takeover_interval=Lease(config.cluster.lease).interval,
             max_runs=max_runs,
         )
@@ -188,7 +191,7 @@ def assemble_manager(
         config=config,
         keeps_parts=settings.keep_parts > 0,
         small_files=SmallPublications(records, destination, clock),
-        present_files=PresentFiles(files, records.known_files),
+        present_files=PresentFiles(files, records.known_files, may_reuse=settings.reuse),
         speed_limit=speed_limit,
         speed_policy=settings.speed_policy,
         pop_takeover=records.runs.pop_takeover,
