@@ -164,7 +164,7 @@ PURE: Final = (
     *("transfer.content_disposition", "transfer.encoded_words", "transfer.file_naming"),
     *("storage.names", "storage.conflicts"),
     *("storage.objects.signature", "storage.objects.messages"),
-    *("storage.objects.errors", "storage.objects.location"),
+    *("storage.objects.errors", "storage.objects.location", "storage.sftp.location"),
     *("watch.candidates", "watch.outcome", "hooks.archive_names", "storage.path_template"),
     *("delivery", "hooks.rules", "hooks.signature", "hooks.outcome"),
     *("cli.formatting", "cli.links", "client.events"),

@@ -15,6 +15,7 @@ from downloadd.records.cached_count import CachedCount
 from downloadd.records.ends import EndListener, RecordedEnd
 from downloadd.records.hints import NoHints, Topic
 from downloadd.records.import_protocol import ImportRecords
+from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
 from downloadd.records.postgres.address import DEFAULT_LEASE, DatabaseAddress
 from downloadd.records.postgres.admission import PostgresAdmission
@@ -131,8 +132,9 @@ class PostgresRecords:
         )
         claims = Claims(self._queries)
         self._claim = claims.claim
-        session = WriterSession(self._address, clock, is_owner=is_owner)
-        self._writer = Writer(session, clock, on_commit, patience=patience)
+        self._writer = Writer(
+            WriterSession(self._address, clock, is_owner=is_owner), clock, on_commit, patience=patience
+        )
         self.hints: PostgresHints | NoHints = NoHints() if is_owner else PostgresHints(self._address)
         self._list_revision = ListRevision(self._writer, self.hints, clock if self.is_shared else None).read
         self._lookups = ReaderPool(self._address, _LOOKUP_CONNECTIONS, timeout=_LOOKUP_SECONDS)
@@ -145,7 +147,7 @@ class PostgresRecords:
         )
         self.deliveries = PostgresDeliveries(self)
         origins = PostgresOrigins(self, lambda: claims.holder.session)
-        self.origins = origins
+        self.origins: OriginRecords = origins
         self.admission = PostgresAdmission(self, claims, origins)
         self.kept_parts = PostgresKeptParts(self)
         self.schedules = PostgresSchedules(self)
