@@ -171,15 +171,23 @@ async def test_a_node_that_stood_still_past_its_lease_harms_nothing_and_is_one_o
         assert body["message"] == "Download completed"
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(signal.SIGINT, id="restarts", marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGQUIT, id="crashes"),
+        pytest.param(signal.SIGKILL, id="is killed", marks=pytest.mark.exhaustive),
+    ],
+)
 async def test_the_limit_of_a_host_holds_over_nodes_while_the_database_restarts(
-    tmp_path: Path, postgres_server: PostgresServer, origin: Origin
+    tmp_path: Path, postgres_server: PostgresServer, origin: Origin, how: signal.Signals
 ) -> None:
     script(origin, rate=2_000_000)
     async with open_cluster(tmp_path, postgres_server, lease=3) as cluster:
         nodes = [await cluster.start(name, max_per_host=2) for name in ("alpha", "beta", "gamma")]
         started = [await nodes[n % 3].start_download(f"d{n}", origin.url("/f")) for n in range(COUNT)]
         await wait_until(lambda: cluster.has_ended(2))
-        postgres_server.stop()
+        await asyncio.to_thread(postgres_server.stop, how)
         postgres_server.start()
         await assert_complete(cluster, [body["download_id"] for body in started])
         assert origin.max_active("/f") == 2
