@@ -39,7 +39,7 @@ from downloadd.manager.verification import verify_digests, verify_size
 from downloadd.origin.cookies import CookieJar
 from downloadd.records.protocol import Records
 from downloadd.states import State
-from downloadd.storage.destination import Destination, Part
+from downloadd.storage.destination import Destination, Part, RemotePart
 from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.receiver import RateLimiter
@@ -298,8 +298,11 @@ class Run:
         except TimeoutError:
             raise DownloadTimeoutError(self.download.request.timeout) from None
         if fetched is FetchResult.COMPLETE:
+            part = self._part()
             with self._timer.paused():
-                await self._publication.upload(self._part(), self.download)
+                if isinstance(part, RemotePart):
+                    await self._attempt.record_complete()
+                await self._publication.upload(part, self.download)
         return fetched
 
     async def _verify(self, part: Part) -> None:

@@ -206,6 +206,10 @@ class Attempt:
         has_more = self._transfer.bytes_in_part > checkpoints.baseline and not checkpoints.has_discarded
         return has_more and checkpoints.is_resumable
 
+    async def record_complete(self) -> None:
+        """Record that the part file is complete; see `Checkpoints.record_complete`."""
+        await self._checkpoints.record_complete()
+
     async def close_part(self) -> Download:
         """Close the part file; return the row with what is in it, as far as that is on stable storage."""
         return await self._checkpoints.close_part(self._transfer.segments)
