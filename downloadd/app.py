@@ -162,6 +162,7 @@ class App:
                 ),
                 records=records,
                 destination=destination,
+                files=storage.files,
                 session=session,
                 bus=bus,
                 metrics=self.metrics.downloads,

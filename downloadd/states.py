@@ -47,7 +47,7 @@ class Trigger(StrEnum):
     CANCEL = "cancel"
     FAIL = "fail"
     SKIP = "skip"
-    """The name exists and `conflict=skip` was requested."""
+    """The name exists and its file is kept, or the origin has no other version."""
 
 
 class WaitReason(StrEnum):

@@ -52,7 +52,7 @@ def list_decisions(found: ExplainResponse) -> list[tuple[str, str]]:
         ("accepted", "yes" if found.allowed else f"no: {found.error}: {found.detail or ''}"),
         ("rule", found.rule or "none"),
         ("file", found.file_path),
-        ("if it exists", found.conflict.value),
+        ("if it exists", f"keep the same content, else {found.conflict}" if found.skip_same else found.conflict.value),
         ("priority", str(found.priority or "")),
         ("speed limit", f"{formatting.format_size(found.speed_limit)}/s" if found.speed_limit else ""),
         ("connections", str(found.segments)),

@@ -243,6 +243,10 @@ class DirectoryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             expected="rename, overwrite, skip or error",
         ),
     ] = UNSET
+    skip_same: Annotated[
+        bool | UnsetType,
+        describe("Keep a file of the same name and content, if the request does not say.", examples=[True]),
+    ] = UNSET
     owner: Annotated[
         Text | UnsetType,
         describe(

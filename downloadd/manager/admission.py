@@ -31,7 +31,9 @@ from downloadd.verify import parse_checksum
 MAX_REFUSED_TEXT_CHARACTERS = 4096
 """Characters of a refused URL, directory or name that are kept in the history."""
 
-_CHECKED_FIELDS: Final = frozenset({"url", "mirrors", "directory", "conflict", "timeout", "segments", "gid"})
+_CHECKED_FIELDS: Final = frozenset(
+    {"url", "mirrors", "directory", "conflict", "skip_same", "timeout", "segments", "gid"}
+)
 _COPIED_FIELDS: Final = tuple(
     name
     for name in Request.__struct_fields__
@@ -63,6 +65,7 @@ def admit(
         mirrors = _check_mirrors([each for each in request.mirrors if each != request.url], policy)
         directory = parse_directory(request.directory)
         directories.check_distinct(directory)
+        directory_settings = directories.settings_of(directory)
         requested_name = None if request.filename is None else parse_filename(request.filename)
         checksum = None if request.checksum is None else parse_checksum(request.checksum)
         expected_type = None if request.type is None else parse_expected_type(request.type)
@@ -85,7 +88,8 @@ def admit(
             timeout=defaults.timeout if request.timeout is None else request.timeout,
             mirrors=mirrors,
             requested_name=requested_name,
-            conflict=request.conflict or directories.settings_of(directory).conflict,
+            conflict=request.conflict or directory_settings.conflict,
+            skip_same=directory_settings.skip_same if request.skip_same is None else request.skip_same,
             requested_checksum=checksum,
             expected_size=request.size,
             expected_type=expected_type,

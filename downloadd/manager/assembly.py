@@ -48,6 +48,8 @@ from downloadd.policy.policy import Policy
 from downloadd.records.hints import Topic
 from downloadd.records.store import Store
 from downloadd.storage.destination import Destination
+from downloadd.storage.finished_files import FileReader
+from downloadd.transfer.present_files import PresentFiles
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
 from downloadd.user_quota import UserQuota
@@ -119,6 +121,7 @@ def assemble_manager(
     *,
     records: Store,
     destination: Destination,
+    files: FileReader,
     session: Session,
     bus: EventBus,
     metrics: DownloadMetrics,
@@ -168,6 +171,7 @@ def assemble_manager(
         config=config,
         keeps_parts=settings.keep_parts > 0,
         small_files=SmallPublications(records, destination, clock),
+        present_files=PresentFiles(files, records.known_files),
         speed_limit=speed_limit,
         speed_policy=settings.speed_policy,
         pop_takeover=records.runs.pop_takeover,

@@ -9,6 +9,7 @@ from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download, ResumedBy
 from downloadd.errors import (
+    AlreadyThereError,
     ChecksumMismatchError,
     DownloadError,
     DownloadTimeoutError,
@@ -83,10 +84,10 @@ class Outcomes:
                 error.origin = known.origin
                 raise error
 
-    def skip(self, error: UnchangedError | None = None) -> Download:
+    def skip(self, error: UnchangedError | AlreadyThereError | None = None) -> Download:
         """Return the row of a download whose name is taken and whose request says to keep the existing file.
 
-        `error` says that the origin has no other version than an earlier download instead.
+        `error` says that nothing else than what there is would be saved.
         """
         return lifecycle.mark_skipped(self._download, error, now=self._clock.wall())
 

@@ -16,6 +16,7 @@ from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download, Snapshot, log_fields
 from downloadd.errors import (
+    AlreadyThereError,
     DownloadError,
     DownloadTimeoutError,
     InsufficientStorageError,
@@ -42,6 +43,7 @@ from downloadd.states import State
 from downloadd.storage.destination import Destination, Part, RemotePart
 from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.connection_slots import ConnectionSlots
+from downloadd.transfer.present_files import PresentFiles
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
 from downloadd.transfer.source_requests import NoSlotError
@@ -83,6 +85,7 @@ class Run:
         config: DownloadsConfig,
         keeps_parts: bool,
         small_files: SmallPublications,
+        present_files: PresentFiles,
         speed_policy: SpeedPolicy,
         on_change: Callable[["Run"], None],
         on_received: Callable[["Run"], None],
@@ -104,6 +107,7 @@ class Run:
             config: the settings of downloads.
             keeps_parts: keep the part file of a failed download for a retry.
             small_files: publishes small files together.
+            present_files: compares files that are on the disk.
             speed_policy: times of the measurement of a least speed.
             on_change: called when the state has changed.
             on_received: called when the run needs its origin no longer.
@@ -120,7 +124,9 @@ class Run:
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
         self._writer = RowWriter(records, self._timer)
         self._discard_fenced = partial(discard_fenced_part, records, destination)
-        self._publication = Publication(destination, clock, save=self._writer.save, small_files=small_files)
+        self._publication = Publication(
+            destination, clock, save=self._writer.save, small_files=small_files, present_files=present_files
+        )
         self._on_change = partial(on_change, self)
         self._on_received = partial(on_received, self)
         self._log_fields = {**log_fields(download), "attempt": download.progress.attempt}
@@ -140,6 +146,7 @@ class Run:
             allows_overlap=config.resume == "evidence",
             slots=slots,
             speed_policy=speed_policy,
+            present_files=present_files,
             is_takeover=is_takeover,
         )
         self._outcomes = Outcomes(
@@ -169,8 +176,11 @@ class Run:
 
     @property
     def is_waiting(self) -> bool:
-        """Return True while this run waits for unavailable records or an upload, which have their own time limits."""
-        return self._writer.is_waiting or self._publication.is_waiting
+        """Return True while this run waits for unavailable records, an upload or a file on the disk.
+
+        These have time limits of their own.
+        """
+        return self._writer.is_waiting or self._publication.is_waiting or self._attempt.is_reading_disk
 
     def target_of(self, origin: str) -> str | None:
         """Return the origin that redirects of `origin` led this run to last; None if they did not."""
@@ -331,11 +341,16 @@ class Run:
                 await self._attempt.remove_superseded_part()
                 return lifecycle.mark_published(self.download, now=self._clock.wall())
             case FetchResult.COMPLETE:
-                row = await self._publish()
+                try:
+                    row = await self._publish()
+                except AlreadyThereError as error:
+                    return self._outcomes.skip(error)
                 if row is not None:
                     return row
             case FetchResult.UNCHANGED:
                 return self._outcomes.skip(UnchangedError())
+            case FetchResult.ALREADY_THERE:
+                return self._outcomes.skip(AlreadyThereError(self.download.file_path))
             case FetchResult.SKIPPED:
                 pass
         return self._outcomes.skip()

@@ -194,6 +194,7 @@ COLUMNS: Final = (
     Column("attempt_options", "request.attempt_options", _USER, _json(AttemptOptions)),
     Column("condition", "request.condition", _REQUEST, _json(Condition)),
     Column("part_directory", "request.part_directory", _USER),
+    Column("skip_same", "request.skip_same", _REQUEST, _FLAG),
     Column("desired", "control.desired", _USER, _members(Desired)),
     Column("priority", "control.priority", _USER),
     Column("speed_limit", "control.speed_limit", _USER),
@@ -233,6 +234,7 @@ COLUMNS: Final = (
     Column("ended_seq", "result.ended_seq", _STORE),
     Column("secrets_removed", "result.secrets_removed", _RUN, _FLAG),
     Column("cleared", "result.cleared", _USER, _FLAG),
+    Column("resource", "result.resource", _RUN),
 )
 """Every column, in the order of a row: the fields of `Download` itself, then those of each part, in its order."""
 

@@ -17,6 +17,7 @@ from downloadd.storage.finished_files import FileReader, ReadableFile
 from downloadd.storage.free_space import UnannouncedSpace
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import SafeDirectory, SafeName, parse_directory, parse_part_name
+from downloadd.storage.present_file import PresentFile
 from downloadd.storage.quotas import is_within
 from downloadd.storage.remote.remote_files import open_present_file, open_published_file, remove_published_file
 from downloadd.storage.remote.remote_names import RemoteNames
@@ -294,6 +295,12 @@ class RoutingFiles:
         if storage is None:
             return await self._local.open(directory=directory, filename=filename, identity=identity)
         return await open_published_file(storage, place, filename, identity)
+
+    async def open_present(self, *, directory: str, filename: SafeName) -> PresentFile | None:
+        """Open the file that has a name now; see `FileReader.open_present`."""
+        if self._storages.find(parse_directory(directory)) is not None:
+            return None
+        return await self._local.open_present(directory=directory, filename=filename)
 
     async def list_entries(self, directory: str, *, after: str, limit: int) -> list[DirectoryEntry]:
         """Return files and directories; see `FileReader.list_entries`."""

@@ -7,6 +7,7 @@ over, in a new part file, if the origin has another version or ignores ranges.
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from enum import Enum
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -22,6 +23,7 @@ from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.file_naming import name_file, warn_of_page
 from downloadd.transfer.name_conflicts import is_skipped
 from downloadd.transfer.part_transfer import PartTransfer
+from downloadd.transfer.present_files import Comparison, PresentFileCheck, PresentFiles
 from downloadd.transfer.progress_meter import ProgressMeter
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.representation import Representation, has_larger_superseded_copy, is_superseded_version
@@ -44,6 +46,8 @@ class FetchResult(Enum):
     """The name is taken, and the request has `conflict=skip`."""
     UNCHANGED = "unchanged"
     """The origin has the version of the request's condition still."""
+    ALREADY_THERE = "already there"
+    """The file of the name has the content already, and the request has `skip_same`."""
 
 
 class Attempt:
@@ -66,6 +70,7 @@ class Attempt:
         allows_overlap: bool,
         slots: ConnectionSlots,
         speed_policy: SpeedPolicy,
+        present_files: PresentFiles,
         is_takeover: bool = False,
     ) -> None:
         """Make an attempt that has not started.
@@ -85,8 +90,10 @@ class Attempt:
             allows_overlap: False for `downloads.resume = "strict"`.
             slots: slots for further connections, and at the targets of redirects.
             speed_policy: times of the measurement of a least speed.
+            present_files: compares files that are on the disk.
             is_takeover: another process has written the part file, and may still have it open.
         """
+        self._present = PresentFileCheck(present_files)
         self._is_takeover = is_takeover
         self._checkpoints = Checkpoints(
             download,
@@ -164,6 +171,11 @@ class Attempt:
     def target_of(self, origin: str) -> str | None:
         """Return the origin that the source at `origin` was led to last; None if it was not redirected."""
         return self._requests.redirects.targets.get(origin)
+
+    @property
+    def is_reading_disk(self) -> bool:
+        """True while a file on the disk is read, which has a time limit of its own."""
+        return self._present.is_reading
 
     @property
     def has_response(self) -> bool:
@@ -251,11 +263,19 @@ class Attempt:
                 await self._destination.check_directory(directory=directory)
         if self.download.progress.part_name is not None:
             step = await self._resume_part(self.download.progress.part_name)
-        elif self.download.request.requested_name is not None and await is_skipped(self.download, self._destination):
-            step = FetchResult.SKIPPED
+        elif self.download.request.requested_name is not None:
+            step = await self._check_name() or step
         while isinstance(step, Step):
             step = await self._perform(step)
         return step
+
+    async def _check_name(self) -> FetchResult | None:
+        """Return the result if a taken name ends the download before the origin is asked."""
+        if self.download.request.skip_same:
+            # Without a checksum, what the origin says decides.
+            is_same = await self._present.is_same_by_request(self.download)
+            return FetchResult.ALREADY_THERE if is_same else None
+        return FetchResult.SKIPPED if await is_skipped(self.download, self._destination) else None
 
     async def _resume_part(self, existing: str) -> Step:
         """Open the part file of an earlier attempt, or a superseded one of the same version that has more bytes."""
@@ -276,6 +296,8 @@ class Attempt:
 
     async def _perform(self, step: Step) -> Step | FetchResult:
         """Make the next request and receive its content; return the next step, or the result."""
+        if await self._present.is_same_by_checksum(self.download):
+            return FetchResult.ALREADY_THERE
         if self.part is not None and self.download.progress.received_ranges is not None:
             return await self._transfer.resume_segments(step) or FetchResult.COMPLETE
         known = Representation.of(self.download)
@@ -317,8 +339,9 @@ class Attempt:
                     return replace(step.next(), has_gone_back=True)
                 case UseResponse():
                     self.download = select_source(self.download, source.index)
-                    if not await self._prepare_part(response, classification, request):
-                        return FetchResult.SKIPPED
+                    result = await self._prepare_part(response, classification, request, source.url)
+                    if result is not None:
+                        return step if result is Comparison.UNDECIDED else result
                     next_step = await self._transfer.receive(
                         source, response.content, classification, step, must_hash=bool(self.algorithms)
                     )
@@ -344,8 +367,10 @@ class Attempt:
             warning=warn_of_page(wanted, accepted, **urls)
         )
 
-    async def _prepare_part(self, response: OriginResponse, accepted: UseResponse, request: RangeRequest) -> bool:
-        """Prepare part file and row for the response; return False when the name is taken and the download skipped."""
+    async def _prepare_part(
+        self, response: OriginResponse, accepted: UseResponse, request: RangeRequest, url: str
+    ) -> FetchResult | Literal[Comparison.UNDECIDED] | None:
+        """Prepare part file and row for the response to a request for `url`, unless a taken name ends the download."""
         total = accepted.found.total
         check_size_and_type(
             size=total,
@@ -355,8 +380,16 @@ class Attempt:
         )
         if not request.is_range:
             await self._name_file(response, accepted)
+            if self.part is None:
+                match await self._present.compare(
+                    self.download, accepted.found, url=url, final_url_digest=response.final_url_digest
+                ):
+                    case Comparison.SAME:
+                        return FetchResult.ALREADY_THERE
+                    case Comparison.UNDECIDED:
+                        return Comparison.UNDECIDED
             if await is_skipped(self.download, self._destination):
-                return False
+                return FetchResult.SKIPPED
         if not accepted.is_partial and self.part is not None and self.part.size > 0:
             # Bytes of another version must not be recorded with the new validator, nor the new bytes with the old one.
             await self._transfer.start_over()
@@ -366,7 +399,7 @@ class Attempt:
         self.meter.total = total
         self._checkpoints.accept_response(accepted, final_url_digest=response.final_url_digest, part_name=part.name)
         part.hash_while_writing(self.algorithms)
-        return True
+        return None
 
 
 def is_elsewhere(download: Download, source: Source, response: OriginResponse) -> bool:

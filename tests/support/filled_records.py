@@ -112,6 +112,7 @@ async def _add_active(store: Store) -> None:
         gid=GID,
         attempt_options=AttemptOptions(max_retries=0, stall_timeout=1.5),
         part_directory="elsewhere",
+        skip_same=True,
         speed_limit=7,
         source=1,
         attempt=2,

@@ -31,6 +31,7 @@ async def test_the_answer_has_all_decisions(api: ServedApi) -> None:
             "filename": "image.iso",
             "file_path": "inbox/files.example.com/image.iso",
             "conflict": "rename",
+            "skip_same": False,
             "priority": -5,
             "speed_limit": 0,
             "segments": 1,
