@@ -11,7 +11,8 @@ from support.waiting import wait_until
 
 from downloadd.download_request import DownloadRequest
 from downloadd.fronts.aria2.sockets.notifier import Notifier
-from downloadd.fronts.aria2.status.notifications import Interruptions, notification_of
+from downloadd.fronts.aria2.status.interruptions import Interruptions
+from downloadd.fronts.aria2.status.notifications import notification_of
 
 
 class Socket:
