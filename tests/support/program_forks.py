@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 MAX_REQUEST_BYTES: Final = 1 << 20
@@ -92,10 +93,24 @@ class ForkServer:
         stderr: int,
         stdin: int | None = None,
         stdout: int | None = None,
+        folder: Path | None = None,
     ) -> ForkedProgram:
-        """Start the program with these arguments, variables and descriptors, by default those of `/dev/null`."""
+        """Start the program with these arguments, variables and descriptors, by default those of `/dev/null`.
+
+        Args:
+            arguments: without the name of the program.
+            environment: all of its variables.
+            stderr: descriptor.
+            stdin: descriptor.
+            stdout: descriptor.
+            folder: its working directory, by default that of this process.
+        """
         ours, theirs = socket.socketpair()
-        request = {"arguments": list(arguments), "environment": dict(environment), "folder": os.getcwd()}
+        request = {
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "folder": os.getcwd() if folder is None else str(folder),
+        }
         with theirs, open(os.devnull, "r+b") as null:
             streams = [null.fileno() if fd is None else fd for fd in (stdin, stdout, stderr)]
             socket.send_fds(self._connection, [json.dumps(request).encode()], [*streams, theirs.fileno()])
