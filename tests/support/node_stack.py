@@ -57,7 +57,7 @@ async def open_node(
     `migrations` are those of another version.
     """
     clock, bus, policy = SystemClock(), EventBus(), Policy.from_config(config)
-    report = node_report(name=name, session=f"session of {name}", lease=300.0)
+    report = node_report(name=name, session=f"session of {name}", instance=f"instance of {name}", lease=300.0)
     async with (
         PostgresRecords(database, clock, is_owner=False, migrations=migrations) as records,
         LocalDestination(folder / "files", min_free=0, fsync=False, is_shared=True) as destination,
