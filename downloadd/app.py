@@ -175,8 +175,7 @@ class App:
             self._kept_parts = parts.kept_parts
             heartbeat.read_load = partial(self._read_load, parts)
             heartbeat.on_lease_change = parts.lease.report_lease
-            await stack.enter_async_context(parts.hours)
-            await stack.enter_async_context(parts.quotas)
+            await parts.open_limits(stack)
             manager = await stack.enter_async_context(parts.manager)
             removal = HistoryRemoval(
                 records=records,
@@ -272,7 +271,7 @@ class App:
             )
             stack.push_async_callback(gauges.close)
             settings = SettingsService(
-                parts.limits, hours=parts.hours, rights=self._rights, bus=bus, max_runs=self._max_runs
+                parts.limits, hours=parts.hours, shared=parts.shared_limits, rights=self._rights, bus=bus
             )
             server = self._config.server
             guards, proxies = make_guards(server), TrustedProxies(server.trusted_proxies)

@@ -268,7 +268,7 @@ def _check_storages(values: ConfigValues) -> None:
     for given in values.lists["directories"]:
         directory: DirectoryConfig = given.value
         if directory.quota is not UNSET and is_inside(directory.path, given_paths):
-            problem = "cannot be counted in object storage; limit the bucket, and the disk by storages.staging_size"
+            problem = "cannot be counted on another machine; limit it there, and the disk by storages.staging_size"
             values.add_issue(given.source, f"{given.key}.quota", problem)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from random import random
+from typing import Final
 
 import structlog
 
@@ -31,6 +32,9 @@ from downloadd.transfer.attempt import Attempt
 from downloadd.transfer.source_requests import NoSlotError
 
 log = structlog.get_logger()
+
+_UNCERTAIN: Final = frozenset({ResumedBy.DIGEST, ResumedBy.OVERLAP, ResumedBy.REUSE})
+"""Evidence after which a checksum mismatch may be due to bytes that the origin has not sent for this download."""
 
 
 class Outcomes:
@@ -294,5 +298,8 @@ def is_counted(download: Download, verdict: Verdict) -> bool:
 
 
 def must_start_over(download: Download) -> bool:
-    """Return True if a checksum mismatch may be due to a resume without a strong validator, which is not repeated."""
-    return download.progress.resumed_by in {ResumedBy.DIGEST, ResumedBy.OVERLAP} and not download.progress.strict_resume
+    """Return True if a checksum mismatch may be due to a resume without a strong validator or a copied file.
+
+    That is not repeated.
+    """
+    return download.progress.resumed_by in _UNCERTAIN and not download.progress.strict_resume

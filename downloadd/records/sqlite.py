@@ -140,6 +140,7 @@ class SqliteRecords:
         self.runs: RunRecords = SoleRuns()
         self.admission = None
         self.users = None
+        self.limits = None
         self.hints: Hints = NoHints()
         self.queue: QueueRecords = SqliteQueue(self, self._queries, self.revisions, known_rows)
         self.results: ResultRecords = SqliteResults(self, self._queries, self.revisions, known_rows, clock)

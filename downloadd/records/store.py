@@ -9,6 +9,7 @@ from downloadd.records.hints import Hints
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords
 from downloadd.records.known_files import KnownFileRecords
+from downloadd.records.limits import LimitRecords
 from downloadd.records.nodes import NodeRecords
 from downloadd.records.protocol import Records
 from downloadd.records.results import ResultRecords
@@ -86,6 +87,11 @@ class Store(Records, Protocol):
     @property
     def schedules(self) -> ScheduleRecords:
         """The schedules."""
+        ...
+
+    @property
+    def limits(self) -> LimitRecords | None:
+        """The limits that users have changed for all nodes; None in a store that only this node can use."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Users of two daemons over one database."""
+"""Users and limits of two daemons over one database."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ async def status(node: DaemonProcess, token: str) -> int:
         return response.status
 
 
-async def test_a_user_that_is_made_on_one_node_is_accepted_on_all_and_refused_on_all_when_it_is_revoked(
+async def test_users_and_limits_that_are_changed_on_one_node_are_those_of_all(
     tmp_path: Path, postgres_server: PostgresServer
 ) -> None:
     url = postgres_server.url(await postgres_server.create_database())
@@ -61,6 +61,15 @@ async def test_a_user_that_is_made_on_one_node_is_accepted_on_all_and_refused_on
         assert await status(beta, rotated) == 401
         for one in (token, rotated):
             await wait_until(lambda one=one: all_answer(one, 401))
+        assert (await beta.request("PATCH", "/api/v1/settings", json={"speed_limit": 5000, "max_per_host": 3}))[
+            0
+        ] == 200
+
+        async def has_limits() -> bool:
+            shown = (await alpha.request("GET", "/api/v1/settings"))[1]
+            return (shown["speed_limit"], shown["max_per_host"]) == (5000, 3)
+
+        await wait_until(has_limits)
         for node in nodes:
             written = node.log.read_text() + "".join(file.read_text() for file in node.state.glob("*.toml*"))
             assert not any(secret in written for secret in (token, rotated, shown.token))

@@ -168,9 +168,7 @@ class ServedApi:
         self.hours = HourlyLimits(
             self.limits, entries=(), config=DownloadsConfig(), bus=self.bus, clock=self.clock, max_runs=MAX_RUNS
         )
-        self.settings = SettingsService(
-            self.limits, hours=self.hours, rights=self.rights, bus=self.bus, max_runs=MAX_RUNS
-        )
+        self.settings = SettingsService(self.limits, hours=self.hours, rights=self.rights, bus=self.bus)
         schedules, downloads = FakeSchedules(), _ScheduledDownloads(self.manager)
         self.schedules = ScheduleService(
             records=schedules,

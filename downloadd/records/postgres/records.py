@@ -11,13 +11,10 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.import_operation import Driver
-from downloadd.records.admission import AdmissionRecords
 from downloadd.records.cached_count import CachedCount
-from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.ends import EndListener, RecordedEnd
 from downloadd.records.hints import NoHints, Topic
 from downloadd.records.import_protocol import ImportRecords
-from downloadd.records.nodes import NodeRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
 from downloadd.records.postgres.address import DEFAULT_LEASE, DatabaseAddress
@@ -41,6 +38,7 @@ from downloadd.records.postgres.import_files import PostgresImportFiles, settle_
 from downloadd.records.postgres.import_operations import PostgresImportOperations, manifest_owners, raise_epochs
 from downloadd.records.postgres.kept_parts import PostgresKeptParts
 from downloadd.records.postgres.known_files import PostgresKnownFiles
+from downloadd.records.postgres.limits import PostgresLimits
 from downloadd.records.postgres.list_revision import ListRevision
 from downloadd.records.postgres.nodes import PostgresNodes
 from downloadd.records.postgres.object_uploads import PostgresUploads
@@ -69,7 +67,6 @@ from downloadd.records.protocol import (
     StoredResponse,
     WaitingDownload,
 )
-from downloadd.records.runs import RunRecords
 from downloadd.records.writer import Rejection
 from downloadd.states import RUNNING, State
 
@@ -136,8 +133,9 @@ class PostgresRecords:
         )
         claims = Claims(self._queries)
         self._claim = claims.claim
-        session = WriterSession(self._address, clock, is_owner=is_owner)
-        self._writer = Writer(session, clock, on_commit, patience=patience)
+        self._writer = Writer(
+            WriterSession(self._address, clock, is_owner=is_owner), clock, on_commit, patience=patience
+        )
         self.hints: PostgresHints | NoHints = NoHints() if is_owner else PostgresHints(self._address)
         self._list_revision = ListRevision(self._writer, self.hints, clock if self.is_shared else None).read
         self._lookups = ReaderPool(self._address, _LOOKUP_CONNECTIONS, timeout=_LOOKUP_SECONDS)
@@ -148,20 +146,21 @@ class PostgresRecords:
             contents=PostgresImportContents(self),
             files=PostgresImportFiles(self, lambda: claims.holder.session),
         )
-        self.deliveries: DeliveryRecords = PostgresDeliveries(self)
+        self.deliveries = PostgresDeliveries(self)
         origins = PostgresOrigins(self, lambda: claims.holder.session)
         self.origins: OriginRecords = origins
-        self.admission: AdmissionRecords = PostgresAdmission(self, claims, origins)
+        self.admission = PostgresAdmission(self, claims, origins)
         self.kept_parts = PostgresKeptParts(self)
         self.schedules = PostgresSchedules(self)
         self.users = PostgresUsers(self)
+        self.limits = PostgresLimits(self)
         self.storage_root = PostgresStorageRoot(self)
         self.known_files = PostgresKnownFiles(self)
         self.uploads = PostgresUploads(self)
         self.user_days = PostgresUserDays(self)
         self.user_files = PostgresUserFiles(self)
-        self.nodes: NodeRecords = PostgresNodes(self, claims.register)
-        self.runs: RunRecords = PostgresRuns(self, claims)
+        self.nodes = PostgresNodes(self, claims.register)
+        self.runs = PostgresRuns(self, claims)
         self.queue = PostgresQueue(self, self._queries, self._list_revision)
         self.results = PostgresResults(self, self._queries, self._list_revision)
         self.gids = PostgresGids(self, self._queries)
