@@ -40,7 +40,7 @@ class NodeStack(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def open_node(
-    folder: Path, database: str, name: str, config: DownloadsConfig = CONFIG
+    folder: Path, database: str, name: str, config: DownloadsConfig = CONFIG, *, reuse: bool = False
 ) -> AsyncIterator[NodeStack]:
     """Open a node whose lease does not end; its storage root is that of all nodes of the folder."""
     clock, bus, policy = SystemClock(), EventBus(), Policy.from_config(config)
@@ -57,6 +57,7 @@ async def open_node(
                 policy=policy,
                 directories=DirectoryRules(),
                 keep_parts=0,
+                reuse=reuse,
                 node=name,
                 takeover_interval=0.2,
             ),
