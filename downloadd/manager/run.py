@@ -119,6 +119,7 @@ class Run:
         """
         self._clock = clock
         self._origins = origins
+        self._quota = quota
         self._stop: StopReason | None = None
         self.pending_space: SpacePendingError | None = None
         self.has_stray_parts = False
@@ -230,6 +231,14 @@ class Run:
 
         Then call `remove_stray_parts`.
         """
+        row: Download | None = None
+        try:
+            row = await self._perform()
+        finally:
+            self._quota.end(row)
+        return row
+
+    async def _perform(self) -> Download | None:
         log.info(
             "attempt_started",
             **self._log_fields,

@@ -438,7 +438,7 @@ class Attempt:
             if not self._reuse.has_file():
                 # With one byte more than there are, because an empty part file is never continued.
                 can_resume = is_resumable(accepted.found, received=1, allows_overlap=self._allows_overlap)
-                self._quota.announce(total, missing=total - accepted.start, is_resumable=can_resume)
+                await self._quota.announce(total, missing=total - accepted.start, is_resumable=can_resume)
             await self._checkpoints.reserve(total, missing=total - accepted.start)
         self.meter.total = total
         self._checkpoints.accept_response(accepted, final_url_digest=response.final_url_digest, part_name=part.name)

@@ -51,6 +51,7 @@ async def open_node(
     config: DownloadsConfig = CONFIG,
     *,
     migrations: Sequence[Migration] | None = None,
+    reuse: bool = False,
 ) -> AsyncIterator[NodeStack]:
     """Open a node whose lease does not end; its storage root is that of all nodes of the folder.
 
@@ -70,6 +71,7 @@ async def open_node(
                 policy=policy,
                 directories=DirectoryRules(),
                 keep_parts=0,
+                reuse=reuse,
                 node=name,
                 takeover_interval=0.2,
             ),
