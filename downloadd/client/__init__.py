@@ -22,7 +22,7 @@ from downloadd.client.schedules import ScheduleCalls
 from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.errors import ErrorCode
 from downloadd.fronts.rest.event_types import Removed, Reset
-from downloadd.fronts.rest.explain import ExplainResponse
+from downloadd.fronts.rest.explain import AppliedQuota, ConditionalOutcome, ExplainResponse
 from downloadd.fronts.rest.file_schemas import DirectoryFile, FileLink
 from downloadd.fronts.rest.item_bodies import ProbeBody
 from downloadd.fronts.rest.schedule_schemas import ScheduleBody, ScheduleChange, ScheduleEntry, ScheduleResponse
@@ -50,11 +50,13 @@ __all__ = [
     "ActiveEntry",
     "ActiveEntryResponse",
     "ApiError",
+    "AppliedQuota",
     "BatchItem",
     "BatchResponse",
     "ChangeOptions",
     "Client",
     "ClientError",
+    "ConditionalOutcome",
     "Connected",
     "ConnectionLostError",
     "Credentials",

@@ -11,8 +11,19 @@ from msgspec import UNSET
 
 from downloadd.attempt_options import NO_OPTIONS, select_attempt_options
 from downloadd.config import DownloadsConfig
-from downloadd.download import Control, Desired, Download, Mirror, Progress, Request, Result, error_fields
-from downloadd.download_request import DownloadRequest, RequestFieldParameters
+from downloadd.download import (
+    Conflict,
+    Control,
+    Desired,
+    Download,
+    Mirror,
+    PendingRule,
+    Progress,
+    Request,
+    Result,
+    error_fields,
+)
+from downloadd.download_request import ConditionalRequest, DownloadRequest, RequestFieldParameters
 from downloadd.errors import DownloadError, InvalidParameterError
 from downloadd.gid import is_gid
 from downloadd.instants import parse_instant
@@ -38,6 +49,10 @@ _COPIED_FIELDS: Final = tuple(
     if name in DownloadRequest.__struct_fields__ and name not in _CHECKED_FIELDS
 )
 """Fields that a download takes from its request unchanged: their types are the whole check."""
+
+
+_COPIED_RULE_FIELDS: Final = ("priority", "speed_limit", "max_retries")
+"""Values of a rule that its request has as the download has them."""
 
 
 def admit(
@@ -69,6 +84,7 @@ def admit(
         fields = check_request_fields(request, proxies)
         gid = None if request.gid is None else _check_gid(request.gid)
         not_before = None if request.not_before is None else _check_instant(request.not_before)
+        pending_rules = [_make_pending(each, request, directories, defaults) for each in request.alternatives]
     except DownloadError as error:
         return refuse(_refused_download(request, user=user, now=now, id=id, request_id=request_id), error, now=now)
     return Download(
@@ -85,14 +101,15 @@ def admit(
             timeout=defaults.timeout if request.timeout is None else request.timeout,
             mirrors=mirrors,
             requested_name=requested_name,
-            conflict=request.conflict or directories.settings_of(directory).conflict,
+            conflict=_conflict_of(request, directories),
             requested_checksum=checksum,
             expected_size=request.size,
             expected_type=expected_type,
-            segments=defaults.segments if request.segments is None else request.segments,
+            segments=request.segments or defaults.segments,
             fields=fields,
             gid=gid,
             attempt_options=select_attempt_options(request),
+            pending_rules=tuple(pending_rules),
             **{name: getattr(request, name) for name in _COPIED_FIELDS},
         ),
         control=Control(
@@ -195,6 +212,35 @@ def refuse(download: Download, error: DownloadError, *, now: float) -> Download:
     """Return the download as it is refused with `error`; it goes to the history at once, and its gid stays free."""
     result = Result(**error_fields(error), end_time=int(now))
     return msgspec.structs.replace(download.with_request(gid=None), state=State.FAILED, result=result)
+
+
+def _make_pending(
+    given: ConditionalRequest, fallback: DownloadRequest, directories: DirectoryRules, defaults: DownloadsConfig
+) -> PendingRule:
+    """Return a rule with the values that would differ from those of the request if no such rule applies.
+
+    Raises:
+        InvalidPathError: its directory cannot be used.
+    """
+    directory = parse_directory(given.request.directory)
+    directories.check_distinct(directory)
+    values = {
+        "directory": (directory, parse_directory(fallback.directory)),
+        "conflict": (_conflict_of(given.request, directories), _conflict_of(fallback, directories)),
+        "segments": (given.request.segments or defaults.segments, fallback.segments or defaults.segments),
+        **{name: (getattr(given.request, name), getattr(fallback, name)) for name in _COPIED_RULE_FIELDS},
+    }
+    return PendingRule(
+        name=given.rule,
+        types=given.types,
+        min_size=given.min_size,
+        max_size=given.max_size,
+        **{name: value for name, (value, otherwise) in values.items() if value != otherwise},
+    )
+
+
+def _conflict_of(request: DownloadRequest, directories: DirectoryRules) -> Conflict:
+    return request.conflict or directories.settings_of(parse_directory(request.directory)).conflict
 
 
 def _check_gid(gid: str) -> str:

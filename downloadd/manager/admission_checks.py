@@ -32,7 +32,8 @@ class AdmissionChecks:
         try:
             if len(name.encode()) > MIN_NAME_BYTES:
                 check_length_of_name(name, await self._destination.max_name_bytes(directory=directory))
-            if download.request.conflict is not Conflict.ERROR:
+            # Pending rules may choose another directory; then the response decides.
+            if download.request.conflict is not Conflict.ERROR or download.request.pending_rules:
                 return
             exists = await self._destination.exists(directory=directory, filename=name)
         except StorageAwayError:

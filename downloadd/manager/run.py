@@ -32,6 +32,7 @@ from downloadd.manager.outcomes import Outcomes
 from downloadd.manager.publication import Publication
 from downloadd.manager.rate_limit import UntimedLimiter
 from downloadd.manager.row_writer import FencedError, RowWriter
+from downloadd.manager.run_snapshot import current_speed, take_snapshot
 from downloadd.manager.run_timer import RunTimer
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.verification import verify_digests, verify_size
@@ -76,6 +77,7 @@ class Run:
         destination: Destination,
         clock: Clock,
         limiter: RateLimiter,
+        set_speed_limit: Callable[[int], None],
         flush_interval: Callable[[], float],
         slots: ConnectionSlots,
         origins: OriginMonitor,
@@ -97,6 +99,7 @@ class Run:
             destination: the storage of the file.
             clock: the clock.
             limiter: the speed limits.
+            set_speed_limit: sets that of the download, in bytes a second; 0 for none.
             flush_interval: returns seconds after which received bytes are written even if they are few.
             slots: the slots for further connections.
             origins: the health of the origins, which learns of answers and failures.
@@ -118,6 +121,7 @@ class Run:
         self._transferring: asyncio.Task[object] | None = None
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
         self._writer = RowWriter(records, self._timer)
+        self._set_speed_limit = set_speed_limit
         self._publication = Publication(destination, clock, save=self._writer.save, small_files=small_files)
         self._on_change = partial(on_change, self)
         self._on_received = partial(on_received, self)
@@ -129,6 +133,7 @@ class Run:
             destination=destination,
             clock=clock,
             save=self._writer.save,
+            change_row=self._change_row,
             on_change=self._on_attempt_change,
             limiter=UntimedLimiter(limiter, self._timer.paused) if download.request.timeout else limiter,
             flush_interval=flush_interval,
@@ -178,27 +183,20 @@ class Run:
         """Apply what a user has changed in the row; the next write of the row would find it too."""
         self._attempt.download = adopt_request(replace(self._attempt.download, control=row.control), row.request)
 
+    async def _change_row(self, change: Callable[[Download], Download]) -> None:
+        """Change the row as a user would, and apply what has changed."""
+        row = await self._writer.change(self.download, change)
+        self.apply_amended(row)
+        self._set_speed_limit(row.control.speed_limit)
+
     @property
     def speed(self) -> float:
         """Return the bytes a second over the last seconds; 0 while nothing is transferred."""
-        is_transferring = self._attempt.download.state is State.DOWNLOADING
-        return self._attempt.meter.speed(self._clock.monotonic()) or 0.0 if is_transferring else 0.0
+        return current_speed(self._attempt, self._clock.monotonic())
 
     def snapshot(self) -> Snapshot:
         """Return the download as it is now."""
-        known, meter, now = self._attempt.download, self._attempt.meter, self._clock.monotonic()
-        if known.progress.received != meter.received:
-            known = known.with_progress(received=meter.received)
-        if known.state is not State.DOWNLOADING:
-            return Snapshot(download=known)
-        speed = meter.speed(now)
-        return Snapshot(
-            download=known,
-            speed=speed,
-            eta=meter.eta(speed),
-            connections=self._attempt.connections,
-            current_url=self._attempt.current_url,
-        )
+        return take_snapshot(self._attempt, self._clock.monotonic())
 
     def stop(self, reason: StopReason) -> None:
         """Stop the run, unless its file is being published already. A cancel is not replaced by another reason."""

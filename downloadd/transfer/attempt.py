@@ -7,6 +7,7 @@ over, in a new part file, if the origin has another version or ignores ranges.
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from enum import Enum
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -22,6 +23,7 @@ from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.file_naming import name_file, warn_of_page
 from downloadd.transfer.name_conflicts import is_skipped
 from downloadd.transfer.part_transfer import PartTransfer
+from downloadd.transfer.pending_rules import decide_rules
 from downloadd.transfer.progress_meter import ProgressMeter
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.representation import Representation, has_larger_superseded_copy, is_superseded_version
@@ -58,6 +60,7 @@ class Attempt:
         destination: Destination,
         clock: Clock,
         save: Callable[[Download], Awaitable[Download]],
+        change_row: Callable[[Callable[[Download], Download]], Awaitable[None]],
         on_change: Callable[[], None],
         limiter: RateLimiter,
         flush_interval: Callable[[], float],
@@ -77,6 +80,7 @@ class Attempt:
             destination: the storage of the part file.
             clock: the time.
             save: writes a row durably and returns it.
+            change_row: changes request and control of the row durably, and of `download`, by a pure function.
             on_change: called after a change of the state.
             limiter: the speed limits.
             flush_interval: seconds after which received bytes are written even if they are few.
@@ -97,6 +101,7 @@ class Attempt:
             allows_overlap=allows_overlap,
         )
         self._destination = destination
+        self._change_row = change_row
         self._record_checksum = record_checksum
         self._allows_overlap = allows_overlap
         self._requests = SourceRequests(download, session=session, cookies=cookies, slots=slots, max_size=max_size)
@@ -107,7 +112,6 @@ class Attempt:
             limiter=limiter,
             flush_interval=flush_interval,
             max_size=max_size,
-            max_connections=download.request.segments,
             min_speed=download.request.limits.min_speed or 0,
             speed_policy=speed_policy,
         )
@@ -247,7 +251,7 @@ class Attempt:
                 await self._destination.check_directory(directory=directory)
         if self.download.progress.part_name is not None:
             step = await self._resume_part(self.download.progress.part_name)
-        elif self.download.request.requested_name is not None and await is_skipped(self.download, self._destination):
+        elif self._has_final_name and await is_skipped(self.download, self._destination):
             step = FetchResult.SKIPPED
         while isinstance(step, Step):
             step = await self._perform(step)
@@ -330,6 +334,12 @@ class Attempt:
         self.meter.reset(self._checkpoints.baseline)
         return has_gone_back
 
+    @property
+    def _has_final_name(self) -> bool:
+        """True if name and directory do not depend on a response."""
+        request = self.download.request
+        return request.requested_name is not None and not request.pending_rules
+
     async def _name_file(self, response: OriginResponse, accepted: UseResponse) -> None:
         urls = {"first_url": response.requested_url, "final_url": response.url}
         max_bytes = await self._destination.max_name_bytes(directory=self.download.request.directory)
@@ -349,6 +359,8 @@ class Attempt:
             expected_size=self.download.request.expected_size,
             expected_type=self.download.request.expected_type,
         )
+        if self.download.request.pending_rules:
+            await self._change_row(partial(decide_rules, content_type=accepted.content_type, size=total))
         if not request.is_range:
             await self._name_file(response, accepted)
             if await is_skipped(self.download, self._destination):

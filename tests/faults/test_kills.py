@@ -20,6 +20,7 @@ REACHED = {
     "names_that_are_taken": {"open", "pwrite", "pwritev", "commit", "fchmod", "fsync", "link", "rename", "unlink"},
     "interrupted_and_retried": {"open", "pwritev", "splice", "rename", "commit", "fsync", "link", "unlink"},
     "segments": {"open", "pwritev", "commit", "fsync", "link", "unlink"},
+    "directory_by_response": {"pwrite", "commit", "mkdir", "fsync", "link"},
     "paused_and_resumed": {"open", "pwritev", "commit", "rename", "fsync", "link", "unlink"},
     "renamed_while_running": {"mkdir", "open", "pwritev", "commit", "rename", "fsync", "link", "unlink"},
     "renamed_while_paused": {"open", "pwritev", "commit", "rename", "fsync", "link", "unlink"},
@@ -49,6 +50,7 @@ async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
             trial.assert_kept_parts_are_whole_so_far()
             trial.assert_pauses_kept()
             trial.assert_names_kept()
+            trial.assert_places_kept()
             reached.append(ended.points)
             if not ended.is_killed_early:
                 break
