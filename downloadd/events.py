@@ -256,6 +256,16 @@ class EventBus:
         for reader in self._readers:
             reader.disconnect()
 
+    def request_reread(self) -> None:
+        """End all present subscriptions, and keep no event for subscribers that reconnect.
+
+        They read what has changed from the records, for changes that are too many for events.
+        """
+        self._number += 1
+        self._replay_gap = self._number
+        self._replay_buffer.clear()
+        self.disconnect()
+
     def _find_missed(self, after: EventId | None) -> tuple[PublishedEvent, ...] | None:
         if after is None or after.generation != self._generation or after.number > self._number:
             return None

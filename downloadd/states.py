@@ -89,7 +89,11 @@ class WaitNotice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     setting: str = ""
     """Setting that limits them."""
     error: str = ""
-    """Last failure of the host."""
+    """Last failure of the host, or of the storage; empty for a full disk."""
+    needed: int | None = None
+    """Bytes that it needs on the disk."""
+    available: int | None = None
+    """Bytes that the disk had for it."""
 
 
 class StateGroup(StrEnum):

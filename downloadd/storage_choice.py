@@ -1,4 +1,4 @@
-"""Choice of the storage: the disk, and object storages for the directories that the configuration names."""
+"""Choice of the storage: the disk, and other machines for the directories that the configuration names."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -14,18 +14,18 @@ from downloadd.errors import StartupError
 from downloadd.manager.abandoned_uploads import AbandonedUploads
 from downloadd.manager.storage_identity import StorageIdentity
 from downloadd.manager.tasks import TaskSet
-from downloadd.object_upload import ObjectUpload
 from downloadd.records.store import Store
+from downloadd.remote_upload import RemoteUpload
 from downloadd.storage.destination import Destination, ReplaceableRoot
 from downloadd.storage.finished_files import FileReader
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.objects.credentials import CredentialsError
-from downloadd.storage.objects.description import FileDescription
 from downloadd.storage.objects.storage import ObjectStorage
-from downloadd.storage.objects.uploader import abort_upload
 from downloadd.storage.reclaim import Reclaim
+from downloadd.storage.remote.remote_storage import FileDescription
+from downloadd.storage.remote.uploader import abort_upload
 from downloadd.storage.root_verifier import RootVerifier
-from downloadd.storage.routing import ObjectStorages, RoutingDestination, RoutingFiles, add_staging_limit
+from downloadd.storage.routing import RemoteStorages, RoutingDestination, RoutingFiles, add_staging_limit
 
 
 class OpenedStorage(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +74,7 @@ async def open_storage(
     await identity.confirm()
     if not config.storages:
         return OpenedStorage(destination=local, root=local, files=local.finished_files)
-    storages = ObjectStorages(
+    storages = RemoteStorages(
         [
             await _open_object_storage(stack, ObjectStorage(each, clock=clock, environment=environment, tls=tls))
             for each in config.storages
@@ -107,7 +107,7 @@ async def _describe(records: Store, download_id: str) -> FileDescription:
     return FileDescription(source_url=download.request.redacted_url, content_type=download.result.content_type or "")
 
 
-async def _abort(storages: ObjectStorages, upload: ObjectUpload) -> None:
+async def _abort(storages: RemoteStorages, upload: RemoteUpload) -> None:
     storage = storages.find_url(upload.storage)
     if storage is not None:
         await abort_upload(storage, upload)

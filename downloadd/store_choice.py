@@ -47,5 +47,12 @@ async def open_store(
     await asyncio.to_thread(directory.lock)
     stack.callback(directory.unlock)
     return await stack.enter_async_context(
-        PostgresRecords(database, clock, on_commit=on_commit, make_deliveries=make_deliveries, is_owner=False)
+        PostgresRecords(
+            database,
+            clock,
+            on_commit=on_commit,
+            make_deliveries=make_deliveries,
+            is_owner=False,
+            lease=config.cluster.lease,
+        )
     )

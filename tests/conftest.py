@@ -27,5 +27,6 @@ pytest_plugins = [
     "support.markers",
     "support.failed_tests",
     "support.fixtures",
+    "support.object_fixtures",
     "support.small_disk",
 ]

@@ -111,6 +111,20 @@ async def test_a_time_without_subscribers_leaves_a_gap() -> None:
             assert third.missed == ()
 
 
+async def test_subscribers_that_read_all_again_cannot_continue() -> None:
+    bus = EventBus()
+    with bus.subscribe() as subscription:
+        before = bus.position
+        bus.request_reread()
+        assert subscription.is_closed
+        assert await subscription.receive() == []
+    with bus.subscribe(before) as again:
+        assert again.missed is None
+        after = bus.position
+    with bus.subscribe(after) as again:
+        assert again.missed == ()
+
+
 async def test_ids_of_another_run_cannot_be_continued() -> None:
     before, after = EventBus(), EventBus()
     with before.subscribe() as first, after.subscribe(), after.subscribe(first.start) as second:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from support.app_config import config_for
 from support.clocks import ManualClock
 
-from downloadd.config import Config, ObjectStorageConfig
+from downloadd.config import Config, RemoteStorageConfig
 from downloadd.directory_settings import DirectorySettings
 from downloadd.errors import StartupError
 from downloadd.manager.storage_identity import StorageIdentity
@@ -18,7 +18,7 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.storage.reclaim import reclaim_nothing
 from downloadd.storage_choice import open_storage
 
-STORAGE = ObjectStorageConfig(path="Archive", url="s3://bucket")
+STORAGE = RemoteStorageConfig(path="Archive", url="s3://bucket")
 
 
 def no_tls(host: str) -> SSLContext:

@@ -84,7 +84,7 @@ NOUNS: Final = frozenset(
         "runtime_settings",
         "stable_storage",
         "hours",
-        "object_upload",
+        "remote_upload",
         "instants",
         "cron",
         "schedule",

@@ -35,7 +35,7 @@ from downloadd.config.settings import (
     StorageConfig,
 )
 from downloadd.config.sources import USER_FILE_NAME, ConfigIssue, Flags, RenamedSetting
-from downloadd.config.storage_settings import ObjectStorageConfig
+from downloadd.config.storage_settings import RemoteStorageConfig
 from downloadd.config.watch_settings import WatchConfig
 
 __all__ = [
@@ -64,9 +64,9 @@ __all__ = [
     "LoadedConfig",
     "MaxConcurrent",
     "MaxPerHost",
-    "ObjectStorageConfig",
     "OptionOutcome",
     "ProxyConfig",
+    "RemoteStorageConfig",
     "RenamedSetting",
     "RuleConfig",
     "ScheduleConfig",

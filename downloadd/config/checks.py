@@ -26,7 +26,7 @@ from downloadd.config.schedule_settings import ScheduleConfig
 from downloadd.config.settings import ServerConfig, StorageConfig
 from downloadd.config.sources import ConfigValues, SourcedValue
 from downloadd.config.storage_checks import find_enclosing, is_inside, storage_problems
-from downloadd.config.storage_settings import ObjectStorageConfig
+from downloadd.config.storage_settings import RemoteStorageConfig
 from downloadd.config.watch_settings import WatchConfig
 from downloadd.request_fields import RequestFields, find_user_problems
 from downloadd.states import State
@@ -254,7 +254,7 @@ def _check_storages(values: ConfigValues) -> None:
     paths = _TakenNames(values, "path", "is that of {1} already")
     given_paths = [given.value.path for given in values.lists["storages"]]
     for given in values.lists["storages"]:
-        storage: ObjectStorageConfig = given.value
+        storage: RemoteStorageConfig = given.value
         _add_issues(values, given, storage_problems(storage))
         paths.add(given, storage.path, storage.path)
         around = find_enclosing(storage.path, given_paths)

@@ -15,7 +15,7 @@ from downloadd.config.limit_settings import LimitConfig
 from downloadd.config.list_settings import CredentialConfig, DirectoryConfig, HostConfig, ProxyConfig, UserConfig
 from downloadd.config.rule_settings import RuleConfig
 from downloadd.config.schedule_settings import ScheduleConfig
-from downloadd.config.storage_settings import ObjectStorageConfig
+from downloadd.config.storage_settings import RemoteStorageConfig
 from downloadd.config.watch_settings import WatchConfig
 
 MaxConcurrent = Annotated[Count, describe("Downloads that run at once.")]
@@ -385,7 +385,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     proxies: tuple[ProxyConfig, ...] = ()
     credentials: tuple[CredentialConfig, ...] = ()
     directories: tuple[DirectoryConfig, ...] = ()
-    storages: tuple[ObjectStorageConfig, ...] = ()
+    storages: tuple[RemoteStorageConfig, ...] = ()
     schedules: tuple[ScheduleConfig, ...] = ()
     hooks: tuple[HookConfig, ...] = ()
     rules: tuple[RuleConfig, ...] = ()

@@ -5,10 +5,10 @@ Pure: no I/O and no clock.
 
 from collections.abc import Iterator, Sequence
 
-from downloadd.config.storage_settings import ObjectStorageConfig
+from downloadd.config.storage_settings import RemoteStorageConfig
 
 
-def storage_problems(storage: ObjectStorageConfig) -> Iterator[tuple[str, str]]:
+def storage_problems(storage: RemoteStorageConfig) -> Iterator[tuple[str, str]]:
     """Yield field and problem of settings of one storage that do not fit together."""
     if not storage.path:
         yield ("path", "expected a directory below the storage root, not the root itself")
@@ -35,5 +35,5 @@ def is_inside(directory: str, paths: Sequence[str]) -> bool:
     return any(directory == path or directory.startswith(f"{path}/") for path in paths if path)
 
 
-def _secrets(storage: ObjectStorageConfig) -> tuple[str, ...]:
+def _secrets(storage: RemoteStorageConfig) -> tuple[str, ...]:
     return storage.access_key_id, storage.secret_access_key, storage.session_token

@@ -11,7 +11,7 @@ MIN_PART_BYTES: Final = 5 << 20
 """Bytes of each part but the last that S3 takes at least."""
 
 
-class ObjectStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RemoteStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[[storages]]`: directories whose files are uploaded to object storage (S3). See docs/how-to/object-storage.md.
 
     Credentials are those of the table, of its credentials file, or of the variables AWS_ACCESS_KEY_ID,
@@ -89,7 +89,7 @@ class ObjectStorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
     def __repr__(self) -> str:
         """Return path and URL only, so that no log or traceback shows a secret."""
-        return f"ObjectStorageConfig(path={self.path!r}, url={self.url!r}, ...)"
+        return f"RemoteStorageConfig(path={self.path!r}, url={self.url!r}, ...)"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Return path and URL only."""

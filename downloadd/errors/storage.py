@@ -65,6 +65,7 @@ class SpacePendingError(InsufficientStorageError):
     Attributes:
         needed: bytes that are still to be written.
         kept: bytes in the part file.
+        available: bytes that the disk has for it.
     """
 
     def __init__(self, *, needed: int, kept: int, available: int) -> None:
@@ -74,6 +75,7 @@ class SpacePendingError(InsufficientStorageError):
         )
         self.needed = needed
         self.kept = kept
+        self.available = available
 
 
 class FileTooLargeForDiskError(FileTooLargeError):

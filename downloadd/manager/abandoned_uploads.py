@@ -1,4 +1,4 @@
-"""Abortion of uploads to object storage whose downloads were cancelled, or failed without a part file, or are lost."""
+"""Abortion of uploads to other machines whose downloads were cancelled, or failed without a part file, or are lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ import structlog
 
 from downloadd.clock import Clock
 from downloadd.errors import DownloadError
-from downloadd.object_upload import ObjectUpload, UploadRecords
+from downloadd.remote_upload import RemoteUpload, UploadRecords
 
 log = structlog.get_logger()
 
@@ -21,10 +21,10 @@ LOST_SECONDS: Final = 86_400.0
 class AbandonedUploads:
     """Searches for abandoned uploads at the start and at regular times; each is aborted once, and then forgotten.
 
-    Only uploads that the records name are aborted: other programs may upload to the same bucket.
+    Only uploads that the records name are aborted: other programs may upload to the same place.
     """
 
-    def __init__(self, records: UploadRecords, abort: Callable[[ObjectUpload], Awaitable[None]], clock: Clock) -> None:
+    def __init__(self, records: UploadRecords, abort: Callable[[RemoteUpload], Awaitable[None]], clock: Clock) -> None:
         """Take the parts; `abort` aborts an upload, and raises `DownloadError` if that must be tried again."""
         self._records = records
         self._abort = abort

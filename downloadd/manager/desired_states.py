@@ -10,6 +10,7 @@ from downloadd.errors import DownloadError
 from downloadd.manager.run import StopReason
 from downloadd.manager.run_table import RunTable
 from downloadd.records.hints import Topic
+from downloadd.records.protocol import ActiveFilter
 from downloadd.records.runs import HeldRun
 from downloadd.records.store import Store
 
@@ -50,15 +51,14 @@ class DesiredStates:
         self._wake.set()
 
     async def _apply(self, ids: Sequence[str]) -> None:
-        for id in ids:
-            try:
-                row = await self._records.get(id)
-            except DownloadError as error:
-                # The next heartbeat finds it, or the next write of the run.
-                log.warning("desired_state_not_read", download_id=id, error=error.code, detail=error.detail)
-                continue
-            if row is not None:
-                self._apply_row(row)
+        try:
+            rows = await self._records.active(ActiveFilter(ids=ids))
+        except DownloadError as error:
+            # The next heartbeat finds it, or the next write of the run.
+            log.warning("desired_state_not_read", downloads=len(ids), error=error.code, detail=error.detail)
+            return
+        for row in rows:
+            self._apply_row(row)
 
     def _apply_row(self, row: Download) -> None:
         active = self._runs.get(row.id)

@@ -24,6 +24,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Slots of each origin of some hosts, in the spelling of `parse_host`."""
     hold_reason: str | None = None
     """The reason, in words, why nothing starts; None while downloads may start."""
+    hold_source: str = ""
+    """The hours that let nothing start, in words; empty for a user."""
     max_concurrent_source: str = ""
     """What `max_concurrent` is limited by, in words; empty for the configuration or a user."""
 

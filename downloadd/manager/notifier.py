@@ -55,6 +55,10 @@ class Notifier:
         """Publish downloads that another node has removed from the history."""
         self._bus.publish(HistoryRemoved(ids=list(ids)))
 
+    def request_reread(self) -> None:
+        """Let readers of events read all from the records again, because more has changed than is published."""
+        self._bus.request_reread()
+
     def publish_ended(self, end: DownloadEnded) -> None:
         """Publish the end of a download, and wake the callers that wait for it; `EndedFollower` keeps the order."""
         self._bus.publish(end)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from downloadd.manager.origin_table import OriginEntry
-from downloadd.manager.scheduler import Scheduler
+from downloadd.manager.scheduler import DISK_FULL_REASON, Scheduler
 from downloadd.metrics import OriginUsage
 from downloadd.policy.url import host_of
 from downloadd.states import WaitNotice, WaitReason
@@ -164,9 +164,10 @@ def _explain(scheduler: Scheduler, reason: WaitReason, origin: str, now: float) 
     error = entry.health.error or ""
     match reason:
         case WaitReason.STORAGE_UNAVAILABLE if scheduler.suspension is not None:
-            return WaitNotice(code=reason, text=scheduler.suspension)
+            error = "" if scheduler.suspension == DISK_FULL_REASON else scheduler.suspension
+            return WaitNotice(code=reason, text=scheduler.suspension, error=error)
         case WaitReason.STARTS_HELD if scheduler.limits.hold_reason is not None:
-            return WaitNotice(code=reason, text=scheduler.limits.hold_reason)
+            return WaitNotice(code=reason, text=scheduler.limits.hold_reason, setting=scheduler.limits.hold_source)
         case WaitReason.HOST_UNREACHABLE:
             seconds = max(0.0, _next_attempt(entry) - now)
             is_probed = entry.probe is not None

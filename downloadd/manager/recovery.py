@@ -102,6 +102,24 @@ async def sweep(records: Records, destination: Destination) -> None:
         )
 
 
+async def discard_fenced_part(records: Records, destination: Destination, row: Download, name: str) -> None:
+    """Remove the part file `name` of a fenced run, unless its download still continues from it.
+
+    A process that stood still between the record of a part file and its first write makes the file when it goes on:
+    the run that has taken the download over did not find it. If that one has recorded nothing yet, the file stays for
+    the sweep.
+    """
+    parsed = parse_part_name(name)
+    try:
+        owner = (await records.part_owners([row.id])).get(row.id)
+    except DownloadError:
+        return
+    if parsed is not None and is_stray(
+        PartEntry(directory=row.part_directory, name=name, download_id=row.id, epoch=parsed[1]), owner
+    ):
+        await discard_part(destination, download_id=row.id, directory=row.part_directory, name=name)
+
+
 async def _is_foreign(records: Records, part: PartEntry, created_at: float) -> bool:
     # A manifest is written anew, and never continued.
     if operation_of_part(part.download_id) is not None or not is_created_before(part.download_id, created_at):
@@ -117,17 +135,19 @@ def is_stray(part: PartEntry, owner: PartOwner | None) -> bool:
     """Return True if no run will continue from a part file.
 
     Its download ended without it or was never accepted; or the daemon was killed before the part was recorded, so that
-    a later run created another one. An active download with a recorded part may own one of another name too: a run that
-    was killed while it adopted the part had renamed it already. A row that cannot be read (`state` None) may own any
-    part.
+    a later run created another one. An active download with a recorded part may own one of a later epoch too: a run
+    that was killed while it adopted the part had renamed it already. One of an earlier epoch was made by a process that
+    went on after its run had been taken over. A row that cannot be read (`state` None) may own any part.
     """
     if owner is None:
         return True
-    if owner.state in FINISHED and owner.part_name is not None:
-        if part.name == owner.superseded_name:
-            return False
-        recorded = parse_part_name(owner.part_name)
-        return recorded is not None and recorded != (part.download_id, part.epoch)
-    if owner.part_name is not None or owner.state is None:
+    if owner.state is None:
         return False
+    if owner.part_name is not None:
+        recorded = parse_part_name(owner.part_name)
+        if recorded is None or part.name == owner.superseded_name:
+            return False
+        if owner.state in FINISHED:
+            return recorded != (part.download_id, part.epoch)
+        return part.epoch < recorded[1]
     return part.epoch < owner.epoch or (part.epoch == owner.epoch and owner.state not in RUNNING)

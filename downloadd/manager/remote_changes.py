@@ -20,15 +20,17 @@ PROGRESS_SECONDS: Final = 1.0
 MIN_PAUSE_SECONDS: Final = 0.1
 """Seconds between two reads of changed downloads."""
 MAX_ROWS: Final = 1_000
-"""Downloads that are read at once; readers of events see the others in a listing."""
+"""Downloads that one query reads."""
+MAX_CHANGES: Final = 4_000
+"""Changes that are published together, as many as may wait for a reader; it reads more by itself, from the records."""
 _MAX_KNOWN: Final = 10_000
 
 
 class RemoteChanges:
     """Publishes active downloads that other nodes have changed, while there are readers.
 
-    A hint names the changed downloads. Those that run on other nodes are also read once a second. The ends of downloads
-    are published by `EndedFollower`.
+    A hint names the changed downloads. Those that run on other nodes are also read once a second. Of very many changes,
+    readers are disconnected and read all again. The ends of downloads are published by `EndedFollower`.
     """
 
     def __init__(self, records: Store, runs: RunTable, notifier: Notifier, clock: Clock) -> None:
@@ -64,11 +66,25 @@ class RemoteChanges:
             await asyncio.sleep(MIN_PAUSE_SECONDS)
 
     async def _publish_hinted(self, ids: Sequence[str], *, is_all: bool) -> None:
-        if is_all or len(ids) > MAX_ROWS:
-            await self._publish(await self._records.active(ActiveFilter(limit=MAX_ROWS)), only_new=True)
-            return
-        rows = [row for id in ids if (row := await self._records.get(id)) is not None]
-        await self._publish(rows, only_new=False)
+        if len(ids) > MAX_CHANGES:
+            self._notifier.request_reread()
+        elif is_all:
+            await self._publish_all()
+        else:
+            for start in range(0, len(ids), MAX_ROWS):
+                part = ids[start : start + MAX_ROWS]
+                await self._publish(await self._records.active(ActiveFilter(ids=part)), only_new=False)
+
+    async def _publish_all(self) -> None:
+        """Publish which of all active downloads are not as readers know them."""
+        after = 0
+        for _ in range(0, MAX_CHANGES, MAX_ROWS):
+            rows = await self._records.active(ActiveFilter(after_seq=after, limit=MAX_ROWS))
+            await self._publish(rows, only_new=True)
+            if len(rows) < MAX_ROWS:
+                return
+            after = rows[-1].seq
+        self._notifier.request_reread()
 
     async def _publish_progress(self) -> None:
         now = self._clock.monotonic()
@@ -99,16 +115,17 @@ class RemoteChanges:
     def _handle_changed(self, ids: Sequence[str]) -> None:
         if not self._notifier.is_watched:
             return
-        if ids:
+        if ids and len(self._pending) <= MAX_CHANGES:
             self._pending |= dict.fromkeys(ids)
-        else:
+        elif not ids:
             self._is_all_pending = True
         self._wake.set()
 
     def _handle_removed(self, ids: Sequence[str]) -> None:
-        # Without ids, readers see it when they read the history again.
         if ids:
             self._notifier.publish_removed(ids)
+        elif self._notifier.is_watched:
+            self._notifier.request_reread()
 
 
 def _state_before(row: Download, known: tuple[State, int] | None) -> State | None:

@@ -31,6 +31,7 @@ from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.outcomes import Outcomes
 from downloadd.manager.publication import Publication
 from downloadd.manager.rate_limit import UntimedLimiter
+from downloadd.manager.recovery import discard_fenced_part
 from downloadd.manager.row_writer import FencedError, RowWriter
 from downloadd.manager.run_snapshot import current_speed, take_snapshot
 from downloadd.manager.run_timer import RunTimer
@@ -122,6 +123,7 @@ class Run:
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
         self._writer = RowWriter(records, self._timer)
         self._set_speed_limit = set_speed_limit
+        self._discard_fenced = partial(discard_fenced_part, records, destination)
         self._publication = Publication(destination, clock, save=self._writer.save, small_files=small_files)
         self._on_change = partial(on_change, self)
         self._on_received = partial(on_received, self)
@@ -184,10 +186,8 @@ class Run:
         self._attempt.download = adopt_request(replace(self._attempt.download, control=row.control), row.request)
 
     async def _change_row(self, change: Callable[[Download], Download]) -> None:
-        """Change the row as a user would, and apply what has changed."""
-        row = await self._writer.change(self.download, change)
-        self.apply_amended(row)
-        self._set_speed_limit(row.control.speed_limit)
+        self.apply_amended(await self._writer.change(self.download, change))
+        self._set_speed_limit(self.download.control.speed_limit)
 
     @property
     def speed(self) -> float:
@@ -238,8 +238,9 @@ class Run:
             if self._stop is StopReason.CANCEL:
                 # No run continues a cancelled download.
                 await self._outcomes.remove_part()
-            elif self._attempt.part is not None:
-                await self._attempt.part.close()
+            elif (part := self._attempt.part) is not None:
+                await part.close()
+                await self._discard_fenced(self.download, part.name)
             return None
 
     async def remove_stray_parts(self) -> None:

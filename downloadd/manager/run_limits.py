@@ -42,7 +42,7 @@ class RunLimits:
             limits = replace(limits, max_concurrent_source=source)
         if settings.allow_starts != self.settings.allow_starts:
             reason = f"nothing starts by the limits of {source}" if source else HOLD_REASON
-            limits = replace(limits, hold_reason=None if settings.allow_starts else reason)
+            limits = replace(limits, hold_reason=None if settings.allow_starts else reason, hold_source=source)
         if limits != before:
             self._queue.change_limits(limits)
         if settings.speed_limit != self._speed_limit.limit:

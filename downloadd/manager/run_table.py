@@ -15,7 +15,7 @@ from downloadd.manager.run_restart import RestartRequest
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.node import LiveRun
 from downloadd.records.runs import RunRecords
-from downloadd.states import CLAIMED_FROM, RUNNING, WAITING, State, WaitNotice, WaitReason
+from downloadd.states import CLAIMED_FROM, RUNNING, WAITING, State, WaitNotice
 
 
 class ActiveRun:
@@ -122,7 +122,7 @@ class RunTable:
 
     async def snapshots(self, rows: Sequence[Download]) -> list[Snapshot]:
         """Return the downloads as they are now: finer than their rows while they run, with a reason while they wait."""
-        waiting = [row for row in rows if row.state in WAITING and self._space.describe_wait(row.seq) is None]
+        waiting = [row for row in rows if row.state in WAITING and self._space.explain_wait(row.seq) is None]
         reasons: dict[str, WaitNotice] = {}
         if waiting:
             explained = await self._queue.explain_waits(waiting)
@@ -159,6 +159,6 @@ class RunTable:
     def _snapshot(self, row: Download, wait: WaitNotice | None) -> Snapshot:
         if row.state is State.PAUSED:
             return Snapshot(download=row, reason="paused by a user")
-        if row.state in WAITING and (reason := self._space.describe_wait(row.seq)):
-            wait = WaitNotice(code=WaitReason.STORAGE_UNAVAILABLE, text=reason)
+        if row.state in WAITING:
+            wait = self._space.explain_wait(row.seq) or wait
         return Snapshot(download=row, reason=None if wait is None else wait.text, wait=wait)

@@ -21,6 +21,8 @@ from downloadd.manager.waiting_queues import QueueKey, Route, WaitingQueue, Wait
 from downloadd.records.protocol import WaitingDownload
 from downloadd.records.queue_places import QueueEntry
 
+DISK_FULL_REASON: Final = "the disk is full"
+"""Suspension while the disk is full; the others are failures of the storage."""
 RECHECK_SECONDS: Final = 30.0
 """Seconds after which one of the downloads that wait for a target asks its origin if it is led elsewhere now."""
 PRESUMED_RECHECK_SECONDS: Final = 1.0

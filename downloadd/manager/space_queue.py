@@ -17,7 +17,7 @@ from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
 from downloadd.manager.space_selection import SpaceRequest, select_fitting, select_part_to_discard
 from downloadd.records.protocol import Records, WaitingDownload
 from downloadd.records.queue_places import QueueEntry
-from downloadd.states import WAITING
+from downloadd.states import WAITING, WaitNotice, WaitReason
 from downloadd.storage.destination import Destination
 from downloadd.storage.reclaim import Reclaim, reclaim_nothing
 
@@ -69,8 +69,11 @@ class SpaceQueue:
         """Let a download whose run has ended with `error` wait."""
         # It tries by itself if it is not released before.
         waiting = WaitingDownload.of(row, not_before=self._clock.wall() + MAX_RETRY_AFTER_SECONDS)
+        notice = WaitNotice(
+            code=WaitReason.STORAGE_UNAVAILABLE, text=error.detail, needed=error.needed, available=error.available
+        )
         self._requests[row.seq] = SpaceRequest(
-            id=row.id, waiting=waiting, needed=error.needed, kept=error.kept, reason=error.detail
+            id=row.id, waiting=waiting, needed=error.needed, kept=error.kept, notice=notice
         )
         self._queue.hold(waiting)
         self._changed.set()
@@ -92,10 +95,10 @@ class SpaceQueue:
         self._started.pop(seq, None)
         self._changed.set()
 
-    def describe_wait(self, seq: int) -> str | None:
-        """Return the reason, in words, why a download waits for space; None if it does not."""
+    def explain_wait(self, seq: int) -> WaitNotice | None:
+        """Return the reason why a download waits for space; None if it does not."""
         request = self._requests.get(seq)
-        return None if request is None else request.reason
+        return None if request is None else request.notice
 
     async def watch(self) -> None:
         """Start downloads as soon as they fit, until cancelled."""

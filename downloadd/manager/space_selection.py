@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from downloadd.records.protocol import WaitingDownload
+from downloadd.states import WaitNotice
 
 
 class SpaceRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,8 +20,8 @@ class SpaceRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that it has to write."""
     kept: int
     """Bytes of its part file."""
-    reason: str
-    """Reason, in words, that the download shows."""
+    notice: WaitNotice
+    """Reason that the download shows."""
 
 
 def select_fitting(requests: Iterable[SpaceRequest], available: int) -> list[SpaceRequest]:

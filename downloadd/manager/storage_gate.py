@@ -9,6 +9,7 @@ from downloadd.clock import Clock
 from downloadd.download import Download
 from downloadd.errors import DownloadError, ErrorCode, InsufficientStorageError, StorageAwayError
 from downloadd.manager.dispatcher import Queue
+from downloadd.manager.scheduler import DISK_FULL_REASON
 from downloadd.states import WAITING
 from downloadd.storage.destination import Destination
 
@@ -20,8 +21,6 @@ STORAGE_CHECK_SECONDS: Final = 2.0
 """Seconds between two checks of a disk that is full or away."""
 MAX_SUSPENSION_SECONDS: Final = 60.0
 """Seconds for which a full disk suspends the queue before some downloads may try."""
-DISK_FULL_REASON: Final = "the disk is full"
-"""Reason that waiting downloads show while the disk is full."""
 
 
 class StorageGate:

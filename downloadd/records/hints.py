@@ -76,19 +76,22 @@ class PendingHints:
         elif known is not None:
             known |= dict.fromkeys(ids)
 
-    def take(self, max_ids: int) -> dict[Topic, Sequence[str]]:
-        """Return all hints, one for each topic; one with more than `max_ids` downloads is for all of them."""
+    def take(self) -> dict[Topic, Sequence[str]]:
+        """Return all hints, one for each topic; one with more than `MAX_HINT_IDS` downloads is for all of them."""
         topics, self._topics = self._topics, {}
-        return {topic: () if ids is None or len(ids) > max_ids else tuple(ids) for topic, ids in topics.items()}
+        return {topic: () if ids is None or len(ids) > MAX_HINT_IDS else tuple(ids) for topic, ids in topics.items()}
 
 
-MAX_HINT_IDS: Final = 100
-"""Ids in a hint; a message of PostgreSQL has less than 8,000 bytes."""
+MAX_HINT_IDS: Final = 5_000
+"""Downloads that a hint names; one about more is for all of them."""
+MAX_MESSAGE_IDS: Final = 100
+"""Downloads in one message of a hint; a message of PostgreSQL has less than 8,000 bytes."""
 
 
-def encode_hint(session: str, topic: Topic, ids: Sequence[str]) -> str:
-    """Return the message of a hint; `session` is that of its sender."""
-    return " ".join((session, topic, *ids))
+def encode_hint(session: str, topic: Topic, ids: Sequence[str]) -> list[str]:
+    """Return the messages of a hint; `session` is that of its sender."""
+    starts = range(0, max(len(ids), 1), MAX_MESSAGE_IDS)
+    return [" ".join((session, topic, *ids[start : start + MAX_MESSAGE_IDS])) for start in starts]
 
 
 def decode_hint(message: str, own_session: str) -> tuple[Topic, Sequence[str]] | None:

@@ -14,6 +14,8 @@ from downloadd.records.rows import Row, decode_struct, to_bindable
 CONTAINS_FOLDED: Final = "contains_folded"
 """Name of the SQL function that calls `contains_folded`; every reading connection has it."""
 
+UNIQUE_ID_INDEX: Final = "sqlite_autoindex_downloads_1"
+"""The index that the column `id` has by its constraint."""
 _MAX_LIKE_PATTERN_LENGTH: Final = 10_000
 _END_TIME: Final = "coalesce(end_time, start_time)"
 """Time of the end; that of a refusal is its start."""
@@ -43,6 +45,10 @@ def active_query(criteria: ActiveFilter) -> Query:
     if criteria.states:
         conditions.append(f"state IN ({', '.join('?' * len(criteria.states))})")
         parameters.extend(state.value for state in criteria.states)
+    if criteria.ids is not None:
+        index = UNIQUE_ID_INDEX
+        conditions.append("id IN (SELECT value FROM json_each(?))")
+        parameters.append(msgspec.json.encode(criteria.ids).decode())
     limit = 0 if criteria.states is not None and not criteria.states else criteria.limit
     return _query(index, conditions, parameters, "seq", limit)
 

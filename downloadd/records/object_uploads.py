@@ -6,11 +6,11 @@ from typing import Final
 
 import msgspec
 
-from downloadd.object_upload import ObjectUpload, UploadedPart
 from downloadd.records.access import DatabaseAccess
 from downloadd.records.rows import Row, decode_struct
+from downloadd.remote_upload import RemoteUpload, UploadedPart
 
-UPLOAD_FIELDS: Final = ObjectUpload.__struct_fields__
+UPLOAD_FIELDS: Final = RemoteUpload.__struct_fields__
 PART_FIELDS: Final = UploadedPart.__struct_fields__
 MAX_ABANDONED: Final = 100
 """Rows of one search for abandoned uploads."""
@@ -44,10 +44,10 @@ class SqliteUploads:
     def __init__(self, access: DatabaseAccess) -> None:
         self._access = access
 
-    async def find(self, download_id: str) -> tuple[ObjectUpload, Sequence[UploadedPart]] | None:
+    async def find(self, download_id: str) -> tuple[RemoteUpload, Sequence[UploadedPart]] | None:
         """See `UploadRecords.find`."""
 
-        def read(connection: sqlite3.Connection) -> tuple[ObjectUpload, Sequence[UploadedPart]] | None:
+        def read(connection: sqlite3.Connection) -> tuple[RemoteUpload, Sequence[UploadedPart]] | None:
             row = connection.execute(_FIND, (download_id,)).fetchone()
             if row is None:
                 return None
@@ -56,7 +56,7 @@ class SqliteUploads:
 
         return await self._access.read(read)
 
-    async def begin(self, upload: ObjectUpload) -> None:
+    async def begin(self, upload: RemoteUpload) -> None:
         """See `UploadRecords.begin`."""
 
         def write(cursor: sqlite3.Cursor) -> None:
@@ -65,7 +65,7 @@ class SqliteUploads:
 
         await self._access.write(write)
 
-    async def set_id(self, upload: ObjectUpload, upload_id: str) -> bool:
+    async def set_id(self, upload: RemoteUpload, upload_id: str) -> bool:
         """See `UploadRecords.set_id`."""
 
         def write(cursor: sqlite3.Cursor) -> bool:
@@ -73,7 +73,7 @@ class SqliteUploads:
 
         return await self._access.write(write)
 
-    async def add_part(self, upload: ObjectUpload, part: UploadedPart) -> bool:
+    async def add_part(self, upload: RemoteUpload, part: UploadedPart) -> bool:
         """See `UploadRecords.add_part`."""
 
         def write(cursor: sqlite3.Cursor) -> bool:
@@ -82,7 +82,7 @@ class SqliteUploads:
 
         return await self._access.write(write)
 
-    async def remove(self, upload: ObjectUpload) -> None:
+    async def remove(self, upload: RemoteUpload) -> None:
         """See `UploadRecords.remove`."""
 
         def write(cursor: sqlite3.Cursor) -> None:
@@ -91,23 +91,23 @@ class SqliteUploads:
 
         await self._access.write(write)
 
-    async def abandoned(self, *, begun_before: float) -> Sequence[ObjectUpload]:
+    async def abandoned(self, *, begun_before: float) -> Sequence[RemoteUpload]:
         """See `UploadRecords.abandoned`."""
 
-        def read(connection: sqlite3.Connection) -> Sequence[ObjectUpload]:
+        def read(connection: sqlite3.Connection) -> Sequence[RemoteUpload]:
             rows = connection.execute(_ABANDONED, (begun_before, MAX_ABANDONED)).fetchall()
             return [decode_upload(row) for row in rows]
 
         return await self._access.read(read)
 
 
-def decode_upload(row: Row) -> ObjectUpload:
+def decode_upload(row: Row) -> RemoteUpload:
     """Return the upload in a row.
 
     Raises:
         StorageError: the row is damaged.
     """
-    return decode_struct(row, ObjectUpload, name=0, kind="upload of download")
+    return decode_struct(row, RemoteUpload, name=0, kind="upload of download")
 
 
 def decode_part(row: Row) -> UploadedPart:

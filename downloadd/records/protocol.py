@@ -102,6 +102,8 @@ class ActiveFilter(msgspec.Struct, frozen=True, kw_only=True):
     directory: str | None = None
     states: frozenset[State] | None = None
     """States of the rows; None for every active state. A run's own, finer state is not in its row."""
+    ids: Sequence[str] | None = None
+    """Selects among these downloads; None for all."""
     after_seq: int = 0
     limit: int = 10_000
 

@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-from downloadd.object_upload import UploadRecords
 from downloadd.records.admission import AdmissionRecords
 from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.gids import GidRecords
@@ -16,6 +15,7 @@ from downloadd.records.runs import RunRecords
 from downloadd.records.schedules import ScheduleRecords
 from downloadd.records.storage_roots import StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords
+from downloadd.remote_upload import UploadRecords
 
 
 class Store(Records, Protocol):

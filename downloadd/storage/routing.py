@@ -1,4 +1,4 @@
-"""Destination that saves files on the disk or in object storage, by their directory."""
+"""Destination that saves files on the disk or on other machines, by their directory."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
@@ -9,7 +9,7 @@ from downloadd.clock import Clock
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Conflict
 from downloadd.metrics import StorageUsage
-from downloadd.object_upload import UploadRecords
+from downloadd.remote_upload import UploadRecords
 from downloadd.root_identity import RootIdentity
 from downloadd.storage.destination import Part, PartEntry
 from downloadd.storage.directory_entries import DirectoryEntry
@@ -17,30 +17,29 @@ from downloadd.storage.finished_files import FileReader, ReadableFile
 from downloadd.storage.free_space import UnannouncedSpace
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import SafeDirectory, SafeName, parse_directory, parse_part_name
-from downloadd.storage.objects.description import is_own, parse_identity
-from downloadd.storage.objects.finished_objects import list_objects, open_object, open_present_object, remove_object
-from downloadd.storage.objects.object_names import ObjectNames
-from downloadd.storage.objects.object_part import Describe, ObjectPart
-from downloadd.storage.objects.storage import ObjectStorage
-from downloadd.storage.objects.uploader import Uploader
 from downloadd.storage.quotas import is_within
+from downloadd.storage.remote.remote_files import open_present_file, open_published_file, remove_published_file
+from downloadd.storage.remote.remote_names import RemoteNames
+from downloadd.storage.remote.remote_storage import RemoteStorage
+from downloadd.storage.remote.staged_part import Describe, StagedPart
+from downloadd.storage.remote.uploader import Uploader
 
 READ_CHUNK_BYTES: Final = 1 << 20
 """Bytes of a file that are read at once."""
 
 
-class ObjectStorages:
-    """The object storages, by directory."""
+class RemoteStorages:
+    """The storages on other machines, by directory."""
 
-    def __init__(self, storages: Sequence[ObjectStorage]) -> None:
+    def __init__(self, storages: Sequence[RemoteStorage]) -> None:
         self._storages = storages
 
-    def find(self, directory: str) -> ObjectStorage | None:
+    def find(self, directory: str) -> RemoteStorage | None:
         """Return the storage of a directory; None if its files are on the disk."""
         return next((each for each in self._storages if is_within(directory, each.path)), None)
 
-    def find_url(self, url: str) -> ObjectStorage | None:
-        """Return the storage with a bucket and prefix; None if no table has it any more."""
+    def find_url(self, url: str) -> RemoteStorage | None:
+        """Return the storage of a URL; None if no table has it any more."""
         return next((each for each in self._storages if each.url == url), None)
 
 
@@ -55,7 +54,7 @@ def add_staging_limit(settings: DirectorySettings, limits: Mapping[str, int], di
 
 
 class RoutingDestination:
-    """Disk and object storages together; implements `Destination` and `ReplaceableRoot`.
+    """Disk and other machines together; implements `Destination` and `ReplaceableRoot`.
 
     Part files are on the disk always, at their path below the root.
     """
@@ -63,7 +62,7 @@ class RoutingDestination:
     def __init__(
         self,
         local: LocalDestination,
-        storages: ObjectStorages,
+        storages: RemoteStorages,
         *,
         records: UploadRecords,
         describe: Describe,
@@ -74,7 +73,7 @@ class RoutingDestination:
         self._records = records
         self._describe = describe
         self._clock = clock
-        self._names = ObjectNames()
+        self._names = RemoteNames()
         self.small_files = local.small_files
 
     async def open_part(
@@ -100,7 +99,7 @@ class RoutingDestination:
         storage = self._storages.find(place)
         if storage is None:
             return staged
-        return ObjectPart(
+        return StagedPart(
             staged,
             directory=place,
             download_id=download_id,
@@ -126,7 +125,7 @@ class RoutingDestination:
         return limit if storage is None else min(limit, storage.max_name_bytes(place))
 
     async def can_rename(self, *, directory: str, to: str) -> bool:
-        """Return True if a file of a directory can be published in another one: both on the disk, or in a bucket."""
+        """Return True if a file of a directory can be published in another one: both on the disk, or in one storage."""
         places = parse_directory(directory), parse_directory(to)
         if self._storages.find(places[0]) is not self._storages.find(places[1]):
             return False
@@ -166,7 +165,7 @@ class RoutingDestination:
     ) -> bool:
         """Return True if the final file of a download that was being published at a crash is in place.
 
-        In object storage, its metadata names the download.
+        On another machine, its metadata or the record of its upload names the download.
         """
         place, storage = self._route(directory)
         if storage is None:
@@ -178,15 +177,17 @@ class RoutingDestination:
                 identity=identity,
                 part_directory=part_directory,
             )
-        head = await storage.head(storage.key_of(place, filename))
-        if head is None or head.size != total:
-            return False
-        if identity is not None and parse_identity(identity) != head.etag:
+        key = storage.key_of(place, filename)
+        if part_name is None:
+            found = await storage.find(key)
+        else:
+            owner = parse_part_name(part_name)
+            if owner is None:
+                return False
+            found = await self._make_uploader(storage).find_own(key, owner[0])
+        if found is None or found.size != total or identity not in {None, found.identity}:
             return False
         if part_name is not None:
-            owner = parse_part_name(part_name)
-            if owner is None or not is_own(head.metadata, download_id=owner[0]):
-                return False
             await self._local.remove_part(directory=part_directory or directory, name=part_name)
         return True
 
@@ -199,7 +200,7 @@ class RoutingDestination:
             return await self._local.remove_file(
                 directory=directory, filename=filename, identity=identity, checksum=checksum
             )
-        return await remove_object(storage, place, filename, identity=identity, checksum=checksum)
+        return await remove_published_file(storage, place, filename, identity=identity, checksum=checksum)
 
     async def read_file(self, *, directory: str, filename: SafeName) -> AsyncIterator[bytes]:
         """Yield the content of a final file in pieces."""
@@ -208,7 +209,7 @@ class RoutingDestination:
             async for piece in self._local.read_file(directory=directory, filename=filename):
                 yield piece
             return
-        async with await open_present_object(storage, place, filename) as file:
+        async with await open_present_file(storage, place, filename) as file:
             offset = 0
             while piece := await file.read(offset, READ_CHUNK_BYTES):
                 yield piece
@@ -227,7 +228,7 @@ class RoutingDestination:
         await self._local.try_writing()
 
     async def check_directory(self, *, directory: str) -> None:
-        """Check that a directory takes writes, and that its object storage answers.
+        """Check that a directory takes writes, and that its storage answers.
 
         Raises:
             DownloadError: it does not.
@@ -246,7 +247,7 @@ class RoutingDestination:
         return await self._local.measure_unannounced()
 
     async def directories(self, prefix: str, limit: int) -> list[str]:
-        """Return directories that begin with `prefix`; those of object storage as far as the disk has them too."""
+        """Return directories that begin with `prefix`; those on other machines as far as the disk has them too."""
         return await self._local.directories(prefix, limit)
 
     async def measure_use(self, quotas: Sequence[Quota]) -> StorageUsage:
@@ -257,19 +258,22 @@ class RoutingDestination:
         """Yield all part files below the root except for open ones."""
         return self._local.list_parts()
 
-    def _route(self, directory: str) -> tuple[SafeDirectory, ObjectStorage | None]:
+    def _route(self, directory: str) -> tuple[SafeDirectory, RemoteStorage | None]:
         place = parse_directory(directory)
         return place, self._storages.find(place)
 
-    def _find_uploader(self, directory: str) -> tuple[ObjectStorage, Uploader] | None:
+    def _find_uploader(self, directory: str) -> tuple[RemoteStorage, Uploader] | None:
         storage = self._storages.find(directory)
-        return None if storage is None else (storage, Uploader(storage, self._records, self._clock))
+        return None if storage is None else (storage, self._make_uploader(storage))
+
+    def _make_uploader(self, storage: RemoteStorage) -> Uploader:
+        return Uploader(storage, self._records, self._clock)
 
 
 class RoutingFiles:
-    """Finished files of disk and object storages; implements `FileReader`."""
+    """Finished files of the disk and of other machines; implements `FileReader`."""
 
-    def __init__(self, local: FileReader, storages: ObjectStorages) -> None:
+    def __init__(self, local: FileReader, storages: RemoteStorages) -> None:
         self._local = local
         self._storages = storages
 
@@ -279,7 +283,7 @@ class RoutingFiles:
         storage = self._storages.find(place)
         if storage is None:
             return await self._local.open(directory=directory, filename=filename, identity=identity)
-        return await open_object(storage, place, filename, identity)
+        return await open_published_file(storage, place, filename, identity)
 
     async def list_entries(self, directory: str, *, after: str, limit: int) -> list[DirectoryEntry]:
         """Return files and directories; see `FileReader.list_entries`."""
@@ -287,4 +291,4 @@ class RoutingFiles:
         storage = self._storages.find(place)
         if storage is None:
             return await self._local.list_entries(directory, after=after, limit=limit)
-        return await list_objects(storage, place, after=after, limit=limit)
+        return await storage.list_entries(place, after=after, limit=limit)

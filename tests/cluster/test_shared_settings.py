@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from downloadd.cluster.shared_settings import shared_settings
-from downloadd.config import ClusterConfig, Config, DirectoryConfig, ObjectStorageConfig
+from downloadd.config import ClusterConfig, Config, DirectoryConfig, RemoteStorageConfig
 from downloadd.runtime_settings import RuntimeSettings
 
 LIMITS = RuntimeSettings(max_concurrent=5, max_per_host=4, speed_limit=0)
@@ -17,7 +17,7 @@ def test_limits_that_hold_now_are_compared() -> None:
 
 
 def test_places_of_object_storages_are_compared_without_their_credentials() -> None:
-    storage = ObjectStorageConfig(path="a", url="s3://bucket")
+    storage = RemoteStorageConfig(path="a", url="s3://bucket")
     settings = shared_settings(Config(storages=(storage,)), LIMITS)
     assert settings["storages"] != shared_settings(Config(), LIMITS)["storages"]
     assert settings == shared_settings(Config(storages=(replace(storage, secret_access_key="b"),)), LIMITS)

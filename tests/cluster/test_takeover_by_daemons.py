@@ -154,7 +154,7 @@ async def test_a_node_that_stood_still_past_its_lease_harms_nothing_and_is_one_o
         alpha = await cluster.start("alpha")
         ids = await start_all(alpha, origin, 3)
         await cluster.start("beta")
-        # A part file that no row names is removed at the next start of a node only.
+        # The part file may be made only when the node goes on.
         await wait_until(lambda: cluster.have_parts(3))
         script(origin)
         assert alpha.process is not None

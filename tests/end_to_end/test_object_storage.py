@@ -1,10 +1,9 @@
-"""Files of the installed daemon in object storage: moto behind a proxy, with kills."""
+"""Files of the installed daemon in object storage: moto behind a object_proxy, with kills."""
 
 import asyncio
 import hashlib
 import subprocess
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,6 @@ from support.object_server import (
     CREDENTIALS,
     ObjectProxy,
     answer_error,
-    create_bucket,
-    make_client,
-    running_object_proxy,
-    running_object_server,
 )
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
@@ -45,35 +40,10 @@ part_size = "5 MiB"
 {rest}"""
 
 
-@pytest.fixture(scope="module")
-def object_server() -> Iterator[str]:
-    with running_object_server() as url:
-        yield url
-
-
 @pytest.fixture
-async def bucket(object_server: str) -> str:
-    name = f"bucket-{uuid.uuid4().hex}"
-    await create_bucket(object_server, name)
-    return name
-
-
-@pytest.fixture
-async def proxy(object_server: str) -> AsyncIterator[ObjectProxy]:
-    async with running_object_proxy(object_server) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(object_server: str, bucket: str) -> AsyncIterator[ObjectClient]:
-    async with make_client(object_server, bucket) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def daemon(tmp_path: Path, proxy: ObjectProxy, bucket: str) -> AsyncIterator[DaemonProcess]:
-    """Daemon with an object storage behind the proxy; assert that its log has no traceback."""
-    async with DaemonProcess(tmp_path, config=storage_config(proxy.url, bucket)) as running:
+async def daemon(tmp_path: Path, object_proxy: ObjectProxy, bucket: str) -> AsyncIterator[DaemonProcess]:
+    """Daemon with an object storage behind the object_proxy; assert that its log has no traceback."""
+    async with DaemonProcess(tmp_path, config=storage_config(object_proxy.url, bucket)) as running:
         yield running
     assert "Traceback" not in running.log.read_text()
 
@@ -90,44 +60,46 @@ async def read_file(daemon: DaemonProcess, id: str, **headers: str) -> tuple[int
         return response.status, await response.read()
 
 
-async def test_a_file_is_uploaded_read_and_removed(daemon: DaemonProcess, origin: Origin, client: ObjectClient) -> None:
+async def test_a_file_is_uploaded_read_and_removed(
+    daemon: DaemonProcess, origin: Origin, object_client: ObjectClient
+) -> None:
     origin.script("/f.bin", ScriptedResponse(size=SIZE))
     origin.script("/small.txt", ScriptedResponse(size=1000))
     status, large = await daemon.fetch("Archive/2026", origin.url("/f.bin"))
     assert (status, large["path"]) == (201, "Archive/2026/f.bin")
     status, small = await daemon.fetch("Archive", origin.url("/small.txt"))
     assert status == 201
-    head = await client.head("files/2026/f.bin")
+    head = await object_client.head("files/2026/f.bin")
     assert head is not None
     assert head.metadata["sha256"] == hashlib.sha256(CONTENT).hexdigest()
     assert head.metadata["download-id"] == large["download_id"]
     assert head.metadata["source-url"] == origin.url("/f.bin")
-    assert await read(client, "files/2026/f.bin") == CONTENT
-    assert await client.list_uploads("") == []
+    assert await read(object_client, "files/2026/f.bin") == CONTENT
+    assert await object_client.list_uploads("") == []
     assert daemon.files() == {}
     assert await read_file(daemon, large["download_id"]) == (200, CONTENT)
     assert await read_file(daemon, small["download_id"], Range="bytes=10-19") == (206, expected_bytes(0, 10, 20))
     status, _ = await daemon.request("DELETE", f"/api/v1/downloads/{large['download_id']}?file=true")
     assert status in {200, 204}
-    assert (await client.list_objects("")).keys == ["files/small.txt"]
+    assert (await object_client.list_objects("")).keys == ["files/small.txt"]
 
 
 async def test_a_taken_name_is_handled_as_requested(
-    daemon: DaemonProcess, origin: Origin, client: ObjectClient
+    daemon: DaemonProcess, origin: Origin, object_client: ObjectClient
 ) -> None:
     origin.script("/f.txt", ScriptedResponse(size=1000))
     url, whole = origin.url("/f.txt"), expected_bytes(0, 0, 1000)
-    await client.put("files/f.txt", b"old", content_type="text/plain", metadata={}, replace=False)
+    await object_client.put("files/f.txt", b"old", content_type="text/plain", metadata={}, replace=False)
     _, answer = await daemon.fetch("Archive", url)
     assert answer["path"] == "Archive/f (1).txt"
     _, answer = await daemon.fetch("Archive", url, conflict="skip")
     assert answer["message"] == "Download skipped"
     status, answer = await daemon.fetch("Archive", url, conflict="error", filename="f.txt")
     assert (status, answer["error"]) == (409, "FILE_EXISTS")
-    assert await read(client, "files/f.txt") == b"old"
+    assert await read(object_client, "files/f.txt") == b"old"
     _, answer = await daemon.fetch("Archive", url, conflict="overwrite")
     assert answer["path"] == "Archive/f.txt"
-    assert await read(client, "files/f.txt") == await read(client, "files/f (1).txt") == whole
+    assert await read(object_client, "files/f.txt") == await read(object_client, "files/f (1).txt") == whole
 
 
 @pytest.mark.parametrize(
@@ -141,37 +113,42 @@ async def test_a_taken_name_is_handled_as_requested(
     ],
 )
 async def test_a_kill_between_two_requests_of_an_upload_loses_nothing(
-    daemon: DaemonProcess, origin: Origin, client: ObjectClient, proxy: ObjectProxy, moment: str, wanted: str
+    daemon: DaemonProcess,
+    origin: Origin,
+    object_client: ObjectClient,
+    object_proxy: ObjectProxy,
+    moment: str,
+    wanted: str,
 ) -> None:
     origin.script("/f.bin", ScriptedResponse(size=SIZE))
     killed = asyncio.Event()
 
     async def kill(request: web.Request) -> web.StreamResponse | None:
-        if proxy.requests[-1] == wanted and not killed.is_set():
+        if object_proxy.requests[-1] == wanted and not killed.is_set():
             await daemon.kill()
             killed.set()
         return None
 
-    setattr(proxy, moment, kill)
+    setattr(object_proxy, moment, kill)
     started = await daemon.start_download("Archive", origin.url("/f.bin"))
     await asyncio.wait_for(killed.wait(), 60)
-    head = await client.head("files/f.bin")
+    head = await object_client.head("files/f.bin")
     assert head is None or head.size == SIZE
     await daemon.start()
     await daemon.wait_for_state(started["download_id"], "completed")
-    assert await read(client, "files/f.bin") == CONTENT
-    assert (await client.list_objects("")).keys == ["files/f.bin"]
+    assert await read(object_client, "files/f.bin") == CONTENT
+    assert (await object_client.list_objects("")).keys == ["files/f.bin"]
     assert daemon.part_files() == []
 
     async def is_nothing_left() -> bool:
-        return await client.list_uploads("") == []
+        return await object_client.list_uploads("") == []
 
     await wait_until(is_nothing_left)
     assert len(origin.requests("/f.bin")) == 1
 
 
 async def test_the_upload_of_a_cancelled_download_is_aborted(
-    daemon: DaemonProcess, origin: Origin, client: ObjectClient, proxy: ObjectProxy
+    daemon: DaemonProcess, origin: Origin, object_client: ObjectClient, object_proxy: ObjectProxy
 ) -> None:
     origin.script("/f.bin", ScriptedResponse(size=SIZE))
     release = asyncio.Event()
@@ -181,9 +158,9 @@ async def test_the_upload_of_a_cancelled_download_is_aborted(
             await release.wait()
         return None
 
-    proxy.before = hold
+    object_proxy.before = hold
     started = await daemon.start_download("Archive", origin.url("/f.bin"))
-    await wait_until(lambda: proxy.requests.count("PUT partNumber uploadId") >= 3)
+    await wait_until(lambda: object_proxy.requests.count("PUT partNumber uploadId") >= 3)
     assert (await daemon.control(started["download_id"], "cancel"))[0] == 200
     await daemon.wait_for_state(started["download_id"], "cancelled")
     release.set()
@@ -192,15 +169,15 @@ async def test_the_upload_of_a_cancelled_download_is_aborted(
     await daemon.start()
 
     async def is_nothing_left() -> bool:
-        return await client.list_uploads("") == []
+        return await object_client.list_uploads("") == []
 
     await wait_until(is_nothing_left)
-    assert (await client.list_objects("")).keys == []
+    assert (await object_client.list_objects("")).keys == []
     assert daemon.part_files() == []
 
 
 async def test_a_download_that_is_renamed_while_it_is_uploaded_gets_the_new_name(
-    daemon: DaemonProcess, origin: Origin, client: ObjectClient, proxy: ObjectProxy
+    daemon: DaemonProcess, origin: Origin, object_client: ObjectClient, object_proxy: ObjectProxy
 ) -> None:
     origin.script("/f.bin", ScriptedResponse(size=SIZE))
     release = asyncio.Event()
@@ -210,27 +187,27 @@ async def test_a_download_that_is_renamed_while_it_is_uploaded_gets_the_new_name
             await release.wait()
         return None
 
-    proxy.before = hold
+    object_proxy.before = hold
     started = await daemon.start_download("Archive", origin.url("/f.bin"))
-    await wait_until(lambda: proxy.requests.count("PUT partNumber uploadId") >= 3)
+    await wait_until(lambda: object_proxy.requests.count("PUT partNumber uploadId") >= 3)
     status, answer = await daemon.amend(started["download_id"], filename="g.bin")
     assert status == 200, answer
     release.set()
     await daemon.wait_for_state(started["download_id"], "completed")
-    assert (await client.list_objects("")).keys == ["files/g.bin"]
-    assert await client.list_uploads("") == []
-    assert await read(client, "files/g.bin") == CONTENT
+    assert (await object_client.list_objects("")).keys == ["files/g.bin"]
+    assert await object_client.list_uploads("") == []
+    assert await read(object_client, "files/g.bin") == CONTENT
 
 
 async def test_a_bucket_that_refuses_holds_its_downloads_and_no_others(
-    daemon: DaemonProcess, origin: Origin, client: ObjectClient, proxy: ObjectProxy
+    daemon: DaemonProcess, origin: Origin, object_client: ObjectClient, object_proxy: ObjectProxy
 ) -> None:
     origin.script("/f.bin", ScriptedResponse(size=1000))
 
     async def refuse(request: web.Request) -> web.Response:
         return answer_error(403, "SignatureDoesNotMatch")
 
-    proxy.before = refuse
+    object_proxy.before = refuse
     started = await daemon.start_download("Archive", origin.url("/f.bin"))
 
     async def held() -> dict[str, Any] | None:
@@ -241,13 +218,13 @@ async def test_a_bucket_that_refuses_holds_its_downloads_and_no_others(
     assert "check its credentials and their rights" in entry["detail"]
     status, _ = await daemon.fetch("elsewhere", origin.url("/f.bin"))
     assert status == 201
-    proxy.before = None
+    object_proxy.before = None
     await daemon.wait_for_state(started["download_id"], "completed")
     assert len(origin.requests("/f.bin")) == 2
 
 
 async def test_a_download_waits_while_files_that_are_not_uploaded_fill_their_space(
-    tmp_path: Path, origin: Origin, client: ObjectClient, proxy: ObjectProxy, bucket: str
+    tmp_path: Path, origin: Origin, object_client: ObjectClient, object_proxy: ObjectProxy, bucket: str
 ) -> None:
     origin.script("/a.bin", ScriptedResponse(size=SIZE))
     origin.script("/b.bin", ScriptedResponse(size=SIZE))
@@ -259,11 +236,11 @@ async def test_a_download_waits_while_files_that_are_not_uploaded_fill_their_spa
             await release.wait()
         return None
 
-    proxy.before = hold
-    config = storage_config(proxy.url, bucket, f"staging_size = {SIZE + PART}\n")
+    object_proxy.before = hold
+    config = storage_config(object_proxy.url, bucket, f"staging_size = {SIZE + PART}\n")
     async with DaemonProcess(tmp_path, config=config) as daemon:
         first = await daemon.start_download("Archive", origin.url("/a.bin"))
-        await wait_until(lambda: "PUT partNumber uploadId" in proxy.requests)
+        await wait_until(lambda: "PUT partNumber uploadId" in object_proxy.requests)
         second = await daemon.start_download("Archive", origin.url("/b.bin"))
         entry = await daemon.wait_for_state(second["download_id"], "retrying")
         assert "waits for uploads" in entry["detail"]
@@ -273,7 +250,7 @@ async def test_a_download_waits_while_files_that_are_not_uploaded_fill_their_spa
         release.set()
         for each in (first, second):
             await daemon.wait_for_state(each["download_id"], "completed")
-    assert sorted((await client.list_objects("")).keys) == ["files/a.bin", "files/b.bin"]
+    assert sorted((await object_client.list_objects("")).keys) == ["files/a.bin", "files/b.bin"]
 
 
 async def test_a_daemon_without_credentials_says_so(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ async def test_hours_without_starts_hold_downloads_until_a_user_or_a_reload_lets
         first = (await daemon.start_download("d", origin.url("/f")))["download_id"]
         [entry] = await daemon.active()
         assert entry["reason"] == "nothing starts by the limits of 00:00-24:00 UTC"
+        assert entry["wait"] == {"code": "allow_starts", "setting": "00:00-24:00 UTC"}
         await daemon.reload(CONFIG)
         assert (await daemon.wait_until_finished(first))["status"] == "completed"
         await daemon.reload(held)

@@ -101,6 +101,9 @@ def test_a_suspension_precedes_other_reasons_except_a_time(busy: Scheduler) -> N
     busy.suspension = "the disk is full"
     assert describe_wait(busy, "blocked", None, 10) == "the disk is full"
     assert describe_wait(busy, "a", 15, 10) == "the next attempt starts in 5 s"
+    assert explain_wait(busy, "a", None, 10).error == ""
+    busy.suspension = "the disk does not answer"
+    assert explain_wait(busy, "a", None, 10).error == "the disk does not answer"
 
 
 def test_lowered_slots_are_a_reason_of_their_own() -> None:

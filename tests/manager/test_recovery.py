@@ -254,6 +254,8 @@ async def test_part_files_older_than_the_records_are_kept_across_repeated_starts
         pytest.param(None, 1, True, id="unknown-or-ended"),
         pytest.param(PartOwner(state=State.QUEUED, epoch=1, part_name=".p"), 1, False, id="its-part"),
         pytest.param(PartOwner(state=State.QUEUED, epoch=2, part_name=".p"), 2, False, id="renamed-but-not-recorded"),
+        pytest.param(PartOwner(state=State.QUEUED, epoch=3, part_name=KEPT_PART), 1, True, id="of-a-fenced-run"),
+        pytest.param(PartOwner(state=State.QUEUED, epoch=3, part_name=KEPT_PART), 3, False, id="renamed-since"),
         pytest.param(PartOwner(state=State.QUEUED, epoch=1, part_name=None), 1, True, id="never-recorded"),
         pytest.param(
             PartOwner(state=State.STARTING, epoch=2, part_name=None), 1, True, id="never-recorded-and-runs-again"
@@ -267,6 +269,12 @@ async def test_part_files_older_than_the_records_are_kept_across_repeated_starts
             1,
             False,
             id="superseded",
+        ),
+        pytest.param(
+            PartOwner(state=State.QUEUED, epoch=2, part_name=KEPT_PART, superseded_name=".x.part"),
+            1,
+            False,
+            id="superseded-and-active",
         ),
     ],
 )

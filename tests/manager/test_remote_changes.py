@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.node_stack import NodeStack, open_node
@@ -11,9 +12,13 @@ from support.origin.scripted_response import ScriptedResponse
 from support.waiting import CONDITION_TIMEOUT, wait_until
 
 from downloadd.clock import SystemClock
+from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
 from downloadd.events import DownloadChanged, Event, HistoryRemoved, Subscription
+from downloadd.manager import remote_changes
 from downloadd.manager.history_removal import HistoryRemoval
+from downloadd.records.hints import Topic
+from downloadd.records.protocol import ActiveFilter
 from downloadd.states import State
 
 STALL_AFTER = 1000
@@ -43,6 +48,11 @@ async def nodes(tmp_path: Path, database: str, origin: Origin) -> AsyncIterator[
     origin.script("/slow", ScriptedResponse(size=5000, etag='"1"', stall_after=STALL_AFTER))
     async with open_node(tmp_path, database, "alpha") as acts, open_node(tmp_path, database, "beta") as watches:
         watches.suspend()
+        hinted = asyncio.Event()
+        watches.records.hints.subscribe(Topic.IMPORTS, lambda ids: hinted.set())
+        acts.records.hints.send(Topic.IMPORTS, ["unknown"])
+        # Before hints arrive, all may have changed, so that readers have to read again.
+        await wait_until(hinted.is_set)
         yield acts, watches
 
 
@@ -70,6 +80,63 @@ async def test_what_users_do_on_another_node_is_published(
         async with asyncio.timeout(CONDITION_TIMEOUT):
             while not any(isinstance(event, HistoryRemoved) for event in reader.events):
                 reader.events += [one.event for one in await subscription.receive()]
+
+
+async def test_changed_downloads_are_read_together(
+    nodes: tuple[NodeStack, NodeStack], origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acts, watches = nodes
+    acts.suspend()
+    queries: list[ActiveFilter] = []
+    read = watches.records.active
+
+    async def record(criteria: ActiveFilter, *others: Any) -> list[Download]:
+        queries.append(criteria)
+        return await read(criteria, *others)
+
+    monkeypatch.setattr(watches.records, "active", record)
+    with watches.bus.subscribe() as subscription:
+        requests = [DownloadRequest(url=origin.url("/slow"), directory="d") for _ in range(250)]
+        rows = (await acts.manager.start(requests, user="ann")).downloads
+        reader = Reader(subscription)
+        await reader.read_until(*[(None, State.QUEUED)] * len(rows))
+    by_ids = [criteria.ids for criteria in queries if criteria.ids is not None]
+    assert {id for ids in by_ids for id in ids} == {row.id for row in rows}
+    # One message after the other may have a query of its own.
+    assert len(by_ids) <= 3
+
+
+async def test_of_more_changes_than_are_published_readers_read_all_again(
+    nodes: tuple[NodeStack, NodeStack], origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acts, watches = nodes
+    acts.suspend()
+    requests = [DownloadRequest(url=origin.url("/slow"), directory="d") for _ in range(5)]
+    await acts.manager.start(requests, user="ann")
+    monkeypatch.setattr(remote_changes, "MAX_ROWS", 2)
+    for maximum, is_lost in ((6, False), (4, True)):
+        monkeypatch.setattr(remote_changes, "MAX_CHANGES", maximum)
+        with watches.bus.subscribe() as subscription:
+            position = subscription.start
+            acts.records.hints.send(Topic.CHANGED)
+            received = 0
+            async with asyncio.timeout(CONDITION_TIMEOUT):
+                while received < 5 and not subscription.is_closed:
+                    received += len(await subscription.receive())
+            assert subscription.is_closed is is_lost
+        if is_lost:
+            with watches.bus.subscribe(position) as again:
+                assert again.missed is None
+
+
+async def test_a_removal_of_which_the_downloads_are_not_known_lets_readers_read_the_history(
+    nodes: tuple[NodeStack, NodeStack],
+) -> None:
+    acts, watches = nodes
+    with watches.bus.subscribe() as subscription:
+        acts.records.hints.send(Topic.REMOVED)
+        async with asyncio.timeout(CONDITION_TIMEOUT):
+            assert await subscription.receive() == []
 
 
 async def test_the_progress_of_runs_on_another_node_is_published(

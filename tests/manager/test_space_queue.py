@@ -19,7 +19,7 @@ from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.space_queue import ANNOUNCEMENT_SECONDS, MAX_IDLE_SECONDS, SpaceQueue
 from downloadd.records.queue_places import QueueEntry
 from downloadd.records.sqlite import SqliteRecords
-from downloadd.states import State
+from downloadd.states import State, WaitReason
 from downloadd.storage.free_space import UnannouncedSpace
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import format_part_name, parse_filename
@@ -132,14 +132,17 @@ async def test_a_download_waits_with_its_reason_until_it_fits(
 ) -> None:
     row = await accept(records, 1)
     space.add(row, lacks(3_000_000))
-    assert space.describe_wait(row.seq) == "waits for space on the disk: needs 3 MB, 0 B free"
+    notice = space.explain_wait(row.seq)
+    assert notice is not None
+    assert notice.text == "waits for space on the disk: needs 3 MB, 0 B free"
+    assert (notice.code, notice.needed, notice.available) == (WaitReason.STORAGE_UNAVAILABLE, 3_000_000, 0)
     assert space.waiting == 1
     disk.available = 2_999_999
     await disk.checked()
     assert started() == []
     disk.available += 1
     await wait_until(lambda: started() == [row.seq])
-    assert space.describe_wait(row.seq) is None
+    assert space.explain_wait(row.seq) is None
     assert space.waiting == 0
 
 
@@ -221,7 +224,7 @@ async def test_a_download_that_a_user_has_changed_is_not_started(
     disk.available = 3
     # The first would take the space of the second.
     await wait_until(lambda: started() == [other.seq])
-    assert space.describe_wait(changed.seq) is None
+    assert space.explain_wait(changed.seq) is None
 
 
 async def test_a_missing_root_does_not_end_the_watch(
@@ -268,7 +271,9 @@ async def test_a_part_is_discarded_when_the_parts_of_waiting_downloads_fill_the_
     await wait_until(lambda: started() == [first.seq])
     assert first_part.exists()
     # It needs all of its bytes now.
-    assert space.describe_wait(second.seq) == "waits for space on the disk: needs 6 B, 2 B free"
+    notice = space.explain_wait(second.seq)
+    assert notice is not None
+    assert notice.text == "waits for space on the disk: needs 6 B, 2 B free"
 
 
 async def test_the_part_of_a_download_that_was_started_meanwhile_stays(
@@ -282,5 +287,5 @@ async def test_the_part_of_a_download_that_was_started_meanwhile_stays(
     await records.claim([second.seq])
     await disk.checked()
     clock.now += MAX_IDLE_SECONDS
-    await wait_until(lambda: space.describe_wait(second.seq) is None)
+    await wait_until(lambda: space.explain_wait(second.seq) is None)
     assert part.exists()

@@ -6,11 +6,14 @@ from hypothesis import strategies as st
 
 from downloadd.manager.space_selection import SpaceRequest, select_fitting, select_part_to_discard
 from downloadd.records.protocol import WaitingDownload
+from downloadd.states import WaitNotice, WaitReason
 
 
 def request(seq: int, needed: int, kept: int = 0, *, priority: int = 0, place: float | None = None) -> SpaceRequest:
     waiting = WaitingDownload(seq=seq, origin="http://a", priority=priority, place=place)
-    return SpaceRequest(id=str(seq), waiting=waiting, needed=needed, kept=kept, reason="")
+    return SpaceRequest(
+        id=str(seq), waiting=waiting, needed=needed, kept=kept, notice=WaitNotice(code=WaitReason.STORAGE_UNAVAILABLE)
+    )
 
 
 requests = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), max_size=6).map(

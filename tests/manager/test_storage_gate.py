@@ -19,7 +19,8 @@ from downloadd.errors import ErrorCode
 from downloadd.manager import storage_gate
 from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
-from downloadd.manager.storage_gate import DISK_FULL_REASON, MAX_SUSPENSION_SECONDS, StorageGate
+from downloadd.manager.scheduler import DISK_FULL_REASON
+from downloadd.manager.storage_gate import MAX_SUSPENSION_SECONDS, StorageGate
 from downloadd.records.protocol import WaitingDownload
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination

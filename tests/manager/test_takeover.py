@@ -176,6 +176,42 @@ async def test_a_run_that_is_cancelled_and_fenced_removes_its_part_file(nodes: N
     assert nodes.parts.files() == {}
 
 
+@pytest.mark.parametrize("is_late", [True, False], ids=["after the end", "before the end"])
+async def test_a_part_file_that_a_run_makes_after_the_takeover_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    async with open_run_parts(tmp_path, is_shared=True) as parts:
+        recorded, released = asyncio.Event(), asyncio.Event()
+        save = parts.records.save
+
+        async def save_and_stop(download: Download) -> Download | None:
+            saved = await save(download)
+            if download.epoch == 1 and not recorded.is_set():
+                # The row names the part file, which is made with the first write.
+                recorded.set()
+                await released.wait()
+            return saved
+
+        monkeypatch.setattr(parts.records, "save", save_and_stop)
+        claimed = await parts.claim("/f")
+        async with asyncio.timeout(CONDITION_TIMEOUT):
+            performing = asyncio.create_task(parts.make_run(claimed).perform())
+            await recorded.wait()
+            await parts.records.amend(claimed.id, partial(lifecycle.mark_interrupted, now=NOW))
+            [row] = await parts.records.claim([claimed.seq])
+            second = StoppedLimiter(20_000)
+            ending = asyncio.create_task(perform(parts.make_run(row, limiter=second, is_takeover=True)))
+            await wait_until(lambda: not second.left)
+            if is_late:
+                second.released.set()
+                await ending
+            released.set()
+            assert await performing is None
+            second.released.set()
+            await ending
+        assert parts.files() == {"f": expected_bytes(0, 0, SIZE)}
+
+
 async def test_only_the_missing_ranges_of_several_connections_are_received_again(tmp_path: Path) -> None:
     size, kept = 4 << 20, [(0, 1_000_000), (2_000_000, 2_500_000)]
     content = expected_bytes(0, 0, size)

@@ -536,6 +536,16 @@ class RecordsContract:
                 ]
                 assert await records.active(ActiveFilter(directory=directory, states=states)) == expected
 
+    async def test_active_lists_by_ids(self, records: Records) -> None:
+        rows = await added(records, *(sample_download(directory=directory) for directory in "abba"))
+        cancelled = await records.amend(rows[2].id, lambda row: with_fields(row, state=State.CANCELLED, end_time=1))
+        assert cancelled is not None
+        wanted = [rows[3].id, "unknown", rows[2].id, rows[0].id]
+        assert await records.active(ActiveFilter(ids=wanted)) == [rows[0], rows[3]]
+        assert await records.active(ActiveFilter(ids=wanted, limit=1)) == [rows[0]]
+        assert await records.active(ActiveFilter(ids=[rows[1].id], directory="a")) == []
+        assert await records.active(ActiveFilter(ids=[])) == []
+
     @_many_examples
     @given(criteria=FILTERS)
     async def test_a_history_page_agrees_with_a_plain_filter(self, records: Records, criteria: HistoryFilter) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from downloadd.records.hints import PendingHints, Topic, decode_hint, encode_hint
+from downloadd.records.hints import MAX_HINT_IDS, MAX_MESSAGE_IDS, PendingHints, Topic, decode_hint, encode_hint
 
 
 def test_hints_of_one_moment_are_sent_together() -> None:
@@ -12,22 +12,35 @@ def test_hints_of_one_moment_are_sent_together() -> None:
     pending.add(Topic.DESIRED, ["b", "c"])
     pending.add(Topic.ENDS, [])
     assert pending
-    assert pending.take(3) == {Topic.DESIRED: ("a", "b", "c"), Topic.ENDS: ()}
-    assert pending.take(3) == {}
+    assert pending.take() == {Topic.DESIRED: ("a", "b", "c"), Topic.ENDS: ()}
+    assert pending.take() == {}
 
 
 def test_a_hint_with_too_many_downloads_is_for_all_of_them() -> None:
     pending = PendingHints()
-    pending.add(Topic.DESIRED, ["a", "b"])
-    assert pending.take(1) == {Topic.DESIRED: ()}
+    many = [str(number) for number in range(MAX_HINT_IDS)]
+    pending.add(Topic.DESIRED, many)
+    assert pending.take() == {Topic.DESIRED: tuple(many)}
+    pending.add(Topic.DESIRED, [*many, "another"])
+    assert pending.take() == {Topic.DESIRED: ()}
     pending.add(Topic.DESIRED, [])
     pending.add(Topic.DESIRED, ["a"])
-    assert pending.take(1) == {Topic.DESIRED: ()}
+    assert pending.take() == {Topic.DESIRED: ()}
+
+
+def test_a_hint_about_many_downloads_has_several_messages_that_the_server_takes() -> None:
+    many = [f"{number:036}" for number in range(2 * MAX_MESSAGE_IDS + 1)]
+    messages = encode_hint("mine" * 8, Topic.DESIRED, many)
+    assert len(messages) == 3
+    assert max(map(len, messages)) < 8000
+    received = [hint for message in messages if (hint := decode_hint(message, "other"))]
+    assert [id for _, ids in received for id in ids] == many
+    assert {topic for topic, _ in received} == {Topic.DESIRED}
 
 
 @pytest.mark.parametrize("ids", [[], ["a"], ["a", "b"]])
 def test_a_message_is_read_by_other_sessions_only(ids: list[str]) -> None:
-    message = encode_hint("mine", Topic.DESIRED, ids)
+    [message] = encode_hint("mine", Topic.DESIRED, ids)
     assert decode_hint(message, "other") == (Topic.DESIRED, ids)
     assert decode_hint(message, "mine") is None
 

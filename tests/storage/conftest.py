@@ -1,13 +1,11 @@
 import os
 import subprocess
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
 from support.machine import not_allowed
-from support.object_server import ObjectProxy, create_bucket, running_object_proxy, running_object_server
 
 from downloadd.storage.local import LocalDestination
 
@@ -59,25 +57,3 @@ def _open_below_tmp() -> set[str]:
         if "/root" in target:
             targets.add(target)
     return targets
-
-
-@pytest.fixture(scope="session")
-def object_server() -> Iterator[str]:
-    """Address of moto, one for all tests of the worker."""
-    with running_object_server() as url:
-        yield url
-
-
-@pytest.fixture
-async def bucket(object_server: str) -> str:
-    """Name of a new bucket."""
-    name = f"bucket-{uuid.uuid4().hex}"
-    await create_bucket(object_server, name)
-    return name
-
-
-@pytest.fixture
-async def proxy(object_server: str) -> AsyncIterator[ObjectProxy]:
-    """Proxy before moto."""
-    async with running_object_proxy(object_server) as running:
-        yield running

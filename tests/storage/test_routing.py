@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from storage.contract import DestinationContract, content_of, open_part
 from support.clocks import ManualClock
-from support.object_server import ObjectProxy, answer_error, make_client, make_storage
+from support.object_server import ObjectProxy, answer_error, make_storage
 
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Conflict
@@ -25,8 +25,8 @@ from downloadd.storage.destination import Destination, RemotePart
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
 from downloadd.storage.objects.client import ObjectClient
-from downloadd.storage.objects.description import FileDescription
-from downloadd.storage.routing import ObjectStorages, RoutingDestination, RoutingFiles, add_staging_limit
+from downloadd.storage.remote.remote_storage import FileDescription
+from downloadd.storage.routing import RemoteStorages, RoutingDestination, RoutingFiles, add_staging_limit
 
 FILE = parse_filename("f")
 STAGING = 300_000
@@ -49,7 +49,7 @@ class TestRoutingDestination(DestinationContract):
             LocalDestination(root, min_free=0, fsync=True) as local,
         ):
             yield RoutingDestination(
-                local, ObjectStorages([storage]), records=records.uploads, describe=describe, clock=ManualClock()
+                local, RemoteStorages([storage]), records=records.uploads, describe=describe, clock=ManualClock()
             )
 
     async def test_a_publication_is_recognised_after_a_crash(self, destination: Destination) -> None:
@@ -69,11 +69,11 @@ class Opened:
 
 
 @pytest.fixture
-async def opened(root: Path, tmp_path: Path, proxy: ObjectProxy, bucket: str) -> AsyncIterator[Opened]:
+async def opened(root: Path, tmp_path: Path, object_proxy: ObjectProxy, bucket: str) -> AsyncIterator[Opened]:
     limits = {"d": STAGING}
     async with (
         SqliteRecords(tmp_path / "state", ManualClock()) as records,
-        make_storage(proxy.url, bucket, staging_size=STAGING) as storage,
+        make_storage(object_proxy.url, bucket, staging_size=STAGING) as storage,
         LocalDestination(
             root,
             min_free=0,
@@ -81,17 +81,11 @@ async def opened(root: Path, tmp_path: Path, proxy: ObjectProxy, bucket: str) ->
             directory_settings=lambda directory: add_staging_limit(DirectorySettings(), limits, directory),
         ) as local,
     ):
-        storages = ObjectStorages([storage])
+        storages = RemoteStorages([storage])
         destination = RoutingDestination(
             local, storages, records=records.uploads, describe=describe, clock=ManualClock()
         )
         yield Opened(destination, RoutingFiles(local.finished_files, storages), local)
-
-
-@pytest.fixture
-async def client(object_server: str, bucket: str) -> AsyncIterator[ObjectClient]:
-    async with make_client(object_server, bucket) as opened:
-        yield opened
 
 
 async def publish(
@@ -107,22 +101,24 @@ async def publish(
 
 
 async def test_a_file_of_a_storage_is_uploaded_and_leaves_the_disk(
-    opened: Opened, client: ObjectClient, root: Path
+    opened: Opened, object_client: ObjectClient, root: Path
 ) -> None:
     assert await publish(opened.destination, b"content")
     assert await opened.destination.exists(directory="d", filename=FILE)
     assert await content_of(opened.destination) == b"content"
-    head = await client.head("files/d/f")
+    head = await object_client.head("files/d/f")
     assert head is not None
     assert head.metadata["source-url"] == "https://example.com/f"
     assert [path.name for path in root.rglob("*") if path.is_file()] == []
 
 
-async def test_a_file_of_another_directory_stays_on_the_disk(opened: Opened, client: ObjectClient, root: Path) -> None:
+async def test_a_file_of_another_directory_stays_on_the_disk(
+    opened: Opened, object_client: ObjectClient, root: Path
+) -> None:
     assert await publish(opened.destination, b"content", directory="dd")
     assert (root / "dd" / "f").read_bytes() == b"content"
     assert await content_of(opened.destination, directory="dd") == b"content"
-    assert (await client.list_objects("")).keys == []
+    assert (await object_client.list_objects("")).keys == []
 
 
 async def test_a_name_that_is_taken_is_not_replaced(opened: Opened) -> None:
@@ -162,10 +158,10 @@ async def test_a_published_file_is_found_after_a_crash(opened: Opened, root: Pat
     assert not staged.exists()
 
 
-async def test_a_finished_file_is_read_in_any_order(opened: Opened, proxy: ObjectProxy) -> None:
+async def test_a_finished_file_is_read_in_any_order(opened: Opened, object_proxy: ObjectProxy) -> None:
     content = bytes(range(256)) * 100
     identity = await publish(opened.destination, content)
-    proxy.requests.clear()
+    object_proxy.requests.clear()
     async with await opened.files.open(directory="d", filename=FILE, identity=identity) as file:
         assert file.size == len(content)
         assert await file.read(0, 1000) == content[:1000]
@@ -173,14 +169,16 @@ async def test_a_finished_file_is_read_in_any_order(opened: Opened, proxy: Objec
         assert await file.read(20_000, 10) == content[20_000:20_010]
         assert await file.read(len(content) - 1, 10) == content[-1:]
         assert await file.read(len(content), 10) == b""
-        with pytest.raises(NotOnDiskError, match="is in object storage"):
+        with pytest.raises(NotOnDiskError, match="is on another machine"):
             file.duplicate()
-    assert proxy.requests == ["HEAD", "GET", "GET", "GET"]
+    assert object_proxy.requests == ["HEAD", "GET", "GET", "GET"]
 
 
-async def test_files_and_directories_of_a_bucket_are_listed_by_name(opened: Opened, client: ObjectClient) -> None:
+async def test_files_and_directories_of_a_bucket_are_listed_by_name(
+    opened: Opened, object_client: ObjectClient
+) -> None:
     for key in ("f", "f.txt", "f/a", "g/b/c", ".hidden", "z"):
-        await client.put(f"files/d/{key}", b"abc", content_type="text/plain", metadata={}, replace=False)
+        await object_client.put(f"files/d/{key}", b"abc", content_type="text/plain", metadata={}, replace=False)
     entries = await opened.files.list_entries("d", after="", limit=9)
     assert [(each.name, each.is_directory, each.size) for each in entries] == [
         ("f", True, 0),
@@ -196,10 +194,10 @@ async def test_files_and_directories_of_a_bucket_are_listed_by_name(opened: Open
 
 
 async def test_another_file_than_the_published_one_is_neither_read_nor_removed(
-    opened: Opened, client: ObjectClient
+    opened: Opened, object_client: ObjectClient
 ) -> None:
     identity = await publish(opened.destination, b"content")
-    await client.put("files/d/f", b"other", content_type="text/plain", metadata={}, replace=True)
+    await object_client.put("files/d/f", b"other", content_type="text/plain", metadata={}, replace=True)
     for known in (identity, None, "1:2:3"):
         with pytest.raises(FileChangedError):
             await opened.files.open(directory="d", filename=FILE, identity=known)
@@ -208,11 +206,13 @@ async def test_another_file_than_the_published_one_is_neither_read_nor_removed(
     assert await opened.destination.exists(directory="d", filename=FILE)
 
 
-async def test_a_published_file_is_removed_by_its_identity_or_checksum(opened: Opened, client: ObjectClient) -> None:
+async def test_a_published_file_is_removed_by_its_identity_or_checksum(
+    opened: Opened, object_client: ObjectClient
+) -> None:
     remove = opened.destination.remove_file
     for by_identity in (True, False):
         identity = await publish(opened.destination, b"content")
-        head = await client.head("files/d/f")
+        head = await object_client.head("files/d/f")
         assert head is not None
         checksum = f"sha-256={head.metadata['sha256']}"
         known = {"identity": identity, "checksum": None} if by_identity else {"identity": None, "checksum": checksum}
@@ -239,11 +239,11 @@ async def test_files_that_wait_for_their_upload_may_not_fill_the_disk(opened: Op
     await second.remove()
 
 
-async def test_a_bucket_that_is_away_holds_its_directory_only(opened: Opened, proxy: ObjectProxy) -> None:
+async def test_a_bucket_that_is_away_holds_its_directory_only(opened: Opened, object_proxy: ObjectProxy) -> None:
     async def refuse(request: web.Request) -> web.Response:
         return answer_error(404, "NoSuchBucket")
 
-    proxy.before = refuse
+    object_proxy.before = refuse
     check = opened.destination.check_directory
     await check(directory="dd")
     await opened.destination.try_writing()
@@ -253,19 +253,19 @@ async def test_a_bucket_that_is_away_holds_its_directory_only(opened: Opened, pr
     part = await open_part(opened.destination, b"content")
     with pytest.raises(StorageAwayError):
         await part.publish(FILE, replace=False, last_modified=None)
-    proxy.before = None
+    object_proxy.before = None
     await check(directory="d")
     assert await part.publish(FILE, replace=False, last_modified=None)
 
 
-async def test_parts_of_a_large_file_are_sent_in_advance(opened: Opened, proxy: ObjectProxy) -> None:
+async def test_parts_of_a_large_file_are_sent_in_advance(opened: Opened, object_proxy: ObjectProxy) -> None:
     part = await open_part(opened.destination, bytes(100_000))
     assert isinstance(part, RemotePart)
     await part.upload(FILE, last_modified=None, directory="d")
     assert not await opened.destination.exists(directory="d", filename=FILE)
-    proxy.requests.clear()
+    object_proxy.requests.clear()
     assert await part.publish(FILE, replace=False, last_modified=None)
-    assert "PUT partNumber uploadId" not in proxy.requests
+    assert "PUT partNumber uploadId" not in object_proxy.requests
     assert await content_of(opened.destination) == bytes(100_000)
 
 

@@ -27,11 +27,11 @@ from downloadd.import_operation import (
     WorkspaceUser,
 )
 from downloadd.manager import lifecycle
-from downloadd.object_upload import ObjectUpload, UploadedPart
 from downloadd.queue_move import TO_TOP
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.records.store import Store
+from downloadd.remote_upload import RemoteUpload, UploadedPart
 from downloadd.request_fields import Credentials, RequestFields
 from downloadd.root_identity import RootIdentity
 from downloadd.schedule import Schedule, ScheduleDefinition, ScheduleSource
@@ -54,7 +54,7 @@ _SCHEDULE: Final = Schedule(
 )
 
 
-_UPLOAD: Final = ObjectUpload(
+_UPLOAD: Final = RemoteUpload(
     download_id="a", storage="s3://b", key="ü/f", size=2**40, sha256="0", part_size=5, begun=NOW
 )
 

@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp import web
 
 from downloadd.clock import Clock, SystemClock
-from downloadd.config import ObjectStorageConfig
+from downloadd.config import RemoteStorageConfig
 from downloadd.storage.objects.client import ObjectClient
 from downloadd.storage.objects.location import locate
 from downloadd.storage.objects.signature import ObjectCredentials
@@ -166,7 +166,7 @@ def make_storage(
 ) -> ObjectStorage:
     """Return a storage for a directory in a bucket, whose keys begin with `files/d/` by default."""
     credentials = {"access_key_id": CREDENTIALS.access_key_id, "secret_access_key": CREDENTIALS.secret_access_key}
-    config = ObjectStorageConfig(
+    config = RemoteStorageConfig(
         path=path,
         url=f"s3://{bucket}/files/{path}",
         endpoint=endpoint,
@@ -175,5 +175,5 @@ def make_storage(
         **(settings or credentials),
     )
     storage = ObjectStorage(config, clock=SystemClock(), environment=environment, tls=_no_tls)
-    storage.part_size = PART_BYTES
+    storage.publisher.part_size = PART_BYTES
     return storage

@@ -21,11 +21,17 @@ _SETTINGS: Final = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
     "lock_timeout": "2s",
-    # A node that stands still within a transaction holds others up for no longer than a part of their leases.
-    "idle_in_transaction_session_timeout": "5s",
     "default_transaction_isolation": "read committed",
     "search_path": "public",
 }
+DEFAULT_LEASE: Final = 15.0
+"""Seconds of a lease, where no node takes part."""
+_IDLE_SHARE: Final = 1 / 3
+"""Part of a lease for which a transaction waits for its next statement.
+
+A node that stands still in between has locks. Others wait for these with their heartbeats, and must not lose their
+leases meanwhile.
+"""
 _MIN_VERSION: Final = 15
 _LOST_STATEMENTS: Final = frozenset({"26000", "42P05"})
 """SQLSTATEs of prepared statements that are missing, or of another session."""
@@ -42,17 +48,27 @@ class DatabaseAddress:
         label: the server and the name of the database, for messages.
     """
 
-    def __init__(self, url: str, *, setting: str = "cluster.database", timeout: float = CONNECT_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        setting: str = "cluster.database",
+        timeout: float = CONNECT_SECONDS,
+        lease: float = DEFAULT_LEASE,
+    ) -> None:
         """Keep a URL.
 
         Args:
             url: the URL.
             setting: what the user corrects if it is wrong.
             timeout: seconds that one attempt to connect may take.
+            lease: seconds of the lease of the nodes.
         """
         self._url = url
         self._setting = setting
         self._timeout = timeout
+        idle = round(1000 * min(lease, DEFAULT_LEASE) * _IDLE_SHARE)
+        self._settings = _SETTINGS | {"idle_in_transaction_session_timeout": f"{idle}ms"}
         self.label = _label(url) or f"of {setting}"
 
     def __repr__(self) -> str:
@@ -74,7 +90,7 @@ class DatabaseAddress:
         )
         try:
             # Not as settings of the connection itself: poolers refuse these.
-            chosen = _SETTINGS | dict(settings)
+            chosen = self._settings | dict(settings)
             values = [item for pair in chosen.items() for item in pair]
             calls = ", ".join(f"set_config(${number}, ${number + 1}, false)" for number in range(1, len(values), 2))
             await connection.execute(f"SELECT {calls}", *values)

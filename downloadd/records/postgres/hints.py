@@ -15,7 +15,7 @@ from uuid import uuid4
 import asyncpg
 import structlog
 
-from downloadd.records.hints import MAX_HINT_IDS, HintListener, PendingHints, Topic, decode_hint, encode_hint
+from downloadd.records.hints import HintListener, PendingHints, Topic, decode_hint, encode_hint
 from downloadd.records.postgres.address import DatabaseAddress
 from downloadd.records.postgres.postgres_errors import DRIVER_ERRORS, storage_error
 
@@ -98,8 +98,8 @@ class PostgresHints:
                 async with asyncio.timeout(self._check_seconds):
                     await self._wake.wait()
             self._wake.clear()
-            hints = self._pending.take(MAX_HINT_IDS)
-            messages = [encode_hint(self._session, topic, ids) for topic, ids in hints.items()]
+            hints = self._pending.take()
+            messages = [message for hint in hints.items() for message in encode_hint(self._session, *hint)]
             # Without messages it shows if the server answers still.
             async with asyncio.timeout(self._check_seconds):
                 await connection.execute(_NOTIFY, CHANNEL, messages)

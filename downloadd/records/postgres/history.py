@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from downloadd.records.columns import COLUMNS, PART_DIRECTORY
-from downloadd.records.postgres.statements import FOLDED, names
+from downloadd.records.postgres.statements import FOLDED, array_of_texts, names
 from downloadd.records.protocol import ActiveFilter, EndedRow, HistoryFilter
 from downloadd.records.rows import Row, corrupt_row_error, decode_struct
 
@@ -67,6 +67,8 @@ def active_query(criteria: ActiveFilter) -> Query:
         found.add(_IN_DIRECTORY, criteria.directory)
     if criteria.states is not None:
         found.add("state = ANY(?::text[])", [state.value for state in sorted(criteria.states)])
+    if criteria.ids is not None:
+        found.add("id = ANY(?::text[])", array_of_texts(criteria.ids))
     return found.query("seq", criteria.limit)
 
 

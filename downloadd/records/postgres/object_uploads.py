@@ -6,9 +6,9 @@ from typing import Final
 import asyncpg
 import msgspec
 
-from downloadd.object_upload import ObjectUpload, UploadedPart
 from downloadd.records.object_uploads import MAX_ABANDONED, PART_FIELDS, UPLOAD_FIELDS, decode_part, decode_upload
 from downloadd.records.postgres.access import PostgresAccess, execute_counted
+from downloadd.remote_upload import RemoteUpload, UploadedPart
 
 # The SQL is composed of the names in the structs only.
 # ruff: noqa: S608
@@ -43,10 +43,10 @@ class PostgresUploads:
     def __init__(self, access: PostgresAccess) -> None:
         self._access = access
 
-    async def find(self, download_id: str) -> tuple[ObjectUpload, Sequence[UploadedPart]] | None:
+    async def find(self, download_id: str) -> tuple[RemoteUpload, Sequence[UploadedPart]] | None:
         """See `UploadRecords.find`."""
 
-        async def read(connection: asyncpg.Connection) -> tuple[ObjectUpload, Sequence[UploadedPart]] | None:
+        async def read(connection: asyncpg.Connection) -> tuple[RemoteUpload, Sequence[UploadedPart]] | None:
             row = await connection.fetchrow(_FIND, download_id)
             if row is None:
                 return None
@@ -55,7 +55,7 @@ class PostgresUploads:
 
         return await self._access.read(read)
 
-    async def begin(self, upload: ObjectUpload) -> None:
+    async def begin(self, upload: RemoteUpload) -> None:
         """See `UploadRecords.begin`."""
 
         async def write(connection: asyncpg.Connection) -> None:
@@ -64,16 +64,16 @@ class PostgresUploads:
 
         await self._access.write(write)
 
-    async def set_id(self, upload: ObjectUpload, upload_id: str) -> bool:
+    async def set_id(self, upload: RemoteUpload, upload_id: str) -> bool:
         """See `UploadRecords.set_id`."""
         return await self._access.execute(_SET_ID, upload_id, upload.download_id, upload.begun) > 0
 
-    async def add_part(self, upload: ObjectUpload, part: UploadedPart) -> bool:
+    async def add_part(self, upload: RemoteUpload, part: UploadedPart) -> bool:
         """See `UploadRecords.add_part`."""
         values = (part.number, part.etag, part.checksum, upload.download_id, upload.upload_id)
         return await self._access.execute(_ADD_PART, *values) > 0
 
-    async def remove(self, upload: ObjectUpload) -> None:
+    async def remove(self, upload: RemoteUpload) -> None:
         """See `UploadRecords.remove`."""
 
         async def write(connection: asyncpg.Connection) -> None:
@@ -82,10 +82,10 @@ class PostgresUploads:
 
         await self._access.write(write)
 
-    async def abandoned(self, *, begun_before: float) -> Sequence[ObjectUpload]:
+    async def abandoned(self, *, begun_before: float) -> Sequence[RemoteUpload]:
         """See `UploadRecords.abandoned`."""
 
-        async def read(connection: asyncpg.Connection) -> Sequence[ObjectUpload]:
+        async def read(connection: asyncpg.Connection) -> Sequence[RemoteUpload]:
             rows = await connection.fetch(_ABANDONED, begun_before, MAX_ABANDONED)
             return [decode_upload(tuple(row)) for row in rows]
 

@@ -11,7 +11,6 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.import_operation import Driver
-from downloadd.object_upload import UploadRecords
 from downloadd.records.admission import AdmissionRecords
 from downloadd.records.cached_count import CachedCount
 from downloadd.records.deliveries import DeliveryRecords
@@ -23,7 +22,7 @@ from downloadd.records.kept_parts import KeptPartRecords
 from downloadd.records.nodes import NodeRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
-from downloadd.records.postgres.address import DatabaseAddress
+from downloadd.records.postgres.address import DEFAULT_LEASE, DatabaseAddress
 from downloadd.records.postgres.admission import PostgresAdmission
 from downloadd.records.postgres.deliveries import PostgresDeliveries, add_deliveries
 from downloadd.records.postgres.download_changes import AcceptItem, DownloadChanges
@@ -74,6 +73,7 @@ from downloadd.records.schedules import ScheduleRecords
 from downloadd.records.storage_roots import StorageRootRecords
 from downloadd.records.waiting_list import QueueRecords
 from downloadd.records.writer import Rejection
+from downloadd.remote_upload import UploadRecords
 from downloadd.states import RUNNING, State
 
 T = TypeVar("T")
@@ -109,6 +109,7 @@ class PostgresRecords:
         make_deliveries: Callable[[Download], Sequence[Delivery]] = lambda download: (),
         is_owner: bool = True,
         patience: float = PATIENCE_SECONDS,
+        lease: float = DEFAULT_LEASE,
     ) -> None:
         """Create records that are not open yet.
 
@@ -122,9 +123,10 @@ class PostgresRecords:
             is_owner: False if other nodes may write at the same time.
             patience: seconds for which a change is tried again before it is refused, and for which the start waits for
                 another owner to end.
+            lease: seconds of the lease of the nodes.
         """
         self.is_shared = not is_owner
-        self._address = DatabaseAddress(url)
+        self._address = DatabaseAddress(url, lease=lease)
         self._clock = clock
         self._migrations = migrations
         self._make_deliveries = make_deliveries

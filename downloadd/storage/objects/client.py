@@ -17,7 +17,7 @@ import msgspec
 from yarl import URL
 
 from downloadd.clock import Clock
-from downloadd.object_upload import UploadedPart
+from downloadd.remote_upload import UploadedPart
 from downloadd.storage.objects import messages
 from downloadd.storage.objects.errors import ObjectStorageError
 from downloadd.storage.objects.location import ObjectLocation

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from downloadd.config import ObjectStorageConfig
+from downloadd.config import RemoteStorageConfig
 from downloadd.storage.objects.signature import ObjectCredentials
 
 MAX_FILE_BYTES: Final = 1 << 20
@@ -41,7 +41,7 @@ def read_credentials_file(path: str, profile: str) -> ObjectCredentials:
     return _make(found, f"[{profile}] in {path}", "aws_")
 
 
-def choose_credentials(config: ObjectStorageConfig, environment: Mapping[str, str]) -> ObjectCredentials:
+def choose_credentials(config: RemoteStorageConfig, environment: Mapping[str, str]) -> ObjectCredentials:
     """Return the credentials of a storage: of its table, of the file that it names, or of the environment. Blocks.
 
     Raises:

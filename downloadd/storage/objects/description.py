@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
-import msgspec
-
 from downloadd.storage.objects.client import ObjectHead
+from downloadd.storage.remote.remote_storage import FileDescription, FoundFile
 
 DOWNLOAD: Final = "download-id"
 SHA256: Final = "sha256"
@@ -17,14 +16,6 @@ MAX_URL_BYTES: Final = 1500
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _IDENTITY: Final = "object:"
-
-
-class FileDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a file besides its bytes."""
-
-    source_url: str = ""
-    """Without secrets."""
-    content_type: str = ""
 
 
 def make_metadata(
@@ -61,17 +52,16 @@ def format_identity(etag: str) -> str:
     return f"{_IDENTITY}{etag}"
 
 
-def parse_identity(identity: str | None) -> str | None:
-    """Return the entity tag in the identity of an uploaded file; None if it is not one."""
-    if identity is None or not identity.startswith(_IDENTITY):
-        return None
+def parse_identity(identity: str) -> str | None:
+    """Return the entity tag in the identity of an uploaded file; None if it has none."""
     return identity.removeprefix(_IDENTITY) or None
 
 
-def is_same_file(head: ObjectHead, *, identity: str | None, checksum: str | None = None) -> bool:
-    """Return True if an object is the published file with this identity, or has its checksum (`sha-256=…`)."""
-    etag = parse_identity(identity)
-    if etag is not None and etag == head.etag:
-        return True
-    algorithm, _, digest = (checksum or "").partition("=")
-    return algorithm == "sha-256" and head.metadata.get(SHA256) == digest
+def describe_found(head: ObjectHead) -> FoundFile:
+    """Return an object as what a storage says of a file."""
+    return FoundFile(
+        size=head.size,
+        modified=head.modified,
+        identity=format_identity(head.etag),
+        sha256=head.metadata.get(SHA256, ""),
+    )

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from downloadd.object_upload import UploadedPart
+from downloadd.remote_upload import UploadedPart
 
 _NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 

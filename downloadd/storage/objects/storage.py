@@ -1,49 +1,41 @@
-"""One object storage: the directory that it stands for, its bucket, and its errors as those of downloads."""
+"""One object storage: the directory that it stands for, and its files."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from random import random
+from collections.abc import Callable, Mapping
 from ssl import SSLContext
 from types import TracebackType
-from typing import Final, Self, TypeVar
-
-import structlog
+from typing import Self
 
 from downloadd.clock import Clock
-from downloadd.config import ObjectStorageConfig
+from downloadd.config import RemoteStorageConfig
 from downloadd.download import join_path
-from downloadd.errors import DownloadError, InvalidPathError
+from downloadd.errors import InvalidPathError
+from downloadd.remote_upload import RemoteUpload
+from downloadd.storage.directory_entries import DirectoryEntry
+from downloadd.storage.finished_files import ReadableFile
 from downloadd.storage.names import SafeDirectory, SafeName
-from downloadd.storage.objects.client import ObjectClient, ObjectHead
-from downloadd.storage.objects.credentials import CredentialsError, choose_credentials
-from downloadd.storage.objects.errors import ObjectStorageError, map_object_error
-from downloadd.storage.objects.location import MAX_KEY_BYTES, locate
-
-log = structlog.get_logger()
-
-T = TypeVar("T")
-
-RETRY_DELAYS: Final = (0.3, 1.0)
-"""Seconds before the further tries of a request, before jitter."""
-PAUSE_SECONDS: Final = 3.0
-"""Seconds for which a storage that does not answer is not asked again."""
-CONCURRENT_PARTS: Final = 4
-"""Parts of all uploads to one storage that are in memory at once."""
+from downloadd.storage.objects.bucket import Bucket
+from downloadd.storage.objects.description import describe_found, is_own
+from downloadd.storage.objects.finished_objects import FinishedObject, list_objects
+from downloadd.storage.objects.location import MAX_KEY_BYTES
+from downloadd.storage.objects.publisher import ObjectPublisher
+from downloadd.storage.remote.remote_storage import FoundFile
 
 
 class ObjectStorage:
-    """Bucket that has the files of one directory and those below it. Use it in `async with`.
+    """Bucket that has the files of one directory and those below it; implements `RemoteStorage`.
+
+    Use it in `async with`.
 
     Attributes:
         path: the directory.
-        part_size: bytes of a part of an upload; a file up to that size is stored by one request.
-        slots: limit on the parts that are sent at once.
         url: URL of bucket and prefix.
+        staging_size: bytes of the disk for files that are not uploaded yet; 0 for no limit.
+        publisher: its uploads.
     """
 
     def __init__(
         self,
-        config: ObjectStorageConfig,
+        config: RemoteStorageConfig,
         *,
         clock: Clock,
         environment: Mapping[str, str],
@@ -57,18 +49,11 @@ class ObjectStorage:
             environment: variables, which may hold the credentials.
             tls: returns the context for a host.
         """
+        self._bucket = Bucket(config, clock=clock, environment=environment, tls=tls)
         self.path = config.path
+        self.url = self._bucket.location.url
         self.staging_size = config.staging_size
-        self.part_size = config.part_size
-        self.slots = asyncio.Semaphore(CONCURRENT_PARTS)
-        self._config = config
-        self._clock = clock
-        self._environment = environment
-        self._location = locate(config.url, region=config.region, endpoint=config.endpoint)
-        self.url = self._location.url
-        self._client = ObjectClient(self._location, lambda: self._credentials, clock=clock, tls=tls)
-        self._away_until = 0.0
-        self._away_error: ObjectStorageError | None = None
+        self.publisher = ObjectPublisher(self._bucket, part_size=config.part_size)
 
     async def __aenter__(self) -> Self:
         """Read the credentials.
@@ -76,14 +61,13 @@ class ObjectStorage:
         Raises:
             CredentialsError: there are none.
         """
-        self._credentials = await asyncio.to_thread(choose_credentials, self._config, self._environment)
-        await self._client.__aenter__()
+        await self._bucket.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.__aexit__(kind, error, trace)
+        await self._bucket.__aexit__(kind, error, trace)
 
     def key_of(self, directory: SafeDirectory, filename: SafeName) -> str:
         """Return the key of a final file.
@@ -91,7 +75,7 @@ class ObjectStorage:
         Raises:
             InvalidPathError: it is too long.
         """
-        key = self._location.key_of(join_path(directory[len(self.path) :].lstrip("/"), filename))
+        key = self._bucket.location.key_of(join_path(directory[len(self.path) :].lstrip("/"), filename))
         if len(key.encode()) > MAX_KEY_BYTES:
             raise InvalidPathError(
                 f"directory and name have {len(key.encode())} bytes with the prefix, but the object storage of "
@@ -99,65 +83,47 @@ class ObjectStorage:
             )
         return key
 
-    def prefix_of(self, directory: SafeDirectory) -> str:
-        """Return the beginning of the keys of all files in a directory and below."""
-        below = directory[len(self.path) :].lstrip("/")
-        return self._location.key_of(f"{below}/" if below else "")
-
     def max_name_bytes(self, directory: SafeDirectory) -> int:
         """Return the bytes of the longest name in a directory."""
-        return MAX_KEY_BYTES - len(self.prefix_of(directory).encode())
-
-    def map_error(self, error: ObjectStorageError) -> DownloadError:
-        """Return the error of a download for one of the storage."""
-        return map_object_error(error, place=f"the object storage of {self.path} ({self.url})")
-
-    async def call(self, run: Callable[[ObjectClient], Awaitable[T]]) -> T:
-        """Return the result of requests, which are made again after a failure that passes.
-
-        Raises:
-            ObjectStorageError: there is no such object or upload, or a condition is not met.
-            DownloadError: any other error.
-        """
-        if self._away_error is not None and self._clock.monotonic() < self._away_until:
-            raise self.map_error(self._away_error)
-        for delay in (*RETRY_DELAYS, None):
-            try:
-                result = await run(self._client)
-            except ObjectStorageError as error:
-                if error.is_missing_object or error.is_missing_upload or error.is_unmet_condition:
-                    self._away_error = None
-                    raise
-                if delay is None or not error.may_pass:
-                    await self._handle_failure(error)
-                    raise self.map_error(error) from error
-                await asyncio.sleep(delay * (0.5 + random() / 2))  # noqa: S311 - jitter, not a secret
-            else:
-                self._away_error = None
-                return result
-        raise AssertionError
-
-    async def head(self, key: str) -> ObjectHead | None:
-        """Return what is known of an object; None if there is none."""
-        return await self.call(lambda client: client.head(key))
+        return MAX_KEY_BYTES - len(self._prefix_of(directory).encode())
 
     async def check(self) -> None:
-        """Check that the bucket is there and accepts the credentials.
+        """Check that the bucket is there and accepts the credentials."""
+        await self._bucket.check()
 
-        Raises:
-            DownloadError: it is not, or does not.
-        """
-        # The answer to a GET says which is missing, the bucket or the object; that to a HEAD does not.
-        await self.call(lambda client: client.list_objects(self._location.prefix, max_keys=1))
+    async def find(self, key: str) -> FoundFile | None:
+        """Return what is known of an object; None if there is none."""
+        head = await self._bucket.head(key)
+        return None if head is None else describe_found(head)
 
-    async def _handle_failure(self, error: ObjectStorageError) -> None:
-        if not error.status:
-            # Others that wait for it need not wait for the same time limit.
-            self._away_error = error
-            self._away_until = self._clock.monotonic() + PAUSE_SECONDS
-        elif error.is_about_credentials:
-            # The file may have new ones meanwhile.
-            try:
-                self._credentials = await asyncio.to_thread(choose_credentials, self._config, self._environment)
-            except CredentialsError as problem:
-                log.warning("object_credentials_unreadable", path=self.path, detail=str(problem))
+    async def find_own(
+        self, key: str, *, download_id: str, sha256: str | None = None, upload: RemoteUpload | None = None
+    ) -> FoundFile | None:
+        """Return the object if its metadata names a download, and the digest if that is given."""
+        head = await self._bucket.head(key)
+        if head is None or not is_own(head.metadata, download_id=download_id, sha256=sha256):
+            return None
+        return describe_found(head)
+
+    async def open_file(self, key: str, found: FoundFile, *, path: str) -> ReadableFile:
+        """Open an object that was found; `path` names it in messages."""
+        return FinishedObject(self._bucket, key, found, path=path)
+
+    async def list_entries(self, directory: SafeDirectory, *, after: str, limit: int) -> list[DirectoryEntry]:
+        """Return files and directories; see `FileReader.list_entries`."""
+        return await list_objects(
+            self._bucket,
+            self._prefix_of(directory),
+            after=after,
+            limit=limit,
+            missing=None if directory == self.path else directory,
+        )
+
+    async def remove_file(self, key: str) -> None:
+        """Remove an object; do nothing if there is none."""
+        await self._bucket.call(lambda client: client.delete(key))
+
+    def _prefix_of(self, directory: SafeDirectory) -> str:
+        """Return the beginning of the keys of all files in a directory and below."""
+        below = directory[len(self.path) :].lstrip("/")
+        return self._bucket.location.key_of(f"{below}/" if below else "")

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from downloadd.errors import ERRORS
 from downloadd.fronts.page.assets import INDEX, LANGUAGES_MODULE, load_assets, render_languages_module
 from downloadd.fronts.rocketchat.statuses import STATUS_LABELS
-from downloadd.states import STATES
+from downloadd.states import STATES, WaitReason
 
 ASSETS = load_assets()
 LANGUAGES = {name.split(".")[1]: json.loads(asset.content) for name, asset in ASSETS.items() if name.endswith(".json")}
@@ -51,6 +52,8 @@ def texts() -> Iterator[str]:
     for row in STATES.values():
         yield from (row.label, row.label.capitalize())
     yield from STATUS_LABELS.values()
+    for kind in ERRORS.values():
+        yield from (kind.title, kind.resolution)
 
 
 def test_there_is_german() -> None:
@@ -74,3 +77,9 @@ def test_a_translation_has_the_values_of_the_text(language: str) -> None:
         forms: list[Any] = [*translation.values()] if isinstance(translation, dict) else [translation]
         for form in forms:
             assert set(PLACEHOLDER.findall(form)) == set(PLACEHOLDER.findall(english)), english
+
+
+def test_the_page_has_words_for_each_reason_why_a_download_waits() -> None:
+    script = ASSETS["wait_reasons.js"].content.decode()
+    table = script.partition("const REASONS")[2].partition("\n};")[0]
+    assert set(re.findall(r"^  (\w+): ", table, re.MULTILINE)) == {reason.value for reason in WaitReason}

@@ -8,11 +8,11 @@ from support.downloads import with_fields
 from support.stored_downloads import added, sample_download
 from support.stores import OpenStore
 
-from downloadd.object_upload import ObjectUpload, UploadedPart
 from downloadd.records.store import Store
+from downloadd.remote_upload import RemoteUpload, UploadedPart
 from downloadd.states import State
 
-UPLOAD = ObjectUpload(
+UPLOAD = RemoteUpload(
     download_id="0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b",
     storage="s3://bucket",
     key="ü/a",
@@ -72,7 +72,7 @@ class UploadContract:
             assert await abandoned_after_end(records, part_name=".f.part") == []
 
 
-async def abandoned_after_end(records: Store, *, part_name: str | None) -> Sequence[ObjectUpload]:
+async def abandoned_after_end(records: Store, *, part_name: str | None) -> Sequence[RemoteUpload]:
     """Return the abandoned uploads after the end of the download of `UPLOAD`."""
     active, ended = await added(
         records,

@@ -16,6 +16,7 @@ from support.wire import Wire
 
 from downloadd.clock import SystemClock
 from downloadd.errors import StartupError, StoreUnavailableError
+from downloadd.records.postgres.address import DatabaseAddress
 from downloadd.records.postgres.records import PostgresRecords
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.states import State
@@ -223,3 +224,19 @@ async def test_a_session_of_a_network_that_failed_is_ended_with_its_locks(
         await connection.close()
         assert lost is not None
         lost.terminate()
+
+
+async def test_a_node_that_stands_still_within_a_transaction_delays_others_by_a_part_of_its_lease(
+    database: str,
+) -> None:
+    async with PostgresRecords(database, SystemClock(), is_owner=False, patience=0.0) as other:
+        (row,) = await added(other, sample_download())
+        stopped = await DatabaseAddress(database, lease=0.6).connect()
+        await stopped.execute("BEGIN")
+        await stopped.execute("UPDATE downloads SET filename = 'first'")
+        # It waits for the lock of the row; all changes of this node wait behind it, its heartbeats too.
+        changed = await other.amend(row.id, lambda row: replace(row, filename="second"))
+        assert changed is not None
+        assert (changed[0].filename, changed[1].filename) == (row.filename, "second")
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await stopped.execute("COMMIT")

@@ -23,9 +23,9 @@ PART = bytes(5 << 20)
 
 
 @pytest.fixture
-async def client(proxy: ObjectProxy, bucket: str) -> AsyncIterator[ObjectClient]:
+async def client(object_proxy: ObjectProxy, bucket: str) -> AsyncIterator[ObjectClient]:
     """Client for a bucket, through the proxy."""
-    async with make_client(proxy.url, bucket) as opened:
+    async with make_client(object_proxy.url, bucket) as opened:
         yield opened
 
 
@@ -101,14 +101,14 @@ async def test_the_completion_does_not_replace_an_object(client: ObjectClient) -
     assert await read(client, KEY) == b"first"
 
 
-async def test_all_pages_of_a_list_of_parts_are_read(client: ObjectClient, proxy: ObjectProxy) -> None:
+async def test_all_pages_of_a_list_of_parts_are_read(client: ObjectClient, object_proxy: ObjectProxy) -> None:
     async def answer(request: web.Request) -> web.Response:
         number = int(request.query.get("part-number-marker", "0")) + 1
         more = f"<IsTruncated>true</IsTruncated><NextPartNumberMarker>{number}</NextPartNumberMarker>"
         part = f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;e{number}&quot;</ETag></Part>"
         return web.Response(text=f"<ListPartsResult>{part}{more if number < 3 else ''}</ListPartsResult>")
 
-    proxy.before = answer
+    object_proxy.before = answer
     assert await client.list_parts(KEY, "u") == {1: "e1", 2: "e2", 3: "e3"}
 
 
@@ -120,57 +120,59 @@ async def test_an_aborted_upload_leaves_nothing(client: ObjectClient) -> None:
     assert await client.list_uploads("") == []
 
 
-async def test_an_error_has_status_and_code(client: ObjectClient, proxy: ObjectProxy, bucket: str) -> None:
+async def test_an_error_has_status_and_code(client: ObjectClient, object_proxy: ObjectProxy, bucket: str) -> None:
     with pytest.raises(ObjectStorageError) as caught:
         await read(client, KEY)
     assert (caught.value.status, caught.value.code) == (404, "NoSuchKey")
-    async with make_client(proxy.url, f"{bucket}-missing") as other:
+    async with make_client(object_proxy.url, f"{bucket}-missing") as other:
         with pytest.raises(ObjectStorageError) as caught:
             await read(other, KEY)
     assert caught.value.code == "NoSuchBucket"
 
 
-async def test_an_error_after_the_status_of_a_completion_is_found(client: ObjectClient, proxy: ObjectProxy) -> None:
+async def test_an_error_after_the_status_of_a_completion_is_found(
+    client: ObjectClient, object_proxy: ObjectProxy
+) -> None:
     upload = await client.create_upload(KEY, content_type="text/plain", metadata={})
     parts = [await client.upload_part(KEY, upload, 1, b"x")]
 
     async def fail(request: web.Request) -> web.Response:
         return answer_error(200, "InternalError")
 
-    proxy.before = fail
+    object_proxy.before = fail
     with pytest.raises(ObjectStorageError) as caught:
         await client.complete_upload(KEY, upload, parts, replace=True)
     assert caught.value.code == "InternalError"
 
 
 async def test_a_server_that_does_not_answer_is_an_error_without_a_status(
-    client: ObjectClient, proxy: ObjectProxy
+    client: ObjectClient, object_proxy: ObjectProxy
 ) -> None:
-    proxy.before = drop_connection
+    object_proxy.before = drop_connection
     with pytest.raises(ObjectStorageError) as caught:
         await put(client, b"content")
     assert caught.value.status == 0
 
 
-async def test_a_message_without_an_end_is_refused(client: ObjectClient, proxy: ObjectProxy) -> None:
+async def test_a_message_without_an_end_is_refused(client: ObjectClient, object_proxy: ObjectProxy) -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(body=bytes(5 << 20))
 
-    proxy.before = answer
+    object_proxy.before = answer
     with pytest.raises(ObjectStorageError, match="too long"):
         await client.list_objects("")
 
 
-async def test_what_is_sent_is_what_is_signed(proxy: ObjectProxy, bucket: str) -> None:
+async def test_what_is_sent_is_what_is_signed(object_proxy: ObjectProxy, bucket: str) -> None:
     seen: list[web.Request] = []
 
     async def record(request: web.Request) -> web.Response:
         seen.append(request)
         return web.Response(text="<ListBucketResult/>", headers={"ETag": '"e"'})
 
-    proxy.before = record
+    object_proxy.before = record
     clock = ManualClock()
-    async with make_client(proxy.url, bucket, clock=clock) as client:
+    async with make_client(object_proxy.url, bucket, clock=clock) as client:
         await client.list_objects("files/ä +&/", delimiter="/")
         await put(client, b"content")
     for request, content in zip(seen, (b"", b"content"), strict=True):

@@ -7,14 +7,14 @@ from downloadd.storage.objects.client import ObjectHead
 from downloadd.storage.objects.description import (
     DEFAULT_TYPE,
     MAX_URL_BYTES,
-    FileDescription,
+    describe_found,
     format_identity,
     is_own,
-    is_same_file,
     make_content_type,
     make_metadata,
     parse_identity,
 )
+from downloadd.storage.remote.remote_storage import FileDescription
 
 
 def test_the_time_is_there_for_people_and_for_programs() -> None:
@@ -56,8 +56,6 @@ def test_an_object_is_recognised_by_download_entity_tag_or_checksum() -> None:
     assert not is_own(head.metadata, download_id="j")
     assert not is_own(head.metadata, download_id="i", sha256="1")
     assert parse_identity(format_identity("e")) == "e"
-    assert parse_identity("1:2:3") is parse_identity(None) is None
-    assert is_same_file(head, identity=format_identity("e"))
-    assert not is_same_file(head, identity=format_identity("f"))
-    assert is_same_file(head, identity=None, checksum="sha-256=0")
-    assert not is_same_file(head, identity=None, checksum="md5=0")
+    assert parse_identity(format_identity("")) is None
+    found = describe_found(head)
+    assert (found.size, found.identity, found.sha256) == (1, "object:e", "0")

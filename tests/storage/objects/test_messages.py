@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloadd.object_upload import UploadedPart
+from downloadd.remote_upload import UploadedPart
 from downloadd.storage.objects import messages
 from downloadd.storage.objects.messages import ListedObject
 

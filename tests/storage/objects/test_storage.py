@@ -1,77 +1,36 @@
-"""One object storage: retries, pauses, and credentials that change."""
-
-from pathlib import Path
+"""One object storage: its keys, and what it says of objects."""
 
 import pytest
-from aiohttp import web
-from support.object_server import ObjectProxy, answer_error, drop_connection, make_storage
+from support.object_server import make_storage
 
-from downloadd.errors import StorageAwayError
+from downloadd.errors import InvalidPathError
 from downloadd.storage.names import parse_directory, parse_filename
-from downloadd.storage.objects.credentials import CredentialsError
+from downloadd.storage.objects.client import ObjectClient
+from downloadd.storage.objects.storage import ObjectStorage
 
 FILE = parse_filename("f")
 
 
-async def test_keys_follow_the_directory(proxy: ObjectProxy, bucket: str) -> None:
-    storage = make_storage(proxy.url, bucket, path="a/b")
+def test_keys_follow_the_directory() -> None:
+    storage = make_storage("http://127.0.0.1:9", "bucket", path="a/b")
     assert storage.key_of(parse_directory("a/b"), FILE) == "files/a/b/f"
     assert storage.key_of(parse_directory("a/b/c d"), FILE) == "files/a/b/c d/f"
+    assert storage.max_name_bytes(parse_directory("a/b")) == 1024 - len("files/a/b/")
+    with pytest.raises(InvalidPathError, match="takes 1024"):
+        storage.key_of(parse_directory("/".join(["a/b", *["x" * 254] * 4])), FILE)
 
 
-async def test_a_failure_that_passes_is_not_noticed(proxy: ObjectProxy, bucket: str) -> None:
-    async def fail_once(request: web.Request) -> web.StreamResponse | None:
-        return answer_error(503, "SlowDown") if len(proxy.requests) == 1 else None
-
-    proxy.before = fail_once
-    async with make_storage(proxy.url, bucket) as storage:
-        assert await storage.head("f") is None
-    assert proxy.requests == ["HEAD"] * 2
-
-
-async def test_a_server_that_does_not_answer_is_not_asked_by_each_download(proxy: ObjectProxy, bucket: str) -> None:
-    proxy.before = drop_connection
-    async with make_storage(proxy.url, bucket) as storage:
-        with pytest.raises(StorageAwayError, match=r"the object storage of d \(s3://.*\) does not answer"):
-            await storage.head("f")
-        asked = len(proxy.requests)
-        with pytest.raises(StorageAwayError, match="does not answer"):
-            await storage.check()
-        assert len(proxy.requests) == asked
-
-
-async def test_credentials_of_a_file_are_read_again_when_they_are_refused(
-    proxy: ObjectProxy, bucket: str, tmp_path: Path
+async def test_an_object_is_that_of_the_download_that_it_names(
+    object_server: str, bucket: str, object_client: ObjectClient
 ) -> None:
-    file = tmp_path / "credentials"
-    file.write_text("[default]\naws_access_key_id = OLD\naws_secret_access_key = a\n")
-
-    async def check(request: web.Request) -> web.StreamResponse | None:
-        if "NEW/" not in request.headers["Authorization"] or "x-amz-security-token" not in request.headers:
-            return answer_error(403, "ExpiredToken")
-        return None
-
-    proxy.before = check
-    async with make_storage(proxy.url, bucket, credentials_file=str(file)) as storage:
-        with pytest.raises(StorageAwayError, match="does not accept the credentials"):
-            await storage.check()
-        file.unlink()
-        with pytest.raises(StorageAwayError, match="does not accept the credentials"):
-            await storage.check()
-        file.write_text("[default]\naws_access_key_id = NEW\naws_secret_access_key = a\naws_session_token = token\n")
-        with pytest.raises(StorageAwayError, match="does not accept the credentials"):
-            await storage.check()
-        await storage.check()
-
-
-async def test_credentials_of_the_environment_are_used(proxy: ObjectProxy, bucket: str) -> None:
-    async def check(request: web.Request) -> web.StreamResponse | None:
-        return None if "Credential=VARIABLE/" in request.headers["Authorization"] else answer_error(403, "AccessDenied")
-
-    proxy.before = check
-    variables = {"AWS_ACCESS_KEY_ID": "VARIABLE", "AWS_SECRET_ACCESS_KEY": "a"}
-    async with make_storage(proxy.url, bucket, environment=variables, region="eu-central-1") as storage:
-        await storage.check()
-    with pytest.raises(CredentialsError, match="AWS_ACCESS_KEY_ID"):
-        async with make_storage(proxy.url, bucket, region="eu-central-1"):
-            pass
+    metadata = {"download-id": "i", "sha256": "0"}
+    await object_client.put("files/d/f", b"abc", content_type="text/plain", metadata=metadata, replace=False)
+    async with make_storage(object_server, bucket) as storage:
+        assert isinstance(storage, ObjectStorage)
+        own = await storage.find_own("files/d/f", download_id="i", sha256="0")
+        assert own == await storage.find("files/d/f")
+        assert own is not None
+        assert (own.size, own.sha256) == (3, "0")
+        assert await storage.find_own("files/d/f", download_id="j") is None
+        assert await storage.find_own("files/d/f", download_id="i", sha256="1") is None
+        assert await storage.find("files/d/g") is None

@@ -1,15 +1,24 @@
 /** Reasons why downloads wait, in the language of the page. */
 
+import { formatSize } from "./formatting.js";
 import { plural, t } from "./texts.js";
 
 /** @type {Record<string, (wait: any) => string>} by the code of the API */
 const REASONS = {
   not_before: ({ seconds }) => t("it starts at {time}", { time: new Date(Date.now() + seconds * 1000).toLocaleString() }),
   delayed: (wait) => t("the next attempt starts in {seconds} s", wait),
+  allow_starts: (wait) =>
+    wait.setting ? t("nothing starts by the limits of {setting}", wait) : t("nothing starts until “Downloads may start” is switched on"),
+  storage_unavailable: ({ needed, available, error }) => {
+    if (needed !== undefined) {
+      return t("it needs {needed} on the disk, and {available} are free", { needed: formatSize(needed), available: formatSize(available) });
+    }
+    return error === undefined ? t("the disk is full") : t("the storage takes no files ({error})", { error });
+  },
   host_unreachable: (wait) =>
     wait.seconds === undefined
-      ? t("{host} could not be reached; another download tries it now ({error})", wait)
-      : t("{host} could not be reached; the next attempt starts in {seconds} s ({error})", wait),
+      ? t("{host} could not be reached; another download tries it now ({error})", { error: t("unknown"), ...wait })
+      : t("{host} could not be reached; the next attempt starts in {seconds} s ({error})", { error: t("unknown"), ...wait }),
   host_backoff: (wait) => t("{host} asked to wait, {seconds} s more", wait),
   max_per_host: (wait) => {
     const text = plural(wait.running, "1 download from {host} is running", "{n} downloads from {host} are running", wait);
@@ -25,7 +34,6 @@ const REASONS = {
 export function describeWait({ wait, reason }) {
   const describe = REASONS[wait?.code];
   if (!describe) return reason ?? "";
-  // Values that are 0, or an error that is unknown, are left out of the answer.
-  const text = describe({ error: t("unknown"), ...wait });
+  const text = describe(wait);
   return wait.redirected_from ? t("{from} redirects to {host}: {text}", { from: wait.redirected_from, host: wait.host ?? "", text }) : text;
 }

@@ -1,9 +1,9 @@
-"""Final names in object storage: taken, free and reserved ones."""
+"""Final names on other machines: taken, free and reserved ones."""
 
 from downloadd.download import Conflict, join_path
 from downloadd.storage.conflicts import Reservations, resolve_conflict
 from downloadd.storage.names import SafeDirectory, SafeName
-from downloadd.storage.objects.storage import ObjectStorage
+from downloadd.storage.remote.remote_storage import RemoteStorage
 
 
 class _UnknownNameError(Exception):
@@ -12,18 +12,18 @@ class _UnknownNameError(Exception):
         self.name = name
 
 
-class ObjectNames:
-    """Choice and reservation of names for all downloads to object storages."""
+class RemoteNames:
+    """Choice and reservation of names for all downloads to other machines."""
 
     def __init__(self) -> None:
         self._reservations = Reservations()
 
-    async def exists(self, storage: ObjectStorage, directory: SafeDirectory, filename: SafeName) -> bool:
-        """Return True if there is an object of this name."""
-        return await storage.head(storage.key_of(directory, filename)) is not None
+    async def exists(self, storage: RemoteStorage, directory: SafeDirectory, filename: SafeName) -> bool:
+        """Return True if there is a file of this name."""
+        return await storage.find(storage.key_of(directory, filename)) is not None
 
     async def reserve(
-        self, storage: ObjectStorage, directory: SafeDirectory, filename: SafeName, conflict: Conflict
+        self, storage: RemoteStorage, directory: SafeDirectory, filename: SafeName, conflict: Conflict
     ) -> SafeName | None:
         """Reserve the name to publish under; see `Destination.reserve_name`."""
         known: dict[SafeName, bool] = {}

@@ -11,12 +11,12 @@ from support.clocks import ManualClock
 from support.object_server import PART_BYTES, ObjectProxy, answer_error, drop_connection, make_client, make_storage
 
 from downloadd.errors import StorageAwayError
-from downloadd.object_upload import ObjectUpload
 from downloadd.records.sqlite import SqliteRecords
+from downloadd.remote_upload import RemoteUpload
 from downloadd.storage.objects.client import ObjectClient
-from downloadd.storage.objects.description import FileDescription
 from downloadd.storage.objects.storage import ObjectStorage
-from downloadd.storage.objects.uploader import StagedFile, Uploader, abort_upload
+from downloadd.storage.remote.remote_storage import FileDescription, StagedFile
+from downloadd.storage.remote.uploader import Uploader, abort_upload
 
 ID = "0f6a1c7e-5f0a-4c39-8a35-9c52ed1a6d7b"
 KEY = "files/d/f"
@@ -64,21 +64,21 @@ class Stack:
 
 
 @pytest.fixture
-async def stack(tmp_path: Path, object_server: str, proxy: ObjectProxy, bucket: str) -> AsyncIterator[Stack]:
+async def stack(tmp_path: Path, object_server: str, object_proxy: ObjectProxy, bucket: str) -> AsyncIterator[Stack]:
     async with (
         SqliteRecords(tmp_path, ManualClock()) as records,
-        make_storage(proxy.url, bucket) as storage,
+        make_storage(object_proxy.url, bucket) as storage,
         make_client(object_server, bucket) as client,
     ):
         yield Stack(records, storage, client)
 
 
-async def test_a_small_file_is_uploaded_by_one_request(stack: Stack, proxy: ObjectProxy) -> None:
-    etag = await stack.uploader().publish(staged(b"small"), replace=False)
-    assert proxy.requests == ["PUT"]
+async def test_a_small_file_is_uploaded_by_one_request(stack: Stack, object_proxy: ObjectProxy) -> None:
+    identity = await stack.uploader().publish(staged(b"small"), replace=False)
+    assert object_proxy.requests == ["PUT"]
     head = await stack.client.head(KEY)
     assert head is not None
-    assert head.etag == etag
+    assert f"object:{head.etag}" == identity
     assert head.metadata == {
         "download-id": ID,
         "sha256": hashlib.sha256(b"small").hexdigest(),
@@ -93,16 +93,16 @@ async def test_a_file_without_bytes_is_uploaded(stack: Stack) -> None:
     assert await stack.content() == b""
 
 
-async def test_a_large_file_appears_when_all_parts_are_sent(stack: Stack, proxy: ObjectProxy) -> None:
+async def test_a_large_file_appears_when_all_parts_are_sent(stack: Stack, object_proxy: ObjectProxy) -> None:
     await stack.uploader().send_parts(FILE)
     assert await stack.client.head(KEY) is None
-    assert sorted(proxy.requests) == ["POST uploads", *["PUT partNumber uploadId"] * 3]
-    etag = await stack.uploader().publish(FILE, replace=False)
-    assert proxy.requests[4:] == ["GET uploadId", "POST uploadId"]
+    assert sorted(object_proxy.requests) == ["POST uploads", *["PUT partNumber uploadId"] * 3]
+    identity = await stack.uploader().publish(FILE, replace=False)
+    assert object_proxy.requests[4:] == ["GET uploadId", "POST uploadId"]
     assert await stack.content() == CONTENT
     head = await stack.client.head(KEY)
     assert head is not None
-    assert head.etag == etag
+    assert f"object:{head.etag}" == identity
     await stack.assert_nothing_is_left()
 
 
@@ -118,7 +118,7 @@ async def test_a_taken_name_is_kept_unless_it_may_be_replaced(stack: Stack, cont
 
 @pytest.mark.parametrize("content", [b"small", CONTENT])
 async def test_a_request_whose_answer_is_lost_has_published_the_file(
-    stack: Stack, proxy: ObjectProxy, content: bytes
+    stack: Stack, object_proxy: ObjectProxy, content: bytes
 ) -> None:
     lost: list[str] = []
 
@@ -129,7 +129,7 @@ async def test_a_request_whose_answer_is_lost_has_published_the_file(
             return await drop_connection(request)
         return None
 
-    proxy.after = lose
+    object_proxy.after = lose
     assert await stack.uploader().publish(staged(content), replace=False)
     assert lost
     assert await stack.content() == content
@@ -138,12 +138,12 @@ async def test_a_request_whose_answer_is_lost_has_published_the_file(
 
 @pytest.mark.parametrize("number", range(5))
 async def test_an_upload_that_is_cancelled_between_two_requests_goes_on(
-    stack: Stack, proxy: ObjectProxy, number: int
+    stack: Stack, object_proxy: ObjectProxy, number: int
 ) -> None:
     reached, released = asyncio.Event(), asyncio.Event()
 
     async def hold(request: web.Request) -> web.StreamResponse | None:
-        if len(proxy.requests) > number and not reached.is_set():
+        if len(object_proxy.requests) > number and not reached.is_set():
             reached.set()
             await released.wait()
             # Before the request, it never arrives.
@@ -151,7 +151,7 @@ async def test_an_upload_that_is_cancelled_between_two_requests_goes_on(
         return None
 
     # Before the request on an even number, and between it and its answer on an odd one.
-    proxy.before, proxy.after = (hold, None) if number % 2 == 0 else (None, hold)
+    object_proxy.before, object_proxy.after = (hold, None) if number % 2 == 0 else (None, hold)
     task = asyncio.create_task(stack.uploader().publish(FILE, replace=False))
     waiting = asyncio.create_task(reached.wait())
     await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -159,15 +159,15 @@ async def test_an_upload_that_is_cancelled_between_two_requests_goes_on(
     waiting.cancel()
     await asyncio.gather(task, waiting, return_exceptions=True)
     released.set()
-    proxy.before = proxy.after = None
+    object_proxy.before = object_proxy.after = None
     sent = await stack.records.find(ID)
-    proxy.requests.clear()
+    object_proxy.requests.clear()
     assert await stack.uploader().publish(FILE, replace=False)
     assert await stack.content() == CONTENT
     await stack.assert_nothing_is_left()
     if sent is not None and sent[0].upload_id is not None:
         # A record whose write was under way at the cancellation may be there too.
-        assert proxy.requests.count("PUT partNumber uploadId") <= 3 - len(sent[1])
+        assert object_proxy.requests.count("PUT partNumber uploadId") <= 3 - len(sent[1])
 
 
 async def test_an_upload_that_others_have_aborted_begins_anew(stack: Stack) -> None:
@@ -194,7 +194,7 @@ async def test_a_file_of_another_name_does_not_continue_an_upload(stack: Stack) 
     await stack.assert_nothing_is_left()
 
 
-async def test_a_failed_request_is_made_again(stack: Stack, proxy: ObjectProxy) -> None:
+async def test_a_failed_request_is_made_again(stack: Stack, object_proxy: ObjectProxy) -> None:
     failed: list[str] = []
 
     async def fail(request: web.Request) -> web.StreamResponse | None:
@@ -204,21 +204,21 @@ async def test_a_failed_request_is_made_again(stack: Stack, proxy: ObjectProxy) 
             return answer_error(503, "SlowDown")
         return None
 
-    proxy.before = fail
+    object_proxy.before = fail
     assert await stack.uploader().publish(FILE, replace=False)
     assert sorted(failed) == ["1", "2", "3"]
     assert await stack.content() == CONTENT
 
 
-async def test_a_storage_that_stays_away_keeps_what_is_sent(stack: Stack, proxy: ObjectProxy) -> None:
+async def test_a_storage_that_stays_away_keeps_what_is_sent(stack: Stack, object_proxy: ObjectProxy) -> None:
     async def fail(request: web.Request) -> web.StreamResponse | None:
         return answer_error(403, "SignatureDoesNotMatch") if request.query.get("partNumber") == "3" else None
 
-    proxy.before = fail
+    object_proxy.before = fail
     with pytest.raises(StorageAwayError, match="does not accept the credentials"):
         await stack.uploader().publish(FILE, replace=False)
     assert await stack.records.find(ID) is not None
-    proxy.before = None
+    object_proxy.before = None
     assert await stack.uploader().publish(FILE, replace=False)
     await stack.assert_nothing_is_left()
 
@@ -226,7 +226,7 @@ async def test_a_storage_that_stays_away_keeps_what_is_sent(stack: Stack, proxy:
 async def test_an_upload_whose_id_was_lost_is_found_by_its_key(stack: Stack) -> None:
     for key in (KEY, f"{KEY}2"):
         await stack.client.create_upload(key, content_type="text/plain", metadata={})
-    upload = ObjectUpload(
+    upload = RemoteUpload(
         download_id=ID, storage=stack.storage.url, key=KEY, size=1, sha256="0", part_size=1, begun=0.0
     )
     await abort_upload(stack.storage, upload)

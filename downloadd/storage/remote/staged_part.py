@@ -1,4 +1,4 @@
-"""Part file of a download to object storage: staged on the disk, and uploaded at its publication."""
+"""Part file of a download to another machine: staged on the disk, and uploaded at its publication."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,9 +7,8 @@ from downloadd.errors import InsufficientStorageError, StagingFullError, Storage
 from downloadd.storage.byte_source import ByteSource, MoveResult
 from downloadd.storage.destination import Part
 from downloadd.storage.names import SafeDirectory, SafeName, parse_directory
-from downloadd.storage.objects.description import FileDescription, format_identity
-from downloadd.storage.objects.storage import ObjectStorage
-from downloadd.storage.objects.uploader import StagedFile, Uploader
+from downloadd.storage.remote.remote_storage import FileDescription, RemoteStorage, StagedFile
+from downloadd.storage.remote.uploader import Uploader
 
 _ALGORITHM = "sha-256"
 
@@ -17,8 +16,8 @@ Describe = Callable[[str], Awaitable[FileDescription]]
 """Returns what is known of the file of a download, by its id."""
 
 
-class ObjectPart:
-    """One open part file; implements `Part` and `UploadedPart`.
+class StagedPart:
+    """One open part file; implements `Part` and `RemotePart`.
 
     Args:
         staged: the part file on the disk.
@@ -39,8 +38,8 @@ class ObjectPart:
         *,
         directory: SafeDirectory,
         download_id: str,
-        storage: ObjectStorage,
-        uploaders: Callable[[str], tuple[ObjectStorage, Uploader] | None],
+        storage: RemoteStorage,
+        uploaders: Callable[[str], tuple[RemoteStorage, Uploader] | None],
         describe: Describe,
         has_part: Callable[[str], Awaitable[bool]],
     ) -> None:
@@ -72,7 +71,7 @@ class ObjectPart:
         """Do nothing: no bytes are in memory only."""
 
     def hash_while_writing(self, algorithms: Iterable[str]) -> None:
-        """Compute digests of bytes that are written in order, and that of the object."""
+        """Compute digests of bytes that are written in order, and that of the upload."""
         self.staged.hash_while_writing({*algorithms, _ALGORITHM})
 
     async def reserve(self, size: int, *, missing: int) -> None:
@@ -105,7 +104,7 @@ class ObjectPart:
     async def copy(self, source: Part, ranges: Iterable[tuple[int, int]]) -> None:
         """Write ranges of another open part of this storage; see `Part.copy`."""
         with self._staging():
-            await self.staged.copy(source.staged if isinstance(source, ObjectPart) else source, ranges)
+            await self.staged.copy(source.staged if isinstance(source, StagedPart) else source, ranges)
 
     async def read(self, offset: int, nbytes: int) -> bytes:
         """Return `nbytes` bytes from `offset` on, or fewer at the end of the file."""
@@ -124,7 +123,7 @@ class ObjectPart:
         self.staged.start_sync()
 
     async def upload(self, filename: SafeName, *, last_modified: int | None, directory: str) -> None:
-        """Send the parts of a large file, without a name yet; see `UploadedPart.upload`."""
+        """Send the parts of a large file, without a name yet; see `RemotePart.upload`."""
         found = self._uploaders(directory)
         if found is not None:
             storage, uploader = found
@@ -151,10 +150,10 @@ class ObjectPart:
         if self.size and not await self._has_part(self.name):
             # A later run has taken the part over.
             raise StorageError(f"the part file of {filename} was removed or renamed", transient=True)
-        etag = await uploader.publish(await self._file(storage, filename, last_modified, place), replace=replace)
-        if etag is None:
+        file = await self._file(storage, filename, last_modified, place)
+        self.file_identity = await uploader.publish(file, replace=replace)
+        if self.file_identity is None:
             return False
-        self.file_identity = format_identity(etag) if etag else None
         await self.staged.remove()
         return True
 
@@ -167,7 +166,7 @@ class ObjectPart:
         await self.staged.remove()
 
     async def _file(
-        self, storage: ObjectStorage, filename: SafeName, last_modified: int | None, directory: SafeDirectory
+        self, storage: RemoteStorage, filename: SafeName, last_modified: int | None, directory: SafeDirectory
     ) -> StagedFile:
         return StagedFile(
             download_id=self._download_id,
