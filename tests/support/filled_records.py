@@ -111,7 +111,7 @@ async def _add_active(store: Store) -> None:
         fields=RequestFields(headers=(("A", "b"),), auth=Credentials(user="u", password="secret")),
         gid=GID,
         attempt_options=AttemptOptions(max_retries=0, stall_timeout=1.5),
-        pending_rules=(PendingRule(name="r", types=("video/*",), min_size=1, directory=ODD, max_retries=None),),
+        pending_rules=(PendingRule(name="r", types=("video/*",), min_size=1, directory="films", max_retries=None),),
         part_directory="elsewhere",
         speed_limit=7,
         source=1,
