@@ -162,6 +162,7 @@ class App:
                 ),
                 records=records,
                 destination=destination,
+                files=storage.files,
                 session=session,
                 bus=bus,
                 metrics=self.metrics.downloads,
@@ -308,6 +309,7 @@ class App:
                 session=session,
                 manager=manager,
                 hours=parts.hours,
+                quotas=parts.quotas,
                 hooks=self._hooks,
                 retention=retention,
             )

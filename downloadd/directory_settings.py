@@ -25,6 +25,8 @@ class DirectorySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of the users who may start and change downloads there; None for all with the permission."""
     conflict: Conflict = Conflict.RENAME
     """Policy for a taken name if the request has none."""
+    skip_same: bool = False
+    """Keep a file of the same name that has the same content, if the request does not say."""
     owner: tuple[int, int] | None = None
     """User and group id of new files and directories, -1 for unchanged; None for those of the daemon."""
     mode: int | None = None

@@ -43,6 +43,8 @@ class ResumedBy(StrEnum):
     """A digest of the whole file, which was verified at the end."""
     OVERLAP = "overlap"
     """The same length, no contradicting validator, and bytes that were received again and compared."""
+    REUSE = "reuse"
+    """A file of an earlier download of the same URL under the same strong validator, which was copied."""
 
 
 class Mirror(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +89,7 @@ class PendingRule(msgspec.Struct, frozen=True, kw_only=True):
     conflict: Conflict | UnsetType = UNSET
     priority: int | UnsetType = UNSET
     speed_limit: int | UnsetType = UNSET
+    skip_same: bool | UnsetType = UNSET
     segments: int | UnsetType = UNSET
     max_retries: int | UnsetType | None = UNSET
 
@@ -151,6 +154,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """Rules that the first usable response decides on, in their order; empty once that is recorded."""
     part_directory: str | None = None
     """Directory of the part files if it is another one: they stay where they were begun when `directory` changes."""
+    skip_same: bool = False
+    """Keep a file of the same name that has the same content, whatever `conflict` says."""
 
     @property
     def limits(self) -> AttemptOptions:
@@ -256,6 +261,8 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     """The URL had secrets, and `Request.url` lacks them since the end: a retry needs a new URL."""
     cleared: bool = False
     """A user has removed it from the list of results, which aria2 clients show; the history has it still."""
+    resource: str | None = None
+    """Digest of the URL that the published file can be recognised by, as `resource_of` states it; None if it cannot."""
 
 
 class Download(msgspec.Struct, frozen=True, kw_only=True, gc=False):

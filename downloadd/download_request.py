@@ -103,6 +103,13 @@ class StartParameters(msgspec.Struct, frozen=True, kw_only=True):
         | None
     ) = None
     conflict: Annotated[Conflict, Meta(description="Action if the name exists.")] | None = None
+    skip_same: (
+        Annotated[
+            bool,
+            Meta(description="Keep the file that has the name if its content is the same; else `conflict` holds."),
+        ]
+        | None
+    ) = None
     priority: Priority = 0
     speed_limit: SpeedLimit = 0
     max_retries: MaxRetries | None = None
@@ -123,6 +130,7 @@ class StartOptions(TypedDict, total=False):
     checksum: str | None
     type: str | None
     conflict: str | None
+    skip_same: bool | None
     priority: int | None
     speed_limit: int | None
     max_retries: int | None

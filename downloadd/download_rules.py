@@ -109,6 +109,7 @@ class _Rule:
             "timeout": config.timeout,
             "max_retries": config.max_retries,
             "conflict": config.conflict,
+            "skip_same": config.skip_same,
             "proxy": config.proxy or UNSET,
         }
         changes = {

@@ -9,6 +9,7 @@ from downloadd.hooks.hooks import Hooks
 from downloadd.manager.history_retention import HistoryRetention
 from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.manager import Manager
+from downloadd.manager.user_quotas import UserQuotas
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.transfer.session import Session
@@ -25,6 +26,7 @@ class Reloader:
         session: Session,
         manager: Manager,
         hours: HourlyLimits,
+        quotas: UserQuotas,
         hooks: Hooks,
         retention: HistoryRetention,
     ) -> None:
@@ -34,12 +36,14 @@ class Reloader:
         self._session = session
         self._manager = manager
         self._hours = hours
+        self._quotas = quotas
         self._hooks = hooks
         self._retention = retention
 
     def replace_users(self, users: Sequence[UserConfig]) -> None:
-        """Replace the users."""
+        """Replace the users, with their quotas."""
         self._accounts.replace(users)
+        self._quotas.configure({user.id: user.quota for user in users})
         # Readers of events connect again, and are authenticated again.
         self._bus.disconnect()
 

@@ -47,7 +47,7 @@ class Trigger(StrEnum):
     CANCEL = "cancel"
     FAIL = "fail"
     SKIP = "skip"
-    """The name exists and `conflict=skip` was requested."""
+    """The name exists and its file is kept, or the origin has no other version."""
 
 
 class WaitReason(StrEnum):
@@ -61,6 +61,10 @@ class WaitReason(StrEnum):
     """The limits on all downloads let nothing start now."""
     STORAGE_UNAVAILABLE = "storage_unavailable"
     """The disk is full or unavailable; no download starts without it."""
+    DAY_QUOTA = "bytes_per_day"
+    """Its user has received all bytes that one day may have."""
+    USER_LIMIT = "user_max_concurrent"
+    """All slots of its user are taken."""
     HOST_UNREACHABLE = "host_unreachable"
     """Its host could not be reached or fails; one download at a time probes it."""
     HOST_BACKOFF = "host_backoff"
@@ -80,6 +84,8 @@ class WaitNotice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The reason in words."""
     host: str = ""
     """Host that it concerns."""
+    user: str = ""
+    """User that it concerns."""
     redirected_from: str = ""
     """Host that redirects to it, if that is another one."""
     seconds: int | None = None

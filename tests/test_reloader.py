@@ -15,6 +15,7 @@ from downloadd.hooks.hooks import Hooks
 from downloadd.manager.history_retention import HistoryRetention
 from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.manager import Manager
+from downloadd.manager.user_quotas import UserQuotas
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.reloader import Reloader
@@ -32,6 +33,7 @@ class Components:
         self.session: Mock = create_autospec(Session, instance=True)
         self.manager: Mock = create_autospec(Manager, instance=True)
         self.hours: Mock = create_autospec(HourlyLimits, instance=True)
+        self.quotas: Mock = create_autospec(UserQuotas, instance=True)
         self.hooks: Mock = create_autospec(Hooks, instance=True)
         self.retention: Mock = create_autospec(HistoryRetention, instance=True)
         self.reloader = Reloader(
@@ -40,6 +42,7 @@ class Components:
             session=self.session,
             manager=self.manager,
             hours=self.hours,
+            quotas=self.quotas,
             hooks=self.hooks,
             retention=self.retention,
         )
@@ -86,5 +89,6 @@ def test_each_component_gets_its_part_of_the_configuration(config: Config) -> No
         hosts=config.hosts,
     )
     parts.hours.configure.assert_called_once_with(config.limits, config.downloads)
+    parts.quotas.configure.assert_called_once_with({user.id: user.quota for user in config.users})
     parts.hooks.configure.assert_called_once_with((HOOK,))
     parts.retention.configure.assert_called_once_with(HistoryConfig(keep_count=9))

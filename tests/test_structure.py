@@ -73,6 +73,7 @@ NOUNS: Final = frozenset(
         "metrics",
         "import_operation",
         "users",
+        "user_quota",
         "directory_settings",
         "name_collision",
         "node",
@@ -140,6 +141,7 @@ PURE: Final = (
     *(
         "manager.limits",
         "manager.delayed_downloads",
+        "manager.user_slots",
         "manager.scheduled_starts",
         "schedules.plan",
         "manager.waiting_queues",

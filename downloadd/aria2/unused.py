@@ -54,7 +54,6 @@ UNUSED_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "the encoding of a name that an origin states is detected": ("content-disposition-default-utf8",),
         "the modification time of a file is always that of the origin": ("remote-time",),
         "a missing file fails at once": ("max-file-not-found",),
-        "`conflict` says what happens to a file that exists, whatever its age": ("conditional-get",),
         "write each URL in full": ("parameterized-uri",),
         "each URL is a download of its own, in the order of the queue": ("force-sequential",),
         "`downloadctl probe` asks an origin without downloading": ("dry-run",),

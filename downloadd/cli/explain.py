@@ -51,7 +51,7 @@ def list_decisions(found: ExplainResponse) -> list[tuple[str, str]]:
         ("rule", f"{found.rule or 'none'}{', unless its answer meets a condition' if found.alternatives else ''}"),
         *((f"if {each.rule}", _describe_outcome(each)) for each in found.alternatives),
         ("file", found.file_path),
-        ("if it exists", found.conflict.value),
+        ("if it exists", _describe_conflict(found)),
         ("priority", str(found.priority or "")),
         ("speed limit", f"{formatting.format_size(found.speed_limit)}/s" if found.speed_limit else ""),
         ("connections", str(found.segments)),
@@ -79,11 +79,15 @@ def _describe_outcome(outcome: ConditionalOutcome) -> str:
         f"{formatting.format_size(outcome.speed_limit)}/s" if outcome.speed_limit else "",
         f"{outcome.segments} connections" if outcome.segments > 1 else "",
         "" if outcome.max_retries is None else f"{outcome.max_retries} retries",
-        f"if it exists: {outcome.conflict.value}",
+        f"if it exists: {_describe_conflict(outcome)}",
         f"quota: {_describe_quotas(outcome.quotas)}" if outcome.quotas else "",
         f"hooks: {', '.join(outcome.hooks)}" if outcome.hooks else "",
     ]
     return f"{', '.join(filter(None, conditions))}: {'; '.join(filter(None, values))}"
+
+
+def _describe_conflict(found: ExplainResponse | ConditionalOutcome) -> str:
+    return f"keep the same content, else {found.conflict}" if found.skip_same else found.conflict.value
 
 
 def _describe_quotas(quotas: Sequence[AppliedQuota]) -> str:

@@ -138,6 +138,7 @@ def _write_event(terminal: Terminal, event: Event) -> None:
 @click.option("-q", "--search", "q", metavar="TEXT", help="Only downloads whose URL or name contains this.")
 @click.option("--status", type=one_of(sorted(FINISHED)), help="Only downloads that ended in this state.")
 @click.option("-d", "--dir", "directory", shell_complete=completion.directories, help="Only this directory.")
+@click.option("--kept", is_flag=True, default=None, help="Only downloads whose part file is kept for a retry.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Maximum number.")
 @daemon_command
 async def history(client: Client, terminal: Terminal, /, **filters: Any) -> None:
@@ -147,6 +148,7 @@ async def history(client: Client, terminal: Terminal, /, **filters: Any) -> None
     Examples:
       downloadctl history --status failed
       downloadctl history --search debian --limit 500
+      downloadctl history --kept
     """
     page = await client.files.downloads.get_history(**filters)
     table = _build_table("id", "ended", "state", ">size", "file")

@@ -21,6 +21,7 @@ from downloadd.states import FINISHED
     "-d", "--dir", "directory", shell_complete=completion.directories, help="All downloads to this directory."
 )
 @click.option("--older-than", type=DURATION, help="All downloads that ended longer ago, such as 30d or 12h.")
+@click.option("--kept", is_flag=True, default=None, help="All downloads whose part file is kept for a retry.")
 @click.option("--all", "everything", is_flag=True, help="All finished downloads.")
 @daemon_command
 async def remove(
@@ -33,6 +34,7 @@ async def remove(
     status: str | None,
     directory: str | None,
     older_than: int | None,
+    kept: bool | None,
     everything: bool,
 ) -> None:
     """Remove finished downloads from the history, by name or by filters.
@@ -44,7 +46,7 @@ async def remove(
       downloadctl remove debian.iso --file
       downloadctl remove --status failed --older-than 30d
     """
-    has_filter = any(value is not None for value in (q, status, directory, older_than))
+    has_filter = any(value is not None for value in (q, status, directory, older_than, kept))
     if [bool(downloads), has_filter, everything].count(True) != 1:
         raise click.UsageError("name downloads, or filters, or all of them with --all")
     if with_file and not downloads:
@@ -55,5 +57,6 @@ async def remove(
         await apply_to_each(client, terminal, ids, lambda calls, id: calls.remove(id, file=with_file))
         return
     ended_before = None if older_than is None else int(SystemClock().wall()) - older_than
-    result = await files.remove_history(q=q, status=status, directory=directory, ended_before=ended_before)
+    filters = {"q": q, "status": status, "directory": directory}
+    result = await files.remove_history(**filters, ended_before=ended_before, kept=kept)
     terminal.write_result(result, f"{result.message[:1].upper()}{result.message[1:]}.")

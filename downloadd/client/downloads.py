@@ -163,12 +163,14 @@ class Downloads:
         directory: str | None = None,
         q: str | None = None,
         ended_before: int | None = None,
+        kept: bool | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> HistoryPage:
         """Return a page of finished downloads, newest first.
 
-        `q` is a part of a URL or name, `ended_before` a Unix time; `cursor` is the `next` of another page.
+        `q` is a part of a URL or name, `ended_before` a Unix time; with `kept`, only downloads whose part file is kept;
+        `cursor` is the `next` of another page.
 
         Raises:
             ApiError, ConnectionLostError: The call failed.
@@ -178,6 +180,7 @@ class Downloads:
             "directory": directory,
             "q": q,
             "ended_before": ended_before,
+            "kept": _format_flag(kept),
             "limit": limit,
             "cursor": cursor,
         }
@@ -257,13 +260,20 @@ class Downloads:
         directory: str | None = None,
         q: str | None = None,
         ended_before: int | None = None,
+        kept: bool | None = None,
     ) -> RemovalResponse:
         """Remove all finished downloads that match, without their files; without a filter, all of them.
 
         Raises:
             ApiError, ConnectionLostError: The call failed, or there was no answer within an hour.
         """
-        query = {"status": status, "directory": directory, "q": q, "ended_before": ended_before}
+        query = {
+            "status": status,
+            "directory": directory,
+            "q": q,
+            "ended_before": ended_before,
+            "kept": _format_flag(kept),
+        }
         return await self._connection.call(
             RemovalResponse,
             "DELETE",
@@ -376,6 +386,10 @@ def parse_next_cursor(link: str) -> str | None:
         if 'rel="next"' in relation:
             return parse_qs(urlsplit(target.strip(" <>")).query).get("cursor", [None])[0]
     return None
+
+
+def _format_flag(value: bool | None) -> str | None:
+    return None if value is None else str(value).lower()
 
 
 def _idempotency_fields(key: str | None) -> dict[str, str]:

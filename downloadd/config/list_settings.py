@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from downloadd.config.fields import EXPECTED_NAME, NAME_PATTERN, ByteSize, Count, Format, Text, describe
 from downloadd.download import Conflict
 from downloadd.request_fields import Credentials, RequestFields, collect_request_fields
+from downloadd.user_quota import UserQuota
 from downloadd.users import Permission
 
 ALL_PERMISSIONS: Final = tuple(permission.value for permission in Permission)
@@ -242,6 +243,10 @@ class DirectoryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             expected="rename, overwrite, skip or error",
         ),
     ] = UNSET
+    skip_same: Annotated[
+        bool | UnsetType,
+        describe("Keep a file of the same name and content, if the request does not say.", examples=[True]),
+    ] = UNSET
     owner: Annotated[
         Text | UnsetType,
         describe(
@@ -267,12 +272,17 @@ class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     `downloadctl new-token` makes one.
     """
 
+    EXAMPLES: ClassVar = (
+        ("id", "token_hash", "permissions"),
+        ("id", "token_hash", "max_concurrent"),
+    )
+
     id: Annotated[
         str,
         Meta(min_length=1, max_length=128),
         describe(
             "Name in the history; X-User-Id if a client sends it.",
-            examples=["d26x6zSkaPSe5gCyy"],
+            examples=["d26x6zSkaPSe5gCyy", "bob"],
             format=Format.USER_ID,
         ),
     ]
@@ -281,7 +291,7 @@ class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Meta(pattern=r"^sha256:[0-9a-f]{64}\Z"),
         describe(
             "SHA-256 of the token.",
-            examples=[f"sha256:{'0' * 64}"],
+            examples=[f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"],
             expected="sha256: and 64 lower-case hexadecimal digits, as `printf %s TOKEN | sha256sum` prints",
             secret=True,
         ),
@@ -295,6 +305,21 @@ class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             choice_name="permission",
         ),
     ] = ALL_PERMISSIONS
+    max_concurrent: Annotated[
+        Count | UnsetType,
+        describe(
+            "Downloads of the user that run at once, on all nodes together; further ones wait.",
+            examples=[2],
+            expected="an integer from 1 to 1000000000",
+        ),
+    ] = UNSET
+
+    @property
+    def quota(self) -> UserQuota:
+        """Return the quotas of the user."""
+        return UserQuota(
+            max_concurrent=None if self.max_concurrent is UNSET else self.max_concurrent,
+        )
 
     def __repr__(self) -> str:
         """Return id and permissions; a token that a person chose could be guessed from the hash."""

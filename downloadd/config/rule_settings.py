@@ -18,7 +18,7 @@ class RuleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     EXAMPLES: ClassVar = (
         ("name", "hosts", "extensions", "save_to", "priority", "speed_limit"),
-        ("name", "directory", "users", "segments", "timeout", "max_retries", "conflict", "proxy"),
+        ("name", "directory", "users", "segments", "timeout", "max_retries", "conflict", "skip_same", "proxy"),
         ("name", "types", "min_size", "max_size", "save_to"),
     )
 
@@ -123,6 +123,9 @@ class RuleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             expected="rename, overwrite, skip or error",
         ),
     ] = UNSET
+    skip_same: Annotated[bool | UnsetType, describe("Keep a file of the same name and content.", examples=[True])] = (
+        UNSET
+    )
     proxy: Annotated[str, describe("Name of one of [[proxies]]; empty for none.", examples=["office"])] = ""
 
     @property

@@ -23,6 +23,24 @@ class FileExistsAlreadyError(DownloadError, code="FILE_EXISTS"):
         self.path = path
 
 
+class AlreadyThereError(DownloadError, code="ALREADY_THERE"):
+    """File of the name that has the content already, with `skip_same`: nothing is saved."""
+
+    status = 409
+    title = "Already there"
+    description = "The file of this name has the content that the download would have, and `skip_same` was requested"
+    resolution = "Nothing is to be done; the file that is there is the current one"
+    advice = (
+        "The download is `skipped`, which is a success. [Files that are there already]"
+        "(../how-to/known-files.md) says how the file is compared."
+    )
+    occasions = frozenset[Occasion]()
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is there already, with the same content")
+        self.path = path
+
+
 class InsufficientStorageError(DownloadError, code="INSUFFICIENT_STORAGE"):
     """Disk or quota without enough free space.
 

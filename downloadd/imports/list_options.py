@@ -40,6 +40,7 @@ PARSERS: Final[Mapping[str, Callable[[str], Any]]] = MappingProxyType(
     {
         "allow-overwrite": parse_boolean,
         "auto-file-renaming": parse_boolean,
+        "conditional-get": parse_boolean,
         "connect-timeout": _parse_seconds,
         "gid": _parse_gid,
         "lowest-speed-limit": parse_size,
@@ -60,6 +61,7 @@ def make_parameters(values: Mapping[str, Any]) -> FileParameters | None:
     parameters = FileParameters(
         segments=_segments(values),
         conflict=_conflict(values),
+        skip_same=values.get("conditional-get"),
         speed_limit=values.get("max-download-limit", 0),
         max_retries=_max_retries(values),
         retry_wait=values.get("retry-wait"),

@@ -4,7 +4,7 @@ Pure: no I/O and no clock.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -12,7 +12,6 @@ from msgspec import UNSET
 from downloadd.attempt_options import NO_OPTIONS, select_attempt_options
 from downloadd.config import DownloadsConfig
 from downloadd.download import (
-    Conflict,
     Control,
     Desired,
     Download,
@@ -42,7 +41,9 @@ from downloadd.verify import parse_checksum
 MAX_REFUSED_TEXT_CHARACTERS = 4096
 """Characters of a refused URL, directory or name that are kept in the history."""
 
-_CHECKED_FIELDS: Final = frozenset({"url", "mirrors", "directory", "conflict", "timeout", "segments", "gid"})
+_CHECKED_FIELDS: Final = frozenset(
+    {"url", "mirrors", "directory", "conflict", "skip_same", "timeout", "segments", "gid"}
+)
 _COPIED_FIELDS: Final = tuple(
     name
     for name in Request.__struct_fields__
@@ -101,7 +102,7 @@ def admit(
             timeout=defaults.timeout if request.timeout is None else request.timeout,
             mirrors=mirrors,
             requested_name=requested_name,
-            conflict=_conflict_of(request, directories),
+            **_present_file_options(request, directories),
             requested_checksum=checksum,
             expected_size=request.size,
             expected_type=expected_type,
@@ -226,8 +227,11 @@ def _make_pending(
     directories.check_distinct(directory)
     values = {
         "directory": (directory, parse_directory(fallback.directory)),
-        "conflict": (_conflict_of(given.request, directories), _conflict_of(fallback, directories)),
         "segments": (given.request.segments or defaults.segments, fallback.segments or defaults.segments),
+        **{
+            name: (value, _present_file_options(fallback, directories)[name])
+            for name, value in _present_file_options(given.request, directories).items()
+        },
         **{name: (getattr(given.request, name), getattr(fallback, name)) for name in _COPIED_RULE_FIELDS},
     }
     return PendingRule(
@@ -239,8 +243,13 @@ def _make_pending(
     )
 
 
-def _conflict_of(request: DownloadRequest, directories: DirectoryRules) -> Conflict:
-    return request.conflict or directories.settings_of(parse_directory(request.directory)).conflict
+def _present_file_options(request: DownloadRequest, directories: DirectoryRules) -> dict[str, Any]:
+    """Return the values that concern a file of the same name: those of the request, else those of its directory."""
+    present = directories.settings_of(parse_directory(request.directory))
+    return {
+        "conflict": request.conflict or present.conflict,
+        "skip_same": present.skip_same if request.skip_same is None else request.skip_same,
+    }
 
 
 def _check_gid(gid: str) -> str:

@@ -1,5 +1,6 @@
 """Assembly of the manager from its parts, for the composition root."""
 
+from collections.abc import Mapping
 from typing import Self
 
 import msgspec
@@ -38,6 +39,7 @@ from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.speed_share import SpeedLimit, SpeedShare
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
+from downloadd.manager.user_quotas import UserQuotas
 from downloadd.metrics import DownloadMetrics
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
@@ -46,8 +48,11 @@ from downloadd.policy.policy import Policy
 from downloadd.records.hints import Topic
 from downloadd.records.store import Store
 from downloadd.storage.destination import Destination
+from downloadd.storage.finished_files import FileReader
+from downloadd.transfer.present_files import PresentFiles
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
+from downloadd.user_quota import UserQuota
 
 
 class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +64,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[HostConfig, ...] = ()
     proxies: OriginProxies | None = None
     limits: tuple[LimitConfig, ...] = ()
+    quotas: Mapping[str, UserQuota] = {}
+    """Quotas of users, by their ids."""
     node: str = ""
     """Name of this node."""
     keep_parts: float
@@ -82,6 +89,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
             hosts=config.hosts,
             proxies=origins.proxies,
             limits=config.limits,
+            quotas={user.id: user.quota for user in config.users},
             node=node,
             keep_parts=config.storage.keep_parts,
             takeover_interval=Lease(config.cluster.lease).interval,
@@ -97,6 +105,7 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     gids: GidLookup
     limits: RunLimits
     hours: HourlyLimits
+    quotas: UserQuotas
     kept_parts: KeptParts
     lease: LeaseGate
     dispatcher: LocalDispatcher | SharedDispatcher
@@ -112,6 +121,7 @@ def assemble_manager(
     *,
     records: Store,
     destination: Destination,
+    files: FileReader,
     session: Session,
     bus: EventBus,
     metrics: DownloadMetrics,
@@ -161,6 +171,7 @@ def assemble_manager(
         config=config,
         keeps_parts=settings.keep_parts > 0,
         small_files=SmallPublications(records, destination, clock),
+        present_files=PresentFiles(files, records.known_files),
         speed_limit=speed_limit,
         speed_policy=settings.speed_policy,
         pop_takeover=records.runs.pop_takeover,
@@ -240,6 +251,7 @@ def assemble_manager(
         hours=HourlyLimits(
             limits, entries=settings.limits, config=config, bus=bus, clock=clock, max_runs=settings.max_runs
         ),
+        quotas=UserQuotas(dispatcher.queue, settings.quotas),
         kept_parts=kept_parts,
         lease=lease,
         dispatcher=dispatcher,

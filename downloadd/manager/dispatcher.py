@@ -13,6 +13,7 @@ from downloadd.download import Download
 from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import KnownFailure, OriginFailure, Verdict
 from downloadd.manager.queue_report import OriginList
+from downloadd.manager.user_slots import UserHold
 from downloadd.metrics import OriginUsage
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
@@ -34,6 +35,10 @@ class Queue(Protocol):
 
     def change_limits(self, limits: Limits) -> None:
         """Set new limits; running downloads continue."""
+        ...
+
+    def hold_users(self, held: Mapping[str, UserHold]) -> None:
+        """Let nothing of these users start in this process, and of others again; running downloads continue."""
         ...
 
     def set_suspension(self, reason: str | None) -> None:

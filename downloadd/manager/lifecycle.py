@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from downloadd.download import Desired, Download, Mirror, Progress, Result
 from downloadd.errors import (
+    AlreadyThereError,
     CancelledByUserError,
     DownloadError,
     InvalidStateError,
@@ -20,6 +21,7 @@ from downloadd.manager.amendment import NewUrl, change_url, require_retryable
 from downloadd.policy.redaction import redact_url
 from downloadd.states import ACTIVE, FINISHED, RUNNING, WAITING, State, Trigger, advance
 from downloadd.transfer.byte_ranges import ByteRanges
+from downloadd.transfer.known_content import resource_of
 from downloadd.transfer.sources import select_source
 
 # -- user actions ------------------------------------------------------------------------------------------------------
@@ -171,7 +173,8 @@ def mark_verifying(download: Download, *, total: int, warning: str | None) -> Do
 def mark_completed(download: Download, *, now: float) -> Download:
     """Complete a download whose file has its final name."""
     published = download.with_progress(publishing=False, part_name=None, received=download.progress.total or 0)
-    return remove_secrets(_mark_finished(published, Trigger.COMMIT, now=now))
+    ended = _mark_finished(published.with_result(resource=resource_of(download)), Trigger.COMMIT, now=now)
+    return remove_secrets(ended)
 
 
 def mark_published(download: Download, *, now: float) -> Download:
@@ -181,8 +184,13 @@ def mark_published(download: Download, *, now: float) -> Download:
     return mark_completed(download, now=now)
 
 
-def mark_skipped(download: Download, error: UnchangedError | None = None, *, now: float) -> Download:
-    """End a download whose name is taken and whose request says to keep the existing file, or that is unchanged."""
+def mark_skipped(
+    download: Download, error: UnchangedError | AlreadyThereError | None = None, *, now: float
+) -> Download:
+    """End a download whose name is taken and whose request says to keep the existing file.
+
+    `error` says that nothing else than what there is would be saved.
+    """
     row = reset_part(download) if error is None else reset_part(download).with_error(error)
     return remove_secrets(_mark_finished(row, Trigger.SKIP, now=now))
 
@@ -203,9 +211,9 @@ def mark_cancelled(download: Download, *, now: float) -> Download:
 
 
 def mark_paused(download: Download) -> Download:
-    """Record that a download is paused; the part file is kept."""
+    """Record that a download is paused; the part file is kept, and so is the fact that its file may have its name."""
     return replace(
-        download.with_control(desired=Desired.PAUSE).with_progress(not_before=None, publishing=False),
+        download.with_control(desired=Desired.PAUSE).with_progress(not_before=None),
         state=advance(download.state, Trigger.PAUSE),
     )
 

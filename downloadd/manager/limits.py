@@ -22,6 +22,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Slots of one origin."""
     slots_by_host: Mapping[str, int] = {}
     """Slots of each origin of some hosts, in the spelling of `parse_host`."""
+    runs_by_user: Mapping[str, int] = {}
+    """Runs of some users together, by their ids."""
     hold_reason: str | None = None
     """The reason, in words, why nothing starts; None while downloads may start."""
     hold_source: str = ""

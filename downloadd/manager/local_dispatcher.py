@@ -25,6 +25,7 @@ from downloadd.manager.queue_report import (
 from downloadd.manager.retry import MAX_RETRY_AFTER_SECONDS
 from downloadd.manager.scheduled_starts import ScheduledStarts
 from downloadd.manager.scheduler import Scheduler
+from downloadd.manager.user_slots import UserHold
 from downloadd.metrics import OriginUsage
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
@@ -91,6 +92,11 @@ class LocalQueue:
     def change_limits(self, limits: Limits) -> None:
         """Set new limits; running downloads continue."""
         self._scheduler.change_limits(limits)
+        self._shared.changed.set()
+
+    def hold_users(self, held: Mapping[str, UserHold]) -> None:
+        """Let nothing of these users start, and of others again."""
+        self._scheduler.hold_users(held)
         self._shared.changed.set()
 
     def set_suspension(self, reason: str | None) -> None:
@@ -191,7 +197,7 @@ class LocalQueue:
             return WaitNotice(code=WaitReason.NOT_BEFORE, text=text, seconds=round(start - now))
         not_before = row.progress.not_before
         due = None if not_before is None else self._shared.to_monotonic(not_before)
-        return explain_wait(self._scheduler, row.progress.origin, due, self._shared.now, seq=row.seq)
+        return explain_wait(self._scheduler, row.progress.origin, due, self._shared.now, seq=row.seq, user=row.user)
 
     async def _claim(self, picked: Sequence[int]) -> Sequence[Download]:
         claimed = await retry_forever(lambda: self._records.claim(picked), "claim_failed")

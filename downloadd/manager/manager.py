@@ -135,7 +135,8 @@ class Manager:
         self._admission.configure(policy=policy, directories=directories, config=config, proxies=proxies)
         self._runner.configure(config)
         self._stalls.configure(config, hosts)
-        self._queue.change_limits(Limits.from_config(config, hosts))
+        limits = Limits.from_config(config, hosts)
+        self._queue.change_limits(replace(limits, runs_by_user=self._queue.limits.runs_by_user))
 
     # -- user actions --------------------------------------------------------------------------------------------------
 

@@ -8,13 +8,14 @@ from msgspec.structs import replace
 
 from downloadd.clock import Clock
 from downloadd.download import Conflict, Download
-from downloadd.errors import PartElsewhereError
+from downloadd.errors import AlreadyThereError, PartElsewhereError
 from downloadd.manager import lifecycle
 from downloadd.manager.admission import expected_name
 from downloadd.manager.amendment import RequestChangedError, is_publication_changed
 from downloadd.manager.small_publications import SmallPublications, UnsuitableError
 from downloadd.storage.destination import Destination, Part, RemotePart
 from downloadd.storage.names import SafeName, parse_filename, shorten_name
+from downloadd.transfer.present_files import PresentFiles
 
 
 class Publication:
@@ -32,12 +33,14 @@ class Publication:
         *,
         save: Callable[[Download], Awaitable[Download]],
         small_files: SmallPublications,
+        present_files: PresentFiles,
     ) -> None:
         self.attempted: Download | None = None
         self._destination = destination
         self._clock = clock
         self._save = save
         self._small_files = small_files
+        self._present_files = present_files
         # Directory and preferred name at the upload, and the chosen name.
         self._uploaded: tuple[str, str, SafeName] | None = None
         self._is_alone = False
@@ -86,6 +89,8 @@ class Publication:
 
         Raises:
             RequestChangedError: a user has changed if or where the file is published; nothing was published.
+            AlreadyThereError: another download has published the same content under the name meanwhile, and the request
+                has `skip_same`.
         """
         if download.request.part_directory is not None:
             # Small files are linked into the directory that they were received for.
@@ -108,6 +113,8 @@ class Publication:
             row = await self._publish_held(filename, part, download)
         if row is not None:
             return row
+        if download.request.skip_same and await self._present_files.has_content(download, part):
+            raise AlreadyThereError(download.file_path)
         while True:
             name = await self._destination.reserve_name(
                 directory=download.request.directory, filename=filename, conflict=conflict
@@ -121,8 +128,28 @@ class Publication:
             finally:
                 self._destination.release_name(directory=download.request.directory, filename=name)
 
+    async def claim(self, download: Download) -> Download:
+        """Take the part file away from an earlier run that may be publishing it still; return the row with its name.
+
+        Raises:
+            DownloadError: the disk does not say.
+        """
+        existing = download.progress.part_name
+        if existing is None:
+            return download
+        name = await self._destination.claim_part(
+            directory=download.part_directory,
+            filename=parse_filename(download.filename),
+            download_id=download.id,
+            epoch=download.epoch,
+            existing=existing,
+        )
+        return download if name is None else download.with_progress(part_name=name)
+
     async def is_done(self, download: Download) -> bool:
         """Return True if an earlier run, whose disk went away meanwhile, has published the file.
+
+        That is final after `claim`: that run can publish it no longer.
 
         Raises:
             DownloadError: the disk does not say.
@@ -208,6 +235,7 @@ async def is_published(destination: Destination, row: Download) -> bool:
         total=row.progress.total,
         part_name=row.progress.part_name,
         identity=row.result.file_identity,
+        epoch=row.epoch,
     )
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from downloadd.manager.origin_table import OriginEntry
 from downloadd.manager.scheduler import DISK_FULL_REASON, Scheduler
+from downloadd.manager.waiting_queues import Route
 from downloadd.metrics import OriginUsage
 from downloadd.policy.url import host_of
 from downloadd.states import WaitNotice, WaitReason
@@ -66,21 +67,29 @@ def describe_wait(
 
 
 def explain_wait(
-    scheduler: Scheduler, origin: str, not_before: float | None, now: float, *, seq: int | None = None
+    scheduler: Scheduler,
+    origin: str,
+    not_before: float | None,
+    now: float,
+    *,
+    seq: int | None = None,
+    user: str = "",
 ) -> WaitNotice:
     """Return the reason why a waiting download of `origin` has not started.
 
-    `seq` is its number, by which the queue knows the target of its redirects.
+    `seq` is its number, by which the queue knows the target of its redirects, and `user` the id of its user.
     """
-    route = None if seq is None else scheduler.route(seq)
-    target = scheduler.targets.expected(route or (origin, ""), now=now)
-    reason, blocker = _wait_reason(scheduler, origin, target, now)
+    route = (None if seq is None else scheduler.route(seq)) or (origin, "", user)
+    target = scheduler.targets.expected(route, now=now)
+    reason, blocker = _wait_reason(scheduler, (origin, target, route[2]), now)
     is_delayed = not_before is not None and not_before > now
     # The pause of a host that cannot be reached is also the delay of the download that probed it.
     if is_delayed and reason is not WaitReason.HOST_UNREACHABLE:
         seconds = (not_before or now) - now
         text = f"the next attempt starts in {seconds:.0f} s"
         return WaitNotice(code=WaitReason.DELAYED, text=text, seconds=round(seconds))
+    if reason in {WaitReason.DAY_QUOTA, WaitReason.USER_LIMIT}:
+        return _explain_user(scheduler, reason, route[2], now)
     notice = _explain(scheduler, reason, blocker, now)
     # A host that redirects to itself with TLS would be named twice.
     if _host(blocker) == _host(origin):
@@ -93,7 +102,9 @@ def count_wait_reasons(scheduler: Scheduler, now: float) -> dict[WaitReason, int
     """Return the number of waiting downloads per reason; takes time in proportion to the number of queues."""
     reasons = {WaitReason.DELAYED: len(scheduler.delayed)}
     for queue in scheduler.queues:
-        reason, _ = _wait_reason(scheduler, queue.route[0], scheduler.targets.expected(queue.route, now=now), now)
+        origin, _, user = queue.route
+        route = origin, scheduler.targets.expected(queue.route, now=now), user
+        reason, _ = _wait_reason(scheduler, route, now)
         reasons[reason] = reasons.get(reason, 0) + queue.count
     return reasons
 
@@ -198,6 +209,16 @@ def _explain(scheduler: Scheduler, reason: WaitReason, origin: str, now: float) 
             return WaitNotice(code=reason, text="about to start")
 
 
+def _explain_user(scheduler: Scheduler, reason: WaitReason, user: str, now: float) -> WaitNotice:
+    """Return a reason that concerns the user of a download."""
+    hold = scheduler.users.held.get(user)
+    if reason is WaitReason.DAY_QUOTA and hold is not None:
+        return WaitNotice(code=reason, text=hold.text, user=user, seconds=max(0, round(hold.until - now)))
+    count, setting = scheduler.users.count_running(user), "max_concurrent"
+    text = f"{_count_running(count, f' of {user}')} ({setting} in [[users]])"
+    return WaitNotice(code=reason, text=text, user=user, running=count, setting=setting)
+
+
 def _count_running(count: int, source: str = "") -> str:
     return f"1 download{source} is running" if count == 1 else f"{count} downloads{source} are running"
 
@@ -224,12 +245,18 @@ def _next_attempt(entry: OriginEntry) -> float:
     return max(entry.health.backoff_until, entry.health.probe_at if entry.health.is_open else 0.0)
 
 
-def _wait_reason(scheduler: Scheduler, origin: str, target: str, now: float) -> tuple[WaitReason, str]:
-    """Return why a download that has no time to wait for does not start, and which of the origins that concerns."""
+def _wait_reason(scheduler: Scheduler, route: Route, now: float) -> tuple[WaitReason, str]:
+    """Return why a download that has no time to wait for does not start, and which of the origins that concerns.
+
+    The target of the `route` is the expected one.
+    """
+    origin, target, user = route
     if scheduler.suspension is not None:
         return WaitReason.STORAGE_UNAVAILABLE, origin
     if scheduler.limits.hold_reason is not None:
         return WaitReason.STARTS_HELD, origin
+    if not scheduler.users.free_slots(user, scheduler.limits):
+        return WaitReason.DAY_QUOTA if user in scheduler.users.held else WaitReason.USER_LIMIT, origin
     for name in filter(None, (origin, target)):
         entry = scheduler.origins.get(name) or OriginEntry()
         if entry.health.is_open:

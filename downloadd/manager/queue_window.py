@@ -83,4 +83,4 @@ class QueueWindow:
 
 
 def _route(one: WaitingDownload) -> Route:
-    return one.origin, one.target or ""
+    return one.origin, one.target or "", one.user

@@ -16,9 +16,9 @@ from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
 from downloadd.download import Download, Snapshot, log_fields
 from downloadd.errors import (
+    AlreadyThereError,
     DownloadError,
     DownloadTimeoutError,
-    InsufficientStorageError,
     InternalError,
     SpacePendingError,
     StorageError,
@@ -26,7 +26,6 @@ from downloadd.errors import (
 )
 from downloadd.manager import lifecycle
 from downloadd.manager.amendment import RequestChangedError, adopt_request, use_requested_name
-from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.outcomes import Outcomes
 from downloadd.manager.publication import Publication
@@ -43,6 +42,7 @@ from downloadd.states import State
 from downloadd.storage.destination import Destination, Part
 from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.connection_slots import ConnectionSlots
+from downloadd.transfer.present_files import PresentFiles
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
 from downloadd.transfer.source_requests import NoSlotError
@@ -85,6 +85,7 @@ class Run:
         config: DownloadsConfig,
         keeps_parts: bool,
         small_files: SmallPublications,
+        present_files: PresentFiles,
         speed_policy: SpeedPolicy,
         on_change: Callable[["Run"], None],
         on_received: Callable[["Run"], None],
@@ -107,6 +108,7 @@ class Run:
             config: the settings of downloads.
             keeps_parts: keep the part file of a failed download for a retry.
             small_files: publishes small files together.
+            present_files: compares files that are on the disk.
             speed_policy: times of the measurement of a least speed.
             on_change: called when the state has changed.
             on_received: called when the run needs its origin no longer.
@@ -124,7 +126,9 @@ class Run:
         self._writer = RowWriter(records, self._timer)
         self._set_speed_limit = set_speed_limit
         self._discard_fenced = partial(discard_fenced_part, records, destination)
-        self._publication = Publication(destination, clock, save=self._writer.save, small_files=small_files)
+        self._publication = Publication(
+            destination, clock, save=self._writer.save, small_files=small_files, present_files=present_files
+        )
         self._on_change = partial(on_change, self)
         self._on_received = partial(on_received, self)
         self._log_fields = {**log_fields(download), "attempt": download.progress.attempt}
@@ -145,6 +149,7 @@ class Run:
             allows_overlap=config.resume == "evidence",
             slots=slots,
             speed_policy=speed_policy,
+            present_files=present_files,
             is_takeover=is_takeover,
         )
         self._outcomes = Outcomes(
@@ -174,8 +179,11 @@ class Run:
 
     @property
     def is_waiting(self) -> bool:
-        """Return True while this run waits for unavailable records or an upload, which have their own time limits."""
-        return self._writer.is_waiting or self._publication.is_waiting
+        """Return True while this run waits for unavailable records, an upload or a file on the disk.
+
+        These have time limits of their own.
+        """
+        return self._writer.is_waiting or self._publication.is_waiting or self._attempt.is_reading_disk
 
     def target_of(self, origin: str) -> str | None:
         """Return the origin that redirects of `origin` led this run to last; None if they did not."""
@@ -282,6 +290,7 @@ class Run:
         try:
             async with self._timer.limited():
                 if self.download.progress.publishing:
+                    self._attempt.download = await self._publication.claim(self.download)
                     if await self._publication.is_done(self.download):
                         return FetchResult.PUBLISHED
                     self._attempt.download = self.download.with_progress(publishing=False)
@@ -323,11 +332,16 @@ class Run:
                 await self._attempt.remove_superseded_part()
                 return lifecycle.mark_published(self.download, now=self._clock.wall())
             case FetchResult.COMPLETE:
-                row = await self._publish()
+                try:
+                    row = await self._publish()
+                except AlreadyThereError as error:
+                    return self._outcomes.skip(error)
                 if row is not None:
                     return row
             case FetchResult.UNCHANGED:
                 return self._outcomes.skip(UnchangedError())
+            case FetchResult.ALREADY_THERE:
+                return self._outcomes.skip(AlreadyThereError(self.download.file_path))
             case FetchResult.SKIPPED:
                 pass
         return self._outcomes.skip()
@@ -375,24 +389,10 @@ class Run:
         """Record the outcome of the attempt, if it is not recorded yet."""
         if row.result.ended_seq is not None:
             return row
-        row = await self._save_outcome(row)
+        row = await self._outcomes.save(row, self._writer, has_pending_space=self.pending_space is not None)
         is_unnamed = row.progress.part_name is None and row.state is not State.COMPLETED
         self.has_stray_parts = is_unnamed and self._attempt.may_have_parts
         return row
-
-    async def _save_outcome(self, row: Download) -> Download:
-        """Save the row of the outcome; try again until it succeeds."""
-        has_part = row.progress.part_name is not None
-        if not has_part or row.state in {State.RETRYING, State.FAILED} or self.pending_space is not None:
-            try:
-                return await self._writer.save(row)
-            except InsufficientStorageError:
-                # The records may be on the same disk, filled by this part.
-                await self._outcomes.remove_part()
-                row = lifecycle.reset_part(row) if has_part else row
-            except DownloadError:
-                pass
-        return await retry_forever(lambda: self._writer.save(row), "outcome_write_failed", **log_fields(row))
 
     def _part(self) -> Part:
         part = self._attempt.part

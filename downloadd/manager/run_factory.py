@@ -16,6 +16,7 @@ from downloadd.origin.cookies import CookieJar
 from downloadd.records.protocol import Records
 from downloadd.storage.destination import Destination
 from downloadd.transfer.connection_slots import ConnectionSlots
+from downloadd.transfer.present_files import PresentFiles
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
 
@@ -43,6 +44,7 @@ class RunFactory:
         config: DownloadsConfig,
         keeps_parts: bool,
         small_files: SmallPublications,
+        present_files: PresentFiles,
         speed_limit: SpeedLimit,
         speed_policy: SpeedPolicy | None = None,
         pop_takeover: Callable[[int], bool],
@@ -62,6 +64,7 @@ class RunFactory:
         self._config = config
         self._keeps_parts = keeps_parts
         self._small_files = small_files
+        self._present_files = present_files
         self._speed_limit = speed_limit
         self._speed_policy = speed_policy or SpeedPolicy()
         self._pop_takeover = pop_takeover
@@ -97,6 +100,7 @@ class RunFactory:
             slots=self._slots,
             origins=self._origins,
             small_files=self._small_files,
+            present_files=self._present_files,
             speed_policy=self._speed_policy,
             on_change=on_change,
             on_received=on_received,

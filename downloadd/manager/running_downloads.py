@@ -37,6 +37,11 @@ class RunningDownload:
         """Return the origin of which the run has a slot from its start until it has received everything."""
         return self.route[0]
 
+    @property
+    def user(self) -> str:
+        """Return the id of its user."""
+        return self.route[2]
+
 
 class RunningDownloads:
     """The running downloads by `seq`.

@@ -17,6 +17,7 @@ from downloadd.manager.origin_health import OriginFailure, Verdict
 from downloadd.manager.origin_table import OriginTable
 from downloadd.manager.redirect_targets import RedirectTargets
 from downloadd.manager.running_downloads import RunningDownloads
+from downloadd.manager.user_slots import UserHold, UserSlots, name_slots, user_of
 from downloadd.manager.waiting_queues import QueueKey, Route, WaitingQueue, WaitingQueues, route_of, seq_of
 from downloadd.records.protocol import WaitingDownload
 from downloadd.records.queue_places import QueueEntry
@@ -49,6 +50,7 @@ class Scheduler:
         origins: the slots and the health of the origins.
         targets: the targets of redirects.
         runs: the running downloads and their slots.
+        users: the running downloads of each user.
         queues: the waiting downloads, without those that wait for a time.
         delayed: the downloads that wait for a time.
         suspension: the reason, in words, why nothing starts; None while downloads may start.
@@ -58,6 +60,7 @@ class Scheduler:
         self.origins = OriginTable(limits)
         self.targets = RedirectTargets()
         self.runs = RunningDownloads(self.origins, self.targets)
+        self.users = UserSlots()
         self.queues = WaitingQueues()
         self.delayed = DelayedDownloads()
         self._rechecks: list[tuple[float, Route]] = []
@@ -84,12 +87,18 @@ class Scheduler:
 
     def change_limits(self, limits: Limits) -> None:
         """Set new limits; running downloads continue."""
-        self.origins.limits = limits
-        self.runs.freed.update(self.origins.entries)
+        before, self.origins.limits = self.origins.limits, limits
+        self.runs.freed.update(self.origins.entries, map(name_slots, {*before.runs_by_user, *limits.runs_by_user}))
+
+    def hold_users(self, held: Mapping[str, UserHold]) -> None:
+        """Set the users of whom nothing starts; running downloads continue."""
+        self.runs.freed.update(map(name_slots, self.users.held.keys() - held.keys()))
+        self.users.held = held
 
     def set_used(self, used: Mapping[str, int]) -> None:
-        """Set the slots that other nodes hold, by origin."""
+        """Set the slots that other nodes hold, by origin, or by the name of the slots of a user."""
         before, self.origins.used = self.origins.used, used
+        self.users.used = used
         self.runs.freed.update(origin for origin, number in before.items() if used.get(origin, 0) < number)
 
     def add(self, waiting: WaitingDownload) -> None:
@@ -101,7 +110,8 @@ class Scheduler:
             self._requeued[waiting.seq] = waiting
             return
         self._drop(waiting.seq)
-        route = (waiting.origin, "" if waiting.target in {None, waiting.origin} else waiting.target or "")
+        target = "" if waiting.target in {None, waiting.origin} else waiting.target or ""
+        route = (waiting.origin, target, waiting.user)
         queue = self.queues.get(route)
         # The downloads of a queue share its route.
         key = (-waiting.priority, waiting.position, waiting.seq, route if queue is None else queue.route)
@@ -126,7 +136,11 @@ class Scheduler:
 
     def finish(self, seq: int) -> None:
         """Free the slots of a run that has ended; an unknown one is ignored."""
+        running = self.runs.get(seq)
         self.runs.end(seq)
+        if running is not None:
+            self.users.end(running.user)
+            self.runs.freed.add(name_slots(running.user))
         requeued = self._requeued.pop(seq, None)
         if requeued is not None:
             self.add(requeued)
@@ -155,7 +169,10 @@ class Scheduler:
         return self.origins.report_failure(origin, failure, now=now, random=random)
 
     def route(self, seq: int) -> Route | None:
-        """Return the origin of a waiting download, and the target that it waits for if it does; None if unknown."""
+        """Return the origin of a waiting download, the target that it waits for if it does, and its user.
+
+        None if it is unknown.
+        """
         return self.delayed.route(seq) or self.queues.route(seq)
 
     def select_ready(self, now: float) -> list[int]:
@@ -169,7 +186,7 @@ class Scheduler:
             if queue is None:
                 break
             origin, target = queue.route[0], self.targets.expected(queue.route, now=now)
-            blocker = self.origins.blocker(origin, target, now=now)
+            blocker = self._blocker(queue.route[2]) or self.origins.blocker(origin, target, now=now)
             if blocker is None:
                 queue.rechecks = 0
                 picked.append(
@@ -183,6 +200,11 @@ class Scheduler:
                 self._block(queue, blocker, target, now)
         self._is_cut_short = len(self.runs) >= self.limits.max_concurrent
         return picked
+
+    def max_slots(self, name: str) -> int:
+        """Return the slots of an origin as its health allows, or those of a user by their name."""
+        user = user_of(name)
+        return self.origins.max_slots(name) if user is None else self.limits.runs_by_user.get(user, 0)
 
     def next_due(self) -> float | None:
         """Return the time at which `select_ready` may return downloads if nothing changes before; None for never."""
@@ -211,13 +233,22 @@ class Scheduler:
         for name in (*freed, *self.origins.pop_due(now)):
             self._unblock(name, now)
 
+    def _blocker(self, user: str) -> str | None:
+        """Return the name of the slots of a user who has no free one; None if a download may start."""
+        return None if self.users.free_slots(user, self.limits) else name_slots(user)
+
     def _unblock(self, name: str, now: float) -> None:
-        self.queues.unblock(name, self.origins.free_slots(name, now=now))
-        self.origins.forget_unused(name)
+        user = user_of(name)
+        if user is None:
+            self.queues.unblock(name, self.origins.free_slots(name, now=now))
+            self.origins.forget_unused(name)
+        else:
+            self.queues.unblock(name, self.users.free_slots(user, self.limits))
 
     def _start(self, queue: WaitingQueue, seq: int, target: str, *, has_target_slot: bool, now: float) -> int:
         self._drop(seq)
         self.runs.begin(seq, queue.route, target, has_target_slot=has_target_slot, now=now)
+        self.users.begin(queue.route[2])
         if queue.count:
             self.queues.offer(queue)
         return seq
@@ -227,7 +258,7 @@ class Scheduler:
         if blocker == target and queue.recheck_at is None:
             queue.recheck_at = now + (RECHECK_SECONDS if queue.route[1] else PRESUMED_RECHECK_SECONDS)
             heappush(self._rechecks, (queue.recheck_at, queue.route))
-        for name in {queue.route[0], target} - {blocker, ""}:
+        for name in {queue.route[0], target, name_slots(queue.route[2])} - {blocker, ""}:
             # The queue may have been offered because of a slot of this one; then the slot is for the next.
             self._unblock(name, now)
 
@@ -240,9 +271,9 @@ class Scheduler:
 
     def _offer_untargeted(self, origin: str) -> None:
         """Offer the downloads of an origin whose target is only presumed, because the presumption may have changed."""
-        queue = self.queues.get((origin, ""))
-        if queue is not None and queue.blocked_at not in {None, origin}:
-            self.queues.offer(queue)
+        for queue in self.queues.untargeted(origin):
+            if queue.blocked_at not in {None, origin, name_slots(queue.route[2])}:
+                self.queues.offer(queue)
 
     def _push(self, key: QueueKey) -> None:
         self.origins.use(route_of(key)[0]).waiting += 1

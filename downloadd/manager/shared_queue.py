@@ -20,6 +20,7 @@ from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalQueue, SharedScheduler
 from downloadd.manager.queue_window import QueueWindow
 from downloadd.manager.shared_slots import SlotWriter
+from downloadd.manager.user_slots import UserHold, name_slots
 from downloadd.manager.waiting_count import WaitingCount
 from downloadd.records.admission import AdmissionRecords, Backlog, ClaimRequest
 from downloadd.records.origins import OriginRecord
@@ -79,6 +80,10 @@ class SharedQueue:
         """Set new limits; running downloads continue."""
         self._local.change_limits(limits)
         self.wake()
+
+    def hold_users(self, held: Mapping[str, UserHold]) -> None:
+        """Let nothing of these users start in this process."""
+        self._local.hold_users(held)
 
     def set_suspension(self, reason: str | None) -> None:
         """Suspend all starts in this process for a `reason`; None ends it."""
@@ -233,9 +238,9 @@ class SharedQueue:
         return await self._admission.read_backlog(request if has_room else replace(request, max_routes=0))
 
     async def _claim(self, picked: Sequence[int]) -> Sequence[Download]:
-        origins, ledger = self._scheduler.origins, self._writer.ledger
+        ledger = self._writer.ledger
         requests = [ClaimRequest(seq=seq, slots=self._slots_of(seq)) for seq in picked]
-        limits = {origin: origins.max_slots(origin) for request in requests for origin in request.slots}
+        limits = {name: self._scheduler.max_slots(name) for request in requests for name in request.slots}
 
         async def attempt() -> Sequence[Download]:
             changes = ledger.pop_changes()
@@ -259,4 +264,5 @@ class SharedQueue:
         running = self._scheduler.runs.get(seq)
         if running is None:
             return {}
-        return {running.origin: 1} | ({running.target: 1} if running.target else {})
+        user = {name_slots(running.user): 1} if running.user in self.limits.runs_by_user else {}
+        return {running.origin: 1} | ({running.target: 1} if running.target else {}) | user

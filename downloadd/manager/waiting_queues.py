@@ -1,16 +1,16 @@
-"""Queues of waiting downloads, one for each origin and target of its redirects.
+"""Queues of waiting downloads, one for each origin, target of its redirects, and user.
 
-A queue is offered by its first download, or blocked at an origin that has no slot for it.
+A queue is offered by its first download, or blocked at an origin or a user that has no slot for it.
 
 Pure: no I/O and no clock. Time: every call is logarithmic in the number of waiting downloads, `unblock` also linear in
 the number of queues that are blocked at the origin.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from heapq import heappop, heappush, nsmallest
 
-Route = tuple[str, str]
-"""The origin of a download, and the origin that its redirects lead to; "" if that is not known."""
+Route = tuple[str, str, str]
+"""The origin of a download, the origin that its redirects lead to ("" if that is not known), and its user."""
 QueueKey = tuple[int, float, int, Route]
 """(minus priority, place, seq, route): the smallest is the next; the route names its queue."""
 
@@ -34,7 +34,8 @@ class WaitingQueue:
         turns: the downloads (`seq`) in the order in which they were added; empty without a target.
         count: the number of downloads.
         offered: the key under which the queue is offered or blocked.
-        blocked_at: the origin that has no slot for the next download; None while the queue is offered.
+        blocked_at: the origin, or the name of the slots of the user, that has no slot for the next download; None while
+            the queue is offered.
         rechecks: downloads that may start without a slot of the target, to ask if they are led elsewhere now.
         recheck_at: the time at which another one may.
     """
@@ -60,6 +61,7 @@ class WaitingQueues:
         # an entry that was withdrawn or added again is skipped when it is the smallest.
         self._keys: dict[int, QueueKey] = {}
         self._queues: dict[Route, WaitingQueue] = {}
+        self._untargeted: dict[str, dict[Route, WaitingQueue]] = {}
         # Entries may be stale: one is valid while its queue is offered, and not blocked, under the very same key.
         self._offered: list[QueueKey] = []
         self._blocked: dict[str, dict[Route, None]] = {}
@@ -84,6 +86,10 @@ class WaitingQueues:
         """Return the queue of a route; None if it has no downloads."""
         return self._queues.get(route)
 
+    def untargeted(self, origin: str) -> Sequence[WaitingQueue]:
+        """Return the queues of an origin whose downloads have no target yet, one for each user."""
+        return tuple(self._untargeted.get(origin, {}).values())
+
     def route(self, seq: int) -> Route | None:
         """Return the route of a download; None if it is in no queue."""
         key = self._keys.get(seq)
@@ -95,6 +101,8 @@ class WaitingQueues:
         queue = self._queues.get(route)
         if queue is None:
             queue = self._queues[route] = WaitingQueue(route)
+            if not route[1]:
+                self._untargeted.setdefault(route[0], {})[route] = queue
         self._keys[seq] = key
         queue.count += 1
         if route[1]:
@@ -114,7 +122,7 @@ class WaitingQueues:
         queue.turns.pop(seq, None)
         if not queue.count:
             self._unblock(queue)
-            del self._queues[route]
+            self._forget(route)
         return route
 
     def reorder(self, seq: int, priority: int, place: float) -> bool:
@@ -152,7 +160,7 @@ class WaitingQueues:
         return None
 
     def block(self, queue: WaitingQueue, origin: str) -> None:
-        """Block a queue until a slot of `origin` is free."""
+        """Block a queue until a slot of `origin` is free, which may be the name of the slots of a user."""
         self._unblock(queue)
         queue.offered, queue.blocked_at = self.head(queue), origin
         self._blocked.setdefault(origin, {})[queue.route] = None
@@ -173,6 +181,15 @@ class WaitingQueues:
             if self._keys.get(seq_of(key)) is key:
                 return key
             heappop(queue.heap)
+
+    def _forget(self, route: Route) -> None:
+        """Forget a queue without downloads."""
+        del self._queues[route]
+        if not route[1]:
+            queues = self._untargeted[route[0]]
+            del queues[route]
+            if not queues:
+                del self._untargeted[route[0]]
 
     def _unblock(self, queue: WaitingQueue) -> None:
         origin, queue.blocked_at = queue.blocked_at, None

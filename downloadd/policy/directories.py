@@ -98,6 +98,8 @@ def _apply_config(directory_settings: DirectorySettings, config: DirectoryConfig
         directory_settings = replace(directory_settings, users=frozenset(config.users))
     if config.conflict is not UNSET:
         directory_settings = replace(directory_settings, conflict=config.conflict)
+    if config.skip_same is not UNSET:
+        directory_settings = replace(directory_settings, skip_same=config.skip_same)
     if config.owner is not UNSET:
         user, _, group = config.owner.partition(":")
         directory_settings = replace(directory_settings, owner=(int(user), int(group)))

@@ -9,9 +9,9 @@ from downloadd.download import Download
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import WaitingDownload
 
-Route = tuple[str, str]
-"""The origin of a download, and the origin that its redirects lead to; "" if that is not known."""
-FIRST_ROUTE: Route = ("", "")
+Route = tuple[str, str, str]
+"""The origin of a download, the origin that its redirects lead to ("" if that is not known), and its user."""
+FIRST_ROUTE: Route = ("", "", "")
 """A route before all others."""
 
 

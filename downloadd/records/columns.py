@@ -196,6 +196,7 @@ COLUMNS: Final = (
     Column("condition", "request.condition", _REQUEST, _json(Condition)),
     Column("pending_rules", "request.pending_rules", _USER, _list_of(PendingRule)),
     Column("part_directory", "request.part_directory", _USER),
+    Column("skip_same", "request.skip_same", _REQUEST, _FLAG),
     Column("desired", "control.desired", _USER, _members(Desired)),
     Column("priority", "control.priority", _USER),
     Column("speed_limit", "control.speed_limit", _USER),
@@ -235,6 +236,7 @@ COLUMNS: Final = (
     Column("ended_seq", "result.ended_seq", _STORE),
     Column("secrets_removed", "result.secrets_removed", _RUN, _FLAG),
     Column("cleared", "result.cleared", _USER, _FLAG),
+    Column("resource", "result.resource", _RUN),
 )
 """Every column, in the order of a row: the fields of `Download` itself, then those of each part, in its order."""
 

@@ -25,7 +25,7 @@ _PART_OWNERS: Final = (
     "WHERE id IN (SELECT value FROM json_each(?)) AND (ended_seq IS NULL OR part_name IS NOT NULL)"
 )
 _WAITING: Final = (
-    "SELECT seq, origin, priority, not_before, place, start_after FROM downloads INDEXED BY downloads_active "
+    "SELECT seq, origin, user, priority, not_before, place, start_after FROM downloads INDEXED BY downloads_active "
     f"WHERE ended_seq IS NULL AND seq > ? AND state IN ({', '.join('?' * len(WAITING))}) ORDER BY seq LIMIT ?"
 )
 # Most downloads of a long list are queued: the others are counted by state, and all of them without reading the state.
@@ -158,19 +158,25 @@ def created_at(connection: sqlite3.Connection) -> float | None:
 
 
 def decode_waiting(row: Row) -> WaitingDownload:
-    """Return a waiting download from its `seq`, origin, priority, both times and place.
+    """Return a waiting download from its `seq`, origin, user, priority, both times and place.
 
     Raises:
         StorageError: the row is damaged.
     """
-    seq, origin, priority, not_before, place, start_after = row
-    if type(origin) is not str:
-        origin = decode_texts(row, 0, "waiting download no.")[1]
+    seq, origin, user, priority, not_before, place, start_after = row
+    if type(origin) is not str or type(user) is not str:
+        origin, user = decode_texts(row, 0, "waiting download no.")[1:3]
     times = {type(not_before), type(place), type(start_after)} - {float, NoneType}
-    if type(origin) is not str or type(priority) is not int or times:
+    if type(origin) is not str or type(user) is not str or type(priority) is not int or times:
         raise corrupt_row_error("waiting download no.", seq, "a value has another type")
     return WaitingDownload(
-        seq=seq, origin=origin, priority=priority, not_before=not_before, place=place, start_after=start_after
+        seq=seq,
+        origin=origin,
+        priority=priority,
+        not_before=not_before,
+        place=place,
+        start_after=start_after,
+        user=user,
     )
 
 

@@ -73,6 +73,11 @@ def history_query(criteria: HistoryFilter) -> Query:
         index = "downloads_ended_directory"
         conditions.append("directory = ?")
         parameters.append(criteria.directory)
+    if criteria.has_part is not None:
+        if criteria.has_part:
+            # The fewest rows of all.
+            index = "downloads_kept"
+        conditions.append(f"part_name IS {'NOT NULL' if criteria.has_part else 'NULL'}")
     if criteria.ended_before is not None:
         conditions.append(f"{_END_TIME} < ?")
         parameters.append(criteria.ended_before)

@@ -71,6 +71,8 @@ class WaitingDownload(msgspec.Struct, frozen=True, kw_only=True):
     """As of `Control`; None for the place of its `seq`."""
     start_after: float | None = None
     """Unix time that its request states, before which it does not start."""
+    user: str = ""
+    """Id of its user."""
 
     @property
     def position(self) -> float:
@@ -93,6 +95,7 @@ class WaitingDownload(msgspec.Struct, frozen=True, kw_only=True):
             target=target,
             place=row.control.place,
             start_after=row.control.not_before,
+            user=row.user,
         )
 
 
@@ -120,6 +123,8 @@ class HistoryFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Selects later ends, and orders the page oldest first."""
     ended_before: int | None = None
     """Unix time; selects downloads that ended earlier."""
+    has_part: bool | None = None
+    """True selects downloads whose part file is kept, False the others."""
     limit: int = 100
 
 

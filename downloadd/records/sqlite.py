@@ -34,6 +34,7 @@ from downloadd.records.import_files import SqliteImportFiles
 from downloadd.records.import_operations import SqliteImportOperations, manifest_owners, raise_epochs
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords, SqliteKeptParts
+from downloadd.records.known_files import KnownFileRecords, SqliteKnownFiles
 from downloadd.records.known_rows import KnownRows
 from downloadd.records.nodes import NodeRecords, SoleNode
 from downloadd.records.object_uploads import SqliteUploads
@@ -127,6 +128,7 @@ class SqliteRecords:
         self.deliveries: DeliveryRecords = SqliteDeliveries(self, clock)
         self.origins: OriginRecords = SqliteOrigins(self)
         self.kept_parts: KeptPartRecords = SqliteKeptParts(self)
+        self.known_files: KnownFileRecords = SqliteKnownFiles(self)
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
         self.uploads: UploadRecords = SqliteUploads(self)
         self.schedules: ScheduleRecords = SqliteSchedules(self)

@@ -8,6 +8,7 @@ from downloadd.records.gids import GidRecords
 from downloadd.records.hints import Hints
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords
+from downloadd.records.known_files import KnownFileRecords
 from downloadd.records.nodes import NodeRecords
 from downloadd.records.protocol import Records
 from downloadd.records.results import ResultRecords
@@ -52,6 +53,11 @@ class Store(Records, Protocol):
     @property
     def kept_parts(self) -> KeptPartRecords:
         """Part files that are kept of ended downloads."""
+        ...
+
+    @property
+    def known_files(self) -> KnownFileRecords:
+        """Files of completed downloads that can be recognised."""
         ...
 
     @property

@@ -42,12 +42,12 @@ _CANDIDATES: Final = (
     "WHERE ended_seq IS NULL AND seq > ? AND seq <= ? AND state IN ({states}) ORDER BY seq LIMIT ?"
 )
 _CHOSEN: Final = (
-    "SELECT seq, origin, priority, not_before, place, start_after, state, desired FROM downloads "
+    "SELECT seq, origin, user, priority, not_before, place, start_after, state, desired FROM downloads "
     "WHERE seq IN (SELECT value FROM json_each(?)) AND ended_seq IS NULL"
 )
 # What `lifecycle.pause` and `lifecycle.resume` do to one row: a million rows are not read and written whole.
 _PAUSE_WAITING: Final = (
-    f"UPDATE downloads SET state = '{State.PAUSED}', desired = '{Desired.PAUSE}', not_before = NULL, publishing = 0 "
+    f"UPDATE downloads SET state = '{State.PAUSED}', desired = '{Desired.PAUSE}', not_before = NULL "
     "WHERE seq IN (SELECT value FROM json_each(?))"
 )
 _PAUSE_RUNNING: Final = (

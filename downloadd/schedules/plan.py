@@ -83,6 +83,7 @@ def make_request(schedule: Schedule, due: float, *, has_file: bool) -> DownloadR
         filename=version_name(definition, due),
         # The name of a version is its own, so that only a file of the same run can have it.
         conflict=Conflict.OVERWRITE,
+        skip_same=False,
         timeout=0,
         condition=schedule.condition if has_file else None,
     )

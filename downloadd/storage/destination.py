@@ -245,6 +245,18 @@ class Destination(Protocol):
         """
         ...
 
+    async def claim_part(
+        self, *, directory: str, filename: SafeName, download_id: str, epoch: int, existing: str
+    ) -> str | None:
+        """Rename the part file of an earlier epoch as `open_part` does, without opening it; return its name.
+
+        From then on no earlier run can publish or remove it.
+
+        Returns:
+            None if it is missing: an earlier run has published or removed it, or has not made it.
+        """
+        ...
+
     async def has_part(self, *, directory: str, name: str) -> bool:
         """Return True if a part file exists."""
         ...
@@ -288,10 +300,12 @@ class Destination(Protocol):
         part_name: str | None,
         identity: str | None,
         part_directory: str | None = None,
+        epoch: int = 0,
     ) -> bool:
         """Return True if the final file of a download that was being published at a crash is in place.
 
-        `part_directory` is that of the part file if it is another one.
+        `part_directory` is that of the part file if it is another one. A run of a later epoch than that of the part
+        file, up to `epoch`, may have renamed it.
 
         That is so when `filename` exists with `total` bytes and the part file is missing, or is the same file (it is
         removed then). With an `identity`, that of a small file, `filename` must have it.

@@ -12,6 +12,7 @@ from downloadd.errors import FileChangedError, NotFoundError
 from downloadd.storage.directory_entries import DirectoryEntry, list_entries
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
 from downloadd.storage.names import SafeDirectory, SafeName, parse_directory
+from downloadd.storage.present_file import PresentFile, open_present
 from downloadd.storage.published_files import is_unchanged
 from downloadd.storage.root import StorageRoot
 
@@ -67,6 +68,13 @@ class FileReader(Protocol):
         """
         ...
 
+    async def open_present(self, *, directory: str, filename: SafeName) -> PresentFile | None:
+        """Open the file that has a name now, whoever made it; return None if there is none that can be read.
+
+        None too where files cannot be recognised: in object storage.
+        """
+        ...
+
     async def list_entries(self, directory: str, *, after: str, limit: int) -> list[DirectoryEntry]:
         """Return up to `limit` files and directories whose names come after `after`, ordered by name.
 
@@ -91,6 +99,12 @@ class FinishedFiles:
         opening = partial(_open_published, self._root, place, filename, identity)
         fd, status = await self._threads.run(DiskPool.CALLS, path, opening)
         return FinishedFile(fd, status, path=path, threads=self._threads)
+
+    async def open_present(self, *, directory: str, filename: SafeName) -> PresentFile | None:
+        """Open the file that has a name now; see `FileReader.open_present`."""
+        place = parse_directory(directory)
+        opening = partial(open_present, self._root, self._threads, place, filename)
+        return await self._threads.run(DiskPool.CALLS, join_path(place, filename), opening)
 
     async def list_entries(self, directory: str, *, after: str, limit: int) -> list[DirectoryEntry]:
         """Return files and directories; see `FileReader.list_entries`."""

@@ -25,13 +25,13 @@ from downloadd.storage.names import (
     SafeDirectory,
     SafeName,
     check_part_name,
-    format_part_name,
     parse_directory,
-    part_epoch,
+    part_owner,
 )
-from downloadd.storage.part_descriptor import delete_part, part_exists
+from downloadd.storage.part_descriptor import claim_part, delete_part, part_exists
 from downloadd.storage.part_file import PartFile
 from downloadd.storage.part_listing import PartListing
+from downloadd.storage.part_names import PartNames
 from downloadd.storage.published_files import remove_published
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.quotas import Quotas
@@ -160,15 +160,10 @@ class LocalDestination:
             DownloadError: the part file cannot be made there.
         """
         place = parse_directory(directory)
-        make_name = partial(format_part_name, filename, download_id, max_bytes=await self._names.max_name_bytes(place))
-        name = make_name(epoch, restart)
-        candidates: list[PartName] = []
-        if existing is not None:
-            # A run that was killed between the adoption and its first record has left the part under its own epoch.
-            earlier = check_part_name(existing)
-            # A restart is a second file of the run: the first one has adopted those.
-            later = range(part_epoch(earlier) + 1, 0 if restart else epoch)
-            candidates = [earlier, *map(make_name, later)]
+        names = await self._part_names(place, filename, download_id)
+        name = names.name(epoch, restart)
+        # A restart is a second file of the run: the first one has adopted those of later epochs.
+        candidates = [] if existing is None else names.possible(existing, before=0 if restart else epoch)
         part = PartFile(
             threads=self._threads,
             root=self._root,
@@ -185,6 +180,17 @@ class LocalDestination:
         if existing is not None:
             await part.adopt(candidates)
         return part
+
+    async def claim_part(
+        self, *, directory: str, filename: SafeName, download_id: str, epoch: int, existing: str
+    ) -> str | None:
+        """Rename the part file of an earlier epoch as `open_part` does; see `Destination.claim_part`."""
+        place = parse_directory(directory)
+        names = await self._part_names(place, filename, download_id)
+        name = names.name(epoch)
+        claim = partial(claim_part, self._root, place, name, names.possible(existing, before=epoch))
+        is_there = await self._threads.run(DiskPool.CALLS, join_path(place, name), claim)
+        return name if is_there else None
 
     async def has_part(self, *, directory: str, name: str) -> bool:
         """Return True if a part file exists."""
@@ -229,13 +235,18 @@ class LocalDestination:
         part_name: str | None,
         identity: str | None = None,
         part_directory: str | None = None,
+        epoch: int = 0,
     ) -> bool:
         """Return True if the final file of a download that was being published at a crash is in place.
 
         See `complete_publication`.
         """
-        part = None if part_name is None else check_part_name(part_name)
         place = parse_directory(directory)
+        part_place = place if part_directory is None else parse_directory(part_directory)
+        parts: Sequence[PartName] = ()
+        if part_name is not None:
+            names = await self._part_names(part_place, filename, part_owner(check_part_name(part_name)))
+            parts = names.possible(part_name, before=epoch + 1)
         complete = partial(
             complete_publication,
             self._root,
@@ -243,9 +254,9 @@ class LocalDestination:
             directory=place,
             filename=filename,
             total=total,
-            part=part,
+            parts=parts,
             identity=identity,
-            part_directory=place if part_directory is None else parse_directory(part_directory),
+            part_directory=part_place,
         )
         return await self._threads.run(DiskPool.SYNCS, join_path(place, filename), complete)
 
@@ -367,6 +378,10 @@ class LocalDestination:
         await self._threads.close()
         await asyncio.to_thread(self.small_files.close)
         self._root.__exit__(None, None, None)
+
+    async def _part_names(self, directory: SafeDirectory, filename: SafeName, download_id: str) -> PartNames:
+        max_bytes = await self._names.max_name_bytes(directory)
+        return PartNames(filename=filename, download_id=download_id, max_bytes=max_bytes)
 
     # The methods below run in threads.
 

@@ -267,6 +267,13 @@ def part_epoch(name: PartName) -> int:
     return parsed[1]
 
 
+def part_owner(name: PartName) -> str:
+    """Return the download id in the name of a part file."""
+    parsed = parse_part_name(name)
+    assert parsed is not None  # noqa: S101 - narrows the type; the type says so
+    return parsed[0]
+
+
 def parse_part_name(name: str) -> tuple[str, int] | None:
     """Return the download id and epoch in the name of a part file, or None for any other name."""
     match = _PART_NAME.fullmatch(name)

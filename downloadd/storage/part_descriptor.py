@@ -218,6 +218,20 @@ def part_exists(root: StorageRoot, directory: SafeDirectory, name: PartName) -> 
         return False
 
 
+def claim_part(root: StorageRoot, directory: SafeDirectory, name: PartName, existing: Sequence[PartName]) -> bool:
+    """Rename the first of the files named `existing` that is there to `name`; return False if there is none."""
+    try:
+        with root.open_directory(directory) as directory_fd:
+            for each in existing:
+                with suppress(FileNotFoundError):
+                    _rename(each, name, directory_fd)
+                    return True
+    except OSError as error:
+        if not is_missing(error):
+            raise
+    return False
+
+
 def delete_part(root: StorageRoot, directory: SafeDirectory, name: PartName) -> int:
     """Delete a part file and return its size; return 0 if it, or its directory, is missing.
 

@@ -17,6 +17,7 @@ from downloadd.storage.finished_files import FileReader, ReadableFile
 from downloadd.storage.free_space import UnannouncedSpace
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import SafeDirectory, SafeName, parse_directory, parse_part_name
+from downloadd.storage.present_file import PresentFile
 from downloadd.storage.quotas import is_within
 from downloadd.storage.remote.remote_files import open_present_file, open_published_file, remove_published_file
 from downloadd.storage.remote.remote_names import RemoteNames
@@ -109,6 +110,14 @@ class RoutingDestination:
             has_part=lambda name: self._local.has_part(directory=directory, name=name),
         )
 
+    async def claim_part(
+        self, *, directory: str, filename: SafeName, download_id: str, epoch: int, existing: str
+    ) -> str | None:
+        """Rename the part file of an earlier epoch; see `Destination.claim_part`."""
+        return await self._local.claim_part(
+            directory=directory, filename=filename, download_id=download_id, epoch=epoch, existing=existing
+        )
+
     async def has_part(self, *, directory: str, name: str) -> bool:
         """Return True if a part file exists."""
         return await self._local.has_part(directory=directory, name=name)
@@ -162,6 +171,7 @@ class RoutingDestination:
         part_name: str | None,
         identity: str | None = None,
         part_directory: str | None = None,
+        epoch: int = 0,
     ) -> bool:
         """Return True if the final file of a download that was being published at a crash is in place.
 
@@ -176,6 +186,7 @@ class RoutingDestination:
                 part_name=part_name,
                 identity=identity,
                 part_directory=part_directory,
+                epoch=epoch,
             )
         key = storage.key_of(place, filename)
         if part_name is None:
@@ -284,6 +295,12 @@ class RoutingFiles:
         if storage is None:
             return await self._local.open(directory=directory, filename=filename, identity=identity)
         return await open_published_file(storage, place, filename, identity)
+
+    async def open_present(self, *, directory: str, filename: SafeName) -> PresentFile | None:
+        """Open the file that has a name now; see `FileReader.open_present`."""
+        if self._storages.find(parse_directory(directory)) is not None:
+            return None
+        return await self._local.open_present(directory=directory, filename=filename)
 
     async def list_entries(self, directory: str, *, after: str, limit: int) -> list[DirectoryEntry]:
         """Return files and directories; see `FileReader.list_entries`."""

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from heapq import nsmallest
 from typing import Final
@@ -85,15 +85,15 @@ def complete_publication(
     directory: SafeDirectory,
     filename: SafeName,
     total: int,
-    part: PartName | None,
+    parts: Sequence[PartName],
     part_directory: SafeDirectory,
     identity: str | None = None,
 ) -> bool:
     """Complete a publication that a crash has interrupted; return False if the final file is not in place.
 
-    It is in place when `filename` exists with `total` bytes, and the part file is missing or is the same file. Then the
-    name of the part file is removed, and the final name is synced, because the crash may have come before that. With an
-    `identity`, there was no part file, and the final file must have it.
+    It is in place when `filename` exists with `total` bytes, and the part file is missing or is the same file; it may
+    have any of the names `parts`. Then these are removed, and the final name is synced, because the crash may have come
+    before that. With an `identity`, there was no part file, and the final file must have it.
     """
     try:
         with root.open_directory(directory) as directory_fd:
@@ -102,7 +102,7 @@ def complete_publication(
                 return False
             if identity is not None and identify(final) != identity:
                 return False
-            if part is not None and not _remove_linked_part(root, part_directory, part, final):
+            if parts and not _remove_linked_parts(root, part_directory, parts, final):
                 return False
             publisher.sync(directory_fd)
             return True
@@ -112,14 +112,16 @@ def complete_publication(
         raise
 
 
-def _remove_linked_part(root: StorageRoot, directory: SafeDirectory, part: PartName, published: os.stat_result) -> bool:
-    """Remove the name of a part file that is the `published` file too; return False if it is another file."""
+def _remove_linked_parts(
+    root: StorageRoot, directory: SafeDirectory, parts: Sequence[PartName], published: os.stat_result
+) -> bool:
+    """Remove the names of a part file that is the `published` file too; return False if it is another file."""
     try:
         with root.open_directory(directory) as directory_fd:
-            unfinished = stat_entry(part, directory_fd)
-            if unfinished is not None:
-                if not os.path.samestat(published, unfinished):
-                    return False
+            unfinished = {part: found for part in parts if (found := stat_entry(part, directory_fd)) is not None}
+            if not all(os.path.samestat(published, found) for found in unfinished.values()):
+                return False
+            for part in unfinished:
                 os.unlink(part.encode(), dir_fd=directory_fd)
     except OSError as error:
         # Without its directory, the part is missing.

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from functools import partial
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -24,13 +25,14 @@ from downloadd.transfer.file_naming import name_file, warn_of_page
 from downloadd.transfer.name_conflicts import is_skipped
 from downloadd.transfer.part_transfer import PartTransfer
 from downloadd.transfer.pending_rules import decide_rules
+from downloadd.transfer.present_files import Comparison, PresentFileCheck, PresentFiles
 from downloadd.transfer.progress_meter import ProgressMeter
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.representation import Representation, has_larger_superseded_copy, is_superseded_version
 from downloadd.transfer.resume import CompletePart, Evidence, RangeRequest, Step, plan_request
 from downloadd.transfer.session import OriginResponse, Session
 from downloadd.transfer.source_requests import SourceRequests
-from downloadd.transfer.sources import Source, select_source
+from downloadd.transfer.sources import is_elsewhere, select_source
 from downloadd.transfer.speed_floor import SpeedPolicy
 from downloadd.verify import DEFAULT_ALGORITHM, check_size_and_type, checksum_algorithm
 
@@ -46,6 +48,8 @@ class FetchResult(Enum):
     """The name is taken, and the request has `conflict=skip`."""
     UNCHANGED = "unchanged"
     """The origin has the version of the request's condition still."""
+    ALREADY_THERE = "already there"
+    """The file of the name has the content already, and the request has `skip_same`."""
 
 
 class Attempt:
@@ -69,6 +73,7 @@ class Attempt:
         allows_overlap: bool,
         slots: ConnectionSlots,
         speed_policy: SpeedPolicy,
+        present_files: PresentFiles,
         is_takeover: bool = False,
     ) -> None:
         """Make an attempt that has not started.
@@ -89,8 +94,10 @@ class Attempt:
             allows_overlap: False for `downloads.resume = "strict"`.
             slots: slots for further connections, and at the targets of redirects.
             speed_policy: times of the measurement of a least speed.
+            present_files: compares files that are on the disk.
             is_takeover: another process has written the part file, and may still have it open.
         """
+        self._present = PresentFileCheck(present_files)
         self._is_takeover = is_takeover
         self._checkpoints = Checkpoints(
             download,
@@ -168,6 +175,11 @@ class Attempt:
     def target_of(self, origin: str) -> str | None:
         """Return the origin that the source at `origin` was led to last; None if it was not redirected."""
         return self._requests.redirects.targets.get(origin)
+
+    @property
+    def is_reading_disk(self) -> bool:
+        """True while a file on the disk is read, which has a time limit of its own."""
+        return self._present.is_reading
 
     @property
     def has_response(self) -> bool:
@@ -251,11 +263,19 @@ class Attempt:
                 await self._destination.check_directory(directory=directory)
         if self.download.progress.part_name is not None:
             step = await self._resume_part(self.download.progress.part_name)
-        elif self._has_final_name and await is_skipped(self.download, self._destination):
-            step = FetchResult.SKIPPED
+        elif self.download.request.requested_name is not None and not self.download.request.pending_rules:
+            step = await self._check_name() or step
         while isinstance(step, Step):
             step = await self._perform(step)
         return step
+
+    async def _check_name(self) -> FetchResult | None:
+        """Return the result if a taken name ends the download before the origin is asked."""
+        if self.download.request.skip_same:
+            # Without a checksum, what the origin says decides.
+            is_same = await self._present.is_same_by_request(self.download)
+            return FetchResult.ALREADY_THERE if is_same else None
+        return FetchResult.SKIPPED if await is_skipped(self.download, self._destination) else None
 
     async def _resume_part(self, existing: str) -> Step:
         """Open the part file of an earlier attempt, or a superseded one of the same version that has more bytes."""
@@ -276,6 +296,8 @@ class Attempt:
 
     async def _perform(self, step: Step) -> Step | FetchResult:
         """Make the next request and receive its content; return the next step, or the result."""
+        if await self._present.is_same_by_checksum(self.download):
+            return FetchResult.ALREADY_THERE
         if self.part is not None and self.download.progress.received_ranges is not None:
             return await self._transfer.resume_segments(step) or FetchResult.COMPLETE
         known = Representation.of(self.download)
@@ -310,15 +332,16 @@ class Attempt:
                     # The samples are of another source.
                     return step
                 case UseResponse(is_partial=True) if not request.has_overlap and is_elsewhere(
-                    self.download, source, response
+                    self.download, source, response.final_url_digest
                 ):
                     return replace(step, compare=True)
                 case UseResponse(is_partial=False) if await self._go_back(classification, step):
                     return replace(step.next(), has_gone_back=True)
                 case UseResponse():
                     self.download = select_source(self.download, source.index)
-                    if not await self._prepare_part(response, classification, request):
-                        return FetchResult.SKIPPED
+                    result = await self._prepare_part(response, classification, request, source.url)
+                    if result is not None:
+                        return step if result is Comparison.UNDECIDED else result
                     next_step = await self._transfer.receive(
                         source, response.content, classification, step, must_hash=bool(self.algorithms)
                     )
@@ -326,19 +349,12 @@ class Attempt:
 
     async def _go_back(self, accepted: UseResponse, step: Step) -> bool:
         """Continue the superseded part file if the response proves that the origin has its version again."""
-        if step.has_gone_back or not is_superseded_version(
-            self.download, accepted.found, received=self._transfer.bytes_in_part
-        ):
+        is_superseded = is_superseded_version(self.download, accepted.found, received=self._transfer.bytes_in_part)
+        if step.has_gone_back or not is_superseded:
             return False
         has_gone_back = await self._checkpoints.go_back()
         self.meter.reset(self._checkpoints.baseline)
         return has_gone_back
-
-    @property
-    def _has_final_name(self) -> bool:
-        """True if name and directory do not depend on a response."""
-        request = self.download.request
-        return request.requested_name is not None and not request.pending_rules
 
     async def _name_file(self, response: OriginResponse, accepted: UseResponse) -> None:
         urls = {"first_url": response.requested_url, "final_url": response.url}
@@ -346,25 +362,31 @@ class Attempt:
         # A user may have changed the name meanwhile.
         wanted = self.download.request
         name = name_file(wanted, accepted, **urls, max_bytes=max_bytes)
-        self.download = replace(self.download, filename=name).with_result(
-            warning=warn_of_page(wanted, accepted, **urls)
-        )
+        warning = warn_of_page(wanted, accepted, **urls)
+        self.download = replace(self.download, filename=name).with_result(warning=warning)
 
-    async def _prepare_part(self, response: OriginResponse, accepted: UseResponse, request: RangeRequest) -> bool:
-        """Prepare part file and row for the response; return False when the name is taken and the download skipped."""
-        total = accepted.found.total
+    async def _prepare_part(
+        self, response: OriginResponse, accepted: UseResponse, request: RangeRequest, url: str
+    ) -> FetchResult | Literal[Comparison.UNDECIDED] | None:
+        """Prepare part file and row for the response to a request for `url`, unless a taken name ends the download."""
+        total, content_type, given = accepted.found.total, accepted.content_type, self.download.request
         check_size_and_type(
-            size=total,
-            content_type=accepted.content_type,
-            expected_size=self.download.request.expected_size,
-            expected_type=self.download.request.expected_type,
+            size=total, content_type=content_type, expected_size=given.expected_size, expected_type=given.expected_type
         )
-        if self.download.request.pending_rules:
-            await self._change_row(partial(decide_rules, content_type=accepted.content_type, size=total))
+        if given.pending_rules:
+            await self._change_row(partial(decide_rules, content_type=content_type, size=total))
         if not request.is_range:
             await self._name_file(response, accepted)
+            if self.part is None:
+                match await self._present.compare(
+                    self.download, accepted.found, url=url, final_url_digest=response.final_url_digest
+                ):
+                    case Comparison.SAME:
+                        return FetchResult.ALREADY_THERE
+                    case Comparison.UNDECIDED:
+                        return Comparison.UNDECIDED
             if await is_skipped(self.download, self._destination):
-                return False
+                return FetchResult.SKIPPED
         if not accepted.is_partial and self.part is not None and self.part.size > 0:
             # Bytes of another version must not be recorded with the new validator, nor the new bytes with the old one.
             await self._transfer.start_over()
@@ -374,14 +396,4 @@ class Attempt:
         self.meter.total = total
         self._checkpoints.accept_response(accepted, final_url_digest=response.final_url_digest, part_name=part.name)
         part.hash_while_writing(self.algorithms)
-        return True
-
-
-def is_elsewhere(download: Download, source: Source, response: OriginResponse) -> bool:
-    """Return True if redirects led to another resource than before; then the end of the part file must match.
-
-    An entity tag does not identify other resources (RFC 9110, section 8.8.3), but those that a redirect selects are
-    usually copies. Mirrors are copies because the user has said so.
-    """
-    progress = download.progress
-    return source.index == progress.source and response.final_url_digest != progress.final_url_digest
+        return None

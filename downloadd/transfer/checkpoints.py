@@ -34,9 +34,13 @@ FIRST_CHECKPOINT_SECONDS: Final = 0.5
 """Seconds from the first write to the first checkpoint of a file over one connection."""
 
 CHECKPOINT_SECONDS: Final = 5.0
-"""Seconds between two checkpoints at most; a transfer that has not lasted so long doubles its time up to the next one.
+"""Seconds between two checkpoints at most; see `CHECKPOINT_SHARE`."""
 
-So after a power cut, or when another node takes over, about half of what a young transfer received is received again.
+CHECKPOINT_SHARE: Final = 0.5
+"""Time between two checkpoints, as a share of that which the transfer had lasted at the first of them.
+
+So after a power cut, or when another node takes over, at least half of what a steady transfer has received is kept,
+once its first checkpoint is recorded.
 """
 
 RECORD_SECONDS: Final = 0.25
@@ -408,8 +412,9 @@ class Checkpoints:
                     async with asyncio.timeout(CHECKPOINT_TIMEOUT):
                         await self.save(self.download.with_progress(received=part.synced))
             return
-        lasted = max(FIRST_CHECKPOINT_SECONDS, self._synced_at - self._began_at)
-        if now - self._synced_at >= min(CHECKPOINT_SECONDS, lasted):
+        lasted = self._synced_at - self._began_at
+        pause = max(RECORD_SECONDS, lasted * CHECKPOINT_SHARE) if lasted else FIRST_CHECKPOINT_SECONDS
+        if now - self._synced_at >= min(CHECKPOINT_SECONDS, pause):
             self._synced_at = now
             if self.is_resumable:
                 part.start_sync()

@@ -32,7 +32,7 @@ def decide_rules(download: Download, *, content_type: str | None, size: int | No
 def apply_rule(download: Download, rule: PendingRule) -> Download:
     """Return the download with the values of a rule."""
     request = download.request
-    changes = {name: getattr(rule, name) for name in ("directory", "conflict", "segments")}
+    changes = {name: getattr(rule, name) for name in ("directory", "conflict", "skip_same", "segments")}
     request = replace(request, **{name: value for name, value in changes.items() if value is not UNSET})
     if rule.max_retries is not UNSET:
         options = replace(request.attempt_options or NO_OPTIONS, max_retries=rule.max_retries)

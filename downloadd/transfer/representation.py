@@ -3,6 +3,7 @@
 Pure: no I/O and no clock.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 import msgspec
@@ -92,3 +93,13 @@ def has_larger_superseded_copy(progress: Progress) -> bool:
         and (superseded.validator, superseded.total) == (progress.validator, progress.total)
         and superseded.received > progress.received
     )
+
+
+def have_other_digest(known: Sequence[OriginDigest], found: Sequence[OriginDigest]) -> bool:
+    """Return True if a digest by the same algorithm differs from a known one."""
+    values = {_algorithm(digest): digest.checksum for digest in known}
+    return any(values.get(_algorithm(digest), digest.checksum) != digest.checksum for digest in found)
+
+
+def _algorithm(digest: OriginDigest) -> str:
+    return digest.checksum.partition("=")[0]

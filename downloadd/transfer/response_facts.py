@@ -3,16 +3,14 @@
 Pure: no I/O and no clock.
 """
 
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
-from downloadd.download import OriginDigest
 from downloadd.media_types import HTML_TYPES
 from downloadd.transfer.fields import parse_http_date
-from downloadd.transfer.representation import Representation
+from downloadd.transfer.representation import Representation, have_other_digest
 from downloadd.transfer.response_head import ResponseHead
 from downloadd.transfer.resume import Evidence, RangeRequest
 
@@ -173,7 +171,7 @@ def _has_other_media_type(request: RangeRequest, known: Representation, head: Re
 
 
 def _compare_version(request: RangeRequest, known: Representation, head: ResponseHead) -> Version:
-    if _have_other_digest(known.origin_digests, head.representation_digests):
+    if have_other_digest(known.origin_digests, head.representation_digests):
         return Version.OTHER
     if known.validator is None:
         return _compare_weak_validators(known, head)
@@ -223,13 +221,3 @@ def _compare_weak_validators(known: Representation, head: ResponseHead) -> Versi
 
 def _opaque_tag(entity_tag: str) -> str:
     return entity_tag.removeprefix("W/")
-
-
-def _have_other_digest(known: Sequence[OriginDigest], found: Sequence[OriginDigest]) -> bool:
-    """Return True if a digest by the same algorithm differs from a known one."""
-    values = {_algorithm(digest): digest.checksum for digest in known}
-    return any(values.get(_algorithm(digest), digest.checksum) != digest.checksum for digest in found)
-
-
-def _algorithm(digest: OriginDigest) -> str:
-    return digest.checksum.partition("=")[0]

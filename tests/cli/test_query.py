@@ -51,6 +51,8 @@ async def test_a_part_file_that_was_kept_is_shown(api: ServedApi, command: Comma
     kept = api.manager.add(sample_download(1, state=State.FAILED, part_name=".a.part", received=15 << 20))
     api.manager.add(sample_download(2, state=State.FAILED))
     assert (await command("history")).output.count("15.0 MiB kept, retry continues") == 1
+    listed = json.loads((await command("history", "--kept", "--json")).output)["history"]
+    assert [entry["id"] for entry in listed] == [kept.id]
     output = (await command("show", kept.id)).output
     assert re.search(r"^part file +15.0 MiB kept, retry continues$", output, re.MULTILINE)
 

@@ -41,6 +41,8 @@ async def test_entries_are_removed_by_filters(api: ServedApi, command: Command) 
     assert criteria.ended_before is not None
     assert now - 7201 <= criteria.ended_before <= SystemClock().wall() - 7199
     assert (await command("remove", "--all")).output == "1 removed from the history.\n"
+    await command("remove", "--kept")
+    assert [each.has_part for each in api.history.filters] == [None, None, True]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,7 @@ async def test_entries_are_removed_by_filters(api: ServedApi, command: Command) 
         (),
         ("x", "--all"),
         ("x", "--status", "failed"),
+        ("x", "--kept"),
         ("--all", "--search", "x"),
         ("--all", "--file"),
         ("--older-than", "7"),

@@ -32,6 +32,7 @@ VALUES: StartOptions = {
     "checksum": f"sha-256={'0' * 64}",
     "type": "image/*",
     "conflict": "skip",
+    "skip_same": True,
     "priority": 3,
     "speed_limit": 4,
     "max_retries": 5,

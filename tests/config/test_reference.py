@@ -54,7 +54,7 @@ def test_the_commented_examples_work_once_uncommented(tmp_path: Path) -> None:
     config = load(tmp_path, text)
     assert [each.host for each in config.hosts] == ["nas.lan"]
     assert [credential.host for credential in config.credentials] == ["files.example.com", "mirror.example.com"]
-    assert [user.permissions for user in config.users] == [ALL_PERMISSIONS]
+    assert [user.permissions for user in config.users] == [ALL_PERMISSIONS] * 2
     for name, struct in LISTS.items():
         assert {key for item in tomllib.loads(text)[name] for key in item} == set(struct.__struct_fields__)
 

@@ -248,6 +248,45 @@ async def test_the_commands_about_schedules_change_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
+async def test_the_commands_about_known_files_receive_nothing(tmp_path: Path, nginx: NginxOrigin) -> None:
+    commands = blocks(read("docs/how-to/known-files.md"), "sh")
+    image = nginx.www / "image.iso"
+    image.write_bytes(b"a" * 300_000)
+    (tmp_path / "daemon").mkdir()
+    async with DaemonProcess(tmp_path / "daemon") as daemon:
+        environment = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "TOKEN": TOKEN,
+            "URL": daemon.url.rstrip("/"),
+            "DOWNLOADD_URL": daemon.url,
+            "DOWNLOADD_TOKEN": TOKEN,
+        }
+
+        async def run(script: str) -> str:
+            """Run a script; return its output. Its exit status is 0."""
+            real = script.replace("https://files.example.com", nginx.http)
+            done = await asyncio.to_thread(
+                subprocess.run, ["sh", "-ec", real], env=environment, check=True, capture_output=True, text=True
+            )
+            return done.stdout + done.stderr
+
+        await run(commands[0])
+        assert "already there" in (await run(commands[0])).lower()
+        await run(commands[1])
+
+        async def codes() -> list[str | None] | None:
+            entries = await daemon.history()
+            return [entry["error"] for entry in entries] if len(entries) == 3 else None
+
+        assert await wait_until(codes) == ["ALREADY_THERE", "ALREADY_THERE", None]
+        # Another content replaces it, as the second block says.
+        image.write_bytes(b"b" * 300_000)
+        os.utime(image, (1, 1))
+        await run(commands[1])
+        await wait_until(lambda: daemon.files() == {"d/image.iso": b"b" * 300_000})
+
+
+@pytest.mark.system
 async def test_the_commands_about_the_queue_change_it(tmp_path: Path, origin: Origin) -> None:
     move, place, pause = blocks(read("docs/how-to/queue.md"), "sh")
     for path in ("/held", "/first.bin"):

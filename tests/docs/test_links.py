@@ -33,6 +33,8 @@ TRIED: Final = {
     ("docs/how-to/hooks.md", "printf"): "test_the_command_for_a_secret_prints_a_valid_one",
     ("docs/how-to/hooks.md", "import base64"): "test_the_receiver_of_the_docs_accepts_only_signed_messages",
     ("docs/how-to/imports.md", "downloadctl import"): "test_the_commands_of_the_readme_run",
+    ("docs/how-to/known-files.md", "downloadctl"): "test_the_commands_about_known_files_receive_nothing",
+    ("docs/how-to/known-files.md", "curl"): "test_the_commands_about_known_files_receive_nothing",
     ("docs/how-to/limits.md", "downloadctl settings"): "test_the_commands_about_limits_change_them",
     ("docs/how-to/limits.md", "curl"): "test_the_commands_about_limits_change_them",
     ("docs/how-to/monitoring.md", "curl"): "test_the_commands_about_metrics_and_the_log_show_them",

@@ -45,6 +45,7 @@ def parameters(**options: str) -> dict[str, Any]:
         ({"allow_overwrite": "false"}, {"conflict": Conflict.RENAME}),
         ({"allow_overwrite": "false", "auto_file_renaming": "false"}, {"conflict": Conflict.ERROR}),
         ({"auto_file_renaming": "true"}, {"conflict": Conflict.RENAME}),
+        ({"conditional_get": "true"}, {"skip_same": True}),
     ],
 )
 def test_options_become_parameters(options: dict[str, str], expected: dict[str, Any]) -> None:
@@ -60,7 +61,7 @@ def test_another_text_is_not_a_gid(text: str) -> None:
 def test_every_parsed_value_is_one_that_a_request_accepts() -> None:
     highest = {
         name: str(MAX_SECONDS) if name in {"connect-timeout", "retry-wait", "timeout"} else "9" * 18
-        for name in PARSERS.keys() - {"gid", "pause", "allow-overwrite", "auto-file-renaming"}
+        for name in PARSERS.keys() - {"gid", "pause", "allow-overwrite", "auto-file-renaming", "conditional-get"}
     }
     made = make_parameters({name: PARSERS[name](text) for name, text in highest.items()})
     given = {key: value for key, value in asdict(made or FileParameters()).items() if value is not None}

@@ -18,6 +18,7 @@ from downloadd.errors import NetworkErrorKind
 from downloadd.manager.dispatcher import Dispatcher
 from downloadd.manager.limits import Limits
 from downloadd.manager.origin_health import FailureKind, OriginFailure
+from downloadd.manager.user_slots import UserHold
 from downloadd.records.protocol import Records, WaitingDownload
 from downloadd.records.queue_places import QueueEntry
 from downloadd.states import State, WaitReason
@@ -48,11 +49,17 @@ class Started:
         return [row.seq for row in self.rows]
 
     async def enqueue(
-        self, count: int = 1, *, origin: str = A, target: str | None = None, not_before: float | None = None
+        self,
+        count: int = 1,
+        *,
+        origin: str = A,
+        target: str | None = None,
+        not_before: float | None = None,
+        user: str = "ann",
     ) -> list[Download]:
         """Accept downloads and add them to the queue; return their rows."""
         rows = await added(
-            self._records, *(sample_download(origin=origin, not_before=not_before) for _ in range(count))
+            self._records, *(sample_download(origin=origin, not_before=not_before, user=user) for _ in range(count))
         )
         self.enqueue_rows(*rows, target=target, not_before=not_before)
         return rows
@@ -93,6 +100,36 @@ class DispatcherContract:
         await started.wait_for(first, second, fourth, third)
         dispatcher.queue.finish(99)
         assert await describe_waits(dispatcher, [fifth]) == ["3 downloads are running (max_concurrent)"]
+
+    async def test_downloads_of_a_user_beyond_the_limit_wait_and_hold_back_no_others(
+        self, dispatcher: Dispatcher, started: Started
+    ) -> None:
+        dispatcher.queue.change_limits(replace(LIMITS, runs_by_user={"alice": 1}))
+        first, second = await started.enqueue(2, user="alice")
+        [elsewhere] = await started.enqueue(1, origin=B, user="alice")
+        [other] = await started.enqueue(1)
+        await started.wait_for(first, other)
+        expected = "1 download of alice is running (max_concurrent in [[users]])"
+        assert await describe_waits(dispatcher, [second, elsewhere]) == [expected] * 2
+        assert (await dispatcher.queue.wait_reasons())[WaitReason.USER_LIMIT] == 2
+        dispatcher.queue.finish(first.seq)
+        await started.wait_for(first, other, second)
+        # It is at another origin, which has a slot; the limit is lifted while its user has none.
+        dispatcher.queue.change_limits(LIMITS)
+        await started.wait_for(first, other, second, elsewhere)
+
+    async def test_nothing_of_a_user_who_is_held_starts_until_the_end_of_it(
+        self, dispatcher: Dispatcher, started: Started
+    ) -> None:
+        dispatcher.queue.hold_users({"alice": UserHold(text="used up", until=SystemClock().monotonic() + 60)})
+        [held] = await started.enqueue(1, user="alice")
+        [other] = await started.enqueue(1)
+        await started.wait_for(other)
+        [notice] = await dispatcher.queue.explain_waits([held])
+        assert (notice.code, notice.text, notice.user) == (WaitReason.DAY_QUOTA, "used up", "alice")
+        assert notice.seconds in range(55, 61)
+        dispatcher.queue.hold_users({})
+        await started.wait_for(other, held)
 
     async def test_what_is_started_has_been_claimed_durably(
         self, records: Records, dispatcher: Dispatcher, started: Started

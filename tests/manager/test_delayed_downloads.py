@@ -5,7 +5,7 @@ import pytest
 from downloadd.manager.delayed_downloads import DelayedDownloads
 from downloadd.manager.waiting_queues import QueueKey, Route
 
-ROUTE: Route = ("a", "cdn")
+ROUTE: Route = ("a", "cdn", "u")
 
 
 def key(seq: int, *, priority: int = 0) -> QueueKey:

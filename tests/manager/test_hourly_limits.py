@@ -153,5 +153,5 @@ async def test_a_new_configuration_replaces_the_entries() -> None:
 async def test_the_limit_of_hours_is_the_reason_of_waiting_downloads() -> None:
     stack = Stack(LimitConfig(max_concurrent=1))
     async with stack.hours:
-        stack.dispatcher.queue._scheduler.runs.begin(1, ("http://b:80", ""), "", has_target_slot=True, now=0)
+        stack.dispatcher.queue._scheduler.runs.begin(1, ("http://b:80", "", "u"), "", has_target_slot=True, now=0)
         assert stack.wait_reason() == "1 download is running (max_concurrent, 00:00-24:00 UTC)"

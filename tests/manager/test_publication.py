@@ -16,6 +16,7 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import MAX_NAME_BYTES, parse_filename
+from downloadd.transfer.present_files import PresentFiles
 
 NEW = b"new"
 OLD = b"old"
@@ -50,7 +51,13 @@ def publication(destination: LocalDestination, records: SqliteRecords, saved: li
         return row
 
     small_files = SmallPublications(records, destination, ManualClock())
-    return Publication(destination, ManualClock(), save=save, small_files=small_files)
+    return Publication(
+        destination,
+        ManualClock(),
+        save=save,
+        small_files=small_files,
+        present_files=PresentFiles(destination.finished_files, records.known_files),
+    )
 
 
 def download(conflict: Conflict, *, filename: str = "f", requested: bool = True) -> Download:

@@ -34,13 +34,13 @@ def test_the_scheduler_has_what_was_read_last() -> None:
     window.replace(backlog(waiting(2, 5, 6, 7)), without={5}, targets={})
     window.remove(6)
     window.remove(99)
-    assert [scheduler.route(seq) for seq in (2, 5, 6, 7)] == [None, None, None, (A, "")]
+    assert [scheduler.route(seq) for seq in (2, 5, 6, 7)] == [None, None, None, (A, "", "")]
 
 
 def test_a_target_that_is_not_recorded_yet_counts() -> None:
     window, scheduler = make_window()
     window.replace(backlog(waiting(1)), targets={1: CDN})
-    assert scheduler.route(1) == (A, CDN)
+    assert scheduler.route(1) == (A, CDN, "")
 
 
 def test_it_is_read_again_before_a_route_has_no_more() -> None:
@@ -57,7 +57,7 @@ def test_it_is_read_again_before_a_route_has_no_more() -> None:
 
 def test_further_routes_are_read_next() -> None:
     window, _ = make_window(100)
-    window.replace(backlog(waiting(1), next_route=(B, "")), targets={})
+    window.replace(backlog(waiting(1), next_route=(B, "", "u")), targets={})
     assert (window.is_short,) == (True,)
     request = window.next_request(())
-    assert (request.after, request.per_route) == ((B, ""), MAX_PER_ROUTE)
+    assert (request.after, request.per_route) == ((B, "", "u"), MAX_PER_ROUTE)

@@ -300,6 +300,7 @@ class FailingDestination(LocalDestination):
         part_name: str | None,
         identity: str | None = None,
         part_directory: str | None = None,
+        epoch: int = 0,
     ) -> bool:
         raise StorageError("Input/output error")
 

@@ -22,7 +22,7 @@ class Runs:
 
     def begin(self, *seqs: int, expected: str = "", has_target_slot: bool = True) -> None:
         for seq in seqs:
-            self.running.begin(seq, ("a", expected), expected, has_target_slot=has_target_slot, now=0)
+            self.running.begin(seq, ("a", expected, "u"), expected, has_target_slot=has_target_slot, now=0)
 
     def enter(self, seq: int, origin: str = "cdn", *, now: float = 0) -> bool:
         return self.running.enter(seq, "a", origin, now=now)
@@ -94,7 +94,7 @@ def test_an_open_circuit_lets_one_run_through_as_the_probe(runs: Runs) -> None:
 
 def test_a_probe_that_was_expected_at_the_target_may_enter(runs: Runs) -> None:
     runs.fail("cdn")
-    runs.running.begin(1, ("a", "cdn"), "cdn", has_target_slot=True, now=1)
+    runs.running.begin(1, ("a", "cdn", "u"), "cdn", has_target_slot=True, now=1)
     assert runs.enter(1, now=1)
 
 

@@ -10,6 +10,7 @@ from support.waiting import wait_until
 
 from downloadd.clock import SystemClock
 from downloadd.manager.lease_gate import LeaseGate
+from downloadd.manager.limits import Limits
 from downloadd.manager.shared_dispatcher import SharedDispatcher
 from downloadd.records.origins import OriginRecord
 from downloadd.records.postgres.records import PostgresRecords
@@ -100,6 +101,25 @@ async def test_the_slots_of_an_origin_are_those_of_all_nodes(nodes: Nodes) -> No
     assert most == LIMITS.max_per_host
     seqs = [row.seq for node in nodes for row in node.started.rows]
     assert len(seqs) == len(set(seqs))
+
+
+async def test_the_limit_of_a_user_counts_the_downloads_of_all_nodes(nodes: Nodes) -> None:
+    first, second = nodes
+    second.hold(is_held=False)
+    for node in nodes:
+        node.dispatcher.queue.change_limits(Limits(max_concurrent=9, max_per_host=9, runs_by_user={"alice": 2}))
+    await first.started.enqueue(5, user="alice")
+    await first.started.enqueue(4, origin=B, user="alice")
+    most = 0
+    for ended in range(8):
+        await wait_until(lambda ended=ended: sum(len(node.started.rows) for node in nodes) >= min(9, 2 + ended))
+        for node in nodes:
+            node.dispatcher.queue.wake()
+        await asyncio.sleep(0.03)
+        most = max(most, sum(len(node.running) for node in nodes))
+        next(node for node in nodes if node.running).finish()
+    assert most == 2
+    assert (await second.dispatcher.origins.usage()).connected <= 2
 
 
 async def test_a_node_starts_what_another_one_has_no_room_for(nodes: Nodes) -> None:

@@ -2,8 +2,8 @@
 
 from downloadd.manager.waiting_queues import QueueKey, Route, WaitingQueues, seq_of
 
-DIRECT: Route = ("a", "")
-LED: Route = ("a", "cdn")
+DIRECT: Route = ("a", "", "u")
+LED: Route = ("a", "cdn", "u")
 
 
 def key(seq: int, route: Route = DIRECT, *, priority: int = 0) -> QueueKey:
@@ -30,7 +30,7 @@ def filled(*keys: QueueKey) -> WaitingQueues:
 
 
 def test_downloads_are_offered_in_order_over_all_queues() -> None:
-    queues = filled(key(4), key(2, LED), key(3, priority=1), key(1, ("b", "")))
+    queues = filled(key(4), key(2, LED), key(3, priority=1), key(1, ("b", "", "u")))
     assert (len(queues), queues.route(2), queues.route(9)) == (4, LED, None)
     assert drain(queues) == [3, 1, 2, 4]
     assert (len(queues), list(queues)) == (0, [])

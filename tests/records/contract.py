@@ -123,6 +123,7 @@ FILTERS = st.builds(
     contains=st.none() | st.just("") | st.sampled_from(_FRAGMENTS) | st.text("aAbB%_\\äÄ", max_size=3),
     before_ended_seq=st.none() | st.integers(0, 330),
     after_ended_seq=st.none() | st.integers(0, 330),
+    has_part=st.sampled_from([None, None, True, False]),
     limit=st.integers(0, 400),
 )
 
@@ -141,6 +142,7 @@ def page_of(rows: Sequence[Download], criteria: HistoryFilter) -> list[Download]
         if row.result.ended_seq is not None
         and (criteria.directory is None or row.request.directory == criteria.directory)
         and (criteria.state is None or row.state == criteria.state)
+        and (criteria.has_part is None or (row.progress.part_name is not None) is criteria.has_part)
         and (criteria.before_ended_seq is None or row.result.ended_seq < criteria.before_ended_seq)
         and (criteria.after_ended_seq is None or row.result.ended_seq > criteria.after_ended_seq)
         and (
@@ -710,6 +712,7 @@ class RecordsContract:
                     state=dice.choice(sorted(FINISHED)) if number < 320 else State.QUEUED,
                     directory=dice.choice(["", "a", "a/b"]),
                     filename="".join(dice.choices(letters, k=5)),
+                    part_name=dice.choice([None, None, ".x.part"]),
                 )
                 for number in range(400)
             ]

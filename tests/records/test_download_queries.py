@@ -60,7 +60,8 @@ def test_waiting_downloads_come_in_pages(connection: sqlite3.Connection) -> None
     rows = insert(connection, *(sample_download(priority=n) for n in range(3)), sample_download(state=State.PAUSED))
     page = QUERIES.waiting(connection, after_seq=rows[0].seq, limit=5)
     assert page == [
-        WaitingDownload(seq=row.seq, origin="https://example.com", priority=row.control.priority) for row in rows[1:3]
+        WaitingDownload(seq=row.seq, origin="https://example.com", priority=row.control.priority, user="ann")
+        for row in rows[1:3]
     ]
 
 

@@ -40,6 +40,8 @@ class TestSqliteImportFiles(ImportFileContract):
 
 
 OLDER_SCHEMA = """
+DROP INDEX downloads_resource;
+ALTER TABLE downloads DROP COLUMN skip_same; ALTER TABLE downloads DROP COLUMN resource;
 DROP TABLE object_uploads; DROP TABLE object_parts;
 DROP INDEX downloads_gid; DROP INDEX downloads_queue; DROP INDEX downloads_results; DROP TABLE cleared_results;
 ALTER TABLE downloads DROP COLUMN gid; ALTER TABLE downloads DROP COLUMN place;

@@ -68,6 +68,7 @@ STARTED_DOWNLOAD = with_fields(
     end_time=0,
     secrets_removed=True,
     cleared=True,
+    resource="",
 )
 
 

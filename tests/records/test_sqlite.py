@@ -330,6 +330,8 @@ async def test_nothing_is_accepted_while_the_files_are_moved_away(
         HistoryFilter(directory="a"),
         HistoryFilter(directory="a", state=State.FAILED, before_ended_seq=5),
         HistoryFilter(contains="x"),
+        HistoryFilter(has_part=True, directory="a", state=State.FAILED),
+        HistoryFilter(has_part=False),
         ActiveFilter(),
         ActiveFilter(directory="a"),
         ActiveFilter(states=frozenset({State.PAUSED, State.QUEUED})),

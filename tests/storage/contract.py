@@ -23,6 +23,7 @@ from downloadd.errors import (
     FileTooLargeForDiskError,
     InvalidPathError,
     NetworkError,
+    StorageError,
 )
 from downloadd.origin.byte_sources import CopyingSource
 from downloadd.storage.destination import Destination, LinkResult, Part, PartEntry, SmallFile
@@ -438,6 +439,35 @@ class DestinationContract:
         assert not await destination.is_published(
             directory="missing", filename=FILE, total=3, part_name=None, identity=None
         )
+
+    async def test_a_part_that_is_claimed_is_published_by_no_earlier_run(self, destination: Destination) -> None:
+        late = await open_part(destination, b"abc")
+
+        async def claim(epoch: int) -> str | None:
+            return await destination.claim_part(
+                directory="d", filename=FILE, download_id=ID, epoch=epoch, existing=late.name
+            )
+
+        async def is_published(epoch: int) -> bool:
+            return await destination.is_published(
+                directory="d", filename=FILE, total=3, part_name=late.name, identity=None, epoch=epoch
+            )
+
+        claimed = await claim(2)
+        assert claimed is not None
+        assert claimed != late.name
+        with pytest.raises(StorageError, match=r"the part file (is missing|of f was removed or renamed)"):
+            await late.publish(FILE, replace=False, last_modified=None)
+        await late.close()
+        await publish(destination, b"xyz")
+        # The part of the second run was not recorded; it is found by its epoch.
+        assert not await is_published(2)
+        assert await claim(4) is not None
+        assert not await is_published(4)
+        part = await destination.open_part(directory="d", filename=FILE, download_id=ID, epoch=5, existing=late.name)
+        assert await part.read(0, 3) == b"abc"
+        await part.remove()
+        assert await claim(6) is None
 
     # final names
 

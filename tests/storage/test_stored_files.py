@@ -93,6 +93,6 @@ def is_complete(root: StorageRoot, total: int, part: PartName | None) -> bool:
         directory=ROOT_DIRECTORY,
         filename=FILE,
         total=total,
-        part=part,
+        parts=() if part is None else (part,),
         part_directory=ROOT_DIRECTORY,
     )

@@ -52,6 +52,9 @@ class FakeFiles:
         self.files[path] = FakeFile(content, modified * 10**9)
         return self.files[path]
 
+    async def open_present(self, *, directory: str, filename: SafeName) -> None:
+        """Say that no file can be recognised."""
+
     async def open(self, *, directory: str, filename: SafeName, identity: str | None) -> FakeFile:
         path = join_path(directory, filename)
         if path in self.changed:

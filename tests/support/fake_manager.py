@@ -223,6 +223,7 @@ class FakeManager:
             and (before is None or (row.result.ended_seq or 0) < before)
             and (criteria.directory is None or row.request.directory == criteria.directory)
             and (criteria.state is None or row.state is criteria.state)
+            and (criteria.has_part is None or (row.progress.part_name is not None) is criteria.has_part)
             and (
                 criteria.contains is None
                 or criteria.contains in row.filename

@@ -113,6 +113,7 @@ async def _add_active(store: Store) -> None:
         attempt_options=AttemptOptions(max_retries=0, stall_timeout=1.5),
         pending_rules=(PendingRule(name="r", types=("video/*",), min_size=1, directory="films", max_retries=None),),
         part_directory="elsewhere",
+        skip_same=True,
         speed_limit=7,
         source=1,
         attempt=2,

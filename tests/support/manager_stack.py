@@ -128,6 +128,7 @@ async def open_stack(
             ),
             records=records,
             destination=destination,
+            files=destination.finished_files,
             session=session,
             bus=bus,
             metrics=Metrics().downloads,

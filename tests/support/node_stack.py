@@ -62,6 +62,7 @@ async def open_node(
             ),
             records=records,
             destination=destination,
+            files=destination.finished_files,
             session=session,
             bus=bus,
             metrics=Metrics().downloads,

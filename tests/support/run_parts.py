@@ -27,6 +27,7 @@ from downloadd.records.sqlite import SqliteRecords
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.connection_slots import ConnectionSlots
+from downloadd.transfer.present_files import PresentFiles
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
@@ -71,6 +72,7 @@ class RunParts:
         destination = destination or self.destination
         return Run(
             row,
+            present_files=PresentFiles(destination.finished_files, self.records.known_files),
             records=self.records,
             session=self.session,
             cookies=self.session.make_cookie_jar(),

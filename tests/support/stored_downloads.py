@@ -23,11 +23,12 @@ def sample_download(
     epoch: int = 0,
     part_name: str | None = None,
     not_before: float | None = None,
+    user: str = "ann",
 ) -> Download:
     """Return a download with a new id and these fields."""
     return make_download(
         id=str(uuid4()),
-        user="ann",
+        user=user,
         url=url,
         redacted_url=url,
         origin=origin,

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from support.clocks import ManualClock
 from support.downloads import with_fields
+from support.fake_known_files import FakeKnownFiles
 from support.fake_slots import FakeSlots
 from support.sample_downloads import sample_download
 from support.scripted_session import Answer, ScriptedFile, ScriptedSession
@@ -18,6 +19,7 @@ from downloadd.states import State
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
 from downloadd.transfer.attempt import Attempt, FetchResult
+from downloadd.transfer.present_files import PresentFiles
 from downloadd.transfer.resume import OVERLAP_BYTES, RangeRequest
 from downloadd.transfer.speed_floor import SpeedPolicy
 from downloadd.verify import format_checksum
@@ -49,6 +51,7 @@ class Transfers:
         self.root = root
         self.row = sample_download(state=State.STARTING, epoch=0)
         self.saved: list[Download] = []
+        self.known = FakeKnownFiles()
         self.filename = parse_filename(self.row.filename)
         self.allows_overlap = True
         self.has_progressed = False
@@ -81,6 +84,7 @@ class Transfers:
             allows_overlap=self.allows_overlap,
             slots=FakeSlots(),
             speed_policy=SpeedPolicy(),
+            present_files=PresentFiles(self.destination.finished_files, self.known),
         )
         try:
             result: FetchResult | DownloadError = await attempt.fetch()

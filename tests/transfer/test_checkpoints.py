@@ -133,11 +133,12 @@ async def test_a_young_transfer_has_recorded_half_of_its_time_at_least(setup: Se
             setup.fake.synced = round(lasted * 1000)
             setup.calls.append("synced")
         seconds = setup.checkpoints.download.progress.received / 1000
-        if lasted > FIRST_CHECKPOINT_SECONDS + RECORD_SECONDS:
-            assert seconds >= min(lasted / 2, lasted - CHECKPOINT_SECONDS) - RECORD_SECONDS - 0.1
+        if lasted > FIRST_CHECKPOINT_SECONDS + RECORD_SECONDS + 0.01:
+            assert seconds >= lasted / 2 - 0.02
+            assert seconds >= lasted - CHECKPOINT_SECONDS - RECORD_SECONDS - 0.02
         recorded.add(seconds)
-        setup.clock.now += 0.05
-    assert len(recorded) <= 8
+        setup.clock.now += 0.01
+    assert len(recorded) <= 11
 
 
 async def test_a_transfer_does_not_wait_for_a_slow_checkpoint(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,10 +88,15 @@ def _conflict(conf: Conf) -> Derived | Unused:
     if conf.flag("allow-overwrite"):
         conflict = Conflict.OVERWRITE
     elif conf.flag("auto-file-renaming", default=True):
-        return Unused("a file whose name is taken gets another one by default")
+        conflict = Conflict.RENAME
     else:
         conflict = Conflict.ERROR
-    return Derived(value={"path": "", "conflict": conflict.value})
+    value: dict[str, str | bool] = {"path": ""}
+    if conf.flag("conditional-get"):
+        value["skip_same"] = True
+    elif conflict is Conflict.RENAME:
+        return Unused("a file whose name is taken gets another one by default")
+    return Derived(value=value if conflict is Conflict.RENAME else {**value, "conflict": conflict.value})
 
 
 def _rpc_port(conf: Conf) -> Derived | Unused:
@@ -186,10 +191,11 @@ RULES: Final = (
         meaning="the file, unless `no-netrc` is true; without `netrc-path`, no file is read",
     ),
     Rule(
-        options=("allow-overwrite", "auto-file-renaming"),
+        options=("allow-overwrite", "auto-file-renaming", "conditional-get"),
         setting="directories",
         derive=_conflict,
-        meaning="`conflict` of the storage root: `overwrite` if the first is true, else `error` if the second is false",
+        meaning="of the storage root: `conflict` is `overwrite` if the first is true, else `error` if the second is "
+        "false; `skip_same` is the third",
     ),
     proxy_rule(
         "all",

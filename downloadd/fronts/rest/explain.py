@@ -38,6 +38,7 @@ class ConditionalOutcome(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     file_path: str
     conflict: Annotated[Conflict, Meta(description="Action if the name exists.")]
+    skip_same: Annotated[bool, Meta(description="True if a file of the name with the same content is kept.")]
     priority: int
     speed_limit: Annotated[int, Meta(ge=0, description="Bytes a second; 0 for no limit.")]
     segments: Annotated[int, Meta(ge=1, description="Parallel connections.")]
@@ -71,6 +72,7 @@ class ExplainResponse(msgspec.Struct, frozen=True, kw_only=True):
     ]
     file_path: str
     conflict: Annotated[Conflict, Meta(description="Action if the name exists.")]
+    skip_same: Annotated[bool, Meta(description="True if a file of the name with the same content is kept.")]
     priority: int
     speed_limit: Annotated[int, Meta(ge=0, description="Bytes a second; 0 for no limit.")]
     segments: Annotated[int, Meta(ge=1, description="Parallel connections.")]
@@ -114,6 +116,7 @@ def make_explain_response(explanation: Explanation) -> ExplainResponse:
         filename=download.filename,
         file_path=download.file_path,
         conflict=request.conflict,
+        skip_same=request.skip_same,
         priority=download.control.priority,
         speed_limit=download.control.speed_limit,
         segments=request.segments,
@@ -140,6 +143,7 @@ def _make_outcome(alternative: Alternative) -> ConditionalOutcome:
         directory=request.directory,
         file_path=download.file_path,
         conflict=request.conflict,
+        skip_same=request.skip_same,
         priority=download.control.priority,
         speed_limit=download.control.speed_limit,
         segments=request.segments,

@@ -70,4 +70,5 @@ def make_filter(query: HistoryQuery | HistoryRemovalQuery) -> HistoryFilter:
         state=None if query.status is None else State(query.status),
         contains=query.q or None,
         ended_before=query.ended_before,
+        has_part=query.kept,
     )

@@ -42,6 +42,7 @@ Cursor = Annotated[str, Meta(pattern="^[0-9]{1,18}$", description="Start of the 
 EndedBefore = Annotated[
     int, Meta(ge=0, description="Only downloads that ended earlier than this time, in Unix seconds.")
 ]
+HasKeptPart = Annotated[bool, Meta(description="Only downloads whose part file is kept (`true`), or is not (`false`).")]
 EmptyString = Annotated[str, Meta(max_length=0, description="Pass an empty string.")]
 PageLimit = Annotated[int, Meta(ge=1, le=1000, description="Entries on a page.")]
 UnixSeconds = Annotated[int, Meta(description="Unix seconds.")]
@@ -98,6 +99,7 @@ class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     directory: HistoryDirectory | None = None
     q: HistorySearch | None = None
     ended_before: EndedBefore | None = None
+    kept: HasKeptPart | None = None
 
 
 class HistoryRemovalQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,6 +110,7 @@ class HistoryRemovalQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     directory: HistoryDirectory | None = None
     q: HistorySearch | None = None
     ended_before: EndedBefore | None = None
+    kept: HasKeptPart | None = None
 
 
 class CancelQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -31,18 +31,20 @@ _DELAYED: Final = f"{_WAITS} AND (not_before IS NOT NULL OR start_after > releas
 _DUE: Final = "greatest(not_before, start_after)"
 _ROUTES: Final = f"""
 WITH RECURSIVE routes AS (
-    (SELECT origin, target FROM downloads WHERE {_READY} AND (origin, target) > ($1, $2)
-    ORDER BY origin, target LIMIT 1)
+    (SELECT origin, target, "user" FROM downloads WHERE {_READY} AND (origin, target, "user") > ($1, $2, $3)
+    ORDER BY origin, target, "user" LIMIT 1)
     UNION ALL
-    SELECT next.origin, next.target FROM routes CROSS JOIN LATERAL (
-        SELECT origin, target FROM downloads
-        WHERE {_READY} AND (origin, target) > (routes.origin, routes.target) ORDER BY origin, target LIMIT 1
+    SELECT next.origin, next.target, next."user" FROM routes CROSS JOIN LATERAL (
+        SELECT origin, target, "user" FROM downloads
+        WHERE {_READY} AND (origin, target, "user") > (routes.origin, routes.target, routes."user")
+        ORDER BY origin, target, "user" LIMIT 1
     ) AS next
 )
-SELECT head.* FROM (SELECT origin, target FROM routes LIMIT $3) AS route CROSS JOIN LATERAL (
-    SELECT seq, origin, target, priority, place FROM downloads
-    WHERE {_READY} AND origin = route.origin AND target = route.target AND seq <> ALL($5::bigint[])
-    ORDER BY priority DESC, coalesce(place, seq::double precision), seq LIMIT $4
+SELECT head.* FROM (SELECT origin, target, "user" FROM routes LIMIT $4) AS route CROSS JOIN LATERAL (
+    SELECT seq, origin, target, "user", priority, place FROM downloads
+    WHERE {_READY} AND origin = route.origin AND target = route.target AND "user" = route."user"
+        AND seq <> ALL($6::bigint[])
+    ORDER BY priority DESC, coalesce(place, seq::double precision), seq LIMIT $5
 ) AS head
 """
 _NEXT_DUE: Final = f"SELECT min({_DUE}) FROM downloads WHERE {_DELAYED}"
@@ -104,7 +106,7 @@ class PostgresAdmission:
             values = (*request.after, request.max_routes, request.per_route, list(request.held))
             rows = await connection.fetch(_ROUTES, *values) if request.max_routes else ()
             ready = [_decode_ready(tuple(row)) for row in rows]
-            routes = {(row["origin"], row["target"]) for row in rows}
+            routes = {(row["origin"], row["target"], row["user"]) for row in rows}
             return Backlog(
                 ready=ready,
                 next_route=max(routes) if routes and len(routes) >= request.max_routes else FIRST_ROUTE,
@@ -220,5 +222,5 @@ class PostgresAdmission:
 
 
 def _decode_ready(row: Row) -> WaitingDownload:
-    seq, origin, target, priority, place = row
-    return WaitingDownload(seq=seq, origin=origin, target=target or None, priority=priority, place=place)
+    seq, origin, target, user, priority, place = row
+    return WaitingDownload(seq=seq, origin=origin, target=target or None, priority=priority, place=place, user=user)

@@ -28,7 +28,7 @@ _PART_OWNERS: Final = (
     "WHERE id = ANY($1::text[]) AND (ended_seq IS NULL OR part_name IS NOT NULL)"
 )
 _WAITING: Final = (
-    "SELECT seq, origin, priority, not_before, place, start_after FROM downloads "
+    'SELECT seq, origin, "user", priority, not_before, place, start_after FROM downloads '
     "WHERE ended_seq IS NULL AND seq > $1 AND state = ANY($2::text[]) ORDER BY seq LIMIT $3"
 )
 _GONE_SESSIONS: Final = gone_sessions("downloads", SESSION, IS_RUNNING)

@@ -74,7 +74,8 @@ def active_query(criteria: ActiveFilter) -> Query:
 
 def history_query(criteria: HistoryFilter) -> Query:
     """Return the query of a page of history, newest end first, or oldest first with `after_ended_seq`."""
-    found = _Conditions("ended_seq IS NOT NULL")
+    part = {None: (), True: ("part_name IS NOT NULL",), False: ("part_name IS NULL",)}[criteria.has_part]
+    found = _Conditions("ended_seq IS NOT NULL", *part)
     if criteria.before_ended_seq is not None:
         found.add("ended_seq < ?", criteria.before_ended_seq)
     if criteria.after_ended_seq is not None:

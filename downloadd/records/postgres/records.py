@@ -19,6 +19,7 @@ from downloadd.records.gids import GidRecords
 from downloadd.records.hints import NoHints, Topic
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords
+from downloadd.records.known_files import KnownFileRecords
 from downloadd.records.nodes import NodeRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
@@ -42,6 +43,7 @@ from downloadd.records.postgres.import_contents import PostgresImportContents
 from downloadd.records.postgres.import_files import PostgresImportFiles, settle_files, settle_retried_files
 from downloadd.records.postgres.import_operations import PostgresImportOperations, manifest_owners, raise_epochs
 from downloadd.records.postgres.kept_parts import PostgresKeptParts
+from downloadd.records.postgres.known_files import PostgresKnownFiles
 from downloadd.records.postgres.list_revision import ListRevision
 from downloadd.records.postgres.nodes import PostgresNodes
 from downloadd.records.postgres.object_uploads import PostgresUploads
@@ -157,6 +159,7 @@ class PostgresRecords:
         self.admission: AdmissionRecords = PostgresAdmission(self, claims, origins)
         self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
         self.schedules: ScheduleRecords = PostgresSchedules(self)
+        self.known_files: KnownFileRecords = PostgresKnownFiles(self)
         self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
         self.uploads: UploadRecords = PostgresUploads(self)
         self.nodes: NodeRecords = PostgresNodes(self, claims.register)

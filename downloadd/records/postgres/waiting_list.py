@@ -33,12 +33,12 @@ _CANDIDATES: Final = (
     "WHERE ended_seq IS NULL AND seq > $1 AND seq <= $2 AND state = ANY($3::text[]) ORDER BY seq LIMIT $4"
 )
 _CHOSEN: Final = (
-    "SELECT seq, origin, priority, not_before, place, start_after, state, desired FROM downloads "
+    'SELECT seq, origin, "user", priority, not_before, place, start_after, state, desired FROM downloads '
     "WHERE seq = ANY($1::bigint[]) AND ended_seq IS NULL ORDER BY seq FOR UPDATE"
 )
 # What `lifecycle.pause` and `lifecycle.resume` do to one row: a million rows are not read and written whole.
 _PAUSE_WAITING: Final = (
-    f"UPDATE downloads SET state = '{State.PAUSED}', desired = '{Desired.PAUSE}', not_before = NULL, publishing = 0 "
+    f"UPDATE downloads SET state = '{State.PAUSED}', desired = '{Desired.PAUSE}', not_before = NULL "
     "WHERE seq = ANY($1::bigint[])"
 )
 _PAUSE_RUNNING: Final = f"UPDATE downloads SET desired = '{Desired.PAUSE}' WHERE seq = ANY($1::bigint[])"

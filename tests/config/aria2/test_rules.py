@@ -47,6 +47,11 @@ def derive(text: str) -> dict[str, Any]:
         ("no-netrc=false", {"downloads.netrc": Unused("name the file with netrc-path")}),
         ("allow-overwrite=true\nauto-file-renaming=false", {"directories": {"path": "", "conflict": "overwrite"}}),
         ("auto-file-renaming=false", {"directories": {"path": "", "conflict": "error"}}),
+        ("conditional-get=true", {"directories": {"path": "", "skip_same": True}}),
+        (
+            "conditional-get=true\nallow-overwrite=true",
+            {"directories": {"path": "", "skip_same": True, "conflict": "overwrite"}},
+        ),
         (
             "allow-overwrite=false",
             {"directories": Unused("a file whose name is taken gets another one by default")},

@@ -601,6 +601,28 @@ async def test_entries_and_files_are_removed_from_the_history(
         assert sorted(daemon.files()) == ["many/a.bin", "many/b.bin", "many/c.bin"]
 
 
+async def test_kept_parts_are_shown_and_tried_again_together(
+    browser: Browser, daemon: DaemonProcess, origin: Origin
+) -> None:
+    for name in ("a", "b"):
+        broken = ScriptedResponse(size=3000, cut_after=2048, etag='"v"')
+        origin.script(f"/{name}", [broken, ScriptedResponse(size=3000, etag='"v"')])
+        await daemon.fetch("d", origin.url(f"/{name}"), max_retries=0)
+    await daemon.fetch("d", origin.url("/gone"))
+    async with open_page_session(browser, daemon) as page_session:
+        page = page_session.page
+        await page_session.wait_for_text("#storage", "2 part files of failed downloads · 4.00 KiB")
+        await page.get_by_role("button", name="Show kept parts").click()
+        rows = page.locator("#past .row", has_text="2.00 KiB kept, retry continues")
+        await expect(rows).to_have_count(2)
+        await expect(page.locator("#past .row")).to_have_count(2)
+        await page.get_by_label("Select a", exact=True).check()
+        await page.get_by_role("button", name="Select all").click()
+        await page.locator("#selected-past").get_by_role("button", name="Try again").click()
+        await page_session.wait_for_text("#nothing-past", "No finished download matches.")
+        assert sorted(daemon.files()) == ["d/a", "d/b"], await daemon.history()
+
+
 # -- imports -----------------------------------------------------------------------------------------------------------
 
 

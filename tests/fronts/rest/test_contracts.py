@@ -52,8 +52,9 @@ def test_errors_without_an_operation_are_those_raised_before_one() -> None:
     listed = {code for contract in CONTRACTS.values() for code in (*contract.errors, *contract.result_errors)}
     assert set(ERRORS) - listed - of_all_requests == {
         "METHOD_NOT_ALLOWED",
-        # The end of a download that is no failure.
+        # Ends of a download that are no failures.
         "UNCHANGED",
+        "ALREADY_THERE",
         "HTTP_VERSION_NOT_SUPPORTED",
     }
     assert not listed & of_all_requests

@@ -171,10 +171,14 @@ async def test_matching_entries_are_removed_except_in_directories_of_others(api:
 
 
 async def test_a_removal_has_the_filters_of_a_page(api: ServedApi) -> None:
-    async with api.client.delete("/?download_history=&directory=/a/&q=x&ended_before=5&status=skipped") as response:
+    async with api.client.delete(
+        "/?download_history=&directory=/a/&q=x&ended_before=5&status=skipped&kept=true"
+    ) as response:
         assert response.status == 200
-    assert api.history.filters == [HistoryFilter(directory="a", contains="x", ended_before=5, state=State.SKIPPED)]
-    for query in ("limit=1", "ended_before=-1", "ended_before=x", "status=queued"):
+    assert api.history.filters == [
+        HistoryFilter(directory="a", contains="x", ended_before=5, state=State.SKIPPED, has_part=True)
+    ]
+    for query in ("kept=1", "limit=1", "ended_before=-1", "ended_before=x", "status=queued"):
         async with api.client.delete(f"/?download_history=&{query}") as response:
             assert response.status == 400
     assert len(api.history.filters) == 1

@@ -48,10 +48,10 @@ async def test_the_window_has_the_next_downloads_of_each_route(stores: Stores) -
     await records.admission.record_targets({seqs[0]: CDN, seqs[2]: CDN})
     backlog = await records.admission.read_backlog(BacklogRequest(max_routes=2, per_route=1))
     assert backlog.ready == [
-        WaitingDownload(seq=seqs[4], origin=A, priority=0, place=0.5),
-        WaitingDownload(seq=seqs[2], origin=A, priority=1, target=CDN),
+        WaitingDownload(seq=seqs[4], origin=A, priority=0, place=0.5, user="ann"),
+        WaitingDownload(seq=seqs[2], origin=A, priority=1, target=CDN, user="ann"),
     ]
-    assert backlog.next_route == (A, CDN)
+    assert backlog.next_route == (A, CDN, "ann")
     assert await read(records, after=backlog.next_route) == [seqs[1]]
     assert (await records.admission.read_backlog(BacklogRequest(max_routes=9, per_route=1))).next_route == FIRST_ROUTE
 

@@ -70,6 +70,7 @@ def make_request(options: Options, urls: Sequence[str], *, root: str, position: 
         paused=options.get("pause") == TRUE,
         checksum=options.get("checksum"),
         conflict=_read_conflict(options),
+        skip_same=options["conditional-get"] == TRUE if "conditional-get" in options else None,
         segments=_read_segments(options, urls),
         speed_limit=int(options.get("max-download-limit", 0)),
         **_read_attempt_options(options),

@@ -52,6 +52,7 @@ def report_options(download: Download, config: DownloadsConfig, root: str, *, sh
     options["max-download-limit"] = str(download.control.speed_limit)
     options["allow-overwrite"] = format_boolean(request.conflict is Conflict.OVERWRITE)
     options["auto-file-renaming"] = format_boolean(request.conflict is not Conflict.ERROR)
+    options["conditional-get"] = format_boolean(request.skip_same)
     options.update(_report_connections(request.segments))
     if request.requested_name is not None:
         options["out"] = request.requested_name

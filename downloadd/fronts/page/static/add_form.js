@@ -204,6 +204,7 @@ export class AddForm {
     if (byId("not-before").value) options.not_before = new Date(byId("not-before").value).toISOString();
     // Without a time in the form, none ends the download; the configured one is for requests that wait for an answer.
     options.timeout ??= 0;
+    if (byId("skip-same").checked) options.skip_same = true;
     if (byId("paused").checked) options.paused = true;
     return options;
   }

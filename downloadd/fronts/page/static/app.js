@@ -40,7 +40,13 @@ const saveFile = (/** @type {any} */ entry) => details.preview.save(entry);
 const history_ = new HistoryView({ client, store, errors, notices, onError, onOpen, saveFile });
 const hosts = new HostsView({ client });
 const schedules = new SchedulesView({ client, store, notices, onError });
-const storage = new StorageView({ client });
+const storage = new StorageView({
+  client,
+  onKept: () => {
+    history_.showKept();
+    location.hash = "#history";
+  },
+});
 const imports = new ImportsView({ client, store, notices, onError });
 const addForm = new AddForm({
   client,

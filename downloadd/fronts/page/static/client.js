@@ -268,7 +268,7 @@ class Downloads {
 
   /**
    * Returns a page of finished downloads, newest first; `next` is the cursor of the next page, or null.
-   * @param {{limit?: number, cursor?: string, status?: string, directory?: string, q?: string, ended_before?: number, signal?: AbortSignal}} [query]
+   * @param {{limit?: number, cursor?: string, status?: string, directory?: string, q?: string, ended_before?: number, kept?: boolean, signal?: AbortSignal}} [query]
    */
   async getHistory({ signal, ...query } = {}) {
     const response = await this.#client.send("GET", "", { query: { download_history: "", ...query }, signal });
@@ -376,7 +376,7 @@ class Downloads {
 
   /**
    * Removes all finished downloads that match, without their files; without a filter, all of them.
-   * @param {{status?: string, directory?: string, q?: string, ended_before?: number}} [query]
+   * @param {{status?: string, directory?: string, q?: string, ended_before?: number, kept?: boolean}} [query]
    */
   removeHistory(query = {}) {
     return this.#client.call("DELETE", "", { query: { download_history: "", ...query } });

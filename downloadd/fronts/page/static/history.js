@@ -17,6 +17,8 @@ const SEARCH_DELAY_MILLISECONDS = 250;
 const RETRY_PAGE_SIZE = 1000;
 /** Milliseconds between two updates of rows whose downloads run again. */
 const REDRAW_MILLISECONDS = 500;
+/** Value of the outcome that selects downloads with a kept part file, in whatever state. */
+const KEPT = "kept";
 
 export class HistoryView {
   /** @type {any[]} newest first */
@@ -68,6 +70,7 @@ export class HistoryView {
       ...Object.entries(STATES)
         .filter(([, { group }]) => group === "finished")
         .map(([value, { title }]) => element("option", { value }, t(title))),
+      element("option", { value: KEPT }, t("With a kept part")),
     );
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let delay;
@@ -105,6 +108,13 @@ export class HistoryView {
     this.#invalidate();
   }
 
+  /** Selects the entries with kept part files. */
+  showKept() {
+    byId("history-form").reset();
+    byId("outcome").value = KEPT;
+    this.#invalidate();
+  }
+
   /** Reads everything again, after another sign-in or a `reset` event. */
   #invalidate() {
     this.#stale = true;
@@ -113,9 +123,11 @@ export class HistoryView {
 
   #filters() {
     const directory = byId("in-directory").value.trim();
+    const outcome = byId("outcome").value;
     return {
       q: byId("search").value.trim() || undefined,
-      status: byId("outcome").value || undefined,
+      status: outcome && outcome !== KEPT ? outcome : undefined,
+      kept: outcome === KEPT || undefined,
       // A slash alone is the root.
       directory: directory ? directory.replace(/^\/+|\/+$/g, "") : undefined,
     };
@@ -162,11 +174,12 @@ export class HistoryView {
   /** Adds a download that just ended. @param {any} entry */
   #addEnded(entry) {
     if (this.#stale) return;
-    const { q, status, directory } = this.#filters();
+    const { q, status, kept, directory } = this.#filters();
     const at = this.#entries.findIndex((one) => one.id === entry.id);
     if (at >= 0) this.#entries.splice(at, 1);
     const matches =
       (!status || entry.status === status) &&
+      (!kept || entry.kept_bytes > 0) &&
       (directory === undefined || entry.directory === directory) &&
       (!q || `${entry.url}\n${entry.filename}`.toLowerCase().includes(q.toLowerCase()));
     if (matches) this.#entries.unshift(entry);
@@ -216,9 +229,9 @@ export class HistoryView {
       this.selection.refresh((id) => latest.get(id));
     }
     setVisible(byId("remove-shown"), this.#entries.length > 0);
-    const { q, status, directory } = this.#filters();
+    const isFiltered = Object.values(this.#filters()).some((value) => value !== undefined);
     setVisible(byId("nothing-past"), this.#entries.length === 0 && !this.#loading);
-    setText(byId("nothing-past"), q || status || directory !== undefined ? t("No finished download matches.") : t("No finished downloads."));
+    setText(byId("nothing-past"), isFiltered ? t("No finished download matches.") : t("No finished downloads."));
     this.shown = this.list.fill(this.#entries);
   }
 

@@ -1,8 +1,8 @@
-/** Free space of the storage root and use of quotas, from the metrics. */
+/** Free space of the storage root, use of quotas, and kept part files, from the metrics. */
 
 import { byId, element, setVisible } from "./element.js";
 import { formatSize } from "./formatting.js";
-import { t } from "./texts.js";
+import { plural, t } from "./texts.js";
 
 /** Milliseconds between two requests, while the page is visible. */
 const REFRESH_MILLISECONDS = 60_000;
@@ -22,20 +22,30 @@ export function parseSpace(metrics) {
   return found;
 }
 
+/** Returns the number of kept part files and their bytes. @param {string} metrics */
+export function parseKept(metrics) {
+  const value = (/** @type {string} */ name) => Number(new RegExp(`^downloadd_kept_${name} (\\S+)$`, "m").exec(metrics)?.[1] ?? 0);
+  return { parts: value("parts"), bytes: value("bytes") };
+}
+
 export class StorageView {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
-  /** @param {{client: import("./client.js").Client}} parts */
-  constructor({ client }) {
+  /** @param {{client: import("./client.js").Client, onKept: () => void}} parts `onKept` shows the kept part files */
+  constructor({ client, onKept }) {
     this.client = client;
+    this.onKept = onKept;
   }
 
   /** Requests the values, and again after a while until `close`. */
   async open() {
     this.close();
     try {
-      if (!document.hidden && this.client.token) this.#draw(parseSpace(await this.client.metrics()));
+      if (!document.hidden && this.client.token) {
+        const metrics = await this.client.metrics();
+        this.#draw(parseSpace(metrics), parseKept(metrics));
+      }
     } catch {
       // The event stream reports lost connections and expired tokens.
     }
@@ -48,8 +58,8 @@ export class StorageView {
     clearTimeout(this.#timer);
   }
 
-  /** @param {Map<string, Record<string, number>>} space */
-  #draw(space) {
+  /** @param {Map<string, Record<string, number>>} space @param {{parts: number, bytes: number}} kept */
+  #draw(space, kept) {
     const items = [...space].map(([directory, { free, size, reserved = 0, used, limit }]) => {
       const text =
         directory === ""
@@ -65,7 +75,14 @@ export class StorageView {
         element("span", { class: "facts" }, text),
       );
     });
+    if (kept.parts) {
+      const text = `${plural(kept.parts, "1 part file of a failed download", "{n} part files of failed downloads")} · ${formatSize(kept.bytes)}`;
+      items.push(element("li", {}, element("span", { class: "facts" }, text), element("button", { class: "quiet", type: "button", click: this.onKept }, t("Show kept parts"))));
+    }
+    // The focus stays when the values are read again.
+    const hadFocus = byId("space").contains(document.activeElement);
     byId("space").replaceChildren(...items);
+    if (hadFocus) byId("space").querySelector("button")?.focus();
     setVisible(byId("storage"), items.length > 0);
   }
 }

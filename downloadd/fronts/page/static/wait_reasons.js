@@ -27,6 +27,13 @@ const REASONS = {
   },
   max_concurrent: (wait) =>
     `${plural(wait.running, "1 download is running", "{n} downloads are running")} (${wait.setting})`,
+  bytes_per_day: (wait) =>
+    t("{user} has received all bytes of today; it goes on at {time}", {
+      user: wait.user,
+      time: new Date(Date.now() + (wait.seconds ?? 0) * 1000).toLocaleString(),
+    }),
+  user_max_concurrent: (wait) =>
+    `${plural(wait.running, "1 download of {user} is running", "{n} downloads of {user} are running", wait)} (${wait.setting})`,
   ready: () => t("about to start"),
 };
 

@@ -91,6 +91,8 @@ def test_a_request_without_options_has_the_defaults_but_no_limit_of_time() -> No
         ({"auto-file-renaming": "false"}, {"conflict": Conflict.ERROR}),
         ({"auto-file-renaming": "true"}, {"conflict": Conflict.RENAME}),
         ({"allow-overwrite": "false"}, {"conflict": Conflict.RENAME}),
+        ({"conditional-get": "true"}, {"skip_same": True}),
+        ({"conditional-get": "false"}, {"skip_same": False}),
         ({"max-tries": "1"}, {"max_retries": 0}),
         ({"max-tries": "5"}, {"max_retries": 4}),
         ({"max-tries": "0"}, {"max_retries": 1000}),

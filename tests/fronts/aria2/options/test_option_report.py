@@ -87,6 +87,7 @@ def test_a_time_that_aria2_has_no_value_for_is_left_out() -> None:
         ({"speed_limit": 5}, {"max-download-limit": "5"}),
         ({"conflict": Conflict.OVERWRITE}, {"allow-overwrite": "true", "auto-file-renaming": "true"}),
         ({"conflict": Conflict.ERROR}, {"allow-overwrite": "false", "auto-file-renaming": "false"}),
+        ({"skip_same": True}, {"conditional-get": "true"}),
         ({"conflict": Conflict.RENAME}, {"allow-overwrite": "false", "auto-file-renaming": "true"}),
         ({"attempt_options": AttemptOptions(max_retries=0, retry_wait=9)}, {"max-tries": "1", "retry-wait": "9"}),
         ({"attempt_options": AttemptOptions(min_speed=3, retry_wait=999)}, {"lowest-speed-limit": "3"}),
@@ -127,6 +128,7 @@ WORD = st.text(st.sampled_from("abcXYZ019"), min_size=1, max_size=5)
     requested_name=st.none() | WORD,
     segments=st.integers(1, 16),
     speed_limit=st.integers(0, 2**62),
+    skip_same=st.booleans(),
     conflict=st.sampled_from([Conflict.RENAME, Conflict.OVERWRITE, Conflict.ERROR]),
     attempt_options=st.builds(
         AttemptOptions,

@@ -23,6 +23,7 @@ POSSIBLE: dict[str, tuple[str, str | None]] = {
     "max-tries": ("0", "-1"),
     "retry-wait": ("600", "601"),
     "timeout": ("600", "0"),
+    "conditional-get": ("true", "x"),
     "connect-timeout": ("1", "601"),
     "lowest-speed-limit": ("10K", "-1"),
     "max-concurrent-downloads": ("1", "0"),
