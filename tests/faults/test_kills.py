@@ -64,6 +64,21 @@ async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
         assert "fsync" in everything[everything.index("pwritev") : last_piece]
 
 
+@pytest.mark.parametrize(("is_recorded", "directory"), [(False, "d"), (True, "films")])
+async def test_a_response_after_a_kill_decides_on_rules_only_if_none_did_before(
+    tmp_path: Path, origin: Origin, fork_servers: list[ForkServer], is_recorded: bool, directory: str
+) -> None:
+    whole = CrashTrial(tmp_path / "whole", origin, fork_servers[0], "directory_by_response")
+    points = (await whole.run(0, from_start=True)).points
+    # The acceptance, the claim, and the decision by the type of the first response.
+    decision = [number for number, point in enumerate(points, 1) if point == "commit"][2]
+    trial = CrashTrial(tmp_path / "killed", origin, fork_servers[0], "directory_by_response")
+    assert (await trial.run(decision + is_recorded, from_start=True)).is_killed_early
+    recovered = await trial.recover()
+    trial.assert_consistent()
+    assert [line.rpartition(" ")[2] for line in recovered.values("row")] == [f"{directory}/typed"]
+
+
 async def test_a_kill_before_any_write_keeps_order_pauses_gids_and_cleared_results(
     tmp_path: Path, origin: Origin, fork_servers: list[ForkServer]
 ) -> None:

@@ -6,15 +6,7 @@ import pytest
 from support.crash_runner import DOWNLOAD_SCENARIOS
 
 ESSENTIAL: Final = frozenset(
-    {
-        "one_file",
-        "small_files_at_once",
-        "segments",
-        "interrupted_and_retried",
-        "renamed_while_running",
-        "cancelled",
-        "directory_by_response",
-    }
+    {"one_file", "small_files_at_once", "segments", "interrupted_and_retried", "renamed_while_running", "cancelled"}
 )
 """Scenarios that reach each kind of write; the others reach the same writes from other states."""
 
