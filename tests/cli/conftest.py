@@ -69,8 +69,9 @@ def run_command(arguments: Sequence[str], text: str, environment: Mapping[str, s
     with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
         given.write(text.encode())
         given.seek(0)
-        streams = {"stdin": given.fileno(), "stdout": out.fileno(), "stderr": err.fileno()}
-        process = fork_server("downloadctl").start(arguments, environment=environment, **streams)
+        process = fork_server("downloadctl").start(
+            arguments, environment=environment, stdin=given.fileno(), stdout=out.fileno(), stderr=err.fileno()
+        )
         try:
             status = process.wait(CONDITION_TIMEOUT)
         finally:

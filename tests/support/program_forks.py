@@ -92,10 +92,19 @@ class ForkServer:
         stderr: int,
         stdin: int | None = None,
         stdout: int | None = None,
+        constants: Mapping[str, Any] | None = None,
     ) -> ForkedProgram:
-        """Start the program with these arguments, variables and descriptors, by default those of `/dev/null`."""
+        """Start the program with these arguments, variables and descriptors, by default those of `/dev/null`.
+
+        `constants` are values of constants of its modules, by their full names.
+        """
         ours, theirs = socket.socketpair()
-        request = {"arguments": list(arguments), "environment": dict(environment), "folder": os.getcwd()}
+        request = {
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "folder": os.getcwd(),
+            "constants": dict(constants or {}),
+        }
         with theirs, open(os.devnull, "r+b") as null:
             streams = [null.fileno() if fd is None else fd for fd in (stdin, stdout, stderr)]
             socket.send_fds(self._connection, [json.dumps(request).encode()], [*streams, theirs.fileno()])
@@ -186,6 +195,10 @@ def run(name: str, connection: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = [name, *request["arguments"]]
+    for constant, value in request["constants"].items():
+        module, _, attribute = constant.rpartition(".")
+        assert hasattr(sys.modules[module], attribute), constant
+        setattr(sys.modules[module], attribute, value)
     main()
 
 
