@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -13,6 +13,7 @@ from typing import Self
 
 from msgspec.structs import replace
 
+from downloadd.accounts.assembly import open_users
 from downloadd.clock import Clock, SystemClock
 from downloadd.cluster.heartbeat import Heartbeat, NodeLoad
 from downloadd.cluster.identity import read_identity
@@ -72,6 +73,7 @@ class App:
         max_runs: int | None = None,
         request_stop: Callable[[], None] = lambda: None,
         url: str = "",
+        reread_users: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Make a closed app.
 
@@ -83,6 +85,7 @@ class App:
             max_runs: downloads that users may let run at once; None for no limit.
             request_stop: stops the daemon, for clients that may do so.
             url: address of the API for users of other nodes.
+            reread_users: applies the users of the state directory by `replace_users`.
         """
         self._config = config
         self._clock = clock or SystemClock()
@@ -91,6 +94,7 @@ class App:
         self._max_runs = max_runs
         self._request_stop = request_stop
         self._url = url
+        self._reread_users = reread_users
         self._stack = AsyncExitStack()
         self.metrics = Metrics()
         # Replaced by a reload; the components that use them ask for the present ones.
@@ -171,7 +175,7 @@ class App:
             self._kept_parts = parts.kept_parts
             heartbeat.read_load = partial(self._read_load, parts)
             heartbeat.on_lease_change = parts.lease.report_lease
-            await stack.enter_async_context(parts.hours)
+            await parts.open_limits(stack)
             manager = await stack.enter_async_context(parts.manager)
             removal = HistoryRemoval(records=records, destination=destination, bus=bus, clock=self._clock)
             retention = await stack.enter_async_context(
@@ -233,6 +237,10 @@ class App:
                 )
             )
             accounts = Accounts(self._config.users)
+            apply = (accounts.replace, parts.replace_users)
+            known_users, users = await open_users(
+                stack, self._config, records, self._rights, self._reread_users, apply, bus
+            )
             self._schedules = assemble_schedules(
                 records,
                 manager,
@@ -257,7 +265,7 @@ class App:
             )
             stack.push_async_callback(gauges.close)
             settings = SettingsService(
-                parts.limits, hours=parts.hours, rights=self._rights, bus=bus, max_runs=self._max_runs
+                parts.limits, hours=parts.hours, shared=parts.shared_limits, rights=self._rights, bus=bus
             )
             server = self._config.server
             guards, proxies = make_guards(server), TrustedProxies(server.trusted_proxies)
@@ -280,6 +288,7 @@ class App:
                 views=views,
                 settings=settings,
                 schedules=self._schedules,
+                users=users,
                 imports=imports,
                 link_secret=secrets.token_bytes(32),
                 rpc=rpc,
@@ -304,12 +313,10 @@ class App:
                 )
             self._servers = await stack.enter_async_context(Servers(api, rpc_api, max_clients=self._max_clients))
             self._reloader = Reloader(
-                accounts=accounts,
-                bus=bus,
+                users=known_users,
                 session=session,
                 manager=manager,
                 hours=parts.hours,
-                quotas=parts.quotas,
                 hooks=self._hooks,
                 retention=retention,
             )

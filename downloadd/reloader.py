@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 
+from downloadd.accounts.known_users import KnownUsers
 from downloadd.config import Config, UserConfig
-from downloadd.events import EventBus
-from downloadd.fronts.rest.auth import Accounts
 from downloadd.hooks.hooks import Hooks
 from downloadd.manager.history_retention import HistoryRetention
 from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.manager import Manager
-from downloadd.manager.user_quotas import UserQuotas
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.transfer.session import Session
@@ -21,31 +19,24 @@ class Reloader:
     def __init__(
         self,
         *,
-        accounts: Accounts,
-        bus: EventBus,
+        users: KnownUsers,
         session: Session,
         manager: Manager,
         hours: HourlyLimits,
-        quotas: UserQuotas,
         hooks: Hooks,
         retention: HistoryRetention,
     ) -> None:
         """Take the components."""
-        self._accounts = accounts
-        self._bus = bus
+        self._users = users
         self._session = session
         self._manager = manager
         self._hours = hours
-        self._quotas = quotas
         self._hooks = hooks
         self._retention = retention
 
     def replace_users(self, users: Sequence[UserConfig]) -> None:
-        """Replace the users, with their quotas."""
-        self._accounts.replace(users)
-        self._quotas.configure({user.id: user.quota for user in users})
-        # Readers of events connect again, and are authenticated again.
-        self._bus.disconnect()
+        """Replace the users of the configuration."""
+        self._users.replace_configured(users)
 
     def apply(self, config: Config, *, origins: OriginSettings, directories: DirectoryRules) -> None:
         """Configure all components."""

@@ -45,6 +45,8 @@ class Action(StrEnum):
     """Download an import file, or the files that it names."""
     VIEW_IMPORTS = "view-imports"
     """Read the import operations of all users."""
+    MANAGE_USERS = "manage-users"
+    """List, create and revoke users, also with permissions that the user does not have."""
 
 
 REQUIRED_PERMISSIONS: Final[Mapping[Action, Permission]] = {
@@ -67,6 +69,7 @@ REQUIRED_PERMISSIONS: Final[Mapping[Action, Permission]] = {
     Action.IMPORT: Permission.RUN_IMPORT,
     Action.FETCH_IMPORT: Permission.RUN_IMPORT,
     Action.VIEW_IMPORTS: Permission.VIEW_IMPORT_OPERATIONS,
+    Action.MANAGE_USERS: Permission.MANAGE_USERS,
 }
 """The permission that each action requires."""
 

@@ -1,10 +1,12 @@
 """Settings that users may change while the daemon runs, until a restart or a reload applies the configuration again.
 
+Those over several nodes last until one of these reloads, or all have stopped.
+
 Pure: no I/O and no clock.
 """
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -32,6 +34,10 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_per_host: MaxPerHost
     speed_limit: OverallSpeedLimit
     allow_starts: AllowStarts = True
+
+
+SHARED_LIMITS: Final = ("max_per_host", "speed_limit", "allow_starts")
+"""Limits that users change for all nodes together; the others are those of each node."""
 
 
 class LimitHours(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from ssl import SSLContext
 import msgspec
 
 from downloadd.clock import Clock
-from downloadd.config import Config
+from downloadd.config import Config, RemoteStorageConfig
 from downloadd.directory_settings import DirectorySettings
 from downloadd.errors import StartupError
 from downloadd.manager.abandoned_uploads import AbandonedUploads
@@ -22,7 +22,7 @@ from downloadd.storage.local import LocalDestination
 from downloadd.storage.objects.credentials import CredentialsError
 from downloadd.storage.objects.storage import ObjectStorage
 from downloadd.storage.reclaim import Reclaim
-from downloadd.storage.remote.remote_storage import FileDescription
+from downloadd.storage.remote.remote_storage import FileDescription, RemoteStorage
 from downloadd.storage.remote.uploader import abort_upload
 from downloadd.storage.root_verifier import RootVerifier
 from downloadd.storage.routing import RemoteStorages, RoutingDestination, RoutingFiles, add_staging_limit
@@ -75,10 +75,7 @@ async def open_storage(
     if not config.storages:
         return OpenedStorage(destination=local, root=local, files=local.finished_files)
     storages = RemoteStorages(
-        [
-            await _open_object_storage(stack, ObjectStorage(each, clock=clock, environment=environment, tls=tls))
-            for each in config.storages
-        ]
+        [await _open_remote_storage(stack, each, clock, environment=environment, tls=tls) for each in config.storages]
     )
     destination = RoutingDestination(
         local, storages, records=records.uploads, describe=partial(_describe, records), clock=clock
@@ -89,7 +86,17 @@ async def open_storage(
     return OpenedStorage(destination=destination, root=destination, files=RoutingFiles(local.finished_files, storages))
 
 
-async def _open_object_storage(stack: AsyncExitStack, storage: ObjectStorage) -> ObjectStorage:
+async def _open_remote_storage(
+    stack: AsyncExitStack,
+    config: RemoteStorageConfig,
+    clock: Clock,
+    *,
+    environment: Mapping[str, str],
+    tls: Callable[[str], SSLContext],
+) -> RemoteStorage:
+    if config.url.startswith("sftp:"):
+        return await _open_sftp_storage(stack, config, clock, environment)
+    storage = ObjectStorage(config, clock=clock, environment=environment, tls=tls)
     try:
         return await stack.enter_async_context(storage)
     except CredentialsError as error:
@@ -97,6 +104,25 @@ async def _open_object_storage(stack: AsyncExitStack, storage: ObjectStorage) ->
             f"the object storage of {storage.path} ({storage.url}) has no credentials: {error}; give it access_key_id "
             "and secret_access_key, or credentials_file, in [[storages]]"
         ) from error
+
+
+async def _open_sftp_storage(
+    stack: AsyncExitStack, config: RemoteStorageConfig, clock: Clock, environment: Mapping[str, str]
+) -> RemoteStorage:
+    try:
+        from downloadd.storage.sftp.login import SftpLoginError
+        from downloadd.storage.sftp.storage import SftpStorage
+    except ModuleNotFoundError as error:
+        if error.name != "asyncssh":
+            raise
+        raise StartupError(
+            f"the storage of {config.path} needs a client for SSH: install it with pip install 'downloadd[sftp]'",
+            exit_status=2,
+        ) from None
+    try:
+        return await stack.enter_async_context(SftpStorage(config, clock=clock, environment=environment))
+    except SftpLoginError as error:
+        raise StartupError(f"the SFTP server of {config.path} ({config.url}) has no login: {error}") from error
 
 
 async def _describe(records: Store, download_id: str) -> FileDescription:

@@ -18,6 +18,7 @@ class Permission(StrEnum):
     READ_FILES = "read-files"
     RUN_IMPORT = "run-import"
     VIEW_IMPORT_OPERATIONS = "view-import-operations"
+    MANAGE_USERS = "manage-users"
 
 
 IMPLIED_BY: Final[Mapping[Permission, Permission]] = {Permission.VIEW_DOWNLOADS: Permission.DOWNLOAD}

@@ -28,5 +28,6 @@ pytest_plugins = [
     "support.failed_tests",
     "support.fixtures",
     "support.object_fixtures",
+    "support.sftp_fixtures",
     "support.small_disk",
 ]

@@ -1,4 +1,4 @@
-"""Configuration of the open components after a reload: accounts and events are real, the others record."""
+"""Configuration of the open components after a reload: accounts are real, the others record."""
 
 from pathlib import Path
 from unittest.mock import Mock, create_autospec
@@ -8,14 +8,13 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from support.app_config import config_for
 from support.daemon_process import TOKEN
 
+from downloadd.accounts.known_users import KnownUsers
 from downloadd.config import Config, DownloadsConfig, HistoryConfig, HookConfig, HostConfig, LimitConfig
-from downloadd.events import EventBus
 from downloadd.fronts.rest.auth import Accounts
 from downloadd.hooks.hooks import Hooks
 from downloadd.manager.history_retention import HistoryRetention
 from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.manager import Manager
-from downloadd.manager.user_quotas import UserQuotas
 from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.reloader import Reloader
@@ -29,20 +28,17 @@ class Components:
     """Open components of a daemon without users."""
 
     def __init__(self) -> None:
-        self.accounts, self.bus = Accounts(()), EventBus()
+        self.accounts = Accounts(())
         self.session: Mock = create_autospec(Session, instance=True)
         self.manager: Mock = create_autospec(Manager, instance=True)
         self.hours: Mock = create_autospec(HourlyLimits, instance=True)
-        self.quotas: Mock = create_autospec(UserQuotas, instance=True)
         self.hooks: Mock = create_autospec(Hooks, instance=True)
         self.retention: Mock = create_autospec(HistoryRetention, instance=True)
         self.reloader = Reloader(
-            accounts=self.accounts,
-            bus=self.bus,
+            users=KnownUsers((), self.accounts.replace),
             session=self.session,
             manager=self.manager,
             hours=self.hours,
-            quotas=self.quotas,
             hooks=self.hooks,
             retention=self.retention,
         )
@@ -60,14 +56,12 @@ def config(tmp_path: Path) -> Config:
     )
 
 
-async def test_users_are_replaced_and_readers_of_events_have_to_authenticate_again(config: Config) -> None:
+async def test_users_are_replaced(config: Config) -> None:
     parts = Components()
     credentials = CIMultiDictProxy(CIMultiDict({"Authorization": f"Bearer {TOKEN}"}))
-    with parts.bus.subscribe() as subscription:
-        assert parts.accounts.authenticate(credentials) is None
-        parts.reloader.apply(config, origins=OriginSettings.load(config, {}), directories=DirectoryRules())
-        assert parts.accounts.authenticate(credentials) is not None
-        assert await subscription.receive() == []
+    assert parts.accounts.authenticate(credentials) is None
+    parts.reloader.apply(config, origins=OriginSettings.load(config, {}), directories=DirectoryRules())
+    assert parts.accounts.authenticate(credentials) is not None
 
 
 def test_each_component_gets_its_part_of_the_configuration(config: Config) -> None:
@@ -89,6 +83,5 @@ def test_each_component_gets_its_part_of_the_configuration(config: Config) -> No
         hosts=config.hosts,
     )
     parts.hours.configure.assert_called_once_with(config.limits, config.downloads)
-    parts.quotas.configure.assert_called_once_with({user.id: user.quota for user in config.users})
     parts.hooks.configure.assert_called_once_with((HOOK,))
     parts.retention.configure.assert_called_once_with(HistoryConfig(keep_count=9))

@@ -32,10 +32,10 @@ def bus() -> EventBus:
 def make_service(bus: EventBus, *, max_runs: int | None = None) -> SettingsService:
     clock = ManualClock()
     limits = RunLimits(make_dispatcher(Limits(max_concurrent=64, max_per_host=16), clock).queue, SpeedLimit(0))
-    hours = HourlyLimits(limits, entries=(), config=DownloadsConfig(), bus=bus, clock=clock)
+    hours = HourlyLimits(limits, entries=(), config=DownloadsConfig(), bus=bus, clock=clock, max_runs=max_runs)
     # The daemon need not be allowed to fetch.
     rights = Rights(directories=DirectoryRules(), is_enabled=False)
-    return SettingsService(limits, hours=hours, rights=rights, bus=bus, max_runs=max_runs)
+    return SettingsService(limits, hours=hours, rights=rights, bus=bus)
 
 
 @pytest.fixture
@@ -50,33 +50,33 @@ def test_settings_are_read_with_the_permission_to_view_downloads(service: Settin
 
 
 @pytest.mark.parametrize("user", [VIEWER, IMPORTER])
-def test_settings_are_changed_with_the_permission_to_download(service: SettingsService, user: User) -> None:
+async def test_settings_are_changed_with_the_permission_to_download(service: SettingsService, user: User) -> None:
     with pytest.raises(PermissionMissingError):
-        service.change(user, SettingsChange(max_concurrent=1))
+        await service.change(user, SettingsChange(max_concurrent=1))
     assert service.get(ANN) == CONFIGURED
 
 
 async def test_a_change_is_applied_logged_and_published(service: SettingsService, bus: EventBus) -> None:
     expected = CurrentSettings(max_concurrent=4, max_per_host=16, speed_limit=1000)
     with capture_logs() as lines, bus.subscribe() as subscription:
-        assert service.change(ANN, SettingsChange(max_concurrent=4, speed_limit=1000)) == expected
+        assert await service.change(ANN, SettingsChange(max_concurrent=4, speed_limit=1000)) == expected
         events = [published.event for published in await subscription.receive()]
         # Nothing changes.
-        service.change(ANN, SettingsChange(max_concurrent=4))
+        await service.change(ANN, SettingsChange(max_concurrent=4))
     assert service.get(ANN) == expected
     assert events == [SettingsChanged(settings=expected)]
     [line] = lines
     assert (line["event"], line["user"], line["max_concurrent"]) == ("settings_changed", "ann", 4)
 
 
-def test_a_change_with_one_invalid_value_changes_nothing(service: SettingsService) -> None:
+async def test_a_change_with_one_invalid_value_changes_nothing(service: SettingsService) -> None:
     with pytest.raises(InvalidParameterError, match="speed_limit"):
-        service.change(ANN, SettingsChange(max_concurrent=4, speed_limit=-1))
+        await service.change(ANN, SettingsChange(max_concurrent=4, speed_limit=-1))
     assert service.get(ANN) == CONFIGURED
 
 
-def test_more_downloads_than_the_open_files_are_enough_for_are_refused(bus: EventBus) -> None:
+async def test_more_downloads_than_the_open_files_are_enough_for_are_refused(bus: EventBus) -> None:
     service = make_service(bus, max_runs=100)
-    service.change(ANN, SettingsChange(max_concurrent=100))
+    await service.change(ANN, SettingsChange(max_concurrent=100))
     with pytest.raises(InvalidParameterError, match=r"max_concurrent: must be at most 100, .*LimitNOFILE"):
-        service.change(ANN, SettingsChange(max_concurrent=101))
+        await service.change(ANN, SettingsChange(max_concurrent=101))

@@ -7,10 +7,10 @@ from typing import Final
 import click
 import msgspec
 
+from downloadd.accounts.first_user import TOKEN_FILE_NAME
 from downloadd.client import Client
 from downloadd.config import default_state_dir
 from downloadd.daemon.address_file import read_address
-from downloadd.daemon.first_user import TOKEN_FILE_NAME
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 SERVICE_STATE_DIR: Final = Path("/var/lib/downloadd")
@@ -30,6 +30,8 @@ class DaemonLocation(msgspec.Struct, frozen=True, kw_only=True):
     """State directory that was chosen."""
     stored_token: Path | None = None
     """File in the state directory with the token; None if it is another one, or missing."""
+    has_given_url: bool = False
+    """True if the address was given, so that the daemon may run on another machine."""
 
     def __repr__(self) -> str:
         """Return a description without the token."""
@@ -84,6 +86,7 @@ def locate_daemon(
         searched=searched,
         state_dir=directory,
         stored_token=stored,
+        has_given_url=url is not None,
     )
 
 

@@ -1,48 +1,43 @@
-"""The command `users`: users in the state directory of a daemon on this machine."""
+"""The command `users`: users of a daemon, by its API or in the state directory of one on this machine."""
 
-import hashlib
-import secrets
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, TypeVar
 
 import click
 import msgspec
-from msgspec.structs import replace
 from rich.table import Table
 
-from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus
+from downloadd.accounts.local_users import LocalUsers
+from downloadd.accounts.user_store import NewUser, UserDescription, UserKind, check_user_id
+from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus, to_command_error
 from downloadd.cli.parameters import one_of
 from downloadd.cli.terminal import Terminal
-from downloadd.config import UserConfig
-from downloadd.daemon.first_user import TOKEN_FILE_NAME, ensure_first_user, read_first_user
-from downloadd.daemon.user_file import read_users, write_users
-from downloadd.errors import StartupError
+from downloadd.client import ClientError, ConnectionLostError, UserCalls, UserEntry, UserTokenResponse
+from downloadd.cluster.instance import INSTANCE_FILE_NAME
+from downloadd.errors import DownloadError, InvalidParameterError, StartupError
 from downloadd.users import Permission
+
+T = TypeVar("T")
 
 DEFAULT_PERMISSIONS: Final = (Permission.DOWNLOAD.value, Permission.VIEW_DOWNLOADS.value)
 CONFIGURED_HINT: Final = "Users in [[users]] of the configuration are changed there."
+SHARED_HINT: Final = (
+    "The users of several nodes are in their database: give the token of an administrator with DOWNLOADD_TOKEN or "
+    "--token-file while the daemon runs."
+)
+_KINDS: Final[Mapping[UserKind, str]] = {
+    UserKind.CONFIGURED: "[[users]] of the configuration",
+    UserKind.MADE: "",
+    UserKind.FIRST: "the first user",
+}
 _json = click.option("--json", "as_json", is_flag=True, help="Write JSON, for programs.")
 
 
-class ShownUser(msgspec.Struct, frozen=True, kw_only=True):
-    """A user, without the token."""
-
-    id: str
-    permissions: tuple[str, ...]
-    is_first: bool = False
-
-
 class UserListing(msgspec.Struct, frozen=True, kw_only=True):
-    """The users of the state directory."""
+    """The users that a command shows."""
 
-    users: list[ShownUser]
-
-
-class NewUser(ShownUser, frozen=True, kw_only=True):
-    """A user with a token, which is shown once."""
-
-    token: str
+    users: list[UserDescription]
 
 
 class RevokedUser(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,87 +45,6 @@ class RevokedUser(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     success: bool = True
-
-
-class LocalUsers:
-    """The users of a state directory: those of `users.toml`, and the first one. Blocks."""
-
-    def __init__(self, state_dir: Path) -> None:
-        self._state_dir = state_dir
-
-    def list(self) -> list[ShownUser]:
-        """Return all of them."""
-        first = self._first()
-        shown = [] if first is None else [_show(first, is_first=True)]
-        return shown + [_show(user) for user in read_users(self._state_dir)]
-
-    def create(self, id: str, permissions: Sequence[str]) -> NewUser:
-        """Create a user, and return it with its token.
-
-        Raises:
-            CommandError: the id is taken.
-        """
-        if any(user.id == id for user in self.list()):
-            raise _refuse(f"There is a user {id} already; take another id, or rotate its token.")
-        token = secrets.token_urlsafe(32)
-        made = msgspec.convert(
-            {"id": id, "token_hash": _hash(token), "permissions": tuple(permissions)}, type=UserConfig
-        )
-        write_users(self._state_dir, (*read_users(self._state_dir), made))
-        return NewUser(id=id, permissions=made.permissions, token=token)
-
-    def rotate(self, id: str) -> NewUser:
-        """Give a user another token; the first user gets another id with it.
-
-        Raises:
-            CommandError: there is no such user.
-        """
-        if self._is_first(id):
-            (self._state_dir / TOKEN_FILE_NAME).unlink()
-            first = ensure_first_user(self._state_dir)
-            return NewUser(id=first.user.id, permissions=first.user.permissions, is_first=True, token=first.token)
-        users = self._users_with(id)
-        token = secrets.token_urlsafe(32)
-        changed = [replace(user, token_hash=_hash(token)) if user.id == id else user for user in users]
-        write_users(self._state_dir, changed)
-        permissions = next(user.permissions for user in users if user.id == id)
-        return NewUser(id=id, permissions=permissions, token=token)
-
-    def revoke(self, id: str) -> None:
-        """Remove a user.
-
-        Raises:
-            CommandError: there is no such user.
-        """
-        if self._is_first(id):
-            (self._state_dir / TOKEN_FILE_NAME).unlink()
-            return
-        write_users(self._state_dir, [user for user in self._users_with(id) if user.id != id])
-
-    def _first(self) -> UserConfig | None:
-        return read_first_user(self._state_dir).user if (self._state_dir / TOKEN_FILE_NAME).exists() else None
-
-    def _is_first(self, id: str) -> bool:
-        first = self._first()
-        return first is not None and first.id == id
-
-    def _users_with(self, id: str) -> tuple[UserConfig, ...]:
-        users = read_users(self._state_dir)
-        if all(user.id != id for user in users):
-            raise _refuse(f"There is no user {id} in {self._state_dir}.", CONFIGURED_HINT)
-        return users
-
-
-def _refuse(*lines: str) -> CommandError:
-    return CommandError(ExitStatus.FAILED, *lines, report=ErrorReport(error="INVALID_STATE", detail=lines[0]))
-
-
-def _show(user: UserConfig, *, is_first: bool = False) -> ShownUser:
-    return ShownUser(id=user.id, permissions=user.permissions, is_first=is_first)
-
-
-def _hash(token: str) -> str:
-    return f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
 class _UserGroup(click.Group):
@@ -148,15 +62,20 @@ class _UserGroup(click.Group):
 
 @click.group(cls=_UserGroup)
 def users() -> None:
-    """Create and revoke users of a daemon on this machine.
+    """Create and revoke users of a daemon.
 
-    They are in users.toml in its state directory, with the hashes of their tokens. The daemon applies a change within a
-    second; one that does not run applies it at its next start. Users in [[users]] of the configuration are not shown.
+    With --url, the daemon there does it for a user with the permission manage-users. Without, the users of the daemon
+    on this machine are changed in users.toml of its state directory, with the hashes of their tokens; it applies a
+    change within a second, or at its next start, and users in [[users]] of the configuration are not shown.
+
+    Several nodes of one database have the users in it: with a token, the daemon changes them there; without, what is
+    created in users.toml is moved there.
 
     \b
     Examples:
       downloadctl users create alice
       sudo -u downloadd downloadctl users list
+      DOWNLOADD_TOKEN=… downloadctl --url https://dl.example.com users revoke alice
     """
 
 
@@ -164,18 +83,17 @@ def users() -> None:
 @_json
 @click.pass_obj
 def list_users(terminal: Terminal, *, as_json: bool) -> None:
-    """List the users of the state directory.
+    """List the users, without their tokens.
 
     \b
     Example:
       downloadctl users list
     """
-    terminal.as_json = as_json
-    found = _open(terminal).list()
+    found = _run(terminal, _list_remote, LocalUsers.list, as_json=as_json)
     table = Table.grid(padding=(0, 2))
     for user in found:
-        table.add_row(user.id, ", ".join(user.permissions), "the first user" if user.is_first else "")
-    terminal.write_result(UserListing(users=found), table if found else f"There are none here. {CONFIGURED_HINT}")
+        table.add_row(user.id, ", ".join(user.permissions), _KINDS[user.kind])
+    terminal.write_result(UserListing(users=list(found)), table if found else f"There are none here. {CONFIGURED_HINT}")
 
 
 @users.command()
@@ -200,10 +118,18 @@ def create(terminal: Terminal, *, id: str, permissions: tuple[str, ...], as_json
       downloadctl users create alice
       downloadctl users create reader --permission view-downloads --permission read-files
     """
-    terminal.as_json = as_json
-    if not (id.isascii() and id.isprintable() and 0 < len(id) <= 128 and " " not in id):
-        raise click.UsageError("an id has 1 to 128 letters, digits and signs of ASCII, without spaces")
-    _write_new(terminal, _open(terminal).create(id, permissions))
+    try:
+        check_user_id(id)
+    except InvalidParameterError as error:
+        raise click.UsageError(error.detail) from None
+    given = [Permission(each) for each in permissions]
+    new = _run(
+        terminal,
+        lambda users: _new_user(users.create(id, given)),
+        lambda users: users.create(id, permissions),
+        as_json=as_json,
+    )
+    _write_new(terminal, new)
 
 
 @users.command()
@@ -217,8 +143,8 @@ def rotate(terminal: Terminal, *, id: str, as_json: bool) -> None:
     Example:
       downloadctl users rotate alice
     """
-    terminal.as_json = as_json
-    _write_new(terminal, _open(terminal).rotate(id))
+    new = _run(terminal, lambda users: _new_user(users.rotate(id)), lambda users: users.rotate(id), as_json=as_json)
+    _write_new(terminal, new)
 
 
 @users.command()
@@ -234,13 +160,55 @@ def revoke(terminal: Terminal, *, id: str, as_json: bool) -> None:
     Example:
       downloadctl users revoke alice
     """
-    terminal.as_json = as_json
-    _open(terminal).revoke(id)
+    _run(terminal, lambda users: _revoke(users, id), lambda users: users.revoke(id), as_json=as_json)
     terminal.write_result(RevokedUser(id=id), f"Removed: {id}")
 
 
-def _open(terminal: Terminal) -> LocalUsers:
-    return LocalUsers(terminal.daemon_location.state_dir)
+def _run(
+    terminal: Terminal, remote: Callable[[UserCalls], Awaitable[T]], local: Callable[[LocalUsers], T], *, as_json: bool
+) -> T:
+    """Return the result of the daemon, or else of the users in the state directory.
+
+    A daemon that has its users in shared records is asked if it runs; files of its state directory reach it otherwise.
+    """
+    terminal.as_json = as_json
+    location = terminal.daemon_location
+    is_node = (location.state_dir / INSTANCE_FILE_NAME).exists()
+    if location.has_given_url or (is_node and location.token is not None):
+        try:
+            return asyncio.run(_call(terminal, remote))
+        except ClientError as error:
+            if location.has_given_url or not isinstance(error, ConnectionLostError):
+                raise to_command_error(error, location) from None
+    try:
+        return local(LocalUsers(location.state_dir))
+    except DownloadError as error:
+        lines = [f"{error.detail}.", SHARED_HINT if is_node else CONFIGURED_HINT]
+        report = ErrorReport(error=error.code, detail=error.detail)
+        raise CommandError(ExitStatus.FAILED, *lines, report=report) from None
+
+
+async def _call(terminal: Terminal, remote: Callable[[UserCalls], Awaitable[T]]) -> T:
+    async with terminal.daemon_location.client() as client:
+        return await remote(client.users)
+
+
+async def _revoke(users: UserCalls, id: str) -> None:
+    await users.revoke(id)
+
+
+async def _list_remote(users: UserCalls) -> Sequence[UserDescription]:
+    return [describe_entry(entry) for entry in await users.list()]
+
+
+def describe_entry(entry: UserEntry) -> UserDescription:
+    """Return a user of an answer as those of the state directory are described."""
+    return UserDescription(id=entry.id, permissions=tuple(entry.permissions), kind=entry.kind)
+
+
+async def _new_user(response: Awaitable[UserTokenResponse]) -> NewUser:
+    user = await response
+    return NewUser(id=user.id, permissions=tuple(user.permissions), kind=user.kind, token=user.token)
 
 
 def _write_new(terminal: Terminal, user: NewUser) -> None:

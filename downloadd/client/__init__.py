@@ -19,6 +19,7 @@ from downloadd.client.events import Connected, Disconnected, Event
 from downloadd.client.file_content import FileContent
 from downloadd.client.imports import Imports
 from downloadd.client.schedules import ScheduleCalls
+from downloadd.client.users import UserCalls
 from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.errors import ErrorCode
 from downloadd.fronts.rest.event_types import Removed, Reset
@@ -41,6 +42,7 @@ from downloadd.fronts.rest.schemas import (
     StartResponse,
 )
 from downloadd.fronts.rest.settings_schemas import SettingsResponse
+from downloadd.fronts.rest.user_schemas import RevokedUserResponse, UserEntry, UserTokenResponse
 from downloadd.fronts.rocketchat.schemas import FileDataResponse, ImportProgress, OperationEntry, WaitingResponse
 from downloadd.request_fields import Credentials, Method
 from downloadd.runtime_settings import CurrentSettings, LimitHours, RuntimeSettings
@@ -89,6 +91,7 @@ __all__ = [
     "RemovalResponse",
     "Removed",
     "Reset",
+    "RevokedUserResponse",
     "RuntimeSettings",
     "ScheduleBody",
     "ScheduleCalls",
@@ -99,5 +102,8 @@ __all__ = [
     "StartOptions",
     "StartResponse",
     "State",
+    "UserCalls",
+    "UserEntry",
+    "UserTokenResponse",
     "WaitingResponse",
 ]

@@ -16,6 +16,7 @@ from downloadd.client.downloads import Downloads
 from downloadd.client.events import Connected, Disconnected, Event, EventParser
 from downloadd.client.imports import Imports
 from downloadd.client.schedules import ScheduleCalls
+from downloadd.client.users import UserCalls
 from downloadd.fronts.rest.node_schemas import Nodes
 from downloadd.fronts.rest.schemas import Directories, ErrorEntry, ErrorTable, Health, Hosts, StorageResponse
 from downloadd.fronts.rest.settings_schemas import SettingsBody, SettingsResponse
@@ -61,6 +62,7 @@ class Client:
         self.files = Files(Downloads(self._connection, self.events))
         self.imports = Imports(self._connection)
         self.schedules = ScheduleCalls(self._connection)
+        self.users = UserCalls(self._connection)
 
     @property
     def base_url(self) -> str:

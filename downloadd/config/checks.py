@@ -187,21 +187,27 @@ def _check_cluster(values: ConfigValues) -> None:
         values.add_issue(given.source, given.key, "needs [[users]]: no first user is made beside a shared database")
 
 
+def _known_ids(values: ConfigValues) -> frozenset[str]:
+    """Return the ids of all users; none if there are further ones, which are known after the start only."""
+    # Several nodes have users in their records; without configured users, the start makes a first one.
+    is_shared = bool(values.get("cluster", "database", ""))
+    return frozenset() if is_shared else frozenset(given.value.id for given in values.lists["users"])
+
+
 def _check_directories(values: ConfigValues) -> None:
     paths = _TakenNames(values, "path", "is that of {1} already")
-    known = {given.value.id for given in values.lists["users"]}
+    known = _known_ids(values)
     for given in values.lists["directories"]:
         directory: DirectoryConfig = given.value
         paths.add(given, directory.path, directory.path)
         for id in () if directory.users is UNSET else directory.users:
-            # Without configured users, the id of the first user is not known yet.
             if known and id not in known:
                 values.add_issue(given.source, f"{given.key}.users", f"no user has the id {format_value(id)}")
 
 
 def _check_schedules(values: ConfigValues) -> None:
     names = _TakenNames(values, "name", "{0} is taken already, by {1}")
-    known = {given.value.id for given in values.lists["users"]}
+    known = _known_ids(values)
     for given in values.lists["schedules"]:
         schedule: ScheduleConfig = given.value
         _add_issues(values, given, _schedule_problems(schedule))
@@ -237,7 +243,7 @@ def _check_watch(values: ConfigValues) -> None:
 def _check_rules(values: ConfigValues) -> None:
     names = _TakenNames(values, "name", "{0} is taken already, by {1}")
     proxies = {given.value.name for given in values.lists["proxies"]}
-    users = {given.value.id for given in values.lists["users"]}
+    known = _known_ids(values)
     for given in values.lists["rules"]:
         rule: RuleConfig = given.value
         names.add(given, rule.name, format_value(rule.name))
@@ -245,8 +251,7 @@ def _check_rules(values: ConfigValues) -> None:
             values.add_issue(given.source, f"{given.key}.proxy", f"no proxy has the name {format_value(rule.proxy)}")
         _add_issues(values, given, _rule_problems(rule))
         for id in rule.users:
-            # Without configured users, the id of the first user is not known yet.
-            if users and id not in users:
+            if known and id not in known:
                 values.add_issue(given.source, f"{given.key}.users", f"no user has the id {format_value(id)}")
 
 
@@ -264,7 +269,7 @@ def _check_storages(values: ConfigValues) -> None:
     for given in values.lists["directories"]:
         directory: DirectoryConfig = given.value
         if directory.quota is not UNSET and is_inside(directory.path, given_paths):
-            problem = "cannot be counted in object storage; limit the bucket, and the disk by storages.staging_size"
+            problem = "cannot be counted on another machine; limit it there, and the disk by storages.staging_size"
             values.add_issue(given.source, f"{given.key}.quota", problem)
 
 

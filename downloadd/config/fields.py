@@ -41,13 +41,13 @@ class Format(StrEnum):
     MEDIA_RANGE = "media type or range"
     NETRC = "netrc file"
     NETWORK = "network"
-    OBJECT_URL = "URL of a bucket"
     ORIGIN = "origin of web pages"
     OWNER = "owner of files"
     PORTS = "ports"
     PROXY = "trusted proxy"
     PROXY_HOSTS = "hosts of a proxy"
     PROXY_URL = "URL of a proxy"
+    REMOTE_URL = "URL of a bucket or of an SFTP server"
     REGION = "region of object storage"
     TIME_ZONE = "time zone"
 
@@ -107,6 +107,9 @@ LongSeconds = Annotated[int, Meta(ge=0, le=3_153_600_000, extra={"unit": "second
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 ByteSize = Annotated[int, Meta(ge=0, le=2**62, extra={"size": True, "unit": "bytes"})]
 """Bytes; also written as a text such as "4 GiB"."""
+QuotaSize = Annotated[int, Meta(ge=1, le=2**62, extra={"size": True, "unit": "bytes"})]
+"""Bytes of a quota, which nothing would fit into if it was 0."""
+EXPECTED_QUOTA: Final = 'a size of at least one byte, such as "50 GiB"'
 Text = Annotated[str, Meta(min_length=1)]
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z"
 """Pattern of the names of proxies and hooks."""

@@ -6,7 +6,17 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
-from downloadd.config.fields import EXPECTED_NAME, NAME_PATTERN, ByteSize, Count, Format, Text, describe
+from downloadd.config.fields import (
+    EXPECTED_NAME,
+    EXPECTED_QUOTA,
+    NAME_PATTERN,
+    ByteSize,
+    Count,
+    Format,
+    QuotaSize,
+    Text,
+    describe,
+)
 from downloadd.download import Conflict
 from downloadd.request_fields import Credentials, RequestFields, collect_request_fields
 from downloadd.user_quota import UserQuota
@@ -274,7 +284,7 @@ class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     EXAMPLES: ClassVar = (
         ("id", "token_hash", "permissions"),
-        ("id", "token_hash", "max_concurrent"),
+        ("id", "token_hash", "max_concurrent", "bytes_per_day", "time_zone"),
     )
 
     id: Annotated[
@@ -313,12 +323,31 @@ class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             expected="an integer from 1 to 1000000000",
         ),
     ] = UNSET
+    bytes_per_day: Annotated[
+        QuotaSize | UnsetType,
+        describe(
+            "Bytes that the downloads of the user receive in a day, on all nodes together; beyond it they wait for the "
+            "next day.",
+            examples=["50 GiB"],
+            expected=EXPECTED_QUOTA,
+        ),
+    ] = UNSET
+    time_zone: Annotated[
+        Text,
+        describe(
+            "Time zone of the days of bytes_per_day, by its name in the IANA database.",
+            examples=["Europe/Berlin"],
+            format=Format.TIME_ZONE,
+        ),
+    ] = "UTC"
 
     @property
     def quota(self) -> UserQuota:
         """Return the quotas of the user."""
         return UserQuota(
             max_concurrent=None if self.max_concurrent is UNSET else self.max_concurrent,
+            bytes_per_day=None if self.bytes_per_day is UNSET else self.bytes_per_day,
+            time_zone=self.time_zone,
         )
 
     def __repr__(self) -> str:

@@ -89,7 +89,9 @@ def load_config(
         read_credential(values, Path(directory) / CREDENTIAL_NAME)
     outcomes = () if aria2_conf is None else read_aria2_conf(values, aria2_conf, environment)
     _resolve_state_dir(values, environment)
-    if state_dir := values.get("server", "state_dir", ""):
+    state_dir = values.get("server", "state_dir", "")
+    # Several nodes have these users in their records.
+    if state_dir and not values.get("cluster", "database", ""):
         read_user_file(values, Path(state_dir) / USER_FILE_NAME)
     check_formats(values, parsers)
     check_rules(values)

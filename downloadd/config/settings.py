@@ -192,6 +192,13 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "false is faster, but a power failure may lose or zero them."
         ),
     ] = True
+    reuse: Annotated[
+        bool,
+        describe(
+            "Copy the file of an earlier download of the same URL, in any directory, if the origin confirms that it "
+            "has the same version still. The copy shares the blocks of the file where the file system can."
+        ),
+    ] = False
 
 
 class DownloadsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,6 +1,6 @@
 """Check of the configuration without a start."""
 
-from downloadd.daemon.first_user import DOWNLOADS_REFUSED
+from downloadd.accounts.first_user import DOWNLOADS_REFUSED
 from downloadd.daemon.process import ProcessOptions
 from downloadd.daemon.tls import ServerTls
 from downloadd.hooks.notification import check_notify_urls

@@ -20,6 +20,7 @@ from downloadd.storage.names import parse_directory, parse_filename
 from downloadd.storage.objects.location import parse_endpoint, parse_object_url, parse_region
 from downloadd.storage.owners import resolve_owner
 from downloadd.storage.path_template import PLACEHOLDERS, check_path_template, fill_path_template
+from downloadd.storage.sftp.location import parse_sftp_url
 from downloadd.tls import check_ca_file
 
 
@@ -114,7 +115,9 @@ def _parse_directory(text: str) -> str:
         raise ValueError(error.detail) from error
 
 
-def _parse_object_url(text: str) -> str:
+def _parse_remote_url(text: str) -> str:
+    if text.startswith("sftp:"):
+        return parse_sftp_url(text).url
     bucket, prefix = parse_object_url(text)
     return f"s3://{bucket}/{prefix}".rstrip("/")
 
@@ -135,7 +138,6 @@ PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
     Format.MEDIA_RANGE: _parse_media_range,
     Format.NETRC: _parse_netrc,
     Format.NETWORK: _accept(AddressRules),
-    Format.OBJECT_URL: _parse_object_url,
     Format.OWNER: resolve_owner,
     Format.PATH_TEMPLATE: _parse_path_template,
     Format.PORTS: _accept(PortRules),
@@ -143,5 +145,6 @@ PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
     Format.PROXY_HOSTS: _accept(ProxyHosts),
     Format.PROXY_URL: _parse_proxy_url,
     Format.REGION: parse_region,
+    Format.REMOTE_URL: _parse_remote_url,
 }
 """Parsers of the formats that `policy`, `origin`, `storage` and `imports` define."""

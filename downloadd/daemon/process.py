@@ -16,6 +16,13 @@ import msgspec
 import structlog
 
 from downloadd import __version__
+from downloadd.accounts.first_user import (
+    DOWNLOADS_REFUSED,
+    add_first_user,
+    describe_first_user,
+    ensure_first_user,
+)
+from downloadd.accounts.user_file import UserFiles, stat_user_files
 from downloadd.app import App
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import (
@@ -31,19 +38,12 @@ from downloadd.daemon.address_file import remove_address, write_address
 from downloadd.daemon.configuration import read_config
 from downloadd.daemon.deadline import ExitDeadline
 from downloadd.daemon.descriptors import fit_to_descriptors, max_clients, max_runs, raise_descriptor_limit
-from downloadd.daemon.first_user import (
-    DOWNLOADS_REFUSED,
-    add_first_user,
-    describe_first_user,
-    ensure_first_user,
-)
 from downloadd.daemon.interpreter import event_loop_factory, tune_interpreter
 from downloadd.daemon.listeners import bind_all, bind_aria2, listener_address, listener_url, remote_url
 from downloadd.daemon.loop_lag import measure_loop_lag
 from downloadd.daemon.signals import SignalRequest, Signals
 from downloadd.daemon.tls import ServerTls
-from downloadd.daemon.user_file import UserFiles, stat_user_files
-from downloadd.daemon.user_source import UserSource
+from downloadd.daemon.user_source import UserSource, names_users
 from downloadd.errors import DownloadError, StartupError
 from downloadd.logs import LogFormat, LogLevel, LogWriter, configured_logging
 
@@ -132,9 +132,8 @@ def prepare_start(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStac
     tls = ServerTls.from_config(config.server)
     socket_names = stack.enter_context(ExitStack())
     sockets = _open_sockets(options, config, stack, socket_names)
-    has_configured_users = bool(config.users)
     greeting = None
-    if not has_configured_users:
+    if not config.users:
         first = ensure_first_user(Path(config.server.state_dir))
         if first.created:
             greeting = describe_first_user(
@@ -149,12 +148,13 @@ def prepare_start(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStac
     else:
         users = add_first_user(config.users, Path(config.server.state_dir))
         config = msgspec.structs.replace(config, users=users)
+    state_dir = Path(config.server.state_dir)
     return StartState(
         config=config,
         renamed=loaded.renamed,
         aria2_options=loaded.aria2_options,
-        has_configured_users=has_configured_users,
-        user_files=stat_user_files(Path(config.server.state_dir)),
+        has_configured_users=names_users(loaded.config, state_dir),
+        user_files=stat_user_files(state_dir),
         greeting=greeting,
         sockets=sockets,
         rpc_sockets=bind_aria2(config, stack),
@@ -202,6 +202,7 @@ class Daemon:
             Path(start.config.server.state_dir),
             has_configured_users=start.has_configured_users,
             applied=start.user_files,
+            read_config=options.read_config,
             log=self._log,
         )
         self._notifier = notifier
@@ -224,7 +225,9 @@ class Daemon:
                 max_runs=max_runs(),
                 request_stop=partial(signal.raise_signal, signal.SIGTERM),
                 url=self._remote_url(),
+                reread_users=self._users.reread,
             ) as app:
+                self._users.apply = app.replace_users
                 tls = self._start.tls
                 await app.listen(
                     self._start.sockets,
@@ -246,7 +249,7 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             running = (
                 tasks.create_task(self._send_heartbeats()),
-                tasks.create_task(self._users.watch(self._options.read_config, app.replace_users)),
+                tasks.create_task(self._users.watch()),
                 tasks.create_task(measure_loop_lag(app.metrics.process.loop_lagged, self._clock)),
             )
             while await signals.next_request() is SignalRequest.RELOAD:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from downloadd.errors import client, daemon, origin, request, storage
+from downloadd.errors import client, daemon, origin, quota, request, storage
 from downloadd.errors.base import DownloadError as DownloadError
 from downloadd.errors.base import Occasion as Occasion
 
@@ -18,12 +18,13 @@ from downloadd.errors.base import Occasion as Occasion
 from downloadd.errors.client import *  # noqa: F403
 from downloadd.errors.daemon import *  # noqa: F403
 from downloadd.errors.origin import *  # noqa: F403
+from downloadd.errors.quota import *  # noqa: F403
 from downloadd.errors.request import *  # noqa: F403
 from downloadd.errors.storage import *  # noqa: F403
 
 
 def _collect_classes() -> Iterable[type[DownloadError]]:
-    for module in (request, origin, storage, daemon, client):
+    for module in (request, origin, storage, quota, daemon, client):
         for kind in vars(module).values():
             # A module may import the row that one of its cases belongs to.
             if isinstance(kind, type) and DownloadError in kind.__bases__ and kind.__module__ == module.__name__:

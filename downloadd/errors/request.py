@@ -64,7 +64,7 @@ class NotFoundError(DownloadError, code="NOT_FOUND"):
 
     status = 404
     title = "Not found"
-    description = "This path does not exist, or no download or schedule has this id or name"
+    description = "This path does not exist, or no download, schedule or user has this id or name"
     resolution = "Check the path and the id; GET /api/v1/openapi.json lists every path"
     advice = "With `server.base_path` set, every path is below it."
     occasions = frozenset({Occasion.ACTION})

@@ -1,13 +1,14 @@
 """Assembly of the manager from its parts, for the composition root."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Self
 
 import msgspec
 
 from downloadd.clock import Clock
 from downloadd.cluster.lease import Lease
-from downloadd.config import Config, DownloadsConfig, HostConfig, LimitConfig
+from downloadd.config import Config, DownloadsConfig, HostConfig, LimitConfig, UserConfig
 from downloadd.events import EventBus
 from downloadd.manager.abandoned_downloads import AbandonedDownloads
 from downloadd.manager.admission_checks import AdmissionChecks
@@ -34,6 +35,7 @@ from downloadd.manager.run_limits import RunLimits
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
 from downloadd.manager.shared_dispatcher import SharedDispatcher
+from downloadd.manager.shared_limits import SharedLimits
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.speed_share import SpeedLimit, SpeedShare
@@ -56,7 +58,7 @@ from downloadd.user_quota import UserQuota
 
 
 class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings that the manager starts with; a reload replaces all but the last three."""
+    """Settings that the manager starts with; a reload replaces those before `node`."""
 
     config: DownloadsConfig
     policy: Policy
@@ -70,6 +72,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Name of this node."""
     keep_parts: float
     """Seconds for which a failed download keeps its part file."""
+    reuse: bool = False
+    """Copy files of earlier downloads whose versions origins confirm."""
     takeover_interval: float = 1.0
     """Seconds between two searches for downloads that no living node runs."""
     speed_policy: SpeedPolicy | None = None
@@ -92,19 +96,21 @@ class ManagerSettings(msgspec.Struct, frozen=True, kw_only=True):
             quotas={user.id: user.quota for user in config.users},
             node=node,
             keep_parts=config.storage.keep_parts,
+            reuse=config.storage.reuse,
             takeover_interval=Lease(config.cluster.lease).interval,
             max_runs=max_runs,
         )
 
 
 class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
-    """The manager, which is not open yet, and the parts that others use beside it; `hours` opens before it."""
+    """The manager, which is not open yet, and the parts that others use beside it; `open_limits` before it."""
 
     manager: Manager
     queue: QueueControl
     gids: GidLookup
     limits: RunLimits
     hours: HourlyLimits
+    shared_limits: SharedLimits | None
     quotas: UserQuotas
     kept_parts: KeptParts
     lease: LeaseGate
@@ -114,6 +120,17 @@ class ManagerParts(msgspec.Struct, frozen=True, kw_only=True):
     runner: Runner
     follower: EndedFollower
     abandoned: AbandonedDownloads
+
+    async def open_limits(self, stack: AsyncExitStack) -> None:
+        """Apply the limits of hours, of all nodes and of users; `stack` closes them."""
+        await stack.enter_async_context(self.hours)
+        if self.shared_limits is not None:
+            await stack.enter_async_context(self.shared_limits)
+        await stack.enter_async_context(self.quotas)
+
+    def replace_users(self, users: Sequence[UserConfig]) -> None:
+        """Replace the quotas of all users."""
+        self.quotas.configure({user.id: user.quota for user in users})
 
 
 def assemble_manager(
@@ -131,6 +148,9 @@ def assemble_manager(
     config = settings.config
     lease = LeaseGate(records)
     dispatcher = _make_dispatcher(Limits.from_config(config, settings.hosts), clock, records, lease)
+    quotas = UserQuotas(
+        dispatcher.queue, settings.quotas, records=records.user_days, clock=clock, is_shared=records.is_shared
+    )
     speed_limit = SpeedLimit(config.speed_limit)
     origins = OriginMonitor(dispatcher.origins, records.origins)
     if isinstance(dispatcher, SharedDispatcher):
@@ -171,10 +191,11 @@ def assemble_manager(
         config=config,
         keeps_parts=settings.keep_parts > 0,
         small_files=SmallPublications(records, destination, clock),
-        present_files=PresentFiles(files, records.known_files),
+        present_files=PresentFiles(files, records.known_files, may_reuse=settings.reuse),
         speed_limit=speed_limit,
         speed_policy=settings.speed_policy,
         pop_takeover=records.runs.pop_takeover,
+        quota_of=quotas.of_run,
     )
     follower = EndedFollower(records, runs, notifier)
     records.hints.subscribe(Topic.ENDS, lambda ids: follower.wake())
@@ -241,6 +262,21 @@ def assemble_manager(
         clock=clock,
     )
     limits = RunLimits(dispatcher.queue, speed_limit)
+    hours = HourlyLimits(
+        limits, entries=settings.limits, config=config, bus=bus, clock=clock, max_runs=settings.max_runs
+    )
+    shared_limits = None
+    if records.limits is not None:
+        shared_limits = SharedLimits(
+            records.limits,
+            records.nodes,
+            records.hints,
+            limits=limits,
+            hours=hours,
+            bus=bus,
+            clock=clock,
+            node=settings.node,
+        )
     return ManagerParts(
         manager=manager,
         queue=QueueControl(
@@ -248,10 +284,9 @@ def assemble_manager(
         ),
         gids=GidLookup(records.gids, runs),
         limits=limits,
-        hours=HourlyLimits(
-            limits, entries=settings.limits, config=config, bus=bus, clock=clock, max_runs=settings.max_runs
-        ),
-        quotas=UserQuotas(dispatcher.queue, settings.quotas),
+        hours=hours,
+        shared_limits=shared_limits,
+        quotas=quotas,
         kept_parts=kept_parts,
         lease=lease,
         dispatcher=dispatcher,

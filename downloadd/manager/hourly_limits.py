@@ -1,7 +1,7 @@
 """Limits of hours of the week: applied when they begin and end, beside changes of users."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -54,7 +54,12 @@ def follow_hours(current: RuntimeSettings, before: RuntimeSettings, after: Runti
 
 
 class HourlyLimits:
-    """The limits of `[[limits]]`; applies those whose hours hold. Opens with `async with`, before downloads start."""
+    """The limits of `[[limits]]`; applies those whose hours hold. Opens with `async with`, before downloads start.
+
+    Attributes:
+        max_runs: as in `limits_of`.
+        on_configured: called with the names of limits that the configuration or its hours set in place of users.
+    """
 
     def __init__(
         self,
@@ -70,7 +75,8 @@ class HourlyLimits:
         self._limits = limits
         self._bus = bus
         self._clock = clock
-        self._max_runs = max_runs
+        self.max_runs = max_runs
+        self.on_configured: Callable[[Collection[str]], None] = lambda names: None
         self._tasks = TaskSet()
         self._configured = asyncio.Event()
         self._set(entries, config)
@@ -92,6 +98,7 @@ class HourlyLimits:
         self._set(entries, config)
         self._apply()
         self._configured.set()
+        self.on_configured(RuntimeSettings.__struct_fields__)
 
     @property
     def settings(self) -> CurrentSettings:
@@ -102,6 +109,11 @@ class HourlyLimits:
             hours=None if entry is None else LimitHours(hours=entry.hours, days=entry.days, time_zone=entry.time_zone),
             next_change=next_change(self._windows, self._clock.wall()),
         )
+
+    @property
+    def configured(self) -> RuntimeSettings:
+        """Return the limits of the configuration and of the hours that hold now, without the changes of users."""
+        return limits_of(self._config, self._entry, self.max_runs)
 
     def _set(self, entries: Sequence[LimitConfig], config: DownloadsConfig) -> None:
         self._entries, self._config = entries, config
@@ -114,8 +126,9 @@ class HourlyLimits:
         entry = None if index is None else self._entries[index]
         if entry == self._entry:
             return
-        before, after = (limits_of(self._config, one, self._max_runs) for one in (self._entry, entry))
+        before, after = (limits_of(self._config, one, self.max_runs) for one in (self._entry, entry))
         self._entry = entry
+        self.on_configured([name for name in after.__struct_fields__ if getattr(before, name) != getattr(after, name)])
         source = "" if entry is None else str(entry)
         self._limits.change(follow_hours(self._limits.settings, before, after), source=source)
         log.info("hourly_limits_changed", hours=source or None, **asdict(self._limits.settings))

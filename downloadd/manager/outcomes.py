@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from random import random
+from typing import Final
 
 import structlog
 
@@ -11,6 +12,7 @@ from downloadd.download import Download, ResumedBy, log_fields
 from downloadd.errors import (
     AlreadyThereError,
     ChecksumMismatchError,
+    DayQuotaPendingError,
     DownloadError,
     DownloadTimeoutError,
     InsufficientStorageError,
@@ -20,6 +22,7 @@ from downloadd.errors import (
     StorageAwayError,
     StorageError,
     UnchangedError,
+    UserQuotaError,
 )
 from downloadd.manager import lifecycle, retry
 from downloadd.manager.durable_write import retry_forever
@@ -32,6 +35,9 @@ from downloadd.transfer.attempt import Attempt
 from downloadd.transfer.source_requests import NoSlotError
 
 log = structlog.get_logger()
+
+_UNCERTAIN: Final = frozenset({ResumedBy.DIGEST, ResumedBy.OVERLAP, ResumedBy.REUSE})
+"""Evidence after which a checksum mismatch may be due to bytes that the origin has not sent for this download."""
 
 
 class Outcomes:
@@ -195,13 +201,32 @@ class Outcomes:
     async def wait_for_space(self, error: SpacePendingError) -> Download:
         """Return the row of a download that waits until the disk has space; the attempt is not counted."""
         log.info("waiting_for_space", **self._log_fields, needed=error.needed, detail=error.detail)
+        return lifecycle.mark_interrupted(await self._put_off(), now=self._clock.wall())
+
+    async def wait_for_day(self, error: DayQuotaPendingError) -> Download:
+        """Return the row of a download whose user may receive nothing more today; the attempt is not counted.
+
+        It fails if it has used up the whole day and cannot be continued: the next day would end in the same way.
+        """
+        if self._attempt.received_bytes >= error.limit and not self._attempt.is_resumable:
+            failure = UserQuotaError(f"{error.detail}; the origin cannot continue the download on another day")
+            return await self.fail(failure, has_waited=False)
+        log.info("waiting_for_day", **self._log_fields, detail=error.detail)
+        row, now = await self._put_off(), self._clock.wall()
+        if error.until is None:
+            return lifecycle.mark_interrupted(row, now=now)
+        failures, delay = row.progress.failures, max(0.0, error.until - now)
+        return lifecycle.mark_deferred(row, error, now=now, delay=delay, failures=failures, progressed=True)
+
+    async def _put_off(self) -> Download:
+        """Return the row as it is before the attempt, with what it has received."""
         if self._download.progress.part_name is None:
             # It has no bytes.
             row = self._download
         else:
             row = await self._attempt.close_part()
         row = row.with_progress(time_spent=self._timer.spent, attempt=row.progress.attempt - 1)
-        return lifecycle.mark_interrupted(row.with_error(None), now=self._clock.wall())
+        return row.with_error(None)
 
     async def remove_part(self) -> None:
         """Remove the part files of the attempt; log a failure, after which the sweep of the next start tries again."""
@@ -290,5 +315,8 @@ def is_counted(download: Download, verdict: Verdict) -> bool:
 
 
 def must_start_over(download: Download) -> bool:
-    """Return True if a checksum mismatch may be due to a resume without a strong validator, which is not repeated."""
-    return download.progress.resumed_by in {ResumedBy.DIGEST, ResumedBy.OVERLAP} and not download.progress.strict_resume
+    """Return True if a checksum mismatch may be due to a resume without a strong validator or a copied file.
+
+    That is not repeated.
+    """
+    return download.progress.resumed_by in _UNCERTAIN and not download.progress.strict_resume

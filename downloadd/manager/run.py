@@ -17,6 +17,7 @@ from downloadd.config import DownloadsConfig
 from downloadd.download import Download, Snapshot, log_fields
 from downloadd.errors import (
     AlreadyThereError,
+    DayQuotaPendingError,
     DownloadError,
     DownloadTimeoutError,
     InternalError,
@@ -43,6 +44,7 @@ from downloadd.storage.destination import Destination, Part
 from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.present_files import PresentFiles
+from downloadd.transfer.quota import ReceiveQuota
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
 from downloadd.transfer.source_requests import NoSlotError
@@ -87,6 +89,7 @@ class Run:
         small_files: SmallPublications,
         present_files: PresentFiles,
         speed_policy: SpeedPolicy,
+        quota: ReceiveQuota,
         on_change: Callable[["Run"], None],
         on_received: Callable[["Run"], None],
         is_takeover: bool = False,
@@ -110,6 +113,7 @@ class Run:
             small_files: publishes small files together.
             present_files: compares files that are on the disk.
             speed_policy: times of the measurement of a least speed.
+            quota: the quotas of the user.
             on_change: called when the state has changed.
             on_received: called when the run needs its origin no longer.
             is_takeover: another process has written the part file, and may still have it open.
@@ -149,6 +153,7 @@ class Run:
             allows_overlap=config.resume == "evidence",
             slots=slots,
             speed_policy=speed_policy,
+            quota=quota,
             present_files=present_files,
             is_takeover=is_takeover,
         )
@@ -374,7 +379,8 @@ class Run:
         """Return the row that follows an error."""
         self.report_answer()
         # After a failure, the runner applies a pause to the row that follows.
-        if self._stop is StopReason.CANCEL or (self._stop is not None and isinstance(error, SpacePendingError)):
+        is_pending = isinstance(error, SpacePendingError | DayQuotaPendingError)
+        if self._stop is StopReason.CANCEL or (self._stop is not None and is_pending):
             return await self._handle_stop(self._stop)
         match error:
             case NoSlotError():
@@ -382,6 +388,8 @@ class Run:
             case SpacePendingError():
                 self.pending_space = error
                 return await self._outcomes.wait_for_space(error)
+            case DayQuotaPendingError():
+                return await self._outcomes.wait_for_day(error)
             case _:
                 return await self._outcomes.fail(error, has_waited=self._writer.has_waited)
 

@@ -17,6 +17,7 @@ from downloadd.records.protocol import Records
 from downloadd.storage.destination import Destination
 from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.present_files import PresentFiles
+from downloadd.transfer.quota import NoQuota, ReceiveQuota
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
 
@@ -48,11 +49,13 @@ class RunFactory:
         speed_limit: SpeedLimit,
         speed_policy: SpeedPolicy | None = None,
         pop_takeover: Callable[[int], bool],
+        quota_of: Callable[[str], ReceiveQuota] = lambda user: NoQuota(),
     ) -> None:
         """Make a factory.
 
         With `keeps_parts`, failed downloads keep their part files. `speed_limit` is the one over all downloads.
-        `pop_takeover` says if another process may still write to the part file of a claimed download.
+        `pop_takeover` says if another process may still write to the part file of a claimed download, and `quota_of`
+        returns the quotas for a run of a user.
         """
         self._records = records
         self._session = session
@@ -68,6 +71,7 @@ class RunFactory:
         self._speed_limit = speed_limit
         self._speed_policy = speed_policy or SpeedPolicy()
         self._pop_takeover = pop_takeover
+        self._quota_of = quota_of
         # By id, the download that ran last at the end.
         self._cookies: dict[str, CookieJar] = {}
 
@@ -102,6 +106,7 @@ class RunFactory:
             small_files=self._small_files,
             present_files=self._present_files,
             speed_policy=self._speed_policy,
+            quota=self._quota_of(download.user),
             on_change=on_change,
             on_received=on_received,
             is_takeover=self._pop_takeover(download.seq),

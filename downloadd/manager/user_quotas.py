@@ -1,24 +1,190 @@
-"""Quotas of users: their limits in the queue."""
+"""Quotas of users: their limits in the queue, and the bytes of a day."""
 
+import asyncio
 from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Self
 
+import structlog
 from msgspec.structs import replace
 
+from downloadd.clock import Clock
+from downloadd.errors import DayQuotaPendingError, DownloadError, UserQuotaError
+from downloadd.instants import format_instant
+from downloadd.local_days import LocalDay
+from downloadd.manager.day_meter import DayMeter, day_before
 from downloadd.manager.dispatcher import Queue
+from downloadd.manager.tasks import TaskSet
+from downloadd.manager.user_slots import UserHold
+from downloadd.records.user_days import UserDays
+from downloadd.sizes import format_rounded_size
+from downloadd.transfer.quota import NoQuota, ReceiveQuota
 from downloadd.user_quota import UserQuota
+
+log = structlog.get_logger()
+
+MAX_CHECK_SECONDS: Final = 30.0
+"""Seconds between two looks at the clock at most, because it may be set."""
+MIN_CHECK_SECONDS: Final = 0.05
+"""Seconds between two looks at least: a timer may end just before its time."""
+SHARED_CHECK_SECONDS: Final = 1.0
+"""Seconds between two reads of what other nodes have received."""
+KEEP_DAYS: Final = 7
+"""Days that the records keep beside the present one."""
 
 
 class UserQuotas:
-    """Applies the quotas of users."""
+    """Applies the quotas of users. Opens with `async with`, before downloads start.
 
-    def __init__(self, queue: Queue, quotas: Mapping[str, UserQuota]) -> None:
-        """Take the queue, and the quotas by the ids of their users."""
+    Attributes:
+        days: the bytes that users have received today.
+    """
+
+    def __init__(
+        self, queue: Queue, quotas: Mapping[str, UserQuota], *, records: UserDays, clock: Clock, is_shared: bool
+    ) -> None:
+        """Make the quotas.
+
+        Args:
+            queue: holds back the downloads of users who may start none.
+            quotas: those of users, by their ids.
+            records: what users have received, also before a restart.
+            clock: the clock.
+            is_shared: other nodes write to the records too.
+        """
         self._queue = queue
+        self._records = records
+        self._clock = clock
+        self._is_shared = is_shared
+        self._tasks = TaskSet()
+        self._configured = asyncio.Event()
+        self._read_days: Mapping[str, str] = {}
+        self._held: Mapping[str, LocalDay] = {}
+        self.days = DayMeter(clock, records.note)
         self.configure(quotas)
 
+    async def __aenter__(self) -> Self:
+        """Read what users have received today, and hold back those who may receive no more."""
+        await self._refresh()
+        self._tasks.spawn(self._watch())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Apply nothing any more."""
+        await self._tasks.cancel()
+
     def configure(self, quotas: Mapping[str, UserQuota]) -> None:
-        """Replace the quotas at once; running downloads continue."""
+        """Replace the quotas at once; running downloads continue, as far as they may."""
         runs = {user: quota.max_concurrent for user, quota in quotas.items() if quota.max_concurrent is not None}
         limits = self._queue.limits
         if runs != limits.runs_by_user:
             self._queue.change_limits(replace(limits, runs_by_user=runs))
+        self.days.configure(quotas)
+        self.hold_exhausted()
+        self._configured.set()
+
+    def of_run(self, user: str) -> ReceiveQuota:
+        """Return the quota of a new run of a user."""
+        return NoQuota() if self.days.limit(user) is None else RunQuota(self, user)
+
+    def hold_exhausted(self) -> None:
+        """Hold back the downloads of users who may receive nothing more today, and of no others."""
+        held = self.days.exhausted()
+        if held == self._held:
+            return
+        self._held = held
+        for user in held:
+            log.info("user_held_for_today", user=user, received=self.days.used(user), limit=self.days.limit(user))
+        self._queue.hold_users({user: self._make_hold(user, day) for user, day in held.items()})
+
+    def describe_day(self, user: str) -> str:
+        """Return how much a user with a quota has received today, in words."""
+        received, limit = self.days.used(user), self.days.limit(user) or 0
+        return (
+            f"{user} has received {format_rounded_size(received)} of the {format_rounded_size(limit)} of today "
+            "(bytes_per_day in [[users]])"
+        )
+
+    def _make_hold(self, user: str, day: LocalDay) -> UserHold:
+        return UserHold(
+            text=f"{self.describe_day(user)}; it goes on at {format_instant(day.end)}",
+            until=self._clock.monotonic() + day.end - self._clock.wall(),
+        )
+
+    async def _watch(self) -> None:
+        while True:
+            self._configured.clear()
+            try:
+                async with asyncio.timeout(self._seconds_to_check()):
+                    await self._configured.wait()
+            except TimeoutError:
+                pass
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        """Read what other processes have received, if that may have changed, and hold back users by it."""
+        days = {user: day.name for user, day in self.days.today.items()}
+        try:
+            if days and (self._is_shared or days != self._read_days):
+                self.days.set_others(days, await self._records.others(days))
+            if days and days != self._read_days:
+                await self._records.forget(day_before(min(days.values()), KEEP_DAYS))
+                self._read_days = days
+        except DownloadError as error:
+            # The records log that they are unavailable; the next check tries again.
+            log.debug("user_days_not_read", detail=error.detail)
+        self.hold_exhausted()
+
+    def _seconds_to_check(self) -> float | None:
+        ends = [day.end for day in self.days.today.values()]
+        if not ends:
+            return None
+        most = SHARED_CHECK_SECONDS if self._is_shared else MAX_CHECK_SECONDS
+        return min(max(min(ends) - self._clock.wall(), MIN_CHECK_SECONDS), most)
+
+
+class RunQuota:
+    """`ReceiveQuota` of a user with a quota for a day."""
+
+    def __init__(self, quotas: UserQuotas, user: str) -> None:
+        self._quotas = quotas
+        self._user = user
+
+    def announce(self, total: int, *, missing: int, is_resumable: bool) -> None:
+        """Accept the announced length of a file; see `ReceiveQuota.announce`.
+
+        One that can be continued on the next day begins on this one. Another one begins on a day on which it fits.
+        """
+        days, user = self._quotas.days, self._user
+        limit = days.limit(user)
+        if limit is None or is_resumable or missing <= limit - days.used(user):
+            return
+        size = format_rounded_size(missing)
+        if missing > limit:
+            raise UserQuotaError(
+                f"{size} are missing, the origin cannot continue them on another day, and {user} may receive "
+                f"{format_rounded_size(limit)} in one (bytes_per_day in [[users]])"
+            )
+        raise DayQuotaPendingError(
+            f"{self._quotas.describe_day(user)}; {size} more do not fit, and the origin cannot continue them tomorrow",
+            limit=limit,
+            until=days.day(user).end,
+        )
+
+    def allow(self, max_bytes: int, *, size: int) -> int:
+        """Return how many bytes may be received now; see `ReceiveQuota.allow`."""
+        days, user = self._quotas.days, self._user
+        limit = days.limit(user)
+        if limit is None:
+            return max_bytes
+        left = limit - days.used(user)
+        if left > 0:
+            return min(max_bytes, left)
+        self._quotas.hold_exhausted()
+        raise DayQuotaPendingError(self._quotas.describe_day(user), limit=limit)
+
+    def add(self, nbytes: int) -> None:
+        """Count received bytes."""
+        self._quotas.days.add(self._user, nbytes)

@@ -27,6 +27,10 @@ class Topic(StrEnum):
     """Downloads were removed from the history."""
     IMPORTS = "imports"
     """Users have changed imports."""
+    LIMITS = "limits"
+    """Users have changed limits over all nodes."""
+    USERS = "users"
+    """Administrators have changed users."""
 
 
 class Hints(Protocol):

@@ -57,6 +57,7 @@ from downloadd.records.runs import RunRecords, SoleRuns
 from downloadd.records.schedules import ScheduleRecords, SqliteSchedules
 from downloadd.records.schema import Migration, shipped_migrations
 from downloadd.records.storage_roots import SqliteStorageRoot, StorageRootRecords
+from downloadd.records.user_days import SqliteUserDays
 from downloadd.records.waiting_list import QueueRecords, SqliteQueue
 from downloadd.records.writer import LOCK_TIMEOUT_SECONDS, Ending, Rejection, WriteOperation, Writer
 from downloadd.remote_upload import UploadRecords
@@ -131,10 +132,13 @@ class SqliteRecords:
         self.known_files: KnownFileRecords = SqliteKnownFiles(self)
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
         self.uploads: UploadRecords = SqliteUploads(self)
+        self.user_days = SqliteUserDays(self)
         self.schedules: ScheduleRecords = SqliteSchedules(self)
         self.nodes: NodeRecords = SoleNode(clock)
         self.runs: RunRecords = SoleRuns()
         self.admission = None
+        self.users = None
+        self.limits = None
         self.hints: Hints = NoHints()
         self.queue: QueueRecords = SqliteQueue(self, self._queries, self.revisions, known_rows)
         self.results: ResultRecords = SqliteResults(self, self._queries, self.revisions, known_rows, clock)
@@ -198,14 +202,23 @@ class SqliteRecords:
 
     async def save(self, download: Download) -> Download | None:
         """Write the fields of a run, if it still holds the download; see `Records.save`."""
-        return await self._writer.run(_with_ends(lambda cursor, ends: self._changes.save(cursor, download, ends)))
+        [saved] = await self._save([download])
+        return saved
 
     async def save_all(self, downloads: Sequence[Download]) -> list[Download | None]:
         """Write the fields of several runs in one transaction; see `Records.save_all`."""
-        return await self._writer.run(
-            _with_ends(lambda cursor, ends: [self._changes.save(cursor, download, ends) for download in downloads]),
-            rows=len(downloads),
-        )
+        return await self._save(downloads)
+
+    async def _save(self, downloads: Sequence[Download]) -> list[Download | None]:
+        notes = self.user_days.notes.pending()
+
+        def save(cursor: sqlite3.Cursor, ends: list[RecordedEnd]) -> list[Download | None]:
+            self.user_days.write(cursor, notes)
+            return [self._changes.save(cursor, download, ends) for download in downloads]
+
+        saved = await self._writer.run(_with_ends(save), rows=len(downloads))
+        self.user_days.notes.confirm(notes)
+        return saved
 
     async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:
         """Apply a pure `change` to a row; see `Records.amend`. `change` may be called twice."""

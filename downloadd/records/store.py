@@ -9,12 +9,15 @@ from downloadd.records.hints import Hints
 from downloadd.records.import_protocol import ImportRecords
 from downloadd.records.kept_parts import KeptPartRecords
 from downloadd.records.known_files import KnownFileRecords
+from downloadd.records.limits import LimitRecords
 from downloadd.records.nodes import NodeRecords
 from downloadd.records.protocol import Records
 from downloadd.records.results import ResultRecords
 from downloadd.records.runs import RunRecords
 from downloadd.records.schedules import ScheduleRecords
 from downloadd.records.storage_roots import StorageRootRecords
+from downloadd.records.user_days import UserDays
+from downloadd.records.users import UserRecords
 from downloadd.records.waiting_list import QueueRecords
 from downloadd.remote_upload import UploadRecords
 
@@ -71,8 +74,23 @@ class Store(Records, Protocol):
         ...
 
     @property
+    def user_days(self) -> UserDays:
+        """The bytes that users have received on a day."""
+        ...
+
+    @property
     def schedules(self) -> ScheduleRecords:
         """The schedules."""
+        ...
+
+    @property
+    def limits(self) -> LimitRecords | None:
+        """The limits that users have changed for all nodes; None in a store that only this node can use."""
+        ...
+
+    @property
+    def users(self) -> UserRecords | None:
+        """The users that were made by command; None in a store that only this node can use."""
         ...
 
     @property

@@ -19,6 +19,7 @@ from downloadd.root_identity import RootIdentity
 from downloadd.storage.byte_source import ByteSource, MoveResult
 from downloadd.storage.free_space import UnannouncedSpace
 from downloadd.storage.names import SafeName
+from downloadd.storage.present_file import PresentFile
 
 
 class PartEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,10 +101,11 @@ class Part(Protocol):
         """
         ...
 
-    async def copy(self, source: "Part", ranges: Iterable[tuple[int, int]]) -> None:
-        """Write ranges of another open part of this storage, each from its start up to its end, at their place.
+    async def copy(self, source: "Part | PresentFile", ranges: Iterable[tuple[int, int]]) -> None:
+        """Write ranges of another open part or file of this storage, each from start to end, at their place.
 
-        A range is copied as far as the source has it. Later writes to the source do not change the copy.
+        A range is copied as far as the source has it. Later writes to the source do not change the copy, also where
+        the file system shares the blocks of both.
 
         Raises:
             InsufficientStorageError: as for `write`.

@@ -4,7 +4,8 @@ import errno
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Final
 
@@ -100,13 +101,16 @@ class PartContent:
         with self._descriptor.shared() as fd:
             return os.pread(fd, nbytes, offset)
 
-    def copy(self, source: PartDescriptor, start: int, end: int) -> int:
-        """Write the bytes of another part file from `start` to `end` at their place; return the number of bytes."""
+    def copy(self, source: Callable[[], AbstractContextManager[int]], start: int, end: int) -> int:
+        """Write the bytes of another file from `start` to `end` at their place; return the number of bytes.
+
+        `source` returns the context of its descriptor.
+        """
         size = end - start
         with self._descriptor.shared() as fd, self._space.reserve(size, self._claim) as write:
             self._descriptor.check_root()
             self._charge.grow(end)
-            with source.shared() as source_fd:
+            with source() as source_fd:
                 write.written = copy_bytes(source_fd, fd, start, size)
             if write.written:
                 self._add_written(start + write.written, write.written)

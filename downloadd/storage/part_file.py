@@ -19,6 +19,7 @@ from downloadd.storage.part_content import PartContent
 from downloadd.storage.part_descriptor import PartDescriptor
 from downloadd.storage.part_publication import PartPublication
 from downloadd.storage.part_sync import PartSync
+from downloadd.storage.present_file import LocalPresentFile, PresentFile
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.quotas import QuotaCharge
 from downloadd.storage.reclaim import Reclaim, with_reclaimed_space
@@ -206,17 +207,17 @@ class PartFile:
         )
         return await with_reclaimed_space(receive, self._reclaim)
 
-    async def copy(self, source: Part, ranges: Iterable[tuple[int, int]]) -> None:
-        """Write ranges of another open part, each from its start up to its end, at their place.
+    async def copy(self, source: Part | PresentFile, ranges: Iterable[tuple[int, int]]) -> None:
+        """Write ranges of another open part or file, each from its start up to its end, at their place.
 
         A range is copied as far as the source has it.
 
         Raises:
             InsufficientStorageError: as for `write`.
         """
-        assert isinstance(source, PartFile)  # noqa: S101 - narrows the type; both are of one storage
         await self.write_held()
-        await source.write_held()
+        if isinstance(source, PartFile):
+            await source.write_held()
         for start, end in ranges:
             last = min(end, source.size)
             while start < last and (copied := await self._copy(source, start, min(last, start + MAX_COPY_BYTES))):
@@ -310,10 +311,10 @@ class PartFile:
         descriptor.size = size
         return True
 
-    async def _copy(self, source: "PartFile", start: int, end: int) -> int:
-        copy = partial(
-            self._threads.run, DiskPool.DIGESTS, self._path, self._content.copy, source.descriptor, start, end
-        )
+    async def _copy(self, source: Part | PresentFile, start: int, end: int) -> int:
+        assert isinstance(source, PartFile | LocalPresentFile)  # noqa: S101 - narrows the type; they are of one storage
+        shared = source.descriptor.shared if isinstance(source, PartFile) else source.shared
+        copy = partial(self._threads.run, DiskPool.DIGESTS, self._path, self._content.copy, shared, start, end)
         return await with_reclaimed_space(copy, self._reclaim)
 
     async def _write(self, pieces: Sequence[bytes | memoryview], offset: int) -> None:

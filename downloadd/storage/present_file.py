@@ -57,6 +57,10 @@ class PresentFile(Protocol):
         """Return the context of the descriptor, for a thread that copies from it."""
         ...
 
+    def close(self) -> None:
+        """Close the file, after the threads that use it."""
+        ...
+
 
 class LocalPresentFile:
     """File below the storage root; implements `PresentFile`."""
@@ -89,6 +93,10 @@ class LocalPresentFile:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, after the threads that use it; may be called again."""
         self._is_closing.set()
         self._threads.submit(DiskPool.DIGESTS, self._close)
 

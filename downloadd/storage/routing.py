@@ -1,7 +1,6 @@
 """Destination that saves files on the disk or on other machines, by their directory."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -19,14 +18,16 @@ from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import SafeDirectory, SafeName, parse_directory, parse_part_name
 from downloadd.storage.present_file import PresentFile
 from downloadd.storage.quotas import is_within
-from downloadd.storage.remote.remote_files import open_present_file, open_published_file, remove_published_file
+from downloadd.storage.remote.remote_files import (
+    READ_CHUNK_BYTES,
+    open_present_file,
+    open_published_file,
+    remove_published_file,
+)
 from downloadd.storage.remote.remote_names import RemoteNames
 from downloadd.storage.remote.remote_storage import RemoteStorage
 from downloadd.storage.remote.staged_part import Describe, StagedPart
 from downloadd.storage.remote.uploader import Uploader
-
-READ_CHUNK_BYTES: Final = 1 << 20
-"""Bytes of a file that are read at once."""
 
 
 class RemoteStorages:

@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
-from downloadd.download import Download
+from downloadd.download import Download, ResumedBy
 from downloadd.errors import ErrorCode
 from downloadd.origin.cookies import CookieJar
 from downloadd.storage.destination import Destination, Part
@@ -27,9 +27,11 @@ from downloadd.transfer.part_transfer import PartTransfer
 from downloadd.transfer.pending_rules import decide_rules
 from downloadd.transfer.present_files import Comparison, PresentFileCheck, PresentFiles
 from downloadd.transfer.progress_meter import ProgressMeter
+from downloadd.transfer.quota import NoQuota, ReceiveQuota
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.representation import Representation, has_larger_superseded_copy, is_superseded_version
-from downloadd.transfer.resume import CompletePart, Evidence, RangeRequest, Step, plan_request
+from downloadd.transfer.resume import CompletePart, Evidence, RangeRequest, Step, is_resumable, plan_request
+from downloadd.transfer.reuse import Reuse
 from downloadd.transfer.session import OriginResponse, Session
 from downloadd.transfer.source_requests import SourceRequests
 from downloadd.transfer.sources import is_elsewhere, select_source
@@ -73,6 +75,7 @@ class Attempt:
         allows_overlap: bool,
         slots: ConnectionSlots,
         speed_policy: SpeedPolicy,
+        quota: ReceiveQuota | None = None,
         present_files: PresentFiles,
         is_takeover: bool = False,
     ) -> None:
@@ -94,10 +97,12 @@ class Attempt:
             allows_overlap: False for `downloads.resume = "strict"`.
             slots: slots for further connections, and at the targets of redirects.
             speed_policy: times of the measurement of a least speed.
+            quota: the quotas of the user; None for none.
             present_files: compares files that are on the disk.
             is_takeover: another process has written the part file, and may still have it open.
         """
         self._present = PresentFileCheck(present_files)
+        self._reuse = Reuse(present_files, max_size=max_size)
         self._is_takeover = is_takeover
         self._checkpoints = Checkpoints(
             download,
@@ -107,6 +112,7 @@ class Attempt:
             clock=clock,
             allows_overlap=allows_overlap,
         )
+        self._quota = quota or NoQuota()
         self._destination = destination
         self._change_row = change_row
         self._record_checksum = record_checksum
@@ -117,6 +123,7 @@ class Attempt:
             self._requests,
             clock=clock,
             limiter=limiter,
+            quota=self._quota,
             flush_interval=flush_interval,
             max_size=max_size,
             min_speed=download.request.limits.min_speed or 0,
@@ -179,7 +186,7 @@ class Attempt:
     @property
     def is_reading_disk(self) -> bool:
         """True while a file on the disk is read, which has a time limit of its own."""
-        return self._present.is_reading
+        return self._present.is_reading or self._reuse.is_copying
 
     @property
     def has_response(self) -> bool:
@@ -265,8 +272,11 @@ class Attempt:
             step = await self._resume_part(self.download.progress.part_name)
         elif self.download.request.requested_name is not None and not self.download.request.pending_rules:
             step = await self._check_name() or step
-        while isinstance(step, Step):
-            step = await self._perform(step)
+        try:
+            while isinstance(step, Step):
+                step = await self._perform(step)
+        finally:
+            self._reuse.close()
         return step
 
     async def _check_name(self) -> FetchResult | None:
@@ -286,6 +296,7 @@ class Attempt:
         if progress.received_ranges is None and part.size > progress.received:
             # A run that was killed has written more than its last checkpoint.
             await part.sync()
+            self._quota.add(part.size - progress.received)
             self.download = self.download.with_progress(received=part.size)
         if not self._allows_overlap:
             await self._checkpoints.discard_compared()
@@ -298,6 +309,8 @@ class Attempt:
         """Make the next request and receive its content; return the next step, or the result."""
         if await self._present.is_same_by_checksum(self.download):
             return FetchResult.ALREADY_THERE
+        if self._reuse.has_file():
+            return await self._copy_file(step)
         if self.part is not None and self.download.progress.received_ranges is not None:
             return await self._transfer.resume_segments(step) or FetchResult.COMPLETE
         known = Representation.of(self.download)
@@ -311,13 +324,21 @@ class Attempt:
         if isinstance(request, CompletePart):
             return FetchResult.COMPLETE
         if not request.is_range and self.part is None:
-            request = replace(request, condition=self.download.request.condition)
+            own = self.download.request.condition
+            condition = own or await self._reuse.condition(self.download, self._requests.sources[0].url)
+            request = replace(request, condition=condition)
         sampled = None
         if request.evidence is Evidence.OVERLAP and self.part is not None:
             sampled = await compare_samples(self.part, known, self._requests)
             if sampled is None:
                 return replace(step, start_over=True)
         async with self._requests.first_response(request, known) as (source, response, classification):
+            is_unchanged = isinstance(classification, Unchanged)
+            if isinstance(classification, Unchanged) and self.download.request.condition is None:
+                expanded = await self._reuse.expand(self.download, classification, response, source.url)
+                if expanded is None:
+                    return step
+                classification = expanded
             match classification:
                 case AlreadyComplete():
                     self.download = self.download.with_progress(total=request.start)
@@ -339,13 +360,32 @@ class Attempt:
                     return replace(step.next(), has_gone_back=True)
                 case UseResponse():
                     self.download = select_source(self.download, source.index)
+                    if not request.is_range and self.part is None:
+                        classification = await self._reuse.find(self.download, classification, response, source.url)
+                    if is_unchanged and not self._reuse.has_file():
+                        # It was removed just now: there is no content.
+                        return step
                     result = await self._prepare_part(response, classification, request, source.url)
                     if result is not None:
+                        self._reuse.close()
                         return step if result is Comparison.UNDECIDED else result
+                    if self._reuse.has_file():
+                        return step
                     next_step = await self._transfer.receive(
                         source, response.content, classification, step, must_hash=bool(self.algorithms)
                     )
                     return next_step or FetchResult.COMPLETE
+
+    async def _copy_file(self, step: Step) -> Step | FetchResult:
+        """Copy the file whose version the origin has confirmed; return the next step if it was changed meanwhile."""
+        part = await self._checkpoints.create_part()
+        self.download = self.download.with_progress(resumed_by=ResumedBy.REUSE)
+        await self._checkpoints.before_write(part, 0, is_last=False, is_segmented=False)
+        if await self._reuse.copy(self.download, part):
+            return FetchResult.COMPLETE
+        await self._checkpoints.start_over(is_part_valid=False)
+        self.meter.reset(0)
+        return step.next()
 
     async def _go_back(self, accepted: UseResponse, step: Step) -> bool:
         """Continue the superseded part file if the response proves that the origin has its version again."""
@@ -392,6 +432,10 @@ class Attempt:
             await self._transfer.start_over()
         part = await self._checkpoints.create_part()
         if total is not None:
+            if not self._reuse.has_file():
+                # With one byte more than there are, because an empty part file is never continued.
+                can_resume = is_resumable(accepted.found, received=1, allows_overlap=self._allows_overlap)
+                self._quota.announce(total, missing=total - accepted.start, is_resumable=can_resume)
             await self._checkpoints.reserve(total, missing=total - accepted.start)
         self.meter.total = total
         self._checkpoints.accept_response(accepted, final_url_digest=response.final_url_digest, part_name=part.name)

@@ -66,6 +66,14 @@ class Restart(msgspec.Struct, frozen=True, kw_only=True):
 class Unchanged(msgspec.Struct, frozen=True, kw_only=True):
     """The origin has the version of the condition still (304)."""
 
+    entity_tag: str | None = None
+    """Of the present version, if it is stated."""
+    length: int | None = None
+    """Content-Length as the representation would have it, if it is stated."""
+    last_modified: int | None = None
+    suggested_filename: str | None = None
+    """File name in Content-Disposition; not safe."""
+
 
 Classification = UseResponse | AlreadyComplete | AskAgain | Restart | Unchanged
 
@@ -91,7 +99,12 @@ def classify(request: RangeRequest, known: Representation, head: ResponseHead, *
     if head.status in NOT_FOUND_STATUSES:
         raise RemoteFileNotFoundError(head.status)
     if head.status == 304 and request.condition is not None:
-        return Unchanged()
+        return Unchanged(
+            entity_tag=head.entity_tag,
+            length=head.length,
+            last_modified=head.last_modified,
+            suggested_filename=head.suggested_filename,
+        )
     facts = find_facts(request, known, head)
     row = select_row(facts)
     classification = _apply(row, facts, request, known, head)

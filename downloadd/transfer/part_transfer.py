@@ -17,6 +17,7 @@ from downloadd.transfer.classification import UseResponse
 from downloadd.transfer.comparison import compare_end, starts_with_part
 from downloadd.transfer.own_delays import OwnDelays
 from downloadd.transfer.progress_meter import ProgressMeter
+from downloadd.transfer.quota import QuotaLimiter, ReceiveQuota
 from downloadd.transfer.receiver import RateLimiter, Receiver
 from downloadd.transfer.representation import Representation
 from downloadd.transfer.resume import Step, weakest_evidence
@@ -46,6 +47,7 @@ class PartTransfer:
         *,
         clock: Clock,
         limiter: RateLimiter,
+        quota: ReceiveQuota,
         flush_interval: Callable[[], float],
         max_size: int,
         min_speed: int,
@@ -60,7 +62,8 @@ class PartTransfer:
         self._checkpoints = checkpoints
         self._requests = requests
         self._clock = clock
-        self._limiter = limiter
+        self._limiter = QuotaLimiter(limiter, quota, lambda: self.meter.received)
+        self._quota = quota
         self._flush_interval = flush_interval
         self._max_size = max_size
         self._delays = OwnDelays(clock, is_needed=min_speed > 0)
@@ -146,6 +149,7 @@ class PartTransfer:
             if segments is None or known.total is None:
                 await self.start_over()
                 return step.next()
+            self._quota.announce(known.total, missing=known.total - kept.size, is_resumable=True)
             await part.reserve(known.total, missing=known.total - kept.size)
             checkpoints.baseline = kept.size
             self.meter.reset(kept.size)
@@ -231,6 +235,7 @@ class PartTransfer:
 
     def _add_received(self, nbytes: int) -> None:
         self.received_bytes += nbytes
+        self._quota.add(nbytes)
         self.meter.add(nbytes, now=self._clock.monotonic())
         if self._max_size and self.meter.received > self._max_size:
             raise FileTooLargeError(self._max_size)

@@ -1,10 +1,12 @@
 """Comparison of the file that has the name of a download with what the origin and the user say of its content."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import Enum
 from typing import Final
+
+import msgspec
 
 from downloadd.download import Download
 from downloadd.errors import StorageError
@@ -34,13 +36,49 @@ class Comparison(Enum):
     """Its checksum decides, which takes long: the response is released before."""
 
 
+class KnownFile(msgspec.Struct, frozen=True, kw_only=True):
+    """An open file, with the download that has published it."""
+
+    download: Download
+    file: PresentFile
+
+
 class PresentFiles:
     """Files that are on the disk, compared with representations; for all downloads."""
 
-    def __init__(self, files: FileReader, known: KnownFileRecords) -> None:
-        """Make a comparison of the files of a storage, by the records of their downloads."""
+    def __init__(self, files: FileReader, known: KnownFileRecords, *, may_reuse: bool = False) -> None:
+        """Make a comparison of the files of a storage, by the records of their downloads.
+
+        `may_reuse` lets downloads copy files of earlier ones.
+        """
+        self.may_reuse = may_reuse
         self._files = files
         self._known = known
+
+    async def open_known(self, url: str, matches: Callable[[Download], bool]) -> KnownFile | None:
+        """Return the open file of the newest download of `url` that matches and is as it was published."""
+        resource = resource_of_url(url)
+        for row in [] if resource is None else await self._known.find(resource):
+            if not matches(row):
+                continue
+            file = await self._files.open_present(
+                directory=row.request.directory, filename=parse_filename(row.filename)
+            )
+            if file is not None and (file.identity, file.size) == (row.result.file_identity, row.progress.total):
+                return KnownFile(download=row, file=file)
+            if file is not None:
+                file.close()
+        return None
+
+    @asynccontextmanager
+    async def opening(self, url: str, matches: Callable[[Download], bool]) -> AsyncIterator[KnownFile | None]:
+        """Return the context of the file that `open_known` opens."""
+        known = await self.open_known(url, matches)
+        try:
+            yield known
+        finally:
+            if known is not None:
+                known.file.close()
 
     async def has_checksum(self, download: Download, checksum: str) -> bool:
         """Return True if the file that has the name of a download has a checksum, in the normal form of `verify`."""

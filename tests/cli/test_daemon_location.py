@@ -6,9 +6,9 @@ from typing import Any
 import click
 import pytest
 
+from downloadd.accounts.first_user import TOKEN_FILE_NAME
 from downloadd.cli.daemon_location import DEFAULT_URL, DaemonLocation, locate_daemon
 from downloadd.daemon.address_file import ADDRESS_FILE_NAME
-from downloadd.daemon.first_user import TOKEN_FILE_NAME
 
 
 def locate(**given: Any) -> DaemonLocation:

@@ -1,24 +1,38 @@
 """`users`, in this process."""
 
+import asyncio
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from docs.pages import blocks, read, section
+from structlog.testing import capture_logs
+from support.served_api import ADMIN_TOKEN, TOKEN, ServedApi
 
-from downloadd.cli.errors import CommandError
+from downloadd.accounts.first_user import ensure_first_user
+from downloadd.accounts.user_file import read_users
+from downloadd.cli.errors import CommandError, ExitStatus
 from downloadd.cli.main import downloadctl
 from downloadd.cli.terminal import Terminal
 from downloadd.clock import SystemClock
-from downloadd.daemon.first_user import ensure_first_user
-from downloadd.daemon.user_file import read_users
+from downloadd.daemon.address_file import write_address
 
 
 def run(state: Path, *arguments: str) -> Result:
     given = ("--state-dir", str(state), "users", *arguments)
     return CliRunner().invoke(downloadctl, given, obj=Terminal({}, SystemClock()))
+
+
+def at_daemon(url: str, token: str, *arguments: str) -> Any:
+    """Return what a command of a daemon writes as JSON."""
+    given = ("--url", url, "--token", token, "users", *arguments, "--json")
+    result = CliRunner().invoke(downloadctl, given, obj=Terminal({}, SystemClock()))
+    if result.exception is not None:
+        raise result.exception
+    return json.loads(result.output)
 
 
 def listed(state: Path) -> list[str]:
@@ -52,9 +66,9 @@ def test_a_rotated_token_is_another_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("create", "alice"), "There is a user alice already"),
-        (("rotate", "bob"), "There is no user bob"),
-        (("revoke", "bob"), "There is no user bob"),
+        (("create", "alice"), "there is a user alice already"),
+        (("rotate", "bob"), "there is no user bob"),
+        (("revoke", "bob"), "there is no user bob"),
     ],
 )
 def test_what_cannot_be_done_is_refused(tmp_path: Path, arguments: tuple[str, ...], expected: str) -> None:
@@ -62,6 +76,51 @@ def test_what_cannot_be_done_is_refused(tmp_path: Path, arguments: tuple[str, ..
     error = run(tmp_path, *arguments).exception
     assert isinstance(error, CommandError)
     assert expected in error.lines[0]
+
+
+async def test_with_a_url_the_daemon_there_changes_its_users() -> None:
+    served = ServedApi()
+    # Its log would be in the output of the commands.
+    with capture_logs():
+        async with served.client:
+
+            async def call(*arguments: str, token: str = ADMIN_TOKEN) -> Any:
+                return await asyncio.to_thread(at_daemon, str(served.server.make_url("/")), token, *arguments)
+
+            made = await call("create", "team/ann", "-p", "read-files")
+            assert made == {
+                "id": "team/ann",
+                "permissions": ["read-files"],
+                "kind": "made",
+                "token": served.users.users["team/ann"].token,
+            }
+            assert (await call("rotate", "team/ann"))["token"] != made["token"]
+            assert [(one["id"], one["kind"]) for one in (await call("list"))["users"]] == [
+                ("ada", "configured"), ("alice", "configured"), ("team/ann", "made"),
+            ]  # fmt: skip
+            for arguments, words in (
+                (("revoke", "ada"), "cannot revoke itself"),
+                (("rotate", "alice"), "configuration"),
+            ):
+                with pytest.raises(CommandError, match=words):
+                    await call(*arguments)
+            with pytest.raises(CommandError) as refused:
+                await call("list", token=TOKEN)
+            assert refused.value.status is ExitStatus.DENIED
+            assert await call("revoke", "team/ann") == {"id": "team/ann", "success": True}
+            assert served.users.users == {}
+
+
+def test_a_node_without_a_token_or_without_its_daemon_uses_its_state_directory(tmp_path: Path) -> None:
+    (tmp_path / "instance").touch()
+    assert run(tmp_path, "create", "alice").exit_code == 0
+    error = run(tmp_path, "revoke", "bob").exception
+    assert isinstance(error, CommandError)
+    assert "in their database" in error.lines[1]
+    write_address(tmp_path, "http://127.0.0.1:1")
+    given = ("--state-dir", str(tmp_path), "--token", "x", "users", "list", "--json")
+    result = CliRunner().invoke(downloadctl, given, obj=Terminal({}, SystemClock()))
+    assert [user["id"] for user in json.loads(result.output)["users"]] == ["alice"]
 
 
 def test_an_id_with_a_space_is_refused(tmp_path: Path) -> None:

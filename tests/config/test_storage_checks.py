@@ -1,10 +1,11 @@
-"""Rules for object storages."""
+"""Rules for storages on other machines."""
 
 from pathlib import Path
 
 import pytest
 from support.config_files import load, load_issues
 
+SFTP = '[[storages]]\npath = "Mirror"\nurl = "sftp://me@Files.example.com:22//srv/"\n'
 BASE = '[[storages]]\npath = "/Archive/"\nurl = "s3://bucket//a/"\n'
 
 
@@ -12,6 +13,8 @@ def test_a_storage_is_read_with_canonical_values(tmp_path: Path) -> None:
     (storage,) = load(tmp_path, f'{BASE}endpoint = "https://S3.example.com:9000/"\npart_size = "8 MiB"\n').storages
     assert (storage.path, storage.url, storage.endpoint) == ("Archive", "s3://bucket/a", "https://s3.example.com:9000")
     assert storage.part_size == 8 << 20
+    (storage,) = load(tmp_path, SFTP).storages
+    assert storage.url == "sftp://me@files.example.com/srv"
 
 
 @pytest.mark.parametrize(
@@ -38,13 +41,33 @@ def test_a_wrong_setting_is_reported_with_its_key(tmp_path: Path, rest: str, key
     assert words in line
 
 
+@pytest.mark.parametrize(
+    ("base", "rest", "key", "words"),
+    [
+        (SFTP, 'endpoint = "https://example.com"', "endpoint", "is for S3 only; remove it, or give an s3:// url"),
+        (SFTP, 'region = "eu-central-1"', "region", "is for S3 only"),
+        (SFTP, 'passphrase = "open sesame"', "passphrase", "is given without private_key_file"),
+        (SFTP, 'known_hosts_file = ""', "known_hosts_file", "empty"),
+        (BASE, 'password = "open sesame"', "password", "is for SFTP only; remove it, or give an sftp:// url"),
+        (BASE, 'known_hosts_file = "/k"', "known_hosts_file", "is for SFTP only"),
+    ],
+)
+def test_a_setting_of_another_kind_of_storage_is_reported(
+    tmp_path: Path, base: str, rest: str, key: str, words: str
+) -> None:
+    (line,) = load_issues(tmp_path, f"{base}{rest}\n")
+    assert key in line
+    assert words in line
+    assert "sesame" not in line
+
+
 def test_no_message_shows_a_secret(tmp_path: Path) -> None:
     (line,) = load_issues(tmp_path, f'{BASE}access_key_id = "a"\nsecret_access_key = "sesame\\n"\n')
     assert "sesame" not in line
     assert "cannot be sent" in line
 
 
-@pytest.mark.parametrize("url", ["bucket", "s3://B", "https://bucket", "s3://bucket/../a"])
+@pytest.mark.parametrize("url", ["bucket", "s3://B", "https://bucket", "s3://bucket/../a", "sftp://host/srv"])
 def test_a_wrong_url_is_reported(tmp_path: Path, url: str) -> None:
     (line,) = load_issues(tmp_path, f'[[storages]]\npath = "a"\nurl = "{url}"\n')
     assert "url" in line
@@ -61,7 +84,7 @@ def test_directories_of_storages_lie_side_by_side(tmp_path: Path, other: str, wo
 
 def test_a_quota_in_a_bucket_is_refused(tmp_path: Path) -> None:
     (line,) = load_issues(tmp_path, f'{BASE}[[directories]]\npath = "Archive/a"\nquota = 5\n')
-    assert "cannot be counted in object storage" in line
+    assert "cannot be counted on another machine" in line
     load(tmp_path, f'{BASE}[[directories]]\npath = "Archived"\nquota = 5\n')
 
 

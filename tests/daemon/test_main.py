@@ -19,26 +19,28 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from support.program_forks import ForkedProgram, fork_server
 from support.stopwatch import Stopwatch
 from support.waiting import CONDITION_TIMEOUT, wait_until_true
 
 from downloadd import __version__
+from downloadd.accounts.user_file import write_users
 from downloadd.config import UserConfig
 from downloadd.daemon.main import command
-from downloadd.daemon.user_file import write_users
 
 pytestmark = pytest.mark.system
 
 TOKEN = "a-token-for-tests-0123456789-abcdefghij"
 HASH = f"sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
 USER = f'[[users]]\nid = "alice"\ntoken_hash = "{HASH}"\n'
+PROGRAM = (sys.executable, "-Im", "downloadd")
 LOCAL = '[downloads]\nenabled = true\nallowed_networks = ["127.0.0.0/8"]\n'
 
 
 class Running:
     """A daemon on a folder of its own."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | ForkedProgram, folder: Path) -> None:
         self.process = process
         self.folder = folder
 
@@ -80,7 +82,7 @@ def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[st
 
 
 def arguments(folder: Path, flags: Sequence[str]) -> list[str]:
-    return [sys.executable, "-Im", "downloadd", "--root", str(folder / "files"), *flags]
+    return ["--config", str(folder / "config.toml"), "--root", str(folder / "files"), *flags]
 
 
 @contextmanager
@@ -91,19 +93,28 @@ def running(
     flags: Sequence[str] = ("--port", "0"),
     extra: Mapping[str, str] | None = None,
     stderr: int | None = None,
+    may_fork: bool = True,
     **options: Any,
 ) -> Iterator[Running]:
+    """Run a daemon; `options` are those of a process that is not forked."""
     (folder / "config.toml").write_text(config)
-    flags = ["--config", str(folder / "config.toml"), "--log-format", "json", *flags]
+    flags = arguments(folder, ["--log-format", "json", *flags])
+    process: subprocess.Popen[bytes] | ForkedProgram
     with (folder / "log").open("wb") as log, (folder / "out").open("ab") as out:
-        process = subprocess.Popen(
-            arguments(folder, flags),
-            cwd=folder,
-            env=environment(folder, extra),
-            stdout=out,
-            stderr=log if stderr is None else stderr,
-            **options,
-        )
+        errors = log.fileno() if stderr is None else stderr
+        if may_fork:
+            process = fork_server("downloadd").start(
+                flags, environment=environment(folder, extra), stderr=errors, stdout=out.fileno(), folder=folder
+            )
+        else:
+            process = subprocess.Popen(
+                [*PROGRAM, *flags],
+                cwd=folder,
+                env=environment(folder, extra),
+                stdout=out,
+                stderr=errors,
+                **options,
+            )
     try:
         yield Running(process, folder)
     finally:
@@ -113,7 +124,7 @@ def running(
 
 
 def test_a_signal_to_reload_during_the_imports_does_not_end_the_daemon(tmp_path: Path) -> None:
-    with running(tmp_path) as daemon:
+    with running(tmp_path, may_fork=False) as daemon:
         ignored = 0
         while not ignored & 1 << (signal.SIGHUP - 1):
             status = Path(f"/proc/{daemon.process.pid}/status").read_text()
@@ -155,19 +166,17 @@ def startup_errors(
 ) -> list[str]:
     """Return the lines that a daemon prints if it cannot start, without the prefix `downloadd: `."""
     (folder / "config.toml").write_text(config)
-    done = subprocess.run(
-        arguments(folder, ["--config", str(folder / "config.toml"), *flags]),
-        cwd=folder,
-        env=environment(folder, extra),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    assert done.returncode == status, done.stderr
-    lines = done.stderr.splitlines()
+    with (folder / "errors").open("w+") as errors:
+        process = fork_server("downloadd").start(
+            arguments(folder, flags), environment=environment(folder, extra), stderr=errors.fileno(), folder=folder
+        )
+        result = process.wait(CONDITION_TIMEOUT)
+        errors.seek(0)
+        printed = errors.read()
+    assert result == status, printed
+    lines = printed.splitlines()
     assert lines
-    assert all(line.startswith("downloadd: ") for line in lines), done.stderr
+    assert all(line.startswith("downloadd: ") for line in lines), printed
     return [line.removeprefix("downloadd: ") for line in lines]
 
 
@@ -356,7 +365,7 @@ def test_the_limit_of_open_files_is_raised(tmp_path: Path) -> None:
     def lower() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
 
-    with running(tmp_path, preexec_fn=lower) as daemon:
+    with running(tmp_path, may_fork=False, preexec_fn=lower) as daemon:
         assert daemon.port
         assert resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
         assert daemon.stop() == 0
@@ -456,10 +465,10 @@ def test_an_inherited_socket_replaces_host_and_port(tmp_path: Path) -> None:
             "os.execv(sys.argv[2], sys.argv[2:])"
         )
         (tmp_path / "config.toml").write_text(USER)
-        flags = ["--config", str(tmp_path / "config.toml"), "--log-format", "json", "--port", "1"]
+        flags = ["--log-format", "json", "--port", "1"]
         with (tmp_path / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-Ic", hand_over, str(server.fileno()), *arguments(tmp_path, flags)],
+                [sys.executable, "-Ic", hand_over, str(server.fileno()), *PROGRAM, *arguments(tmp_path, flags)],
                 env=environment(tmp_path, {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "http"}),
                 stderr=log,
                 pass_fds=[server.fileno()],

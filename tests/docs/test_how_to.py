@@ -249,11 +249,13 @@ async def test_the_commands_about_schedules_change_them(tmp_path: Path) -> None:
 
 @pytest.mark.system
 async def test_the_commands_about_known_files_receive_nothing(tmp_path: Path, nginx: NginxOrigin) -> None:
-    commands = blocks(read("docs/how-to/known-files.md"), "sh")
+    page = read("docs/how-to/known-files.md")
+    commands, [reuse] = blocks(page, "sh"), blocks(page, "toml")
+    config = DEFAULT_CONFIG.replace("[storage]", reuse)
     image = nginx.www / "image.iso"
     image.write_bytes(b"a" * 300_000)
     (tmp_path / "daemon").mkdir()
-    async with DaemonProcess(tmp_path / "daemon") as daemon:
+    async with DaemonProcess(tmp_path / "daemon", config=config) as daemon:
         environment = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "TOKEN": TOKEN,
@@ -284,6 +286,12 @@ async def test_the_commands_about_known_files_receive_nothing(tmp_path: Path, ng
         os.utime(image, (1, 1))
         await run(commands[1])
         await wait_until(lambda: daemon.files() == {"d/image.iso": b"b" * 300_000})
+        # To another directory it is copied, after nginx has answered 304.
+        _, copied = await daemon.fetch("e", f"{nginx.http}/image.iso")
+        entry = await daemon.get_download(copied["download_id"])
+        assert (entry["status"], entry["resumed_by"]) == ("completed", "reuse")
+        assert daemon.files() == dict.fromkeys(("d/image.iso", "e/image.iso"), b"b" * 300_000)
+        assert " 304 " in (nginx.folder / "access.log").read_text().splitlines()[-1]
 
 
 @pytest.mark.system

@@ -203,7 +203,8 @@ def test_the_tour_asks_every_endpoint() -> None:
         elif one.selector:
             assert f"?{one.selector}=" in tour, one.selector
         else:
-            id = "nightly" if one.is_of_schedule else rf"(?:{ID.pattern}|\$id)"
+            names = "nightly" if one.is_of_schedule else "ann" if one.is_of_user else None
+            id = names or rf"(?:{ID.pattern}|\$id)"
             pattern = re.escape(one.path).replace(r"\{id\}", id)
             assert re.search(rf"\$api{pattern}(?![\w/])", tour), one.path
 

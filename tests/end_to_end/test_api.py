@@ -200,6 +200,11 @@ ENDPOINTS = {
     ("PATCH", f"/api/v1/schedules/{ID}"): "download",
     ("DELETE", f"/api/v1/schedules/{ID}"): "download",
     ("POST", f"/api/v1/schedules/{ID}/run"): "download",
+    ("GET", "/api/v1/users"): "manage-users",
+    ("HEAD", "/api/v1/users"): "manage-users",
+    ("POST", "/api/v1/users"): "manage-users",
+    ("POST", f"/api/v1/users/{ID}/rotate"): "manage-users",
+    ("DELETE", f"/api/v1/users/{ID}"): "manage-users",
     ("GET", "/api/v1/directories"): "view-downloads",
     ("HEAD", "/api/v1/directories"): "view-downloads",
     ("GET", "/api/v1/errors"): "",
@@ -233,6 +238,7 @@ async def guarded(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
         reader=["read-files"],
         doer=["download"],
         importer=["run-import", "view-import-operations"],
+        admin=["manage-users"],
         nothing=[],
     )
     async with DaemonProcess(tmp_path, config=config) as daemon:
@@ -260,6 +266,7 @@ async def test_each_endpoint_requires_its_permission(guarded: DaemonProcess, ano
         "reader": {"", "read-files"},
         "doer": {"", "view-downloads", "download"},
         "importer": {"", "run-import", "view-import-operations"},
+        "admin": {"", "manage-users"},
         "nothing": {""},
     }
     for (method, path), permission in ENDPOINTS.items():

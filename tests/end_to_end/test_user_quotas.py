@@ -4,7 +4,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, running_daemon
+from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.waiting import wait_until
@@ -41,3 +43,46 @@ async def test_downloads_of_a_user_beyond_the_limit_wait_and_say_so(tmp_path: Pa
         await wait_until(lambda: origin.active("/f") == 3)
         assert await reasons(daemon) == [expected.replace("2", "3", 1)]
         event.set()
+
+
+MIB = 1 << 20
+
+
+async def test_bytes_of_a_day_survive_kills_and_a_download_beyond_them_waits_and_goes_on(
+    tmp_path: Path, origin: Origin
+) -> None:
+    whole = ScriptedResponse(size=3 * MIB, etag='"v1"')
+    origin.script("/f", replace(whole, stall_after=MIB))
+    daemon = DaemonProcess(tmp_path, config=with_quota(bytes_per_day='"2 MiB"', time_zone='"Asia/Tokyo"'))
+    async with daemon:
+        id = (await daemon.start_download("d", origin.url("/f")))["download_id"]
+        await wait_until(lambda: daemon.has_received(id, MIB))
+        await daemon.kill()
+        origin.script("/f", whole)
+        # What was written after the last checkpoint counts when it is continued.
+        await daemon.start()
+
+        async def is_held() -> bool:
+            [entry] = await daemon.active()
+            return entry["status"] == "queued" and "it goes on at" in entry["reason"]
+
+        await wait_until(is_held)
+        [entry] = await daemon.active()
+        # Bytes that were received and not written when it was killed count too.
+        assert 1.5 * MIB < entry["current_size"] <= 2 * MIB
+        assert entry["wait"]["code"] == "bytes_per_day"
+        assert "has received 2.1 MB of the 2.1 MB of today (bytes_per_day in [[users]])" in entry["reason"]
+        assert 0 < entry["wait"]["seconds"] <= 86_400
+        await daemon.kill()
+        await daemon.start()
+        await wait_until(is_held)
+        small = (await daemon.start_download("d", origin.url("/f"), filename="other"))["download_id"]
+        assert (await daemon.get_download(small))["status"] == "queued"
+        ranges = [request.field("Range") for request in origin.requests("/f")]
+        assert len(ranges) == 2
+        await daemon.control(small, "cancel")
+        # More is allowed: it continues where it stopped.
+        await daemon.reload(with_quota(bytes_per_day='"4 MiB"', time_zone='"Asia/Tokyo"'))
+        assert (await daemon.wait_until_finished(id))["status"] == "completed"
+        assert daemon.files() == {"d/f": expected_bytes(0, 0, 3 * MIB)}
+        assert f"bytes={entry['current_size']}-" in [request.field("Range") for request in origin.requests("/f")]

@@ -18,6 +18,7 @@ REACHED = {
     "one_file": {"migrate", "mkdir", "pwrite", "commit", "fsync", "link"},
     "small_files_at_once": {"pwrite", "commit", "fsync", "link"},
     "names_that_are_taken": {"open", "pwrite", "pwritev", "commit", "fchmod", "fsync", "link", "rename", "unlink"},
+    "copied_file": {"open", "copy_file_range", "commit", "fsync", "link", "unlink"},
     "interrupted_and_retried": {"open", "pwritev", "splice", "rename", "commit", "fsync", "link", "unlink"},
     "segments": {"open", "pwritev", "commit", "fsync", "link", "unlink"},
     "directory_by_response": {"pwrite", "commit", "mkdir", "fsync", "link"},

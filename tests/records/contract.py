@@ -127,8 +127,7 @@ FILTERS = st.builds(
     limit=st.integers(0, 400),
 )
 
-_many_examples = settings(
-    max_examples=100,
+_any_examples = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.differing_executors],
 )
@@ -216,7 +215,7 @@ class RecordsContract:
         assert await records.history(HistoryFilter()) == [row]
         assert await records.last_ended_seq() == row.result.ended_seq
 
-    @_many_examples
+    @_any_examples
     @given(download=DOWNLOADS)
     async def test_every_field_comes_back_as_it_was_written(self, records: Records, download: Download) -> None:
         (seq,) = (await records.accept([download])).seqs
@@ -224,7 +223,7 @@ class RecordsContract:
         assert row == with_fields(download, seq=seq, ended_seq=row.result.ended_seq)
         assert (row.result.ended_seq is not None) == (download.state in FINISHED)
 
-    @_many_examples
+    @_any_examples
     @given(download=DOWNLOADS, changed=DOWNLOADS)
     async def test_amend_writes_every_field(self, records: Records, download: Download, changed: Download) -> None:
         (before,) = await added(records, download)
@@ -548,7 +547,7 @@ class RecordsContract:
         assert await records.active(ActiveFilter(ids=[rows[1].id], directory="a")) == []
         assert await records.active(ActiveFilter(ids=[])) == []
 
-    @_many_examples
+    @_any_examples
     @given(criteria=FILTERS)
     async def test_a_history_page_agrees_with_a_plain_filter(self, records: Records, criteria: HistoryFilter) -> None:
         if not await records.last_ended_seq():

@@ -86,6 +86,23 @@ async def test_a_change_of_the_file_is_noticed(
         assert not await file.is_unchanged()
 
 
+async def test_a_copy_of_a_file_is_one_of_its_own(destination: LocalDestination, path: Path) -> None:
+    content = b"a" * 300_000
+    path.write_bytes(content)
+    path.chmod(0o400)
+    file = await open_file(destination)
+    assert file is not None
+    part = await destination.open_part(directory="e", filename=NAME, download_id=str(uuid4()), epoch=1, existing=None)
+    async with file:
+        await part.copy(file, [(0, file.size)])
+    assert await part.publish(NAME, replace=False, last_modified=7)
+    path.chmod(0o600)
+    path.write_bytes(b"b")
+    copy = path.parents[1] / "e" / "f"
+    assert (copy.read_bytes(), copy.stat().st_mtime, copy.stat().st_nlink) == (content, 7, 1)
+    assert copy.stat().st_mode & 0o777 != 0o400
+
+
 async def test_a_closed_file_is_not_read_any_more(tmp_path: Path, path: Path) -> None:
     path.write_bytes(b"abc")
     async with LocalDestination(tmp_path, min_free=0, fsync=False) as destination:

@@ -238,6 +238,14 @@ async def names_that_are_taken(context: ScenarioContext) -> None:
     await context.ends(await context.start("/small", filename="same", conflict=Conflict.SKIP))
 
 
+async def copied_file(context: ScenarioContext) -> None:
+    """Copy the file of an earlier download instead of receiving it."""
+    await context.ends(await context.start("/small", filename="first"))
+    row = await context.ends(await context.start("/small", filename="copy"))
+    if row.state is State.COMPLETED:
+        context.record(f"reused {row.progress.resumed_by}")
+
+
 async def interrupted_and_retried(context: ScenarioContext) -> None:
     """Splice the content inside the kernel, over a connection that breaks half-way."""
     await context.ends(await context.start("/broken"))
@@ -390,6 +398,7 @@ SCENARIOS: Final[dict[str, Callable[[ScenarioContext], Awaitable[None]]]] = {
         one_file,
         small_files_at_once,
         names_that_are_taken,
+        copied_file,
         interrupted_and_retried,
         segments,
         directory_by_response,
@@ -421,7 +430,13 @@ async def act(run: CrashRun, fault_points: FaultPoints) -> None:
 
     if run.from_start:
         fault_points.begin(on_point)
-    async with open_stack(Path(run.folder), CONFIG, fsync=True, has_commit_process=run.has_commit_process) as stack:
+    async with open_stack(
+        Path(run.folder),
+        CONFIG,
+        fsync=True,
+        has_commit_process=run.has_commit_process,
+        reuse=run.scenario == copied_file.__name__,
+    ) as stack:
         if not run.from_start:
             fault_points.begin(on_point)
         context = ScenarioContext(stack, run, fault_points)

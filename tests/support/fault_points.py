@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 WRITES: Final = (
-    *("pwritev", "pwrite", "ftruncate", "fsync", "fdatasync"),
+    *("pwritev", "pwrite", "copy_file_range", "ftruncate", "fsync", "fdatasync"),
     *("mkdir", "link", "rename", "replace", "unlink", "fchmod", "utime"),
 )
 """Functions of `os` that change a disk with any arguments."""

@@ -31,6 +31,7 @@ from downloadd.queue_move import TO_TOP
 from downloadd.records.origins import OriginRecord
 from downloadd.records.protocol import ActiveFilter, HistoryFilter
 from downloadd.records.store import Store
+from downloadd.records.user_days import DayBytes
 from downloadd.remote_upload import RemoteUpload, UploadedPart
 from downloadd.request_fields import Credentials, RequestFields
 from downloadd.root_identity import RootIdentity
@@ -77,6 +78,8 @@ async def fill(store: Store) -> None:
         await store.uploads.begin(upload)
         await store.uploads.set_id(upload, "u")
     await store.uploads.add_part(replace(_UPLOAD, upload_id="u"), UploadedPart(number=1, etag="e", checksum="c="))
+    store.user_days.note(DayBytes(user="ann", day="2026-12-01", received=7))
+    await store.save(await claimed(store, sample_download()))
     await store.storage_root.save(RootIdentity(marker="m", path="/ü", device="8:1"))
     for number in range(3):
         await store.origins.save(
@@ -225,6 +228,7 @@ async def read_all(store: Store) -> dict[str, Any]:
         "secrets": await store.kept_parts.with_secrets(after=(0, 0), until=int(NOW) + 1),
         "root": await store.storage_root.load(),
         "uploads": [await store.uploads.find(name) for name in ("a", "b")],
+        "user days": await store.user_days.others({"ann": "2026-12-01"}),
         "schedules": await store.schedules.list(),
         "origins": sorted(await store.origins.load(), key=lambda record: record.origin),
         "operations": await imports.operations.latest(99),

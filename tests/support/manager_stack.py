@@ -98,6 +98,7 @@ async def open_stack(
     has_commit_process: bool = False,
     speed_policy: SpeedPolicy | None = None,
     store: Store | None = None,
+    reuse: bool = False,
 ) -> AsyncIterator[ManagerStack]:
     """Open all parts in order, and close them as the daemon does.
 
@@ -123,6 +124,7 @@ async def open_stack(
                 policy=policy,
                 directories=DirectoryRules(),
                 keep_parts=keep_parts,
+                reuse=reuse,
                 speed_policy=speed_policy,
                 takeover_interval=1000.0,
             ),

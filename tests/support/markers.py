@@ -27,6 +27,8 @@ SYSTEM_FIXTURES: Final = frozenset(
         "playwright",
         "postgres_server",
         "restartable",
+        "sftp_requests",
+        "sftp_server",
     }
 )
 """Fixtures that start a program or mount a file system."""

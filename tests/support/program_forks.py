@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 MAX_REQUEST_BYTES: Final = 1 << 20
@@ -92,17 +93,25 @@ class ForkServer:
         stderr: int,
         stdin: int | None = None,
         stdout: int | None = None,
+        folder: Path | None = None,
         constants: Mapping[str, Any] | None = None,
     ) -> ForkedProgram:
         """Start the program with these arguments, variables and descriptors, by default those of `/dev/null`.
 
-        `constants` are values of constants of its modules, by their full names.
+        Args:
+            arguments: without the name of the program.
+            environment: all of its variables.
+            stderr: descriptor.
+            stdin: descriptor.
+            stdout: descriptor.
+            folder: its working directory, by default that of this process.
+            constants: values of constants of its modules, by their full names.
         """
         ours, theirs = socket.socketpair()
         request = {
             "arguments": list(arguments),
             "environment": dict(environment),
-            "folder": os.getcwd(),
+            "folder": os.getcwd() if folder is None else str(folder),
             "constants": dict(constants or {}),
         }
         with theirs, open(os.devnull, "r+b") as null:

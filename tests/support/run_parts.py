@@ -28,6 +28,7 @@ from downloadd.states import State
 from downloadd.storage.local import LocalDestination
 from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.present_files import PresentFiles
+from downloadd.transfer.quota import NoQuota
 from downloadd.transfer.receiver import RateLimiter
 from downloadd.transfer.session import Session
 from downloadd.transfer.speed_floor import SpeedPolicy
@@ -86,6 +87,7 @@ class RunParts:
             config=config,
             keeps_parts=keeps_parts,
             small_files=SmallPublications(self.records, destination, self.clock),
+            quota=NoQuota(),
             speed_policy=SpeedPolicy(),
             on_received=lambda run: None,
             on_change=lambda run: self.states.append(run.download.state),

@@ -18,8 +18,11 @@ from support.fake_queue import FakeQueue, FakeResults
 from support.fake_rpc import FakeMethods, fake_notification_of
 from support.fake_schedules import FakeSchedules
 from support.fake_storage import FakeStorage
+from support.fake_users import FakeUsers
 from support.waiting import CONDITION_TIMEOUT
 
+from downloadd.accounts.known_users import KnownUsers
+from downloadd.accounts.service import UserService
 from downloadd.config import Aria2Config, Config, DirectoryConfig, DownloadsConfig, RuleConfig, UserConfig
 from downloadd.download import Download
 from downloadd.download_rules import DownloadRules
@@ -53,6 +56,7 @@ from downloadd.views import DownloadViews
 
 TOKEN = "open-sesame"
 READER_TOKEN = "may-read-files"
+ADMIN_TOKEN = "may-manage-users"
 MAX_RUNS = 500
 """Downloads that the open files are said to be enough for."""
 DIRECTORIES = DirectoryRules([DirectoryConfig(path="not-for-alice", users=("bob",))])
@@ -105,6 +109,7 @@ class ServedApi:
         nodes: the nodes of the database.
         node_problem: the error of a node that does not work.
         schedules: the service of the schedules, in memory.
+        users: the users that can be changed, in memory.
         limits: the limits that the settings change.
         hours: the limits of hours of the week, of which there are none.
         methods: the fake methods of the RPC interface.
@@ -163,9 +168,7 @@ class ServedApi:
         self.hours = HourlyLimits(
             self.limits, entries=(), config=DownloadsConfig(), bus=self.bus, clock=self.clock, max_runs=MAX_RUNS
         )
-        self.settings = SettingsService(
-            self.limits, hours=self.hours, rights=self.rights, bus=self.bus, max_runs=MAX_RUNS
-        )
+        self.settings = SettingsService(self.limits, hours=self.hours, rights=self.rights, bus=self.bus)
         schedules, downloads = FakeSchedules(), _ScheduledDownloads(self.manager)
         self.schedules = ScheduleService(
             records=schedules,
@@ -192,8 +195,11 @@ class ServedApi:
                 user("victor", "may-look", "view-downloads"),
                 user("rita", READER_TOKEN, "view-downloads", "read-files"),
                 user("ivan", "may-import", "run-import", "view-import-operations"),
+                user("ada", ADMIN_TOKEN, "manage-users"),
             ]
         )
+        self.users = FakeUsers()
+        known = KnownUsers([user("ada", ADMIN_TOKEN, "manage-users"), user("alice", TOKEN, "download")], lambda _: None)
         hosts = AllowedHosts((), ("api",))
         self.methods = FakeMethods(self.accounts.find_by_token)
         self.rpc = (
@@ -234,6 +240,7 @@ class ServedApi:
             views=self.views,
             settings=self.settings,
             schedules=self.schedules,
+            users=UserService(self.users, known, self.rights),
             imports=self.imports,
             bus=self.bus,
             metrics=self.metrics,

@@ -52,6 +52,7 @@ class Transfers:
         self.row = sample_download(state=State.STARTING, epoch=0)
         self.saved: list[Download] = []
         self.known = FakeKnownFiles()
+        self.may_reuse = False
         self.filename = parse_filename(self.row.filename)
         self.allows_overlap = True
         self.has_progressed = False
@@ -84,7 +85,7 @@ class Transfers:
             allows_overlap=self.allows_overlap,
             slots=FakeSlots(),
             speed_policy=SpeedPolicy(),
-            present_files=PresentFiles(self.destination.finished_files, self.known),
+            present_files=PresentFiles(self.destination.finished_files, self.known, may_reuse=self.may_reuse),
         )
         try:
             result: FetchResult | DownloadError = await attempt.fetch()

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from downloadd.accounts.service import UserService
 from downloadd.clock import Clock
 from downloadd.errors import DownloadError
 from downloadd.events import EventBus
@@ -34,6 +35,7 @@ from downloadd.fronts.rest.routes import Endpoints, build_browser_routes, build_
 from downloadd.fronts.rest.schedules import ScheduleEndpoints
 from downloadd.fronts.rest.server import Api
 from downloadd.fronts.rest.settings import SettingsEndpoints
+from downloadd.fronts.rest.users import UserEndpoints
 from downloadd.fronts.rest.waiting_list import QueueEndpoints
 from downloadd.fronts.rocketchat.endpoints import ImportEndpoints, ImportService
 from downloadd.metrics import GaugeSnapshot
@@ -51,6 +53,7 @@ def create_api(
     views: DownloadViews,
     settings: SettingsService,
     schedules: ScheduleService,
+    users: UserService,
     imports: ImportService,
     bus: EventBus,
     metrics: RequestMetrics,
@@ -76,6 +79,7 @@ def create_api(
         views: the views of downloads.
         settings: the settings that users may change.
         schedules: the schedules.
+        users: the users, as administrators change them.
         imports: the imports.
         bus: the events.
         metrics: the counters of requests.
@@ -120,6 +124,7 @@ def create_api(
             nodes=NodesEndpoint(views),
             probe=ProbeEndpoint(service=service, reader=reader),
             schedules=ScheduleEndpoints(service=schedules, reader=reader),
+            users=UserEndpoints(service=users, reader=reader),
             explain=ExplainEndpoint(explainer=explainer, reader=reader),
             settings=SettingsEndpoints(service=settings, reader=reader),
             page=page_endpoints,

@@ -210,6 +210,8 @@ def _describe_id(route: Route) -> tuple[Json, str]:
         return {"type": "string", **length}, "Id of the import operation."
     if route.is_of_schedule:
         return {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"}, "Name of the schedule."
+    if route.is_of_user:
+        return {"type": "string", "minLength": 1, "maxLength": 128}, "Id of the user."
     return {"type": "string", "format": "uuid"}, "Id of the download."
 
 

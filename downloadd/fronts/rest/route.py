@@ -47,6 +47,11 @@ class Route(msgspec.Struct, frozen=True):
         return "/schedules/{id}" in self.path
 
     @property
+    def is_of_user(self) -> bool:
+        """True if `{id}` in the path is the id of a user."""
+        return "/users/{id}" in self.path
+
+    @property
     def is_of_import(self) -> bool:
         """True if `{id}` in the path is the id of an import operation, and not that of a download."""
         return "/imports/{id}" in self.path

@@ -109,7 +109,9 @@ class Router:
                 return web.Response(status=204, headers=fields)
         if target.path == "/api" or target.path.startswith("/api/"):
             route, context.id = self._find_api_route(request.method, target)
-            is_of_download = "{id}" in route.path and not (route.is_of_import or route.is_of_schedule)
+            is_of_download = "{id}" in route.path and not (
+                route.is_of_import or route.is_of_schedule or route.is_of_user
+            )
             context.download_id = context.id if is_of_download else None
         else:
             route = self._find_directory_route(request.method, target)

@@ -23,6 +23,8 @@ from downloadd.fronts.rest.route import Access, Route
 from downloadd.fronts.rest.schedule_routes import build_schedule_routes
 from downloadd.fronts.rest.schedules import ScheduleEndpoints
 from downloadd.fronts.rest.settings import SettingsEndpoints
+from downloadd.fronts.rest.user_routes import build_user_routes
+from downloadd.fronts.rest.users import UserEndpoints
 from downloadd.fronts.rest.waiting_list import QueueEndpoints
 from downloadd.fronts.rocketchat.endpoints import ImportEndpoints
 from downloadd.rights import REQUIRED_PERMISSIONS, Action
@@ -47,6 +49,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     explain: ExplainEndpoint
     settings: SettingsEndpoints
     schedules: ScheduleEndpoints
+    users: UserEndpoints
     page: PageEndpoints
 
 
@@ -339,6 +342,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             "Change the limits until the next restart or reload",
         ),
         *build_schedule_routes(endpoints.schedules),
+        *build_user_routes(endpoints.users),
         Route(
             "GET",
             "/api/v1/errors",

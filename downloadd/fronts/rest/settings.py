@@ -16,7 +16,11 @@ from downloadd.runtime_settings import SettingsChange
 from downloadd.settings_service import SettingsService
 
 MESSAGE: Final = "Settings changed until the next restart or reload"
-MESSAGE_WITH_HOURS: Final = f"{MESSAGE}, or other hours of [[limits]]"
+MESSAGE_OF_NODES: Final = (
+    "Settings changed until the next restart or reload; all but max_concurrent on all nodes, until one reloads or all "
+    "have stopped"
+)
+_HOURS: Final = ", or other hours of [[limits]]"
 
 
 class SettingsEndpoints:
@@ -25,6 +29,7 @@ class SettingsEndpoints:
     def __init__(self, *, service: SettingsService, reader: BodyReader) -> None:
         self._service = service
         self._reader = reader
+        self._message = MESSAGE_OF_NODES if service.is_shared else MESSAGE
 
     async def show(self, context: RequestContext) -> web.Response:
         """Return the settings that hold now, for `GET /api/v1/settings`."""
@@ -36,11 +41,11 @@ class SettingsEndpoints:
         given = {name: value for name, value in asdict(body).items() if value is not UNSET}
         if not given:
             raise InvalidParameterError("body", f"expected at least one of {', '.join(SettingsBody.__struct_fields__)}")
-        settings = self._service.change(context.user, SettingsChange(**given))
+        settings = await self._service.change(context.user, SettingsChange(**given))
         return json_response(
             SettingsResponse(
                 **asdict(settings),
                 success=True,
-                message=MESSAGE if settings.next_change is None else MESSAGE_WITH_HOURS,
+                message=self._message if settings.next_change is None else f"{self._message}{_HOURS}",
             )
         )

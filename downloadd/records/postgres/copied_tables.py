@@ -171,6 +171,10 @@ def _convert_upload(row: Row) -> Row:
 _PART_TYPES: Final = (_TEXT, _INTEGER, _TEXT, _TEXT)
 
 
+def _convert_user_day(row: Row) -> Row:
+    return _checked(row, (_TEXT, _TEXT, _TEXT, _INTEGER), name=0, kind="bytes of a day of user")
+
+
 def _convert_upload_part(row: Row) -> Row:
     return _checked(row, _PART_TYPES, name=0, kind="a part of the upload of download")
 
@@ -283,6 +287,13 @@ COPIED_TABLES: Final = (
         select=f"SELECT download_id, {', '.join(PART_FIELDS)} FROM object_parts",
         columns=("download_id", *PART_FIELDS),
         convert=_convert_upload_part,
+    ),
+    CopiedTable(
+        label="bytes of users by day",
+        table="user_days",
+        select="SELECT user, day, process, received FROM user_days",
+        columns=("user", "day", "process", "received"),
+        convert=_convert_user_day,
     ),
 )
 """All tables of which each row is copied, in the order of the report."""

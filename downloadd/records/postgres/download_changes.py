@@ -23,9 +23,11 @@ from downloadd.records.postgres.queue_moves import QueueMoves
 from downloadd.records.postgres.responses import store_response
 from downloadd.records.postgres.run_statements import RUNNING_WORDS
 from downloadd.records.postgres.statements import FOLDED, assignments, fold, names
+from downloadd.records.postgres.user_days import write_notes
 from downloadd.records.protocol import AcceptResult, EndedRow, StoredResponse
 from downloadd.records.queue_places import QueueEntry
 from downloadd.records.rows import Row, encode, encode_end, encode_run, with_user_columns
+from downloadd.records.user_days import DayBytes
 from downloadd.records.writer import Ending, Rejection
 from downloadd.states import FINISHED
 
@@ -73,6 +75,15 @@ class AcceptItem(msgspec.Struct, frozen=True, kw_only=True):
     driver: Driver | None
     now: float
     """Unix time."""
+
+
+class SaveItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of runs to save together, with what their users have received."""
+
+    downloads: Sequence[Download]
+    process: str
+    """Name of this process in the records of days."""
+    notes: Sequence[DayBytes] = ()
 
 
 class DownloadChanges:
@@ -156,12 +167,12 @@ class DownloadChanges:
 
         return UnnumberedEnds(seqs=list(ended), finish=finish)
 
-    async def save(self, connection: asyncpg.Connection, items: Sequence[Sequence[Download]]) -> Sequence[Outcome]:
+    async def save(self, connection: asyncpg.Connection, items: Sequence[SaveItem]) -> Sequence[Outcome]:
         """Write the fields of runs that still hold their downloads; see `Records.save_all`."""
         running: list[Row] = []
         ending: list[Row] = []
         known: dict[_Run, Row] = {}
-        for download in (download for item in items for download in item):
+        for download in (download for item in items for download in item.downloads):
             if download.state in FINISHED:
                 values, known[download.id, download.epoch] = encode_end(download)
                 ending.append((*values, fold(download), download.id, download.epoch))
@@ -173,7 +184,10 @@ class DownloadChanges:
             if rows:
                 for id, epoch, seq, *user_values in await connection.fetchmany(sql, rows):
                     saved[id, epoch] = seq, tuple(user_values)
-        return [self._saved(item, saved, known) for item in items]
+        if any(item.notes for item in items):
+            # Last, so that saves that wait for the row of a user hold no row that another one waits for.
+            await write_notes(connection, items[0].process, (note for item in items for note in item.notes))
+        return [self._saved(item.downloads, saved, known) for item in items]
 
     def _saved(
         self, downloads: Sequence[Download], saved: Mapping[_Run, tuple[int, Row]], known: Mapping[_Run, Row]

@@ -11,22 +11,16 @@ from downloadd.clock import Clock
 from downloadd.delivery import Delivery
 from downloadd.download import Download
 from downloadd.import_operation import Driver
-from downloadd.records.admission import AdmissionRecords
 from downloadd.records.cached_count import CachedCount
-from downloadd.records.deliveries import DeliveryRecords
 from downloadd.records.ends import EndListener, RecordedEnd
-from downloadd.records.gids import GidRecords
 from downloadd.records.hints import NoHints, Topic
 from downloadd.records.import_protocol import ImportRecords
-from downloadd.records.kept_parts import KeptPartRecords
-from downloadd.records.known_files import KnownFileRecords
-from downloadd.records.nodes import NodeRecords
 from downloadd.records.origins import OriginRecords
 from downloadd.records.postgres.access import execute_counted
 from downloadd.records.postgres.address import DEFAULT_LEASE, DatabaseAddress
 from downloadd.records.postgres.admission import PostgresAdmission
 from downloadd.records.postgres.deliveries import PostgresDeliveries, add_deliveries
-from downloadd.records.postgres.download_changes import AcceptItem, DownloadChanges
+from downloadd.records.postgres.download_changes import AcceptItem, DownloadChanges, SaveItem
 from downloadd.records.postgres.download_queries import (
     DownloadQueries,
     count_by_state,
@@ -44,6 +38,7 @@ from downloadd.records.postgres.import_files import PostgresImportFiles, settle_
 from downloadd.records.postgres.import_operations import PostgresImportOperations, manifest_owners, raise_epochs
 from downloadd.records.postgres.kept_parts import PostgresKeptParts
 from downloadd.records.postgres.known_files import PostgresKnownFiles
+from downloadd.records.postgres.limits import PostgresLimits
 from downloadd.records.postgres.list_revision import ListRevision
 from downloadd.records.postgres.nodes import PostgresNodes
 from downloadd.records.postgres.object_uploads import PostgresUploads
@@ -56,6 +51,8 @@ from downloadd.records.postgres.schedules import PostgresSchedules
 from downloadd.records.postgres.schema import Migration, migrate, shipped_migrations
 from downloadd.records.postgres.session import WriterSession
 from downloadd.records.postgres.storage_roots import PostgresStorageRoot
+from downloadd.records.postgres.user_days import PostgresUserDays
+from downloadd.records.postgres.users import PostgresUsers
 from downloadd.records.postgres.waiting_list import PostgresQueue
 from downloadd.records.postgres.writer import PATIENCE_SECONDS, Writer
 from downloadd.records.protocol import (
@@ -69,13 +66,7 @@ from downloadd.records.protocol import (
     StoredResponse,
     WaitingDownload,
 )
-from downloadd.records.results import ResultRecords
-from downloadd.records.runs import RunRecords
-from downloadd.records.schedules import ScheduleRecords
-from downloadd.records.storage_roots import StorageRootRecords
-from downloadd.records.waiting_list import QueueRecords
 from downloadd.records.writer import Rejection
-from downloadd.remote_upload import UploadRecords
 from downloadd.states import RUNNING, State
 
 T = TypeVar("T")
@@ -141,8 +132,9 @@ class PostgresRecords:
         )
         claims = Claims(self._queries)
         self._claim = claims.claim
-        session = WriterSession(self._address, clock, is_owner=is_owner)
-        self._writer = Writer(session, clock, on_commit, patience=patience)
+        self._writer = Writer(
+            WriterSession(self._address, clock, is_owner=is_owner), clock, on_commit, patience=patience
+        )
         self.hints: PostgresHints | NoHints = NoHints() if is_owner else PostgresHints(self._address)
         self._list_revision = ListRevision(self._writer, self.hints, clock if self.is_shared else None).read
         self._lookups = ReaderPool(self._address, _LOOKUP_CONNECTIONS, timeout=_LOOKUP_SECONDS)
@@ -153,20 +145,23 @@ class PostgresRecords:
             contents=PostgresImportContents(self),
             files=PostgresImportFiles(self, lambda: claims.holder.session),
         )
-        self.deliveries: DeliveryRecords = PostgresDeliveries(self)
+        self.deliveries = PostgresDeliveries(self)
         origins = PostgresOrigins(self, lambda: claims.holder.session)
         self.origins: OriginRecords = origins
-        self.admission: AdmissionRecords = PostgresAdmission(self, claims, origins)
-        self.kept_parts: KeptPartRecords = PostgresKeptParts(self)
-        self.schedules: ScheduleRecords = PostgresSchedules(self)
-        self.known_files: KnownFileRecords = PostgresKnownFiles(self)
-        self.storage_root: StorageRootRecords = PostgresStorageRoot(self)
-        self.uploads: UploadRecords = PostgresUploads(self)
-        self.nodes: NodeRecords = PostgresNodes(self, claims.register)
-        self.runs: RunRecords = PostgresRuns(self, claims)
-        self.queue: QueueRecords = PostgresQueue(self, self._queries, self._list_revision)
-        self.results: ResultRecords = PostgresResults(self, self._queries, self._list_revision)
-        self.gids: GidRecords = PostgresGids(self, self._queries)
+        self.admission = PostgresAdmission(self, claims, origins)
+        self.kept_parts = PostgresKeptParts(self)
+        self.schedules = PostgresSchedules(self)
+        self.users = PostgresUsers(self)
+        self.limits = PostgresLimits(self)
+        self.storage_root = PostgresStorageRoot(self)
+        self.known_files = PostgresKnownFiles(self)
+        self.uploads = PostgresUploads(self)
+        self.user_days = PostgresUserDays(self)
+        self.nodes = PostgresNodes(self, claims.register)
+        self.runs = PostgresRuns(self, claims)
+        self.queue = PostgresQueue(self, self._queries, self._list_revision)
+        self.results = PostgresResults(self, self._queries, self._list_revision)
+        self.gids = PostgresGids(self, self._queries)
         self._state_counts = CachedCount(
             clock, lambda: self.read(count_by_state), lambda counts: sum(counts.values()), self._list_revision
         )
@@ -259,13 +254,15 @@ class PostgresRecords:
 
     async def _save(self, downloads: Sequence[Download]) -> list[Download | None]:
         ids = frozenset(download.id for download in downloads)
+        notes = self.user_days.notes.pending()
         saved: list[Download | None] = await self._writer.submit(
             self._changes.save,
-            downloads,
+            SaveItem(downloads=downloads, process=self.user_days.notes.process, notes=notes),
             rows=len(downloads),
             ids=ids,
             changes_lists=any(download.state not in RUNNING for download in downloads),
         )
+        self.user_days.notes.confirm(notes)
         return saved
 
     async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:

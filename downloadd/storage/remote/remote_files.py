@@ -1,12 +1,18 @@
 """Finished files on other machines: recognised before they are read or removed."""
 
-from typing import NoReturn
+import asyncio
+from typing import Final, NoReturn
 
 from downloadd.download import join_path
 from downloadd.errors import FileChangedError, InvalidPathError, NotFoundError, NotOnDiskError
 from downloadd.storage.finished_files import ReadableFile
 from downloadd.storage.names import SafeDirectory, SafeName, parse_filename
 from downloadd.storage.remote.remote_storage import FoundFile, RemoteStorage
+from downloadd.storage.running_digests import RunningDigests
+from downloadd.verify import checksum_algorithm, format_checksum
+
+READ_CHUNK_BYTES: Final = 1 << 20
+"""Bytes of a file that are read at once."""
 
 
 def is_same_file(found: FoundFile, *, identity: str | None, checksum: str | None = None) -> bool:
@@ -46,7 +52,10 @@ async def remove_published_file(
     found = await storage.find(key)
     if found is None:
         return False
-    if not is_same_file(found, identity=identity, checksum=checksum):
+    is_same = is_same_file(found, identity=identity, checksum=checksum)
+    if not is_same and checksum is not None and found.identity and not found.sha256:
+        is_same = await _has_checksum(storage, key, found, checksum)
+    if not is_same:
         raise FileChangedError(
             f"{join_path(directory, filename)} is not the file that this download published, or cannot be recognised; "
             "it was not removed"
@@ -75,6 +84,16 @@ def refuse_duplicate(path: str) -> NoReturn:
         f"{path} is on another machine; extract and move_to act on files on the disk: "
         "save it in a directory without [[storages]]"
     )
+
+
+async def _has_checksum(storage: RemoteStorage, key: str, found: FoundFile, checksum: str) -> bool:
+    """Return True if the bytes of a file have a checksum, in the normal form of `verify`; all of them are read."""
+    algorithm = checksum_algorithm(checksum)
+    digests = RunningDigests([algorithm])
+    async with await storage.open_file(key, found, path=key) as file:
+        while piece := await file.read(digests.position, READ_CHUNK_BYTES):
+            await asyncio.to_thread(digests.update, [piece], digests.position)
+    return format_checksum(algorithm, digests.hexdigest(algorithm)) == checksum
 
 
 async def _find(storage: RemoteStorage, directory: SafeDirectory, filename: SafeName) -> tuple[str, str, FoundFile]:

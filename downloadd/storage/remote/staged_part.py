@@ -7,6 +7,7 @@ from downloadd.errors import InsufficientStorageError, StagingFullError, Storage
 from downloadd.storage.byte_source import ByteSource, MoveResult
 from downloadd.storage.destination import Part
 from downloadd.storage.names import SafeDirectory, SafeName, parse_directory
+from downloadd.storage.present_file import PresentFile
 from downloadd.storage.remote.remote_storage import FileDescription, RemoteStorage, StagedFile
 from downloadd.storage.remote.uploader import Uploader
 
@@ -101,8 +102,8 @@ class StagedPart:
         with self._staging():
             return await self.staged.receive(source, offset, max_bytes)
 
-    async def copy(self, source: Part, ranges: Iterable[tuple[int, int]]) -> None:
-        """Write ranges of another open part of this storage; see `Part.copy`."""
+    async def copy(self, source: Part | PresentFile, ranges: Iterable[tuple[int, int]]) -> None:
+        """Write ranges of another open part or file; see `Part.copy`."""
         with self._staging():
             await self.staged.copy(source.staged if isinstance(source, StagedPart) else source, ranges)
 

@@ -55,6 +55,8 @@ def test_every_path_and_method_is_described(document: Any) -> None:
         ("/api/v1/settings", "patch"), ("/api/v1/schedules", "post"),
         *((f"/api/v1/schedules{path}", method) for path in ("", "/{id}") for method in ("get", "head")),
         *(("/api/v1/schedules/{id}", method) for method in ("patch", "delete")), ("/api/v1/schedules/{id}/run", "post"),
+        *(("/api/v1/users", method) for method in ("get", "head", "post")),
+        ("/api/v1/users/{id}/rotate", "post"), ("/api/v1/users/{id}", "delete"),
         (f"{one}/pause", "post"), (f"{one}/resume", "post"), (f"{one}/retry", "post"),
         (f"{one}/move", "post"), (f"{one}/file", "get"), (f"{one}/file", "head"), (f"{one}/link", "post"),
         ("/api/v1/downloads/pause", "post"), ("/api/v1/downloads/resume", "post"),

@@ -155,6 +155,7 @@ async def test_damaged_rows_are_left_out_and_counted(state_dir: Path, database: 
         "UPDATE origins SET failures = 'odd' WHERE origin LIKE '%h1%'",
         "UPDATE object_uploads SET size = 'odd' WHERE download_id = 'b'",
         "UPDATE object_parts SET etag = CAST(x'ff' AS TEXT)",
+        "UPDATE user_days SET received = 'odd'",
         "UPDATE storage_root SET identity = '{'",
     ):
         assert database_file.execute(sql).rowcount == 1, sql

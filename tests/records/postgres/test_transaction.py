@@ -11,6 +11,7 @@ from support.stored_downloads import added, claimed, ids, sample_download
 
 from downloadd.download import Download
 from downloadd.records.postgres import writer
+from downloadd.records.postgres.download_changes import SaveItem
 from downloadd.records.postgres.operations import Outcome, UnnumberedEnds
 from downloadd.records.postgres.records import PostgresRecords
 from downloadd.records.protocol import HistoryFilter
@@ -59,8 +60,8 @@ async def test_an_end_waits_for_the_commit_of_an_end_with_a_smaller_number(
     slow, fast = await claimed(first, sample_download()), await claimed(first, sample_download())
     is_numbered, go_on = asyncio.Event(), asyncio.Event()
 
-    async def end_all(connection: asyncpg.Connection, items: Sequence[Download]) -> Sequence[Outcome]:
-        (outcome,) = await first._changes.save(connection, [items])
+    async def end_all(connection: asyncpg.Connection, items: Sequence[SaveItem]) -> Sequence[Outcome]:
+        (outcome,) = await first._changes.save(connection, items)
 
         async def finish(connection: asyncpg.Connection, numbers: Mapping[int, int]) -> Outcome:
             is_numbered.set()
@@ -70,7 +71,9 @@ async def test_an_end_waits_for_the_commit_of_an_end_with_a_smaller_number(
         return [UnnumberedEnds(seqs=outcome.seqs, finish=finish)]
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(first._writer.submit(end_all, replace(slow, state=State.COMPLETED)))
+        group.create_task(
+            first._writer.submit(end_all, SaveItem(downloads=[replace(slow, state=State.COMPLETED)], process="p"))
+        )
         await is_numbered.wait()
         later = group.create_task(second.save(replace(fast, state=State.COMPLETED)))
         await asyncio.sleep(0.05)

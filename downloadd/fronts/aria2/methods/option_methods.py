@@ -65,12 +65,12 @@ async def change_global_option(context: Context, parameters: Parameters) -> str:
     if "dir" in options:
         options["dir"] = join_root(services.root, find_directory(options["dir"], services.root))
     make_field_parameters(options, "")
-    _change_settings(context, options)
+    await _change_settings(context, options)
     services.global_options.change(context.user.id, options)
     return OK
 
 
-def _change_settings(context: Context, options: Options) -> None:
+async def _change_settings(context: Context, options: Options) -> None:
     concurrent, speed = options.get("max-concurrent-downloads"), options.get("max-overall-download-limit")
     if concurrent is None and speed is None:
         return
@@ -79,7 +79,7 @@ def _change_settings(context: Context, options: Options) -> None:
         speed_limit=None if speed is None else int(speed),
     )
     try:
-        context.services.settings.change(context.user, changes)
+        await context.services.settings.change(context.user, changes)
     except InvalidParameterError as error:
         # Any speed is possible.
         raise bad_option("max-concurrent-downloads", error.detail) from None

@@ -41,6 +41,7 @@ EXIT_STATUSES: Final[Mapping[ErrorCode, ExitStatus]] = MappingProxyType(
         ErrorCode.REMOTE_FILE_NOT_FOUND: ExitStatus.NOT_FOUND,
         ErrorCode.NETWORK_ERROR: ExitStatus.NETWORK_PROBLEM,
         ErrorCode.INSUFFICIENT_STORAGE: ExitStatus.NOT_ENOUGH_SPACE,
+        ErrorCode.QUOTA_EXCEEDED: ExitStatus.NOT_ENOUGH_SPACE,
         ErrorCode.FILE_EXISTS: ExitStatus.FILE_EXISTS,
         ErrorCode.INVALID_PATH: ExitStatus.CANNOT_CREATE_FILE,
         ErrorCode.STORAGE_ERROR: ExitStatus.FILE_IO,

@@ -59,6 +59,7 @@ export class Client {
     this.files = { downloads: new Downloads(this) };
     this.imports = new Imports(this);
     this.schedules = new Schedules(this);
+    this.users = new Users(this);
   }
 
   /** Returns the status and version of the daemon; needs no token. */
@@ -516,6 +517,41 @@ class Schedules {
   /** Starts a run now. @param {string} name */
   run(name) {
     return this.#client.call("POST", `api/v1/schedules/${encodeURIComponent(name)}/run`);
+  }
+}
+
+class Users {
+  #client;
+
+  /** @param {Client} client */
+  constructor(client) {
+    this.#client = client;
+  }
+
+  /**
+   * Returns all users, for administrators.
+   * @returns {Promise<{users: {id: string, permissions: string[], kind: string}[]}>}
+   */
+  list() {
+    return this.#client.call("GET", "api/v1/users");
+  }
+
+  /**
+   * Creates a user; the token of the answer is not shown again.
+   * @param {{id: string, permissions?: string[]}} user
+   */
+  create(user) {
+    return this.#client.call("POST", "api/v1/users", { json: user });
+  }
+
+  /** Gives a user another token; the former one is refused from then on. @param {string} id */
+  rotate(id) {
+    return this.#client.call("POST", `api/v1/users/${encodeURIComponent(id)}/rotate`);
+  }
+
+  /** Removes a user; its token is refused from then on. @param {string} id */
+  revoke(id) {
+    return this.#client.call("DELETE", `api/v1/users/${encodeURIComponent(id)}`);
   }
 }
 

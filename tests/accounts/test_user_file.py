@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from support.config_files import OTHER_HASH, TOKEN_HASH, load, load_issues, user
 
+from downloadd.accounts.user_file import read_users, stat_user_files, write_users
 from downloadd.config import USER_FILE_NAME, UserConfig
-from downloadd.daemon.user_file import read_users, stat_user_files, write_users
 from downloadd.errors import StartupError
 
 ALICE = UserConfig(id='a"lice', token_hash=TOKEN_HASH, permissions=("download",))

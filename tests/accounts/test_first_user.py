@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from downloadd.accounts.first_user import FirstUser, describe_first_user, ensure_first_user, read_first_user
 from downloadd.config import ALL_PERMISSIONS
-from downloadd.daemon.first_user import FirstUser, describe_first_user, ensure_first_user, read_first_user
 from downloadd.errors import StartupError
 
 

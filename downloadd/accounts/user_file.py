@@ -3,23 +3,26 @@
 It has tables `[[users]]` as the configuration has. The daemon applies a change of it by itself.
 """
 
+import fcntl
 import json
 import os
 import tempfile
 import tomllib
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from downloadd.accounts.first_user import TOKEN_FILE_NAME
 from downloadd.config import USER_FILE_NAME, UserConfig
-from downloadd.daemon.first_user import TOKEN_FILE_NAME
 from downloadd.errors import StartupError
+from downloadd.stable_storage import sync_directory
 
 _HEADER: Final = "# Made by `downloadctl users`, which changes it. Users of the configuration are not here.\n"
-
+RETIRED_FILE_NAME: Final = f"{USER_FILE_NAME}.moved"
+"""Name of the file after its users were moved to the records of several nodes."""
 
 UserFiles = tuple[tuple[int, int, int] | None, ...]
 """State of the files with users: inode, time of modification and size of each; None for a missing one."""
@@ -72,6 +75,42 @@ def write_users(state_dir: Path, users: Sequence[UserConfig]) -> None:
         raise StartupError(f"{file} cannot be written: {error.strerror or error}") from error
 
 
+@contextmanager
+def locked_users(state_dir: Path) -> Iterator[None]:
+    """Lock the users of a state directory against changes by other processes and threads. Blocks.
+
+    Raises:
+        StartupError: the directory cannot be used.
+    """
+    try:
+        descriptor = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StartupError(f"{state_dir} cannot be used: {error.strerror or error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def retire_users(state_dir: Path, users: Sequence[UserConfig]) -> bool:
+    """Rename the file of users that are elsewhere now; return False if it has others by now. Blocks.
+
+    Raises:
+        StartupError: the file cannot be read or renamed.
+    """
+    with locked_users(state_dir):
+        if read_users(state_dir) != tuple(users):
+            return False
+        file = state_dir / USER_FILE_NAME
+        try:
+            os.rename(file, state_dir / RETIRED_FILE_NAME)
+            sync_directory(state_dir)
+        except OSError as error:
+            raise StartupError(f"{file} cannot be renamed: {error.strerror or error}") from error
+    return True
+
+
 def stat_user_files(state_dir: Path) -> UserFiles:
     """Return what changes with the users of the state directory: those of the file, and the first one. Blocks."""
     return tuple(_stat(state_dir / name) for name in (USER_FILE_NAME, TOKEN_FILE_NAME))
@@ -86,7 +125,5 @@ def _stat(file: Path) -> tuple[int, int, int] | None:
 
 
 def _format_user(user: UserConfig) -> str:
-    return (
-        f"\n[[users]]\nid = {json.dumps(user.id)}\ntoken_hash = {json.dumps(user.token_hash)}\n"
-        f"permissions = {json.dumps(list(user.permissions))}\n"
-    )
+    lines = (f"{name} = {json.dumps(value)}\n" for name, value in msgspec.to_builtins(user).items())
+    return f"\n[[users]]\n{''.join(lines)}"

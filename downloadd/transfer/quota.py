@@ -1,0 +1,66 @@
+"""Quota on the bytes that a transfer may receive."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from downloadd.transfer.receiver import RateLimiter
+
+
+class ReceiveQuota(Protocol):
+    """Quota of one run."""
+
+    def announce(self, total: int, *, missing: int, is_resumable: bool) -> None:
+        """Accept the announced length of a file, of which `missing` bytes are to be received.
+
+        Raises:
+            UserQuotaError: it does not fit.
+        """
+        ...
+
+    def allow(self, max_bytes: int, *, size: int) -> int:
+        """Return how many bytes may be received now, at least one and at most `max_bytes`, after `size` of the file.
+
+        Raises:
+            UserQuotaError: none may.
+        """
+        ...
+
+    def add(self, nbytes: int) -> None:
+        """Count received bytes."""
+        ...
+
+
+class NoQuota:
+    """`ReceiveQuota` without a limit."""
+
+    def announce(self, total: int, *, missing: int, is_resumable: bool) -> None:
+        """Accept every length."""
+
+    def allow(self, max_bytes: int, *, size: int) -> int:
+        """Return `max_bytes`."""
+        return max_bytes
+
+    def add(self, nbytes: int) -> None:
+        """Count nothing."""
+
+
+class QuotaLimiter:
+    """`RateLimiter` that grants no bytes beyond a quota."""
+
+    def __init__(self, limiter: RateLimiter, quota: ReceiveQuota, size: Callable[[], int]) -> None:
+        """`size` returns the bytes of the file that were received so far."""
+        self._limiter = limiter
+        self._quota = quota
+        self._size = size
+
+    async def acquire(self, max_bytes: int) -> int:
+        """Wait until bytes may be read; see `RateLimiter.acquire`.
+
+        Raises:
+            UserQuotaError: the quota is used up.
+        """
+        return await self._limiter.acquire(self._quota.allow(max_bytes, size=self._size()))
+
+    def release(self, nbytes: int) -> None:
+        """Return acquired bytes that were not read."""
+        self._limiter.release(nbytes)
