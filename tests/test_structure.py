@@ -33,6 +33,7 @@ LAYERS: Final = (
     "hooks",
     "watch",
     "fronts",
+    "bulk_actions",
     "service",
     "explanation",
     "settings_service",

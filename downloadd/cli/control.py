@@ -1,12 +1,15 @@
 """Commands that change downloads: `pause`, `resume`, `retry`, `cancel`, `move` and `set`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 import click
 import msgspec
+from msgspec import UNSET
+from msgspec.structs import asdict
 
+from downloadd.bulk_actions import BulkAction
 from downloadd.cli import completion, formatting
 from downloadd.cli.download_ids import resolve_ids, shorten_id
 from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus
@@ -17,6 +20,7 @@ from downloadd.cli.struct_options import given_values, struct_options
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import ActiveEntry, ActiveEntryResponse, ApiError, Client, HistoryEntry, HistoryEntryResponse
 from downloadd.client.downloads import Downloads
+from downloadd.fronts.rest.bulk_schemas import MAX_BULK_IDS, BulkResult
 from downloadd.fronts.rest.item_bodies import AmendBody
 from downloadd.fronts.rest.queue_schemas import ChangeCountResponse, MoveTo
 from downloadd.fronts.rest.schemas import RetryBody
@@ -72,7 +76,7 @@ def _make_command(
             ids = [entry.id for entry in listing.downloads if entry.status in states]
         else:
             ids = await resolve_ids(client, downloads, HistoryEntry if for_finished else ActiveEntry)
-        await apply_to_each(client, terminal, ids, partial(action, **given))
+        await apply_to_each(client, terminal, ids, BulkAction(trigger.value), one=partial(action, **given))
 
     apply.__doc__ = help_text
     complete = completion.ended_downloads if for_finished else completion.active_downloads
@@ -88,31 +92,63 @@ def _format_count(response: ChangeCountResponse) -> str:
     return f"{response.message}: {response.changed}" if response.changed else NOTHING_TO_CHANGE
 
 
-async def apply_to_each(client: Client, terminal: Terminal, ids: list[str], action: Action) -> None:
+async def apply_to_each(
+    client: Client, terminal: Terminal, ids: Sequence[str], action: BulkAction, *, one: Action, file: bool = False
+) -> None:
     """Apply an action to each download, and report the results.
+
+    Args:
+        client: the client.
+        terminal: where the results are written.
+        ids: the downloads.
+        action: the action on several of them, in one call for a thousand.
+        one: the same on one of them, with its options.
+        file: remove files too.
 
     Raises:
         CommandError: it was refused for some of them.
     """
     results: list[ControlResponse | ErrorReport] = []
     refused: list[str] = []
-    for id in ids:
-        try:
-            response = await action(client.files.downloads, id)
-        except ApiError as error:
-            if error.status == 401:
-                raise
-            results.append(ErrorReport(error=error.code, detail=error.detail))
-            refused.append(f"{shorten_id(id)}: {' '.join(formatting.format_api_error(error))}")
+    calls, ids = client.files.downloads, list(dict.fromkeys(ids))
+    outcomes: list[ControlResponse | ApiError] = []
+    if len(ids) == 1:
+        outcomes.append(await _capture(one(calls, ids[0])))
+    else:
+        for start in range(0, len(ids), MAX_BULK_IDS):
+            answer = await calls.act(action, ids[start : start + MAX_BULK_IDS], file=file)
+            outcomes += map(_read_result, answer.results)
+    for id, outcome in zip(ids, outcomes, strict=True):
+        if isinstance(outcome, ApiError):
+            results.append(ErrorReport(error=outcome.code, detail=outcome.detail))
+            refused.append(f"{shorten_id(id)}: {' '.join(formatting.format_api_error(outcome))}")
             continue
-        results.append(response)
-        terminal.write_text(f"{response.message}: {formatting.format_name(response)}")
+        results.append(outcome)
+        terminal.write_text(f"{outcome.message}: {formatting.format_name(outcome)}")
     if terminal.as_json:
         terminal.write_json(ControlResult(downloads=results, success=not refused))
     elif not ids:
         terminal.write_text(NOTHING_TO_CHANGE)
     if refused:
         raise CommandError(ExitStatus.FAILED, *refused)
+
+
+async def _capture(response: Awaitable[ControlResponse]) -> ControlResponse | ApiError:
+    try:
+        return await response
+    except ApiError as error:
+        if error.status == 401:
+            raise
+        return error
+
+
+def _read_result(result: BulkResult) -> ControlResponse | ApiError:
+    """Return what the action on this download alone would have returned or raised."""
+    if result.active is not UNSET:
+        return ActiveEntryResponse(**asdict(result.active), success=True, message=result.message)
+    if result.ended is not UNSET:
+        return HistoryEntryResponse(**asdict(result.ended), success=True, message=result.message)
+    return ApiError(result.error or "", 409, detail=result.detail)
 
 
 pause = _make_command(

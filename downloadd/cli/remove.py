@@ -1,13 +1,17 @@
 """The command `remove`: takes finished downloads out of the history."""
 
+from functools import partial
+
 import click
 
+from downloadd.bulk_actions import BulkAction
 from downloadd.cli import completion
 from downloadd.cli.control import apply_to_each
 from downloadd.cli.download_ids import resolve_ids
 from downloadd.cli.parameters import DURATION, one_of
 from downloadd.cli.terminal import Terminal, daemon_command
 from downloadd.client import Client, HistoryEntry
+from downloadd.client.downloads import Downloads
 from downloadd.clock import SystemClock
 from downloadd.states import FINISHED
 
@@ -54,7 +58,8 @@ async def remove(
     files = client.files.downloads
     if downloads:
         ids = await resolve_ids(client, downloads, HistoryEntry)
-        await apply_to_each(client, terminal, ids, lambda calls, id: calls.remove(id, file=with_file))
+        one = partial(Downloads.remove, file=with_file)
+        await apply_to_each(client, terminal, ids, BulkAction.REMOVE, one=one, file=with_file)
         return
     ended_before = None if older_than is None else int(SystemClock().wall()) - older_than
     filters = {"q": q, "status": status, "directory": directory}

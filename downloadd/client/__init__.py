@@ -12,6 +12,7 @@ Methods return the structs of the API's schemas. A refused call raises `ApiError
 without an answer raises `ConnectionLostError`.
 """
 
+from downloadd.bulk_actions import BulkAction
 from downloadd.client.client import Client, Files
 from downloadd.client.connection import ApiError, ClientError, ConnectionLostError, InvalidResponseError
 from downloadd.client.downloads import Downloads, FilePage, HistoryPage
@@ -22,6 +23,7 @@ from downloadd.client.schedules import ScheduleCalls
 from downloadd.client.users import UserCalls
 from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.errors import ErrorCode
+from downloadd.fronts.rest.bulk_schemas import BulkResponse, BulkResult
 from downloadd.fronts.rest.event_types import Removed, Reset
 from downloadd.fronts.rest.explain import AppliedQuota, ConditionalOutcome, ExplainResponse
 from downloadd.fronts.rest.file_schemas import DirectoryFile, FileLink
@@ -55,6 +57,9 @@ __all__ = [
     "AppliedQuota",
     "BatchItem",
     "BatchResponse",
+    "BulkAction",
+    "BulkResponse",
+    "BulkResult",
     "ChangeOptions",
     "Client",
     "ClientError",

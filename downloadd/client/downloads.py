@@ -7,10 +7,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
 
+from downloadd.bulk_actions import BulkAction
 from downloadd.client.connection import ApiError, Connection, ConnectionLostError, decode, format_directory
 from downloadd.client.events import Connected, Event
 from downloadd.client.file_content import FileContent
 from downloadd.download_request import ChangeOptions, StartOptions
+from downloadd.fronts.rest.bulk_schemas import BulkBody, BulkResponse
 from downloadd.fronts.rest.event_types import Reset
 from downloadd.fronts.rest.explain import ExplainResponse
 from downloadd.fronts.rest.file_schemas import DirectoryFile, DirectoryFiles, FileLink
@@ -308,6 +310,19 @@ class Downloads:
         """
         body = MoveBody(to=to if isinstance(to, int) else MoveTo(to))
         return await self._connection.call(MoveResponse, "POST", f"{_download_path(id)}/move", json=body)
+
+    async def act(self, action: BulkAction | str, ids: Sequence[str], *, file: bool = False) -> BulkResponse:
+        """Pause, resume, retry, cancel or remove up to 1,000 downloads; with `file`, remove their files too.
+
+        The answer has a result for each; one that is refused does not stop the others.
+
+        Raises:
+            ApiError, ConnectionLostError: The call failed, or there was no answer.
+        """
+        body = BulkBody(action=BulkAction(action), ids=list(ids), file=file)
+        return await self._connection.call(
+            BulkResponse, "POST", "api/v1/downloads/actions", json=body, extra_seconds=_BULK_SECONDS
+        )
 
     async def pause_all(self) -> ChangeCountResponse:
         """Pause all active downloads; repeat the call if it fails.

@@ -40,7 +40,7 @@ from downloadd.manager.verification import verify_digests, verify_size
 from downloadd.origin.cookies import CookieJar
 from downloadd.records.protocol import Records
 from downloadd.states import State
-from downloadd.storage.destination import Destination, Part
+from downloadd.storage.destination import Destination, Part, RemotePart
 from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.present_files import PresentFiles
@@ -120,6 +120,7 @@ class Run:
         """
         self._clock = clock
         self._origins = origins
+        self._quota = quota
         self._stop: StopReason | None = None
         self.pending_space: SpacePendingError | None = None
         self.has_stray_parts = False
@@ -224,6 +225,14 @@ class Run:
 
         Then call `remove_stray_parts`.
         """
+        row: Download | None = None
+        try:
+            row = await self._perform()
+        finally:
+            self._quota.end(row)
+        return row
+
+    async def _perform(self) -> Download | None:
         log.info(
             "attempt_started",
             **self._log_fields,
@@ -307,8 +316,11 @@ class Run:
         except TimeoutError:
             raise DownloadTimeoutError(self.download.request.timeout) from None
         if fetched is FetchResult.COMPLETE:
+            part = self._part()
             with self._timer.paused():
-                await self._publication.upload(self._part(), self.download)
+                if isinstance(part, RemotePart):
+                    await self._attempt.record_complete()
+                await self._publication.upload(part, self.download)
         return fetched
 
     async def _verify(self, part: Part) -> None:

@@ -229,6 +229,10 @@ class Attempt:
         has_more = self._transfer.bytes_in_part > checkpoints.baseline and not checkpoints.has_discarded
         return has_more and checkpoints.is_resumable
 
+    async def record_complete(self) -> None:
+        """Record that the part file is complete; see `Checkpoints.record_complete`."""
+        await self._checkpoints.record_complete()
+
     async def close_part(self) -> Download:
         """Close the part file; return the row with what is in it, as far as that is on stable storage."""
         return await self._checkpoints.close_part(self._transfer.segments)
@@ -435,7 +439,7 @@ class Attempt:
             if not self._reuse.has_file():
                 # With one byte more than there are, because an empty part file is never continued.
                 can_resume = is_resumable(accepted.found, received=1, allows_overlap=self._allows_overlap)
-                self._quota.announce(total, missing=total - accepted.start, is_resumable=can_resume)
+                await self._quota.announce(total, missing=total - accepted.start, is_resumable=can_resume)
             await self._checkpoints.reserve(total, missing=total - accepted.start)
         self.meter.total = total
         self._checkpoints.accept_response(accepted, final_url_digest=response.final_url_digest, part_name=part.name)

@@ -149,7 +149,7 @@ class PartTransfer:
             if segments is None or known.total is None:
                 await self.start_over()
                 return step.next()
-            self._quota.announce(known.total, missing=known.total - kept.size, is_resumable=True)
+            await self._quota.announce(known.total, missing=known.total - kept.size, is_resumable=True)
             await part.reserve(known.total, missing=known.total - kept.size)
             checkpoints.baseline = kept.size
             self.meter.reset(kept.size)

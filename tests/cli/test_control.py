@@ -77,6 +77,21 @@ async def test_a_refused_download_does_not_stop_the_others(api: ServedApi, comma
     assert api.manager.downloads[active].state is State.PAUSED
 
 
+async def test_several_downloads_are_changed_by_one_call(api: ServedApi, command: Command) -> None:
+    ids = [api.manager.add(sample_download(number, state=State.FAILED)).id for number in range(3)]
+    with structlog.testing.capture_logs() as lines:
+        result = await command("retry", *ids, ids[0])
+    assert result.output == "Download will be tried again: a\n" * 3
+    paths = [line["path"] for line in lines if line["event"] == "request" and line["method"] == "POST"]
+    assert paths == ["/api/v1/downloads/actions"]
+    assert {download.state for download in api.manager.downloads.values()} == {State.QUEUED}
+    # The result of a program is that of single calls.
+    answer = json.loads((await command("cancel", *ids, "--json")).output)
+    assert [(one["id"], one["status"], one["message"]) for one in answer["downloads"]] == [
+        (id, "cancelled", "Download cancelled") for id in ids
+    ]
+
+
 async def test_a_control_command_without_a_matching_download_reports_it(command: Command) -> None:
     assert (await command("pause", "--all")).output == "No download to change.\n"
 

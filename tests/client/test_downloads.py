@@ -11,6 +11,7 @@ from downloadd.client import (
     ActiveEntry,
     ApiError,
     BatchItem,
+    BulkAction,
     Client,
     Credentials,
     HistoryEntry,
@@ -145,6 +146,16 @@ async def test_a_cancellation_never_removes_and_a_removal_never_cancels(api: Ser
     assert (await api_client.files.downloads.remove(ended.id, file=True)).id == ended.id
     assert api.history.removed_files == [ended.id]
     assert list(api.manager.downloads) == [active.id]
+
+
+async def test_an_action_on_many_downloads_has_a_result_for_each(api: ServedApi, api_client: Client) -> None:
+    active, ended = api.manager.add(sample_download(1)), api.manager.add(sample_download(2, state=State.COMPLETED))
+    paused = await api_client.files.downloads.act("pause", [active.id, ended.id])
+    assert [result.error for result in paused.results] == [None, "INVALID_STATE"]
+    assert isinstance(paused.results[0].active, ActiveEntry)
+    removed = await api_client.files.downloads.act(BulkAction.REMOVE, [ended.id], file=True)
+    assert removed.success
+    assert api.history.removed_files == [ended.id]
 
 
 async def test_matching_entries_are_removed(api: ServedApi, api_client: Client) -> None:

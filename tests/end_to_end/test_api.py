@@ -165,6 +165,7 @@ ENDPOINTS = {
     ("PATCH", ONE): "download",
     ("POST", f"{ONE}/pause"): "download",
     ("POST", f"{ONE}/move"): "download",
+    ("POST", "/api/v1/downloads/actions"): "download",
     ("POST", "/api/v1/downloads/pause"): "download",
     ("POST", "/api/v1/downloads/resume"): "download",
     ("POST", f"{ONE}/resume"): "download",

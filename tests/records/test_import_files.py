@@ -40,7 +40,7 @@ class TestSqliteImportFiles(ImportFileContract):
 
 
 OLDER_SCHEMA = """
-DROP TABLE user_days;
+DROP TABLE user_days; DROP TABLE user_files;
 DROP INDEX downloads_resource;
 ALTER TABLE downloads DROP COLUMN skip_same; ALTER TABLE downloads DROP COLUMN resource;
 DROP TABLE object_uploads; DROP TABLE object_parts;

@@ -94,6 +94,9 @@ async def fill(store: Store) -> None:
                 error=ODD,
             )
         )
+    store.user_files.owners = {"ann"}
+    (file,) = await added(store, with_fields(sample_download(state=State.COMPLETED, filename=ODD), total=7))
+    await store.remove_ended(await store.ended_rows(HistoryFilter(limit=1, state=file.state)))
     # Their numbers are not given again.
     (last,) = await added(store, sample_download())
     await store.amend(last.id, lambda row: lifecycle.cancel(row, now=NOW))
@@ -228,6 +231,7 @@ async def read_all(store: Store) -> dict[str, Any]:
         "secrets": await store.kept_parts.with_secrets(after=(0, 0), until=int(NOW) + 1),
         "root": await store.storage_root.load(),
         "uploads": [await store.uploads.find(name) for name in ("a", "b")],
+        "user files": await store.user_files.files("ann"),
         "user days": await store.user_days.others({"ann": "2026-12-01"}),
         "schedules": await store.schedules.list(),
         "origins": sorted(await store.origins.load(), key=lambda record: record.origin),

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from downloadd.accounts.service import UserService
+from downloadd.bulk_actions import BulkActions
 from downloadd.clock import Clock
 from downloadd.errors import DownloadError
 from downloadd.events import EventBus
@@ -12,6 +13,7 @@ from downloadd.fronts.page.assets import Asset
 from downloadd.fronts.page.endpoints import PageEndpoints
 from downloadd.fronts.rest.auth import Accounts
 from downloadd.fronts.rest.body_reader import BodyReader
+from downloadd.fronts.rest.bulk_actions import BulkEndpoint
 from downloadd.fronts.rest.directory import DirectoryEndpoints
 from downloadd.fronts.rest.directory_completion import DirectoryCompletionEndpoint
 from downloadd.fronts.rest.downloads import DownloadEndpoints
@@ -124,6 +126,7 @@ def create_api(
             nodes=NodesEndpoint(views),
             probe=ProbeEndpoint(service=service, reader=reader),
             schedules=ScheduleEndpoints(service=schedules, reader=reader),
+            bulk=BulkEndpoint(actions=BulkActions(service), reader=reader),
             users=UserEndpoints(service=users, reader=reader),
             explain=ExplainEndpoint(explainer=explainer, reader=reader),
             settings=SettingsEndpoints(service=settings, reader=reader),

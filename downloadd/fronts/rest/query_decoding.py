@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from msgspec import inspect
 
+from downloadd.bulk_actions import BulkAction
 from downloadd.download import Conflict
 from downloadd.errors import InvalidParameterError
 from downloadd.fronts.rest.queue_schemas import MoveTo
@@ -42,7 +43,11 @@ _MESSAGE_REWRITES: Final = (
 """Messages of msgspec about values out of range, and their replacements."""
 
 
-_CHOICES: Final = ((".conflict", tuple(Conflict)), (".to", (*MoveTo, "an index")))
+_CHOICES: Final = (
+    (".conflict", tuple(Conflict)),
+    (".to", (*MoveTo, "an index")),
+    (".action", tuple(BulkAction)),
+)
 """Words that a field of a body takes, by the end of its JSON path."""
 
 

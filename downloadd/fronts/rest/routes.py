@@ -6,6 +6,7 @@ import msgspec
 
 from downloadd.fronts.page.endpoints import PageEndpoints
 from downloadd.fronts.rest import contracts
+from downloadd.fronts.rest.bulk_actions import BULK, BulkEndpoint
 from downloadd.fronts.rest.directory import DirectoryEndpoints
 from downloadd.fronts.rest.directory_completion import DirectoryCompletionEndpoint
 from downloadd.fronts.rest.downloads import DownloadEndpoints
@@ -35,6 +36,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
 
     directory: DirectoryEndpoints
     downloads: DownloadEndpoints
+    bulk: BulkEndpoint
     queue: QueueEndpoints
     history: HistoryEndpoints
     files: FileEndpoints
@@ -123,6 +125,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
             head=True,
         ),
         Route("POST", _DOWNLOADS_PATH, _START, endpoints.downloads.batch, c.BATCH, "Start many downloads at once"),
+        Route("POST", f"{_DOWNLOADS_PATH}/actions", _CANCEL, endpoints.bulk.apply, BULK, "Change many downloads"),
         Route(
             "POST",
             f"{_API_PREFIX}/explain",

@@ -51,6 +51,7 @@ told.paused = (await downloads.pause(slow)).status;
 told.changed = await downloads.change(slow, { priority: 3, speed_limit: 2000 });
 told.moved = await downloads.move(slow, "top");
 told.resumed = (await downloads.resume(slow)).message;
+told.acted = await downloads.act("pause", [slow, "01a20a2c-1331-706e-8ff2-4677a3499851"]);
 told.pausedAll = await downloads.pauseAll();
 told.resumedAll = await downloads.resumeAll();
 told.one = (await downloads.get(slow)).id === slow;

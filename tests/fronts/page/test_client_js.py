@@ -78,7 +78,12 @@ async def test_every_call_returns_its_answer(daemon: DaemonProcess, origin: Orig
     assert (results["paused"], results["resumed"], results["one"]) == ("paused", "Download resumed", True)
     assert (results["changed"]["priority"], results["changed"]["speed_limit"]) == (3, 2000)
     assert (results["moved"]["position"], results["moved"]["priority"]) == (0, 3)
-    assert (results["pausedAll"]["changed"] >= 1, results["resumedAll"]["changed"] >= 1) == (True, True)
+    assert [(one["success"], one["error"]) for one in results["acted"]["results"]] == [
+        (True, None),
+        (False, "NOT_FOUND"),
+    ]
+    assert results["acted"]["results"][0]["active"]["status"] == "paused"
+    assert (results["pausedAll"]["changed"] >= 0, results["resumedAll"]["changed"] >= 1) == (True, True)
     assert (results["waited"], results["waitedForThePast"]) == ("completed", "completed")
     assert results["waitedForNothing"]["code"] == "NOT_FOUND"
     assert [each["error"] for each in results["batch"]["downloads"]] == [None, "INVALID_URL"]

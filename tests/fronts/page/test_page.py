@@ -357,22 +357,42 @@ async def test_hosts_in_trouble_are_shown_until_they_have_recovered(browser: Bro
             await page_session.page.locator("#hosts").wait_for(state="hidden")
 
 
-async def test_schedules_are_listed_run_and_show_their_last_outcome(
+async def test_schedules_are_added_run_changed_and_removed(
     browser: Browser, daemon: DaemonProcess, origin: Origin
 ) -> None:
     origin.script("/prices.csv", [ScriptedResponse(size=10, etag='"v"'), error_response(304)])
-    schedule = {"name": "prices", "cron": "0 0 1 1 *", "url": origin.url("/prices.csv"), "directory": "d"}
     async with open_page_session(browser, daemon) as page_session:
-        await expect(page_session.page.locator("#schedules")).to_be_hidden()
-        assert (await daemon.request("POST", "/api/v1/schedules", json=schedule))[0] == 201
-        await page_session.page.reload()
+        page = page_session.page
+        await page_session.wait_for_text("#schedules", "None.")
+        await page.get_by_role("button", name="Add a schedule…").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_label("Name", exact=True).fill("prices")
+        await dialog.get_by_label("Link").fill(origin.url("/prices.csv"))
+        await dialog.get_by_label("Times").fill("0 0 1 13 *")
+        await dialog.get_by_role("button", name="Add").click()
+        await page_session.wait_for_text("#schedule-problem", "cron")
+        await dialog.get_by_label("Times").fill("0 0 1 1 *")
+        await dialog.get_by_label("Save in").fill("/d/")
+        await page.keyboard.press("Enter")
+        await expect(dialog).to_be_hidden()
         await page_session.wait_for_text("#schedules", "prices")
-        button = page_session.page.get_by_role("button", name="Run prices now")
+        button = page.get_by_role("button", name="Run prices now")
         await button.click()
         await page_session.wait_for_text("#schedules", "Completed")
         await button.click()
         await page_session.wait_for_text("#schedules", "unchanged · next run")
         await expect(button).to_be_focused()
+        await page.get_by_role("button", name="Change prices").click()
+        await dialog.get_by_label("Paused").check()
+        await dialog.get_by_role("button", name="Change", exact=True).click()
+        await page_session.wait_for_text("#schedules", "unchanged · paused")
+        # What was not changed stays, also the URL, which is shown without credentials.
+        [schedule] = (await daemon.request("GET", "/api/v1/schedules"))[1]["schedules"]
+        assert (schedule["url"], schedule["directory"], schedule["paused"]) == (origin.url("/prices.csv"), "d", True)
+        page.on("dialog", lambda question: question.accept())
+        await page.get_by_role("button", name="Change prices").click()
+        await dialog.get_by_role("button", name="Remove…").click()
+        await page_session.wait_for_text("#schedules", "None.")
 
 
 async def test_filters_search_and_actions_for_all(browser: Browser, tmp_path: Path, origin: Origin) -> None:
@@ -716,7 +736,7 @@ async def test_the_page_is_used_by_keyboard_alone(browser: Browser, daemon: Daem
             await route.continue_()
 
         # A frame between the end of the ten seconds and that of the download.
-        await page.route("**/cancel", change_another_first, times=1)
+        await page.route("**/actions", change_another_first, times=1)
         await page.clock.fast_forward(UNDO_MILLISECONDS)
         await expect(row).to_have_count(0)
         # The focus stays in the list instead of the beginning of the page.
@@ -766,7 +786,7 @@ async def test_the_page_has_no_serious_accessibility_violation(
         await page.locator("#ended").get_by_role("button", name="gone").click()
         assert await findings(page, axe) == []
         await page.keyboard.press("Escape")
-        for view, sign in (("History", "d/gone"), ("Imports", "No imports.")):
+        for view, sign in (("History", "d/gone"), ("Files", "Finished downloads here"), ("Imports", "No imports.")):
             await page.get_by_role("link", name=view).click()
             await page_session.wait_for_text("main", sign)
             assert await findings(page, axe) == [], view

@@ -158,6 +158,29 @@ async def test_a_finished_file_is_shown_and_saved(browser: Browser, daemon: Daem
         # The files of the same directory, from the details.
         await page.get_by_role("button", name="d/a.png").click()
         await page.get_by_role("button", name="Files in this directory").click()
+        files = page.locator("#files li")
+        await expect(files).to_have_count(3)
+        await expect(page.locator("#files-directory")).to_have_value("d")
+        async with page.expect_download() as saved:
+            await files.get_by_role("button", name="Save b.txt").click()
+        assert (await saved.value).suggested_filename == "b.txt"
+        await files.get_by_role("button", name="a.png", exact=True).click()
+        await expect(page.get_by_role("dialog")).to_contain_text("d/a.png")
+        await page.keyboard.press("Escape")
+        # A file that comes meanwhile is added, and the focus stays.
+        await daemon.fetch("d/deep", origin.url("/b.txt"))
+        await expect(files).to_have_count(4)
+        await expect(files.get_by_role("button", name="a.png", exact=True)).to_be_focused()
+        await files.get_by_role("button", name="deep/").click()
+        await expect(files).to_have_count(1)
+        await page.locator("#above").get_by_role("button", name="Storage root").click()
+        await expect(files.get_by_role("button", name="d/")).to_be_visible()
+        await page.locator("#files-directory").fill("nowhere")
+        await page.keyboard.press("Enter")
+        await session.wait_for_text("#no-files", "There is no such directory.")
+        await page.locator("#files-directory").fill("/d/")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Finished downloads here").click()
         await expect(page.get_by_label("Only in this directory")).to_have_value("d")
         await expect(page.locator("#past .row")).to_have_count(3)
 

@@ -59,7 +59,7 @@ def test_every_path_and_method_is_described(document: Any) -> None:
         ("/api/v1/users/{id}/rotate", "post"), ("/api/v1/users/{id}", "delete"),
         (f"{one}/pause", "post"), (f"{one}/resume", "post"), (f"{one}/retry", "post"),
         (f"{one}/move", "post"), (f"{one}/file", "get"), (f"{one}/file", "head"), (f"{one}/link", "post"),
-        ("/api/v1/downloads/pause", "post"), ("/api/v1/downloads/resume", "post"),
+        *((f"/api/v1/downloads/{name}", "post") for name in ("actions", "pause", "resume")),
         ("/api/v1/events", "get"),
         *((f"/api/v1/{name}", "get") for name in IMPORTS_READ),
         *((f"/api/v1/{name}", "post") for name in IMPORTS_DONE),
@@ -119,6 +119,7 @@ def test_a_head_response_has_no_content(document: Any) -> None:
     assert [response for response in responses if "content" in response] == []
 
 
+BULK = "/api/v1/downloads/actions"
 ANSWERS = [
     ("GET", f"/d?download={A}", "/{directory}", None),
     ("GET", "/d?download=nonsense", "/{directory}", None),
@@ -152,6 +153,9 @@ ANSWERS = [
     ("POST", f"/api/v1/downloads/{sample_download(1).id}/move", "/api/v1/downloads/{id}/move", {"to": -1}),
     ("POST", f"/api/v1/downloads/{sample_download(2).id}/move", "/api/v1/downloads/{id}/move", {"to": 0}),
     ("POST", "/api/v1/downloads/pause", "/api/v1/downloads/pause", None),
+    ("POST", BULK, BULK, {"action": "pause", "ids": [sample_download(1).id, sample_download(2).id, ID]}),
+    ("POST", BULK, BULK, {"action": "remove", "ids": [sample_download(2).id]}),
+    ("POST", BULK, BULK, {"action": "pause", "ids": []}),
     ("POST", "/api/v1/downloads/resume", "/api/v1/downloads/resume", None),
     ("POST", "/api/v1/storage/accept", "/api/v1/storage/accept", None),
     ("POST", "/api/v1/probe", "/api/v1/probe", {"url": "https://a.example/"}),

@@ -8,6 +8,7 @@ import { DownloadsView, EndAnnouncer } from "./downloads.js";
 import { byId, setAttribute, setText, setVisible } from "./element.js";
 import { ErrorMessages } from "./error_messages.js";
 import { bookmarklet, handlerAddress, LINK_SCHEME, readHandedText, readSharedText } from "./handed_links.js";
+import { FilesView } from "./files.js";
 import { HistoryView } from "./history.js";
 import { HostsView } from "./hosts.js";
 import { ImportsView } from "./imports.js";
@@ -39,7 +40,8 @@ const downloads = new DownloadsView({ client, store, errors, notices, chart, onE
 const saveFile = (/** @type {any} */ entry) => details.preview.save(entry);
 const history_ = new HistoryView({ client, store, errors, notices, onError, onOpen, saveFile });
 const hosts = new HostsView({ client });
-const schedules = new SchedulesView({ client, store, notices, onError });
+const files = new FilesView({ client, store, errors, onError, onOpen, saveFile, onHistory: showDownloads });
+const schedules = new SchedulesView({ client, store, notices, errors, onError });
 const storage = new StorageView({
   client,
   onKept: () => {
@@ -83,6 +85,7 @@ const views = {
     },
   },
   history: { open: () => history_.open(), close: () => history_.close() },
+  files: { open: () => files.open(), close: () => files.close() },
   imports: { open: () => imports.open(), close: () => imports.close() },
 };
 
@@ -100,8 +103,14 @@ function showView() {
   if (client.token) views[name].open?.();
 }
 
-/** Shows the finished files of a directory. @param {string} directory */
+/** Shows the files of a directory. @param {string} directory */
 function showDirectory(directory) {
+  files.show(directory);
+  location.hash = "#files";
+}
+
+/** Shows the finished downloads of a directory. @param {string} directory */
+function showDownloads(directory) {
   history_.showDirectory(directory);
   location.hash = "#history";
 }
@@ -248,6 +257,11 @@ function openLocation() {
   showView();
 }
 
+// On a phone, these are below a list of any length.
+byId("to-speed").addEventListener("click", () => {
+  byId("speed-title").scrollIntoView({ block: "center" });
+  byId("speed-title").focus({ preventScroll: true });
+});
 byId("bookmarklet").href = bookmarklet(client.baseUrl);
 byId("bookmarklet").addEventListener("click", (/** @type {Event} */ event) => {
   event.preventDefault();

@@ -1,27 +1,25 @@
 /** Cancellation of downloads, which can be undone for some seconds. Until then they are paused, and lose nothing. */
 
-import { applyToEach } from "./selection.js";
+import { applyToEntries } from "./selection.js";
 import { plural, t } from "./texts.js";
 
 /** Milliseconds in which a cancellation can be undone. */
 export const UNDO_MILLISECONDS = 10_000;
 
 export class Cancellations {
-  /** @type {Map<string, {entry: any, timer: ReturnType<typeof setTimeout>, paused: Promise<void>}>} */
+  /** @type {Map<string, {entry: any, timer: ReturnType<typeof setTimeout>, paused: Promise<unknown>}>} */
   #pending = new Map();
   /** Entries before their cancellation, until it is answered: a row that would move as a paused one takes the focus along. @type {Map<string, any>} */
   #before = new Map();
 
   /**
    * @param {object} parts
-   * @param {import("./client.js").Client} parts.client
    * @param {import("./store.js").Store} parts.store
    * @param {import("./notices.js").Notices} parts.notices
    * @param {(error: any) => void} parts.onError
    * @param {() => void} parts.onChange called when a cancellation begins or is undone
    */
-  constructor({ client, store, notices, onError, onChange }) {
-    this.client = client;
+  constructor({ store, notices, onError, onChange }) {
     this.store = store;
     this.notices = notices;
     this.onError = onError;
@@ -46,7 +44,7 @@ export class Cancellations {
     if (!fresh.length) return;
     const timer = setTimeout(() => this.#finish(fresh.filter(({ id }) => this.#pending.get(id)?.timer === timer)), UNDO_MILLISECONDS);
     const running = fresh.filter((entry) => entry.status !== "paused");
-    const paused = applyToEach(running, ({ id }) => this.client.files.downloads.pause(id), this.onError);
+    const paused = applyToEntries(this.store, running, "pause", this.onError);
     for (const entry of fresh) {
       this.#pending.set(entry.id, { entry, timer, paused });
       this.#before.set(entry.id, entry);
@@ -71,14 +69,13 @@ export class Cancellations {
     this.onChange();
     await Promise.all(undone.map(({ paused }) => paused));
     const resumed = undone.map(({ entry }) => entry).filter((entry) => entry.status !== "paused");
-    await applyToEach(resumed, ({ id }) => this.store.change(id, () => this.client.files.downloads.resume(id)), this.onError);
+    await applyToEntries(this.store, resumed, "resume", this.onError);
   }
 
   /** @param {any[]} entries @param {{keepalive?: boolean}} [options] */
   async #finish(entries, options) {
     for (const { id } of entries) this.#pending.delete(id);
-    const cancel = (/** @type {any} */ { id }) => this.store.change(id, () => this.client.files.downloads.cancel(id, options));
-    await applyToEach(entries, cancel, this.onError);
+    await applyToEntries(this.store, entries, "cancel", this.onError, options);
     for (const { id } of entries) this.#before.delete(id);
     this.onChange();
   }

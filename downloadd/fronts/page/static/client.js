@@ -383,6 +383,17 @@ class Downloads {
     return this.#client.call("DELETE", "", { query: { download_history: "", ...query } });
   }
 
+  /**
+   * Pauses, resumes, retries, cancels or removes up to 1,000 downloads; with `file`, removes their files too. Each of the
+   * `results` has the download in `active` or `ended`, or an `error`; with `keepalive`, the request outlasts its page.
+   * @param {"pause" | "resume" | "retry" | "cancel" | "remove"} action
+   * @param {string[]} ids
+   * @param {{file?: boolean, keepalive?: boolean}} [options]
+   */
+  act(action, ids, { file = false, keepalive } = {}) {
+    return this.#client.call("POST", "api/v1/downloads/actions", { json: { action, ids, file }, keepalive });
+  }
+
   /** Pauses a download until it is resumed. @param {string} id */
   pause(id) {
     return this.#client.call("POST", `${downloadPath(id)}/pause`);

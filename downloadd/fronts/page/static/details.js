@@ -18,7 +18,7 @@ export class Details {
    * @param {import("./notices.js").Notices} parts.notices
    * @param {import("./error_messages.js").ErrorMessages} parts.errors
    * @param {(error: any) => void} parts.onError
-   * @param {(directory: string) => void} parts.onDirectory called to show the finished files of a directory
+   * @param {(directory: string) => void} parts.onDirectory called to show the files of a directory
    * @param {() => void} parts.onMove called when the order of the queue has changed
    */
   constructor({ client, store, notices, errors, onError, onDirectory, onMove }) {

@@ -5,7 +5,7 @@ import { downloadRow, groupRow } from "./download_row.js";
 import { byId, element, setAttribute, setText, setVisible } from "./element.js";
 import { formatAge, formatSize } from "./formatting.js";
 import { arrange, isRunning } from "./ordering.js";
-import { applyToEach, Selection, SelectionBar } from "./selection.js";
+import { applyToEntries, Selection, SelectionBar } from "./selection.js";
 import { STATES } from "./states.js";
 import { plural, t } from "./texts.js";
 import { VirtualList } from "./virtual_list.js";
@@ -28,6 +28,8 @@ const FILTERS = {
 export class DownloadsView {
   /** Items of the list in their order. @type {any[]} */
   shown = [];
+  /** The same, without those that keep their places under the pointer. @type {any[]} */
+  arranged = [];
   selection = new Selection();
 
   /**
@@ -50,7 +52,7 @@ export class DownloadsView {
     this.filter = "all";
     this.search = "";
     this.timer = 0;
-    this.cancellations = new Cancellations({ client, store, notices, onError, onChange: () => this.draw() });
+    this.cancellations = new Cancellations({ store, notices, onError, onChange: () => this.draw() });
     const makeRow = (/** @type {any} */ item) => ("group" in item ? groupRow(item, this) : downloadRow(item, this));
     this.list = new VirtualList(byId("active"), (item) => item.id, makeRow, {
       // A row of a download that has ended stays until the pointer leaves the list.
@@ -88,9 +90,8 @@ export class DownloadsView {
   }
 
   #actions() {
-    const { downloads } = this.client.files;
     const each = (/** @type {"pause" | "resume" | "retry"} */ action) => (/** @type {any[]} */ entries) =>
-      applyToEach(entries, ({ id }) => this.store.change(id, () => downloads[action](id)), this.onError);
+      applyToEntries(this.store, entries, action, this.onError);
     const isActive = (/** @type {any} */ entry) => !this.cancellations.has(entry.id);
     return [
       { name: t("Pause"), applies: (/** @type {any} */ entry) => isActive(entry) && entry.status !== "paused", run: each("pause") },
@@ -146,7 +147,8 @@ export class DownloadsView {
     );
     setVisible(byId("pause-all"), shown.some((entry) => entry.status !== "paused"));
     setVisible(byId("resume-all"), counts.paused > 0);
-    this.shown = this.list.fill(arrange(shown, { order: byId("order").value, group: byId("group").value }));
+    this.arranged = arrange(shown, { order: byId("order").value, group: byId("group").value }, this.arranged);
+    this.shown = this.list.fill(this.arranged);
     this.#drawRecentlyEnded();
     const running = counts.running;
     document.title = running ? `${running.toLocaleString()} ↓ downloadd` : "downloadd";
@@ -169,7 +171,7 @@ export class DownloadsView {
   }
 
   /**
-   * Applies an action to all downloads in one call, or to those that the filter and the search select one by one.
+   * Applies an action to all downloads, or to those that the filter and the search select.
    * @param {"pause" | "resume"} action
    * @param {(entry: any) => boolean} applies
    */
@@ -178,7 +180,7 @@ export class DownloadsView {
     const shown = all.filter((entry) => FILTERS[this.filter](entry) && this.#matches(entry));
     const { downloads } = this.client.files;
     if (shown.length < all.length) {
-      await applyToEach(shown, ({ id }) => downloads[action](id), this.onError);
+      await applyToEntries(this.store, shown, action, this.onError);
       return;
     }
     try {

@@ -1,8 +1,13 @@
 /** Texts for people: numbers, times and progress. */
 
-import { plural, t } from "./texts.js";
+import { language, plural, t } from "./texts.js";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
+/** Formats of numbers with 0, 1 and 2 decimal places. */
+const DECIMALS = [0, 1, 2].map(
+  (digits) => new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false }),
+);
 
 /** @param {number | null | undefined} bytes */
 export function formatSize(bytes) {
@@ -14,7 +19,7 @@ export function formatSize(bytes) {
     unit += 1;
   }
   const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-  return `${value.toFixed(digits)} ${UNITS[unit]}`;
+  return `${DECIMALS[digits].format(value)} ${UNITS[unit]}`;
 }
 
 /** @param {number} bytes of a part file that was kept after a failure */

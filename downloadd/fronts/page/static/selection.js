@@ -1,10 +1,13 @@
 /** Selected rows of a list, and the bar with the actions on all of them. */
 
+import { ApiError } from "./client.js";
 import { byId, element, setText, setVisible } from "./element.js";
 import { plural, t } from "./texts.js";
 
-/** Parallel calls when an action applies to many downloads. */
-const MAX_PARALLEL_CALLS = 8;
+/** Downloads that one call changes. */
+const MAX_CALL_IDS = 1000;
+/** Codes of refusals that are no problem: the download has changed meanwhile. */
+const OUTDATED = ["NOT_FOUND", "INVALID_STATE"];
 
 export class Selection extends EventTarget {
   /** @type {Map<string, any>} latest entries by id */
@@ -71,27 +74,36 @@ export function selectionBox(selection, entry, shown) {
 }
 
 /**
- * Calls `action` for each entry, several at a time; the entry has changed meanwhile if the answer is 409 or 404.
- * @param {any[]} entries @param {(entry: any) => Promise<unknown>} action @param {(error: any) => void} onError
+ * Performs an action on entries, a thousand in one call, and applies the answers. Returns the number of changed ones.
+ * @param {import("./store.js").Store} store @param {any[]} entries
+ * @param {"pause" | "resume" | "retry" | "cancel" | "remove"} action
+ * @param {(error: any) => void} onError called once
+ * @param {{file?: boolean, keepalive?: boolean}} [options]
  */
-export async function applyToEach(entries, action, onError) {
-  const remaining = [...entries];
-  let hasFailed = false;
-  const next = async () => {
-    for (let entry = remaining.shift(); entry; entry = remaining.shift()) {
-      try {
-        await action(entry);
-      } catch (error) {
-        if (![404, 409].includes(/** @type {any} */ (error).status)) {
-          // One message is enough.
-          if (!hasFailed) onError(error);
-          hasFailed = true;
-          remaining.length = 0;
+export async function applyToEntries(store, entries, action, onError, options) {
+  let changed = 0;
+  let refusal = null;
+  try {
+    for (let at = 0; at < entries.length; at += MAX_CALL_IDS) {
+      const some = entries.slice(at, at + MAX_CALL_IDS);
+      const before = new Map(some.map(({ id }) => [id, store.active.get(id)]));
+      const { results } = await store.client.files.downloads.act(action, [...before.keys()], options);
+      for (const { id, active, ended, error, detail } of results) {
+        if (error) {
+          if (!OUTDATED.includes(error)) refusal ??= new ApiError({ code: error, status: 409, detail });
+          continue;
         }
+        changed += 1;
+        if (action === "remove") store.remove(id);
+        // A newer entry came with an event meanwhile.
+        else if (store.active.get(id) === before.get(id)) store.put(active ?? ended);
       }
     }
-  };
-  await Promise.all(Array.from({ length: MAX_PARALLEL_CALLS }, next));
+  } catch (error) {
+    refusal = error;
+  }
+  if (refusal) onError(refusal);
+  return changed;
 }
 
 export class SelectionBar {
