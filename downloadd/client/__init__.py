@@ -49,6 +49,7 @@ from downloadd.fronts.rocketchat.schemas import FileDataResponse, ImportProgress
 from downloadd.request_fields import Credentials, Method
 from downloadd.runtime_settings import CurrentSettings, LimitHours, RuntimeSettings
 from downloadd.states import State
+from downloadd.user_quota import DayUse, QuotaUse, UserQuotaUse
 
 __all__ = [
     "ActiveEntry",
@@ -66,6 +67,7 @@ __all__ = [
     "ConnectionLostError",
     "Credentials",
     "CurrentSettings",
+    "DayUse",
     "DirectoryFile",
     "Disconnected",
     "Downloads",
@@ -91,6 +93,7 @@ __all__ = [
     "OperationEntry",
     "ProbeBody",
     "ProbeResponse",
+    "QuotaUse",
     "RemovalResponse",
     "Removed",
     "Reset",
@@ -107,6 +110,7 @@ __all__ = [
     "State",
     "UserCalls",
     "UserEntry",
+    "UserQuotaUse",
     "UserTokenResponse",
     "WaitingResponse",
 ]
