@@ -47,8 +47,9 @@ class AdmissionChecks:
         try:
             if len(name.encode()) > MIN_NAME_BYTES:
                 check_length_of_name(name, await self._destination.max_name_bytes(directory=directory))
-            if download.request.conflict is not Conflict.ERROR or download.request.skip_same:
-                # The file may be the same one.
+            request = download.request
+            if request.conflict is not Conflict.ERROR or request.skip_same or request.pending_rules:
+                # The file may be the same one, or be saved elsewhere.
                 return
             exists = await self._destination.exists(directory=directory, filename=name)
         except StorageAwayError:

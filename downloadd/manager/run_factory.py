@@ -97,6 +97,7 @@ class RunFactory:
             destination=self._destination,
             clock=self._clock,
             limiter=limiter,
+            set_speed_limit=limiter.set_rate,
             flush_interval=self._flush_interval,
             config=self._config,
             keeps_parts=self._keeps_parts,

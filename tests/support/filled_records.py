@@ -11,7 +11,7 @@ from support.stored_downloads import added, claimed, make_response, sample_downl
 
 from downloadd.attempt_options import AttemptOptions
 from downloadd.delivery import Delivery
-from downloadd.download import Desired, Download, Mirror, OriginDigest, ResumedBy, SupersededPart
+from downloadd.download import Desired, Download, Mirror, OriginDigest, PendingRule, ResumedBy, SupersededPart
 from downloadd.errors import ErrorCode, NetworkErrorKind
 from downloadd.import_operation import (
     PENDING_FILES,
@@ -117,6 +117,7 @@ async def _add_active(store: Store) -> None:
         fields=RequestFields(headers=(("A", "b"),), auth=Credentials(user="u", password="secret")),
         gid=GID,
         attempt_options=AttemptOptions(max_retries=0, stall_timeout=1.5),
+        pending_rules=(PendingRule(name="r", types=("video/*",), min_size=1, directory="films", max_retries=None),),
         part_directory="elsewhere",
         skip_same=True,
         speed_limit=7,
