@@ -2,7 +2,7 @@
 
 The files are those that the records name, with their sizes on the disk; one that is gone does not count. A count is
 kept up to date by the runs of this process, and repeated before it refuses anything, because users remove files by
-hand, and other nodes have runs of their own.
+hand. It is also repeated before it accepts anything if other nodes have runs of their own.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from downloadd.user_quota import UserQuota
 log = structlog.get_logger()
 
 MAX_COUNT_AGE_SECONDS: Final = 5.0
-"""Seconds after which a count is repeated before it refuses anything."""
+"""Seconds after which a count is repeated before it decides."""
 LISTING_ENTRIES: Final = 10_000
 """Entries of a directory that one listing returns."""
 
@@ -39,8 +39,12 @@ class FileLister(Protocol):
 class StoredMeter:
     """Counts the bytes of the files of each user with a quota for them."""
 
-    def __init__(self, records: UserFiles, files: FileLister, clock: Clock) -> None:
-        """Take the records of the files, the storage that has them, and the clock."""
+    def __init__(self, records: UserFiles, files: FileLister, clock: Clock, *, is_shared: bool = False) -> None:
+        """Take the records of the files, the storage that has them, and the clock.
+
+        With `is_shared`, other nodes store files too.
+        """
+        self._is_shared = is_shared
         self._records = records
         self._files = files
         self._clock = clock
@@ -83,7 +87,7 @@ class StoredMeter:
         limit = self.limit(user)
         if limit is None:
             return
-        if user not in self._closed or self.known(user) + more > limit:
+        if self._is_shared or user not in self._closed or self.known(user) + more > limit:
             await self.refresh(user)
         used = self.known(user)
         if used + more > limit:
