@@ -67,8 +67,12 @@ class StoredMeter:
 
     async def used(self, user: str) -> int:
         """Return the bytes that the files of a user with a quota hold, with the announced ones of running downloads."""
-        await self._refresh(user)
-        return self._used(user)
+        await self.refresh(user)
+        return self.known(user)
+
+    def known(self, user: str) -> int:
+        """Return what `used` does, as it was counted last."""
+        return self._closed.get(user, 0) + sum(self._charges.get(user, {}).values())
 
     async def require(self, user: str, more: int) -> None:
         """Return if `more` bytes of a user fit.
@@ -79,9 +83,9 @@ class StoredMeter:
         limit = self.limit(user)
         if limit is None:
             return
-        if user not in self._closed or self._used(user) + more > limit:
-            await self._refresh(user)
-        used = self._used(user)
+        if user not in self._closed or self.known(user) + more > limit:
+            await self.refresh(user)
+        used = self.known(user)
         if used + more > limit:
             raise UserQuotaError(
                 f"the files of {user} hold {format_rounded_size(used)} of {format_rounded_size(limit)} "
@@ -110,7 +114,7 @@ class StoredMeter:
 
     def left(self, user: str) -> int:
         """Return the bytes of a user with a quota that fit beside those that are counted already."""
-        return max(0, (self.limit(user) or 0) - self._used(user))
+        return max(0, (self.limit(user) or 0) - self.known(user))
 
     def end(self, download: Download, size: int) -> None:
         """Charge a run no longer, which has left `size` bytes on the disk."""
@@ -121,14 +125,11 @@ class StoredMeter:
         if not charges:
             self._charges.pop(download.user, None)
 
-    def _used(self, user: str) -> int:
-        return self._closed.get(user, 0) + sum(self._charges.get(user, {}).values())
-
     def _adjust(self, user: str, nbytes: int) -> None:
         if user in self._closed:
             self._closed[user] = max(0, self._closed[user] + nbytes)
 
-    async def _refresh(self, user: str) -> None:
+    async def refresh(self, user: str) -> None:
         """Count the files of a user, unless that was done a moment ago."""
         async with self._lock:
             counted_at = self._counted_at.get(user)
