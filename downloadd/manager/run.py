@@ -307,7 +307,7 @@ class Run:
                     self._attempt.download = await self._publication.claim(self.download)
                     if await self._publication.is_done(self.download):
                         return FetchResult.PUBLISHED
-                    self._attempt.download = self.download.with_progress(publishing=False)
+                    self._attempt.download = lifecycle.mark_unpublished(self.download)
                 fetched = await self._attempt.fetch()
                 self.report_answer()
                 self._on_received()
