@@ -175,6 +175,11 @@ class Run:
         return self._attempt.received_bytes
 
     @property
+    def uploaded_bytes(self) -> int | None:
+        """Return the bytes that another machine has of the file; None while it is not sent to one."""
+        return self._publication.uploaded
+
+    @property
     def request_count(self) -> int:
         """Return the number of requests that this run has made, to all sources."""
         return self._attempt.request_count
@@ -207,7 +212,7 @@ class Run:
         if known.progress.received != meter.received:
             known = known.with_progress(received=meter.received)
         if known.state is not State.DOWNLOADING:
-            return Snapshot(download=known)
+            return Snapshot(download=known, uploaded=self._publication.uploaded)
         speed = meter.speed(now)
         return Snapshot(
             download=known,
