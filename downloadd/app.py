@@ -178,7 +178,13 @@ class App:
             heartbeat.on_lease_change = parts.lease.report_lease
             await parts.open_limits(stack)
             manager = await stack.enter_async_context(parts.manager)
-            removal = HistoryRemoval(records=records, destination=destination, bus=bus, clock=self._clock)
+            removal = HistoryRemoval(
+                records=records,
+                destination=destination,
+                bus=bus,
+                clock=self._clock,
+                on_removed=parts.quotas.stored.invalidate,
+            )
             retention = await stack.enter_async_context(
                 HistoryRetention(records=records, removal=removal, clock=self._clock, config=self._config.history)
             )

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from downloadd.attempt_options import NO_OPTIONS, AttemptOptions
@@ -71,6 +72,28 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """Unix time."""
 
 
+class PendingRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Rule whose conditions concern the response of the origin, and what it changes of the download if they are met.
+
+    A value is UNSET if the rule does not change it, or if a user has stated it since.
+    """
+
+    name: str
+    types: tuple[str, ...] = ()
+    """Media types and ranges, one of which the origin must state; empty for any."""
+    min_size: int = 0
+    """Bytes that the file must have; 0 for any number. A file of unknown size does not meet a limit."""
+    max_size: int = 0
+    """Bytes that the file may have; 0 for any number."""
+    directory: str | UnsetType = UNSET
+    conflict: Conflict | UnsetType = UNSET
+    priority: int | UnsetType = UNSET
+    speed_limit: int | UnsetType = UNSET
+    skip_same: bool | UnsetType = UNSET
+    segments: int | UnsetType = UNSET
+    max_retries: int | UnsetType | None = UNSET
+
+
 class SupersededPart(msgspec.Struct, frozen=True, kw_only=True):
     """Part file that a transfer started over beside, with the fields of `Progress` that describe its bytes.
 
@@ -127,6 +150,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     attempt_options: AttemptOptions | None = None
     condition: Condition | None = None
     """What the origin must not have still; the download is skipped as unchanged if it does."""
+    pending_rules: tuple[PendingRule, ...] = ()
+    """Rules that the first usable response decides on, in their order; empty once that is recorded."""
     part_directory: str | None = None
     """Directory of the part files if it is another one: they stay where they were begun when `directory` changes."""
     skip_same: bool = False

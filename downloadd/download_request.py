@@ -230,8 +230,22 @@ class DownloadRequest(DownloadItem, frozen=True, kw_only=True):
     """False to start with the one that is made of its number if another download has `gid`."""
     condition: Condition | None = None
     """Validators of an earlier download of the URL: without another version, the download is skipped."""
+    alternatives: "tuple[ConditionalRequest, ...]" = ()
+    """What the request is if the response of the origin meets conditions; the first ones that it meets decide."""
     problem: DownloadError | None = None
     """Error in the request itself; the download is refused with it."""
+
+
+class ConditionalRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as a rule completes it if the response of the origin meets the conditions of the rule."""
+
+    rule: str
+    types: tuple[str, ...]
+    min_size: int
+    """Bytes; 0 for no limit."""
+    max_size: int
+    """Bytes; 0 for no limit."""
+    request: DownloadRequest
 
 
 def make_download_request(parameters: StartParameters, **values: Any) -> DownloadRequest:

@@ -3,7 +3,7 @@
 Pure: no I/O and no clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from downloadd.config import RuleConfig
-from downloadd.download_request import DownloadRequest
+from downloadd.download_request import ConditionalRequest, DownloadRequest
 from downloadd.errors import DownloadError
 from downloadd.policy.directories import is_below
 from downloadd.policy.domains import DomainRules
@@ -23,11 +23,16 @@ from downloadd.storage.path_template import fill_path_template, template_values
 
 
 class RuledRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request with what a rule gives."""
+    """A request with what a rule gives, and the alternatives by rules that need the response of the origin."""
 
     request: DownloadRequest
     rule: str | None = None
-    """Name of the rule; None if no rule applies."""
+    """Name of the rule that applies unless an alternative does; None if no rule applies then."""
+
+    @property
+    def directories(self) -> Sequence[str]:
+        """Directories that the file may be saved to."""
+        return [self.request.directory, *(each.request.directory for each in self.request.alternatives)]
 
 
 class DownloadRules:
@@ -50,33 +55,37 @@ class DownloadRules:
             parse_directory(request.directory)
         except DownloadError:
             return RuledRequest(request=request)
-        for rule in self._rules:
-            if rule.is_for(request, url, user):
-                return RuledRequest(request=rule.complete(request, user=user, now=now), rule=rule.name)
-        return RuledRequest(request=request)
+        matching = (rule for rule in self._rules if rule.is_for(request, url, user))
+        alternatives: list[ConditionalRequest] = []
+        for rule in matching:
+            completed = rule.complete(request, user=user, now=now)
+            if not rule.config.needs_response:
+                return RuledRequest(request=_with_alternatives(completed, alternatives), rule=rule.config.name)
+            alternatives.append(rule.when(completed))
+        return RuledRequest(request=_with_alternatives(request, alternatives))
+
+
+def _with_alternatives(request: DownloadRequest, alternatives: Sequence[ConditionalRequest]) -> DownloadRequest:
+    return replace(request, alternatives=tuple(alternatives)) if alternatives else request
 
 
 class _Rule:
     """One rule, with its conditions parsed."""
 
-    __slots__ = ("_config", "_extensions", "_hosts")
+    __slots__ = ("_extensions", "_hosts", "config")
 
     def __init__(self, config: RuleConfig) -> None:
-        self._config = config
+        self.config = config
         self._hosts = DomainRules(config.hosts)
         self._extensions = frozenset(each.lower().removeprefix(".") for each in config.extensions)
 
-    @property
-    def name(self) -> str:
-        return self._config.name
-
     def is_for(self, request: DownloadRequest, url: ParsedUrl, user: str) -> bool:
-        """Return True if a request meets all conditions."""
-        config = self._config
+        """Return True if a request meets all conditions but those on the response."""
+        config = self.config
         return (
             self._hosts.allows_host(url.host)
             and (not config.users or user in config.users)
-            and is_below(parse_directory(request.directory), config.directory.strip("/"))
+            and is_below(parse_directory(request.directory), config.directory)
             and (not self._extensions or self._has_extension(request.filename or filename_from_url(url)))
         )
 
@@ -85,9 +94,16 @@ class _Rule:
         lower = name.lower()
         return any(lower.endswith(f".{extension}") for extension in self._extensions)
 
+    def when(self, completed: DownloadRequest) -> ConditionalRequest:
+        """Return a request that the rule has completed, with the conditions on the response."""
+        config = self.config
+        return ConditionalRequest(
+            rule=config.name, types=config.types, min_size=config.min_size, max_size=config.max_size, request=completed
+        )
+
     def complete(self, request: DownloadRequest, *, user: str, now: float) -> DownloadRequest:
         """Return the request with the values of the rule where it has none."""
-        config = self._config
+        config = self.config
         given: dict[str, Any] = {
             "segments": config.segments,
             "timeout": config.timeout,
@@ -116,4 +132,4 @@ class _Rule:
             time=datetime.fromtimestamp(now, UTC),
         )
         # An empty directory of a request leaves no empty segment.
-        return avoid_reserved("/".join(filter(None, fill_path_template(self._config.save_to, values).split("/"))))
+        return avoid_reserved("/".join(filter(None, fill_path_template(self.config.save_to, values).split("/"))))

@@ -9,7 +9,7 @@ import msgspec
 
 from downloadd.clock import Clock
 from downloadd.directory_settings import Quota
-from downloadd.download import Download
+from downloadd.download import Download, PendingRule
 from downloadd.download_request import DownloadRequest
 from downloadd.download_rules import DownloadRules
 from downloadd.errors import DownloadError
@@ -18,7 +18,17 @@ from downloadd.origin.settings import OriginSettings
 from downloadd.policy.directories import DirectoryRules
 from downloadd.policy.url import parse_url
 from downloadd.rights import Action, Rights
+from downloadd.transfer.pending_rules import apply_rule
 from downloadd.users import User
+
+
+class Alternative(msgspec.Struct, frozen=True, kw_only=True):
+    """What would become of a request if the response of its origin meets the conditions of a rule."""
+
+    rule: PendingRule
+    download: Download
+    quotas: Sequence[Quota]
+    hooks: Sequence[str]
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +37,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     download: Download
     """The download as it would be recorded: `queued` or `paused`, or `failed` with the reason of the refusal."""
     rule: str | None = None
-    """Name of the rule that applies; None if none does."""
+    """Name of the rule that applies, unless one of `alternatives` does; None if none does."""
+    alternatives: Sequence[Alternative] = ()
+    """Outcomes by rules that need the response of the origin; the first one whose conditions it meets decides."""
     proxy: str | None = None
     """Name of the proxy; "" for one of the environment, None for a direct connection."""
     has_credentials: bool = False
@@ -73,7 +85,8 @@ class Explainer:
         self._rights.require(user, Action.START, directory=request.directory)
         sources = self._sources
         ruled = sources.rules().apply(request, user=user.id, now=self._clock.wall())
-        self._rights.require(user, Action.START, directory=ruled.request.directory)
+        for directory in ruled.directories:
+            self._rights.require(user, Action.START, directory=directory)
         download = await sources.preview(ruled.request, user.id)
         limits = sources.limits()
         explanation = Explanation(
@@ -97,11 +110,20 @@ class Explainer:
             explanation,
             proxy=None if proxy is None else proxy.name,
             has_credentials=any(each.host == url.host for each in origins.credentials),
-            quotas=[
-                each for each in sources.directories().quotas if _is_in(download.request.directory, each.directory)
-            ],
+            quotas=self._quotas_of(download),
             hooks=sources.hooks(download),
+            alternatives=[self._explain_alternative(rule, download) for rule in download.request.pending_rules],
         )
+
+    def _explain_alternative(self, rule: PendingRule, download: Download) -> Alternative:
+        changed = apply_rule(download, rule)
+        return Alternative(
+            rule=rule, download=changed, quotas=self._quotas_of(changed), hooks=self._sources.hooks(changed)
+        )
+
+    def _quotas_of(self, download: Download) -> Sequence[Quota]:
+        quotas = self._sources.directories().quotas
+        return [each for each in quotas if _is_in(download.request.directory, each.directory)]
 
 
 def _is_in(directory: str, quota_directory: str) -> bool:

@@ -110,6 +110,16 @@ def matches_type(received: str, expected: str) -> bool:
     return found.startswith(wanted.removesuffix("*")) if wanted.endswith("/*") else found == wanted
 
 
+def is_stated_type(received: str, wanted: str) -> bool:
+    """Return True if the received media type says that the content is of the wanted type.
+
+    Unlike for `matches_type`, a type that origins send for any file says nothing but its own name.
+    """
+    if received in _UNSPECIFIC:
+        return received != "" and received == wanted
+    return matches_type(received, wanted)
+
+
 def is_unspecific(received: str) -> bool:
     """Return True for no type, and for those with which origins send files of all types."""
     return received in _UNSPECIFIC

@@ -4,7 +4,7 @@ Every interface for users calls this service to change something, and `DownloadV
 refusals to its own responses.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -127,20 +127,23 @@ class DownloadService:
             IdempotencyKeyReusedError: the key belongs to another request.
         """
         self.authorize(user, Action.START)
-        self._require_directories(user, requests)
+        self._require_directories(user, (request.directory for request in requests))
         rules, now = self._rules(), self._clock.wall()
-        requests = [rules.apply(request, user=user.id, now=now).request for request in requests]
-        self._require_directories(user, requests)
+        ruled = [rules.apply(request, user=user.id, now=now) for request in requests]
+        self._require_directories(user, (directory for each in ruled for directory in each.directories))
         make_stored_response: MakeStoredResponse | None = None
         if idempotency_key is not None and render is not None:
             make_stored_response = _storing(user, idempotency_key, render, self._clock)
         return await self._manager.start(
-            requests, user=user.id, request_id=request_id, make_stored_response=make_stored_response
+            [each.request for each in ruled],
+            user=user.id,
+            request_id=request_id,
+            make_stored_response=make_stored_response,
         )
 
-    def _require_directories(self, user: User, requests: Sequence[DownloadRequest]) -> None:
+    def _require_directories(self, user: User, directories: Iterable[str]) -> None:
         # A batch has thousands of requests, and few directories.
-        for directory in dict.fromkeys(request.directory for request in requests):
+        for directory in dict.fromkeys(directories):
             self._rights.require(user, Action.START, directory=directory)
 
     async def probe(self, user: User, request: DownloadRequest) -> ProbeResult:

@@ -32,7 +32,6 @@ def rule_of(given: DownloadRequest, *rules: RuleConfig, user: str = "ann") -> st
         ({"directory": "inbox"}, True),
         ({"directory": "in*"}, True),
         ({"directory": "inbox/deep"}, False),
-        ({"directory": "/inbox/"}, True),
         ({"users": ("ann",)}, True),
         ({"users": ("bob",)}, False),
         ({"hosts": ("files.example.com",), "extensions": ("img",)}, False),
@@ -103,6 +102,26 @@ def test_a_host_or_user_with_a_reserved_name_gets_another_directory() -> None:
 def test_a_request_that_will_be_refused_is_left_to_admission(given: DownloadRequest) -> None:
     rules = DownloadRules([RuleConfig(name="r", save_to="{directory}/x", priority=5)])
     assert rules.apply(given, user="ann", now=NOW).request == given
+
+
+def test_rules_that_need_the_response_are_alternatives_to_the_first_one_that_does_not() -> None:
+    rules = [
+        RuleConfig(name="films", types=("video/*",), save_to="films/{user}", priority=2),
+        RuleConfig(name="elsewhere", types=("video/*",), hosts=("other.example",)),
+        RuleConfig(name="big", min_size=10, max_size=20),
+        RuleConfig(name="images", extensions=("iso",), priority=1, proxy="office"),
+        RuleConfig(name="late", types=("text/*",)),
+        RuleConfig(name="never"),
+    ]
+    ruled = DownloadRules(rules).apply(request(), user="ann", now=NOW)
+    films, big = ruled.request.alternatives
+    assert (ruled.rule, ruled.request.priority, ruled.request.proxy) == ("images", 1, "office")
+    assert (films.rule, films.types, films.request) == (
+        "films", ("video/*",), request(directory="films/ann", priority=2)
+    )  # fmt: skip
+    assert (big.rule, big.min_size, big.max_size, big.request) == ("big", 10, 20, request())
+    assert ruled.directories == ["inbox", "films/ann", "inbox"]
+    assert DownloadRules(rules[:1]).apply(request(), user="ann", now=NOW).rule is None
 
 
 def test_without_rules_a_request_stays_as_it_is() -> None:

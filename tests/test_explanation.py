@@ -59,10 +59,26 @@ async def test_a_refused_request_has_neither() -> None:
     assert (found.download.state, found.slots) == (State.FAILED, DownloadsConfig().max_per_host)
 
 
-async def test_a_rule_leads_to_no_directory_that_the_user_may_not_use() -> None:
+async def test_each_rule_that_needs_the_response_is_explained() -> None:
+    config = Config(
+        directories=(DirectoryConfig(path="films", quota=9),),
+        rules=(
+            RuleConfig(name="films", types=("video/*",), save_to="films", priority=3),
+            RuleConfig(name="rest", save_to="rest", priority=1),
+        ),
+    )
+    found = await explain(config)
+    assert (found.rule, found.download.file_path, found.quotas) == ("rest", "rest/x", [])
+    [films] = found.alternatives
+    assert (films.rule.name, films.download.file_path, films.download.control.priority) == ("films", "films/x", 3)
+    assert [quota.limit for quota in films.quotas] == [9]
+
+
+@pytest.mark.parametrize("types", [(), ("video/*",)])
+async def test_a_rule_leads_to_no_directory_that_the_user_may_not_use(types: tuple[str, ...]) -> None:
     config = Config(
         directories=(DirectoryConfig(path="private", users=("bob",)),),
-        rules=(RuleConfig(name="r", save_to="private"),),
+        rules=(RuleConfig(name="r", save_to="private", types=types),),
     )
     with pytest.raises(PermissionMissingError):
         await explain(config)

@@ -6,6 +6,7 @@ from downloadd.errors import InvalidParameterError
 from downloadd.media_types import (
     describe_expected,
     describe_type,
+    is_stated_type,
     matches_type,
     page_warning,
     parse_expected_type,
@@ -131,3 +132,19 @@ def test_a_web_page_in_place_of_a_file_gives_a_warning(names: list[str], content
 )
 def test_other_content_gives_no_warning(names: list[str], content_type: str | None) -> None:
     assert page_warning(names, content_type) is None
+
+
+@pytest.mark.parametrize(
+    ("received", "wanted", "is_stated"),
+    [
+        ("image/jpg", "image/jpeg", True),
+        ("image/png", "image/*", True),
+        ("image/png", "*/*", True),
+        ("text/html", "file", False),
+        ("", "*/*", False),
+        ("application/octet-stream", "image/*", False),
+        ("application/octet-stream", "application/octet-stream", True),
+    ],
+)
+def test_a_type_that_says_nothing_is_no_stated_type(received: str, wanted: str, is_stated: bool) -> None:
+    assert is_stated_type(received, wanted) == is_stated

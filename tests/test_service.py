@@ -11,9 +11,10 @@ from support.fake_queue import FakeQueue, FakeResults
 from support.fake_storage import FakeStorage
 from support.sample_downloads import sample_download
 
-from downloadd.config import DirectoryConfig
+from downloadd.config import DirectoryConfig, RuleConfig
 from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
+from downloadd.download_rules import DownloadRules
 from downloadd.errors import DownloadForbiddenError, IdempotencyKeyReusedError, NotFoundError
 from downloadd.events import EventBus
 from downloadd.manager.protocol import DownloadChange
@@ -62,7 +63,12 @@ def prober() -> FakeProber:
 
 
 @pytest.fixture
-def service(manager: FakeManager, prober: FakeProber, rights: Rights) -> DownloadService:
+def rules() -> list[RuleConfig]:
+    return []
+
+
+@pytest.fixture
+def service(manager: FakeManager, prober: FakeProber, rights: Rights, rules: list[RuleConfig]) -> DownloadService:
     return DownloadService(
         manager=manager,
         queue=FakeQueue(manager),
@@ -72,6 +78,7 @@ def service(manager: FakeManager, prober: FakeProber, rights: Rights) -> Downloa
         storage=FakeStorage(),
         clock=ManualClock(),
         rights=rights,
+        rules=lambda: DownloadRules(rules),
     )
 
 
@@ -106,6 +113,16 @@ async def test_a_start_is_refused_whole_when_one_directory_is_not_for_the_user(
         await service.start(ANN, requests)
     assert manager.requests == []
     assert len((await service.start(BOB, requests)).downloads) == 2
+
+
+async def test_a_start_is_refused_if_a_rule_may_lead_to_a_directory_that_is_not_for_the_user(
+    service: DownloadService, manager: FakeManager, rules: list[RuleConfig]
+) -> None:
+    rules.append(RuleConfig(name="r", types=("video/*",), save_to="bobs"))
+    with pytest.raises(PermissionMissingError):
+        await service.start(ANN, [REQUEST])
+    assert manager.requests == []
+    assert len((await service.start(BOB, [REQUEST])).downloads) == 1
 
 
 async def test_a_start_is_refused_where_nothing_may_be_fetched(

@@ -1,5 +1,6 @@
 """`explain`: what would become of a download, before it starts, without asking its origin."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
@@ -10,7 +11,7 @@ from downloadd.cli import formatting
 from downloadd.cli.request_options import pop_request_fields, request_options
 from downloadd.cli.struct_options import given_values, struct_options
 from downloadd.cli.terminal import Terminal, daemon_command
-from downloadd.client import BatchItem, Client, ExplainResponse
+from downloadd.client import AppliedQuota, BatchItem, Client, ConditionalOutcome, ExplainResponse
 from downloadd.request_fields import RequestFields
 
 _OTHER_OPTIONS: Final = frozenset({"url", "mirrors", "directory", "position", *RequestFields.__struct_fields__})
@@ -44,15 +45,13 @@ async def explain(client: Client, terminal: Terminal, /, *, url: str, directory:
 
 def list_decisions(found: ExplainResponse) -> list[tuple[str, str]]:
     """Return name and value of each decision that is not the usual one."""
-    quotas = [
-        f"{formatting.format_size(each.limit)} in {each.directory or 'the storage root'}" for each in found.quotas
-    ]
     proxy = "that of the environment" if found.proxy == "" else found.proxy
     rows = [
         ("accepted", "yes" if found.allowed else f"no: {found.error}: {found.detail or ''}"),
-        ("rule", found.rule or "none"),
+        ("rule", f"{found.rule or 'none'}{', unless its answer meets a condition' if found.alternatives else ''}"),
+        *((f"if {each.rule}", _describe_outcome(each)) for each in found.alternatives),
         ("file", found.file_path),
-        ("if it exists", f"keep the same content, else {found.conflict}" if found.skip_same else found.conflict.value),
+        ("if it exists", _describe_conflict(found)),
         ("priority", str(found.priority or "")),
         ("speed limit", f"{formatting.format_size(found.speed_limit)}/s" if found.speed_limit else ""),
         ("connections", str(found.segments)),
@@ -61,7 +60,37 @@ def list_decisions(found: ExplainResponse) -> list[tuple[str, str]]:
         ("proxy", proxy or ""),
         ("login", "from the configuration" if found.credentials else ""),
         ("at once", f"{found.max_per_host} from its host, {found.max_concurrent} in all"),
-        ("quota", ", ".join(quotas)),
+        ("quota", _describe_quotas(found.quotas)),
         ("hooks", ", ".join(found.hooks)),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _describe_outcome(outcome: ConditionalOutcome) -> str:
+    """Return the conditions of a rule, and what it gives."""
+    conditions = [
+        " or ".join(outcome.types),
+        f"at least {formatting.format_size(outcome.min_size)}" if outcome.min_size else "",
+        f"at most {formatting.format_size(outcome.max_size)}" if outcome.max_size else "",
+    ]
+    values = [
+        outcome.file_path,
+        f"priority {outcome.priority}" if outcome.priority else "",
+        f"{formatting.format_size(outcome.speed_limit)}/s" if outcome.speed_limit else "",
+        f"{outcome.segments} connections" if outcome.segments > 1 else "",
+        "" if outcome.max_retries is None else f"{outcome.max_retries} retries",
+        f"if it exists: {_describe_conflict(outcome)}",
+        f"quota: {_describe_quotas(outcome.quotas)}" if outcome.quotas else "",
+        f"hooks: {', '.join(outcome.hooks)}" if outcome.hooks else "",
+    ]
+    return f"{', '.join(filter(None, conditions))}: {'; '.join(filter(None, values))}"
+
+
+def _describe_conflict(found: ExplainResponse | ConditionalOutcome) -> str:
+    return f"keep the same content, else {found.conflict}" if found.skip_same else found.conflict.value
+
+
+def _describe_quotas(quotas: Sequence[AppliedQuota]) -> str:
+    return ", ".join(
+        f"{formatting.format_size(each.limit)} in {each.directory or 'the storage root'}" for each in quotas
+    )

@@ -25,7 +25,7 @@ from downloadd.download_request import ChangeOptions, StartOptions
 from downloadd.errors import ErrorCode
 from downloadd.fronts.rest.bulk_schemas import BulkResponse, BulkResult
 from downloadd.fronts.rest.event_types import Removed, Reset
-from downloadd.fronts.rest.explain import ExplainResponse
+from downloadd.fronts.rest.explain import AppliedQuota, ConditionalOutcome, ExplainResponse
 from downloadd.fronts.rest.file_schemas import DirectoryFile, FileLink
 from downloadd.fronts.rest.item_bodies import ProbeBody
 from downloadd.fronts.rest.schedule_schemas import ScheduleBody, ScheduleChange, ScheduleEntry, ScheduleResponse
@@ -54,6 +54,7 @@ __all__ = [
     "ActiveEntry",
     "ActiveEntryResponse",
     "ApiError",
+    "AppliedQuota",
     "BatchItem",
     "BatchResponse",
     "BulkAction",
@@ -62,6 +63,7 @@ __all__ = [
     "ChangeOptions",
     "Client",
     "ClientError",
+    "ConditionalOutcome",
     "Connected",
     "ConnectionLostError",
     "Credentials",

@@ -249,6 +249,7 @@ def _check_rules(values: ConfigValues) -> None:
         names.add(given, rule.name, format_value(rule.name))
         if rule.proxy and rule.proxy not in proxies:
             values.add_issue(given.source, f"{given.key}.proxy", f"no proxy has the name {format_value(rule.proxy)}")
+        _add_issues(values, given, _rule_problems(rule))
         for id in rule.users:
             if known and id not in known:
                 values.add_issue(given.source, f"{given.key}.users", f"no user has the id {format_value(id)}")
@@ -299,6 +300,16 @@ def _limit_problems(limit: LimitConfig) -> Iterator[tuple[str, str]]:
     """Yield field and problem of limits that limit nothing."""
     if limit.speed_limit is UNSET and limit.max_concurrent is UNSET and limit.allow_starts:
         yield ("", "has no limit: give it speed_limit, max_concurrent, or allow_starts = false")
+
+
+def _rule_problems(rule: RuleConfig) -> Iterator[tuple[str, str]]:
+    """Yield field and problem of a rule that no response can meet, or that would decide too late."""
+    if rule.max_size and rule.max_size < rule.min_size:
+        yield ("max_size", "is less than min_size, so that no file has a size between them")
+    for field, is_given in (("proxy", bool(rule.proxy)), ("timeout", rule.timeout is not UNSET)):
+        if rule.needs_response and is_given:
+            conditions = "types, min_size and max_size are known only when the origin has answered"
+            yield (field, f"is needed before that: {conditions}; give it in a rule without them")
 
 
 def _schedule_problems(schedule: ScheduleConfig) -> Iterator[tuple[str, str]]:

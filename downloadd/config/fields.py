@@ -38,6 +38,7 @@ class Format(StrEnum):
     HOST = "host of an origin"
     HOURS = "hours of a day"
     IMPORTER = "kind of import file"
+    MEDIA_RANGE = "media type or range"
     NETRC = "netrc file"
     NETWORK = "network"
     ORIGIN = "origin of web pages"

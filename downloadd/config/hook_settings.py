@@ -97,7 +97,7 @@ class HookConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     extract: Annotated[
         bool,
         describe(
-            "Extract a completed zip or tar archive into a directory beside it, which has its name.",
+            "Extract a completed zip, tar, 7z or RAR archive into a directory beside it, which has its name.",
             examples=[True],
         ),
     ] = False

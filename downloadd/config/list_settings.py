@@ -284,7 +284,7 @@ class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     EXAMPLES: ClassVar = (
         ("id", "token_hash", "permissions"),
-        ("id", "token_hash", "max_concurrent", "bytes_per_day", "time_zone"),
+        ("id", "token_hash", "max_concurrent", "bytes_per_day", "time_zone", "stored_bytes"),
     )
 
     id: Annotated[
@@ -332,6 +332,14 @@ class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             expected=EXPECTED_QUOTA,
         ),
     ] = UNSET
+    stored_bytes: Annotated[
+        QuotaSize | UnsetType,
+        describe(
+            "Bytes that the files of the user's downloads hold, with part files; what does not fit is refused.",
+            examples=["500 GiB"],
+            expected=EXPECTED_QUOTA,
+        ),
+    ] = UNSET
     time_zone: Annotated[
         Text,
         describe(
@@ -347,6 +355,7 @@ class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return UserQuota(
             max_concurrent=None if self.max_concurrent is UNSET else self.max_concurrent,
             bytes_per_day=None if self.bytes_per_day is UNSET else self.bytes_per_day,
+            stored_bytes=None if self.stored_bytes is UNSET else self.stored_bytes,
             time_zone=self.time_zone,
         )
 

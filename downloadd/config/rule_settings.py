@@ -10,7 +10,7 @@ from downloadd.download import Conflict
 
 
 class RuleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[[rules]]`: parameters of downloads that a user starts, by host, extension, directory and user.
+    """`[[rules]]`: parameters of downloads that a user starts, by host, extension, directory, user, type and size.
 
     The first rule whose conditions are all met applies, and no other. It gives what the request leaves out. See
     docs/how-to/rules.md.
@@ -19,13 +19,16 @@ class RuleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     EXAMPLES: ClassVar = (
         ("name", "hosts", "extensions", "save_to", "priority", "speed_limit"),
         ("name", "directory", "users", "segments", "timeout", "max_retries", "conflict", "skip_same", "proxy"),
+        ("name", "types", "min_size", "max_size", "save_to"),
     )
 
     name: Annotated[
         str,
         Meta(pattern=NAME_PATTERN),
         describe(
-            "Name in the answers of `downloadctl explain`.", examples=["images", "nightly"], expected=EXPECTED_NAME
+            "Name in the answers of `downloadctl explain`.",
+            examples=["images", "nightly", "films"],
+            expected=EXPECTED_NAME,
         ),
     ]
     hosts: Annotated[
@@ -55,12 +58,35 @@ class RuleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     users: Annotated[
         tuple[str, ...], describe("Ids of users; empty for all.", examples=[[], ["d26x6zSkaPSe5gCyy"]])
     ] = ()
+    types: Annotated[
+        tuple[str, ...],
+        describe(
+            "Media types that the origin states, such as image/png or video/*; empty for all. "
+            "Decided when the origin answers.",
+            examples=[["video/*", "audio/*"]],
+            format=Format.MEDIA_RANGE,
+        ),
+    ] = ()
+    min_size: Annotated[
+        ByteSize,
+        describe(
+            "Size of the file that the origin states, at least; 0 for no limit. Decided when the origin answers.",
+            examples=["100 MiB"],
+        ),
+    ] = 0
+    max_size: Annotated[
+        ByteSize,
+        describe(
+            "Size of the file that the origin states, at most; 0 for no limit. Decided when the origin answers.",
+            examples=["20 GiB"],
+        ),
+    ] = 0
     save_to: Annotated[
         str,
         describe(
             "Directory below the storage root; {directory} is that of the request, {host}, {user}, {year}, {month} and "
             "{day} are those of the request too. Empty for that of the request.",
-            examples=["{directory}/{host}/{year}-{month}"],
+            examples=["{directory}/{host}/{year}-{month}", "films/{year}"],
             format=Format.DIRECTORY_TEMPLATE,
         ),
     ] = ""
@@ -101,3 +127,8 @@ class RuleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         UNSET
     )
     proxy: Annotated[str, describe("Name of one of [[proxies]]; empty for none.", examples=["office"])] = ""
+
+    @property
+    def needs_response(self) -> bool:
+        """True if only the response of the origin says if the conditions are met."""
+        return bool(self.types or self.min_size or self.max_size)

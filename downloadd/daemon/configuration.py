@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from downloadd.config import Flags, Format, LoadedConfig, load_config
-from downloadd.errors import InvalidPathError, InvalidUrlError
+from downloadd.errors import InvalidParameterError, InvalidPathError, InvalidUrlError
 from downloadd.imports.importers import IMPORTERS
+from downloadd.media_types import parse_expected_type
 from downloadd.origin.netrc_logins import read_netrc
 from downloadd.policy.addresses import AddressRules
 from downloadd.policy.domains import DomainRules
@@ -85,6 +86,13 @@ def _parse_importer(text: str) -> str:
     return text
 
 
+def _parse_media_range(text: str) -> str:
+    try:
+        return parse_expected_type(text)
+    except InvalidParameterError:
+        raise ValueError("expected a media type such as image/png, or a range such as video/*") from None
+
+
 def _parse_path_template(text: str) -> str:
     if text:
         check_path_template(text)
@@ -127,6 +135,7 @@ PARSERS: Final[Mapping[Format, Callable[[Any], Any]]] = {
     Format.FILENAME: _parse_filename,
     Format.HOST: _parse_host,
     Format.IMPORTER: _parse_importer,
+    Format.MEDIA_RANGE: _parse_media_range,
     Format.NETRC: _parse_netrc,
     Format.NETWORK: _accept(AddressRules),
     Format.OWNER: resolve_owner,

@@ -1,6 +1,7 @@
 """The command `downloadd records-copy`: the records of a stopped daemon from SQLite to PostgreSQL."""
 
 import asyncio
+import sys
 from pathlib import Path
 
 import click
@@ -15,8 +16,9 @@ from downloadd.logs import configured_logging
 from downloadd.records.sqlite_source import open_source
 
 _EPILOG = """
-The URL in --to may hold a password, which other users of the machine can read there; the key database of [cluster], its
-variable and the systemd credential hide it.
+A password in the URL of --to is shown to other users of the machine in the list of processes. Without --to, the URL
+comes from the key database of [cluster], from DOWNLOADD_CLUSTER__DATABASE or from the systemd credential; --to - reads
+it from standard input, or asks for it in a terminal.
 
 \b
 Exit status: 0 after a copy, or if it took place before; 2 for a mistake in the configuration, 1 for other failures.
@@ -24,7 +26,11 @@ Exit status: 0 after a copy, or if it took place before; 2 for a mistake in the 
 
 
 @click.command("records-copy", epilog=_EPILOG)
-@click.option("--to", metavar="URL", help="URL of the database.  [default: database of [cluster]]")
+@click.option(
+    "--to",
+    metavar="URL",
+    help="URL of the database; - reads it from standard input.  [default: database of [cluster]]",
+)
 @click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="Read this TOML file.")
 @setting_option("--state-dir")
 @click.pass_obj
@@ -39,12 +45,21 @@ def records_copy(options: ProcessOptions, *, to: str | None, file: Path | None, 
     if file is not None:
         options = replace(options, file=file)
     config = options.read_config().config
-    url = _require_url(to) if to else config.cluster.database
+    url = _require_url(_read_url() if to == "-" else to) if to else config.cluster.database
     if not url:
         raise click.UsageError("name the database with --to URL, or with the key database of [cluster]")
     with configured_logging(format=options.log_format, level=options.log_level):
         setting = "--to" if to else "cluster.database"
         click.echo(_copy(Path(config.server.state_dir), url, setting))
+
+
+def _read_url() -> str:
+    """Return the URL that standard input has, or that a user types, which is not shown."""
+    is_typed = sys.stdin.isatty()
+    url: str = click.prompt("URL of the database", hide_input=True) if is_typed else sys.stdin.readline()
+    if not url.strip():
+        raise StartupError("--to -: standard input has no URL; write it there as one line", exit_status=2)
+    return url.strip()
 
 
 def _require_url(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 ARCHIVE_SUFFIXES: Final = (
     *(".zip", ".tar"),
     *(".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz"),
+    *(".7z", ".rar"),
 )
 
 

@@ -14,6 +14,7 @@ import msgspec
 from downloadd.download import Download, join_path
 from downloadd.errors import InvalidPathError
 from downloadd.hooks.extraction_plan import PlannedFile, plan_files
+from downloadd.hooks.unpacked_archive import UnpackedArchive, find_format
 from downloadd.imports.archive_entries import ArchiveEntries
 from downloadd.imports.archives import open_archive
 from downloadd.imports.refusal import ImportRefusedError
@@ -47,13 +48,14 @@ async def extract_archive(
 
     Raises:
         ExtractionRefusedError: it is damaged, encrypted or no archive, has unsafe names, or exceeds a limit.
+        LibraryMissingError: the library that reads it is not installed.
         DownloadError: the storage failed, or has no room.
     """
     directory = avoid_reserved(join_path(download.request.directory, sanitize_name(stem)))
     try:
         # All of a packed tar archive is unpacked to find its files.
         max_unpacked = max_bytes + HEADER_BYTES if max_bytes else None
-        archive = await asyncio.to_thread(open_archive, file, max_unpacked=max_unpacked)
+        archive = await asyncio.to_thread(_open, file, max_unpacked)
         try:
             names = sorted(archive.names, key=archive.position)
             _check_size(archive, names, max_bytes)
@@ -64,6 +66,11 @@ async def extract_archive(
     except (ImportRefusedError, InvalidPathError, KeyError) as error:
         raise ExtractionRefusedError(f"the archive cannot be extracted: {error}") from error
     return Extracted(directory=directory, files=len(names), skipped=len(archive.specials) + len(archive.duplicates))
+
+
+def _open(file: BinaryIO, max_unpacked: int | None) -> ArchiveEntries[Any]:
+    format = find_format(file)
+    return open_archive(file, max_unpacked=max_unpacked) if format is None else UnpackedArchive(file, format)
 
 
 def _check_size(archive: ArchiveEntries[Any], names: Sequence[str], max_bytes: int) -> None:

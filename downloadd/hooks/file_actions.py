@@ -17,6 +17,7 @@ from downloadd.hooks.archive_names import archive_stem
 from downloadd.hooks.extraction import ExtractionRefusedError, extract_archive
 from downloadd.hooks.outcome import Delivered, DeliveryFailed
 from downloadd.hooks.relocation import place_file
+from downloadd.hooks.unpacked_archive import LibraryMissingError
 from downloadd.storage.destination import Destination
 from downloadd.storage.finished_files import FileReader
 from downloadd.storage.names import parse_filename
@@ -73,6 +74,9 @@ class FileActions:
                 return Delivered(answer="the file is not there any more")
             except (ExtractionRefusedError, FileChangedError, NotOnDiskError) as error:
                 return DeliveryFailed(reason=str(error), permanent=True)
+            except LibraryMissingError as error:
+                # An attempt after the installation succeeds.
+                return DeliveryFailed(reason=str(error))
             except DownloadError as error:
                 return DeliveryFailed(reason=error.detail)
             except OSError as error:

@@ -4,6 +4,7 @@ Each living node looks for them as often as it sends heartbeats. Whoever finds o
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -27,6 +28,8 @@ log = structlog.get_logger()
 
 SWEEP_SECONDS: Final = 60.0
 """Seconds after a takeover until part files are removed that the gone node had not recorded."""
+MAX_TOGETHER: Final = 32
+"""Downloads of gone nodes that are put back at once."""
 RETURN_INTERVALS: Final = 3
 """Searches that a node leaves out after it has regained its lease, so that other nodes can regain theirs."""
 
@@ -116,10 +119,25 @@ class AbandonedDownloads:
         self._unknown = frozenset(unknown)
         if self._records.admission is not None:
             await self._records.admission.free_abandoned()
+        taken_over: list[Download] = []
         async for row in self._records.running_rows():
+            taken_over.append(row)
+            if len(taken_over) == MAX_TOGETHER:
+                await self._take_over(taken_over)
+                taken_over.clear()
+        await self._take_over(taken_over)
+
+    async def _take_over(self, rows: Sequence[Download]) -> None:
+        """Put downloads of gone nodes back: together, because their writes share commits then."""
+        for row in rows:
             log.warning("download_taken_over", download_id=row.id, epoch=row.epoch)
-            if await self._put_back(row):
+        results = await asyncio.gather(*map(self._put_back, rows), return_exceptions=True)
+        for result in results:
+            if result is True:
                 self._notifier.count_taken_over()
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
     async def _put_back(self, row: Download) -> bool:
         changed = await interrupt_abandoned(

@@ -4,15 +4,25 @@ Pure: no I/O and no clock.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
 from downloadd.attempt_options import NO_OPTIONS, select_attempt_options
 from downloadd.config import DownloadsConfig
-from downloadd.download import Control, Desired, Download, Mirror, Progress, Request, Result, error_fields
-from downloadd.download_request import DownloadRequest, RequestFieldParameters
+from downloadd.download import (
+    Control,
+    Desired,
+    Download,
+    Mirror,
+    PendingRule,
+    Progress,
+    Request,
+    Result,
+    error_fields,
+)
+from downloadd.download_request import ConditionalRequest, DownloadRequest, RequestFieldParameters
 from downloadd.errors import DownloadError, InvalidParameterError
 from downloadd.gid import is_gid
 from downloadd.instants import parse_instant
@@ -42,6 +52,10 @@ _COPIED_FIELDS: Final = tuple(
 """Fields that a download takes from its request unchanged: their types are the whole check."""
 
 
+_COPIED_RULE_FIELDS: Final = ("priority", "speed_limit", "max_retries")
+"""Values of a rule that its request has as the download has them."""
+
+
 def admit(
     request: DownloadRequest,
     *,
@@ -65,13 +79,13 @@ def admit(
         mirrors = _check_mirrors([each for each in request.mirrors if each != request.url], policy)
         directory = parse_directory(request.directory)
         directories.check_distinct(directory)
-        directory_settings = directories.settings_of(directory)
         requested_name = None if request.filename is None else parse_filename(request.filename)
         checksum = None if request.checksum is None else parse_checksum(request.checksum)
         expected_type = None if request.type is None else parse_expected_type(request.type)
         fields = check_request_fields(request, proxies)
         gid = None if request.gid is None else _check_gid(request.gid)
         not_before = None if request.not_before is None else _check_instant(request.not_before)
+        pending_rules = [_make_pending(each, request, directories, defaults) for each in request.alternatives]
     except DownloadError as error:
         return refuse(_refused_download(request, user=user, now=now, id=id, request_id=request_id), error, now=now)
     return Download(
@@ -88,15 +102,15 @@ def admit(
             timeout=defaults.timeout if request.timeout is None else request.timeout,
             mirrors=mirrors,
             requested_name=requested_name,
-            conflict=request.conflict or directory_settings.conflict,
-            skip_same=directory_settings.skip_same if request.skip_same is None else request.skip_same,
+            **_present_file_options(request, directories),
             requested_checksum=checksum,
             expected_size=request.size,
             expected_type=expected_type,
-            segments=defaults.segments if request.segments is None else request.segments,
+            segments=request.segments or defaults.segments,
             fields=fields,
             gid=gid,
             attempt_options=select_attempt_options(request),
+            pending_rules=tuple(pending_rules),
             **{name: getattr(request, name) for name in _COPIED_FIELDS},
         ),
         control=Control(
@@ -199,6 +213,43 @@ def refuse(download: Download, error: DownloadError, *, now: float) -> Download:
     """Return the download as it is refused with `error`; it goes to the history at once, and its gid stays free."""
     result = Result(**error_fields(error), end_time=int(now))
     return msgspec.structs.replace(download.with_request(gid=None), state=State.FAILED, result=result)
+
+
+def _make_pending(
+    given: ConditionalRequest, fallback: DownloadRequest, directories: DirectoryRules, defaults: DownloadsConfig
+) -> PendingRule:
+    """Return a rule with the values that would differ from those of the request if no such rule applies.
+
+    Raises:
+        InvalidPathError: its directory cannot be used.
+    """
+    directory = parse_directory(given.request.directory)
+    directories.check_distinct(directory)
+    values = {
+        "directory": (directory, parse_directory(fallback.directory)),
+        "segments": (given.request.segments or defaults.segments, fallback.segments or defaults.segments),
+        **{
+            name: (value, _present_file_options(fallback, directories)[name])
+            for name, value in _present_file_options(given.request, directories).items()
+        },
+        **{name: (getattr(given.request, name), getattr(fallback, name)) for name in _COPIED_RULE_FIELDS},
+    }
+    return PendingRule(
+        name=given.rule,
+        types=given.types,
+        min_size=given.min_size,
+        max_size=given.max_size,
+        **{name: value for name, (value, otherwise) in values.items() if value != otherwise},
+    )
+
+
+def _present_file_options(request: DownloadRequest, directories: DirectoryRules) -> dict[str, Any]:
+    """Return the values that concern a file of the same name: those of the request, else those of its directory."""
+    present = directories.settings_of(parse_directory(request.directory))
+    return {
+        "conflict": request.conflict or present.conflict,
+        "skip_same": present.skip_same if request.skip_same is None else request.skip_same,
+    }
 
 
 def _check_gid(gid: str) -> str:

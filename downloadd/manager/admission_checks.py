@@ -1,6 +1,6 @@
 """Checks of an admitted download that need the disk or the records: its name and its gid."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from downloadd.download import Conflict, Download
@@ -10,12 +10,27 @@ from downloadd.storage.destination import Destination
 from downloadd.storage.names import MIN_NAME_BYTES, check_length_of_name, parse_filename
 
 
+async def _accept_all(download: Download) -> None:
+    """Return for every download, where users have no quotas."""
+
+
 class AdmissionChecks:
     """Checks of names and gids. A gid that passes is reserved until its download is recorded."""
 
-    def __init__(self, destination: Destination, gids: GidRecords) -> None:
+    def __init__(
+        self,
+        destination: Destination,
+        gids: GidRecords,
+        *,
+        check_quota: Callable[[Download], Awaitable[None]] = _accept_all,
+    ) -> None:
+        """Take the storage and the records.
+
+        `check_quota` raises if a download does not fit into a quota of its user.
+        """
         self._destination = destination
         self._gids = gids
+        self.check_quota = check_quota
         # Those of requests that are not recorded yet: two requests at the same time may choose the same.
         self._reserved_gids: set[str] = set()
 
@@ -32,8 +47,9 @@ class AdmissionChecks:
         try:
             if len(name.encode()) > MIN_NAME_BYTES:
                 check_length_of_name(name, await self._destination.max_name_bytes(directory=directory))
-            if download.request.conflict is not Conflict.ERROR or download.request.skip_same:
-                # The file may be the same one.
+            request = download.request
+            if request.conflict is not Conflict.ERROR or request.skip_same or request.pending_rules:
+                # The file may be the same one, or be saved elsewhere.
                 return
             exists = await self._destination.exists(directory=directory, filename=name)
         except StorageAwayError:

@@ -208,6 +208,7 @@ class AdmissionControl:
             if download.state in ACTIVE:
                 try:
                     await self._checks.check_name(download)
+                    await self._checks.check_quota(download)
                     if free_slots <= 0:
                         raise self._queue_full_error()
                     download = await self._checks.reserve_gid(download, gids, is_required=request.requires_gid)

@@ -3,26 +3,19 @@
 from contextlib import suppress
 from functools import partial
 
-from downloadd.download import Desired, Download, Snapshot
-from downloadd.errors import (
-    DownloadError,
-    InvalidStateError,
-    NotFoundError,
-    PartElsewhereError,
-    StoreUnavailableError,
-)
+from downloadd.download import Download, Snapshot
+from downloadd.errors import InvalidStateError, NotFoundError, PartElsewhereError
 from downloadd.manager import lifecycle
 from downloadd.manager.admission_checks import AdmissionChecks
 from downloadd.manager.admission_control import AdmissionControl
 from downloadd.manager.amendment import CheckedChange, amend
 from downloadd.manager.other_nodes import OtherNodes
 from downloadd.manager.protocol import DownloadChange
-from downloadd.manager.run import StopReason
 from downloadd.manager.run_restart import Change, RestartNeededError
 from downloadd.manager.run_table import RunTable
 from downloadd.manager.runner import Runner
 from downloadd.records.protocol import Records
-from downloadd.states import FINISHED, RUNNING, WAITING, State
+from downloadd.states import FINISHED, RUNNING, WAITING
 from downloadd.storage.destination import Destination
 
 
@@ -73,7 +66,7 @@ class Amender:
                 pass
             row = await self._records.get(id)
             if row is not None and await self._others.runs(row):
-                return await self._restart_elsewhere(row, apply)
+                return await self._restart_elsewhere(id, apply)
             # Its run may have ended, and another one have begun, meanwhile.
             with suppress(RestartNeededError):
                 _, after = await self._runner.restart(id, apply)
@@ -84,44 +77,22 @@ class Amender:
             await self._runner.publish_changed([(after, before.state)])
         return await self._runs.snapshot(after)
 
-    async def _restart_elsewhere(self, row: Download, apply: Change) -> Snapshot:
-        """Stop the run of another node by a pause, change the row, and let any node run it.
+    async def _restart_elsewhere(self, id: str, change: Change) -> Snapshot:
+        """Change the row of a download that another node runs, and let any node run it anew, in one step.
+
+        The run there is fenced: it stops after a hint, or with its next heartbeat or write. If that node dies, another
+        one has the download in its queue already.
 
         Raises:
-            StoreUnavailableError: that node did not stop it soon.
+            InvalidStateError: the run cannot be restarted any more.
         """
-        is_pausing = row.control.desired is Desired.PAUSE
-        if not is_pausing:
-            _, row = await self._runner.amend(row.id, lifecycle.pause)
-        if row.state in RUNNING:
-            row = await self._runner.stop(row, StopReason.PAUSE)
-
-        def change(present: Download) -> Download:
-            if present.state in RUNNING:
-                raise StoreUnavailableError("the node that runs the download has not stopped it; try again")
-            return apply(present if is_pausing or present.state is not State.PAUSED else lifecycle.resume(present))
-
-        try:
-            before, after = await self._runner.amend(row.id, change)
-        except DownloadError:
-            if not is_pausing:
-                await self._resume(row.id)
-            raise
+        before, after = await self._runner.amend(id, partial(lifecycle.restart, change=change))
+        self._others.hint_fenced(id)
         if after.state in WAITING:
             await self._runner.enqueue(after, before=before.state)
+        else:
+            await self._runner.publish_changed([(after, before.state)])
         return await self._runs.snapshot(after)
-
-    async def _resume(self, id: str) -> None:
-        """Undo the pause of a change that failed."""
-
-        def resume(present: Download) -> Download:
-            if present.state is State.PAUSED:
-                return lifecycle.resume(present)
-            return present.with_control(desired=Desired.RUN) if present.state in RUNNING else present
-
-        before, after = await self._runner.amend(id, resume)
-        if after.state in WAITING:
-            await self._runner.enqueue(after, before=before.state)
 
     async def _check_publication(self, id: str, change: CheckedChange) -> None:
         """Check that the disk takes the file under its new name and in its new directory."""

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from downloadd.attempt_options import NO_OPTIONS, AttemptOptions, change_attempt_options
-from downloadd.download import Conflict, Download, Mirror, Request
+from downloadd.download import Conflict, Download, Mirror, PendingRule, Request
 from downloadd.errors import InvalidStateError
 from downloadd.manager.run_restart import RestartNeededError
 from downloadd.policy.url import parse_url
@@ -110,6 +110,7 @@ def amend(download: Download, change: CheckedChange) -> Download:
     request = replace(
         row.request,
         **change.publication,
+        pending_rules=tuple(_without_values(rule, change) for rule in row.request.pending_rules),
         segments=row.request.segments if change.segments is None else change.segments,
     )
     if change.options != NO_OPTIONS:
@@ -179,6 +180,19 @@ def _change_sources(download: Download, change: CheckedChange) -> Download:
             mirrors=tuple(mirror for mirror in change.mirrors if mirror.url != url)
         )
     return download
+
+
+def _without_values(rule: PendingRule, change: CheckedChange) -> PendingRule:
+    """Return a rule without the values that a user states."""
+    stated = {
+        "directory": change.directory,
+        "conflict": change.conflict,
+        "priority": change.priority,
+        "speed_limit": change.speed_limit,
+        "segments": change.segments,
+        "max_retries": change.options.max_retries,
+    }
+    return replace(rule, **{name: UNSET for name, value in stated.items() if value is not None})
 
 
 def _part_directory(download: Download, directory: str) -> str | None:

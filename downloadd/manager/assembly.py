@@ -41,6 +41,7 @@ from downloadd.manager.space_queue import SpaceQueue
 from downloadd.manager.speed_share import SpeedLimit, SpeedShare
 from downloadd.manager.stall_monitor import StallMonitor
 from downloadd.manager.storage_gate import StorageGate
+from downloadd.manager.stored_meter import StoredMeter
 from downloadd.manager.user_quotas import UserQuotas
 from downloadd.metrics import DownloadMetrics
 from downloadd.origin.settings import OriginSettings
@@ -149,7 +150,12 @@ def assemble_manager(
     lease = LeaseGate(records)
     dispatcher = _make_dispatcher(Limits.from_config(config, settings.hosts), clock, records, lease)
     quotas = UserQuotas(
-        dispatcher.queue, settings.quotas, records=records.user_days, clock=clock, is_shared=records.is_shared
+        dispatcher.queue,
+        settings.quotas,
+        records=records.user_days,
+        stored=StoredMeter(records.user_files, files, clock),
+        clock=clock,
+        is_shared=records.is_shared,
     )
     speed_limit = SpeedLimit(config.speed_limit)
     origins = OriginMonitor(dispatcher.origins, records.origins)
@@ -167,7 +173,7 @@ def assemble_manager(
     space = SpaceQueue(destination, dispatcher.queue, records, clock, reclaim=kept_parts.reclaim)
     live_runs = LiveRuns(records.nodes, clock, node=settings.node)
     runs = RunTable(dispatcher.queue, space, live_runs, records.runs)
-    checks = AdmissionChecks(destination, records.gids)
+    checks = AdmissionChecks(destination, records.gids, check_quota=quotas.check_request)
     admission = AdmissionControl(
         records=records,
         checks=checks,

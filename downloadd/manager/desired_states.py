@@ -62,8 +62,13 @@ class DesiredStates:
 
     def _apply_row(self, row: Download) -> None:
         active = self._runs.get(row.id)
-        if active is None or active.run.download.epoch != row.epoch:
+        if active is None:
             # It has just ended.
+            return
+        if active.run.download.epoch != row.epoch:
+            # It is fenced, by a change that it cannot continue with for instance.
+            if active.run.download.epoch < row.epoch:
+                active.run.stop(StopReason.INTERRUPT)
             return
         active.apply_amended(row)
         reason = _REASONS.get(row.control.desired)

@@ -53,11 +53,21 @@ class HistoryEditor(Protocol):
 class HistoryRemoval:
     """Removes finished downloads, and what only they have: the part file that was kept for a retry."""
 
-    def __init__(self, *, records: Store, destination: Destination, bus: EventBus, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        records: Store,
+        destination: Destination,
+        bus: EventBus,
+        clock: Clock,
+        on_removed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take the parts; `on_removed` is called when files may have been removed with downloads."""
         self._records = records
         self._destination = destination
         self._bus = bus
         self._clock = clock
+        self._on_removed = on_removed
 
     async def remove(self, download: Download, *, with_file: bool) -> bool:
         """Remove a finished download; return True if its file was removed too.
@@ -131,6 +141,8 @@ class HistoryRemoval:
             for name in (row.part_name, row.superseded_name):
                 if name is not None:
                     await discard_part(self._destination, download_id=row.id, directory=row.part_directory, name=name)
+        if removed:
+            self._on_removed()
         return len(removed)
 
     async def last_removal(self) -> int:

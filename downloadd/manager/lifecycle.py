@@ -4,6 +4,8 @@ Pure: every function takes a row and returns the next one. The state comes from 
 in the daemon changes a state.
 """
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 
 from downloadd.download import Desired, Download, Mirror, Progress, Result
@@ -254,6 +256,24 @@ def mark_interrupted(download: Download, *, now: float) -> Download:
         return mark_paused(download)
     unpublished = download.with_progress(publishing=False).with_result(file_identity=None)
     return replace(unpublished, state=advance(download.state, Trigger.INTERRUPT))
+
+
+def restart(download: Download, change: Callable[[Download], Download]) -> Download:
+    """Change a download that another node may run: its run is fenced by the next epoch, and another one follows it.
+
+    Raises:
+        InvalidStateError: its file is being published, or it is being cancelled.
+        Exception: `change` has raised it.
+    """
+    if download.state not in RUNNING:
+        return change(download)
+    if download.progress.publishing:
+        raise InvalidStateError("the file of the download is being published; its requests cannot be changed")
+    if download.control.desired is Desired.CANCEL:
+        raise InvalidStateError("the download is being cancelled")
+    # A pause holds; a cancel, which would need the time, was refused.
+    interrupted = mark_interrupted(download, now=0)
+    return change(replace(interrupted, epoch=download.epoch + 1))
 
 
 def _mark_finished(download: Download, trigger: Trigger, *, now: float) -> Download:

@@ -51,6 +51,10 @@ class OtherNodes:
         self._records.hints.send(Topic.DESIRED, [row.id])
         return True
 
+    def hint_fenced(self, id: str) -> None:
+        """Let another node stop the run of a download soon that does not hold its row any more."""
+        self._records.hints.send(Topic.DESIRED, [id])
+
     async def wait_until_stopped(self, row: Download) -> Download:
         """Return the row when the run on another node has ended, or as it is after a while."""
         self._records.hints.send(Topic.DESIRED, [row.id])

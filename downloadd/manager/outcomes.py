@@ -8,7 +8,7 @@ import structlog
 
 from downloadd.clock import Clock
 from downloadd.config import DownloadsConfig
-from downloadd.download import Download, ResumedBy
+from downloadd.download import Download, ResumedBy, log_fields
 from downloadd.errors import (
     AlreadyThereError,
     ChecksumMismatchError,
@@ -25,9 +25,12 @@ from downloadd.errors import (
     UserQuotaError,
 )
 from downloadd.manager import lifecycle, retry
+from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.origin_health import Verdict
 from downloadd.manager.origin_monitor import OriginMonitor
+from downloadd.manager.row_writer import RowWriter
 from downloadd.manager.run_timer import RunTimer
+from downloadd.states import State
 from downloadd.transfer.attempt import Attempt
 from downloadd.transfer.source_requests import NoSlotError
 
@@ -73,6 +76,20 @@ class Outcomes:
     @property
     def _download(self) -> Download:
         return self._attempt.download
+
+    async def save(self, row: Download, writer: RowWriter, *, has_pending_space: bool) -> Download:
+        """Save the row of an outcome; try again until it succeeds."""
+        has_part = row.progress.part_name is not None
+        if not has_part or row.state in {State.RETRYING, State.FAILED} or has_pending_space:
+            try:
+                return await writer.save(row)
+            except InsufficientStorageError:
+                # The records may be on the same disk, filled by this part.
+                await self.remove_part()
+                row = lifecycle.reset_part(row) if has_part else row
+            except DownloadError:
+                pass
+        return await retry_forever(lambda: writer.save(row), "outcome_write_failed", **log_fields(row))
 
     def check_time_left(self) -> None:
         """Check that the download has not waited too long for its host, or for the target of its redirects, already.

@@ -1,6 +1,7 @@
 """Writes of a run to its row, which wait while the records are unavailable."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from downloadd.manager.amendment import adopt_request
 from downloadd.manager.run_timer import RunTimer
 from downloadd.records.availability import once_available
 from downloadd.records.protocol import Records
+from downloadd.states import FINISHED
 
 
 class FencedError(Exception):
@@ -56,6 +58,32 @@ class RowWriter:
         if saved.request is download.request:
             return saved
         return adopt_request(replace(saved, request=download.request), saved.request)
+
+    async def change(self, download: Download, change: Callable[[Download], Download]) -> Download:
+        """Change request and control of the row by a pure function, as a user would; return the row as it is then.
+
+        Raises:
+            FencedError: another run holds the download, or it has ended.
+        """
+
+        def apply(present: Download) -> Download:
+            if present.epoch != download.epoch or present.state in FINISHED:
+                raise FencedError
+            return change(present)
+
+        if self._records_away:
+            _raise_if_cancelled()
+        self._writes += 1
+        try:
+            with self._timer.paused():
+                amend = partial(self._records.amend, download.id, apply)
+                changed = await once_available(amend, refused=self._record_refusal)
+        finally:
+            self._writes -= 1
+        self._records_away = False
+        if changed is None:
+            raise FencedError
+        return changed[1]
 
     def _record_refusal(self) -> None:
         self._records_away = self._has_waited = True

@@ -20,7 +20,6 @@ from downloadd.errors import (
     DayQuotaPendingError,
     DownloadError,
     DownloadTimeoutError,
-    InsufficientStorageError,
     InternalError,
     SpacePendingError,
     StorageError,
@@ -28,20 +27,20 @@ from downloadd.errors import (
 )
 from downloadd.manager import lifecycle
 from downloadd.manager.amendment import RequestChangedError, adopt_request, use_requested_name
-from downloadd.manager.durable_write import retry_forever
 from downloadd.manager.origin_monitor import OriginMonitor
 from downloadd.manager.outcomes import Outcomes
 from downloadd.manager.publication import Publication
 from downloadd.manager.rate_limit import UntimedLimiter
 from downloadd.manager.recovery import discard_fenced_part
 from downloadd.manager.row_writer import FencedError, RowWriter
+from downloadd.manager.run_snapshot import current_speed, take_snapshot
 from downloadd.manager.run_timer import RunTimer
 from downloadd.manager.small_publications import SmallPublications
 from downloadd.manager.verification import verify_digests, verify_size
 from downloadd.origin.cookies import CookieJar
 from downloadd.records.protocol import Records
 from downloadd.states import State
-from downloadd.storage.destination import Destination, Part
+from downloadd.storage.destination import Destination, Part, RemotePart
 from downloadd.transfer.attempt import Attempt, FetchResult
 from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.present_files import PresentFiles
@@ -81,6 +80,7 @@ class Run:
         destination: Destination,
         clock: Clock,
         limiter: RateLimiter,
+        set_speed_limit: Callable[[int], None],
         flush_interval: Callable[[], float],
         slots: ConnectionSlots,
         origins: OriginMonitor,
@@ -104,6 +104,7 @@ class Run:
             destination: the storage of the file.
             clock: the clock.
             limiter: the speed limits.
+            set_speed_limit: sets that of the download, in bytes a second; 0 for none.
             flush_interval: returns seconds after which received bytes are written even if they are few.
             slots: the slots for further connections.
             origins: the health of the origins, which learns of answers and failures.
@@ -119,6 +120,7 @@ class Run:
         """
         self._clock = clock
         self._origins = origins
+        self._quota = quota
         self._stop: StopReason | None = None
         self.pending_space: SpacePendingError | None = None
         self.has_stray_parts = False
@@ -127,6 +129,7 @@ class Run:
         self._transferring: asyncio.Task[object] | None = None
         self._timer = RunTimer(clock, timeout=download.request.timeout, spent_before=download.progress.time_spent)
         self._writer = RowWriter(records, self._timer)
+        self._set_speed_limit = set_speed_limit
         self._discard_fenced = partial(discard_fenced_part, records, destination)
         self._publication = Publication(
             destination, clock, save=self._writer.save, small_files=small_files, present_files=present_files
@@ -141,6 +144,7 @@ class Run:
             destination=destination,
             clock=clock,
             save=self._writer.save,
+            change_row=self._change_row,
             on_change=self._on_attempt_change,
             limiter=UntimedLimiter(limiter, self._timer.paused) if download.request.timeout else limiter,
             flush_interval=flush_interval,
@@ -200,27 +204,18 @@ class Run:
         """Apply what a user has changed in the row; the next write of the row would find it too."""
         self._attempt.download = adopt_request(replace(self._attempt.download, control=row.control), row.request)
 
+    async def _change_row(self, change: Callable[[Download], Download]) -> None:
+        self.apply_amended(await self._writer.change(self.download, change))
+        self._set_speed_limit(self.download.control.speed_limit)
+
     @property
     def speed(self) -> float:
         """Return the bytes a second over the last seconds; 0 while nothing is transferred."""
-        is_transferring = self._attempt.download.state is State.DOWNLOADING
-        return self._attempt.meter.speed(self._clock.monotonic()) or 0.0 if is_transferring else 0.0
+        return current_speed(self._attempt, self._clock.monotonic())
 
     def snapshot(self) -> Snapshot:
         """Return the download as it is now."""
-        known, meter, now = self._attempt.download, self._attempt.meter, self._clock.monotonic()
-        if known.progress.received != meter.received:
-            known = known.with_progress(received=meter.received)
-        if known.state is not State.DOWNLOADING:
-            return Snapshot(download=known, uploaded=self._publication.uploaded)
-        speed = meter.speed(now)
-        return Snapshot(
-            download=known,
-            speed=speed,
-            eta=meter.eta(speed),
-            connections=self._attempt.connections,
-            current_url=self._attempt.current_url,
-        )
+        return take_snapshot(self._attempt, self._clock.monotonic(), uploaded=self._publication.uploaded)
 
     def stop(self, reason: StopReason) -> None:
         """Stop the run, unless its file is being published already. A cancel is not replaced by another reason."""
@@ -235,6 +230,14 @@ class Run:
 
         Then call `remove_stray_parts`.
         """
+        row: Download | None = None
+        try:
+            row = await self._perform()
+        finally:
+            self._quota.end(row)
+        return row
+
+    async def _perform(self) -> Download | None:
         log.info(
             "attempt_started",
             **self._log_fields,
@@ -318,8 +321,11 @@ class Run:
         except TimeoutError:
             raise DownloadTimeoutError(self.download.request.timeout) from None
         if fetched is FetchResult.COMPLETE:
+            part = self._part()
             with self._timer.paused():
-                await self._publication.upload(self._part(), self.download)
+                if isinstance(part, RemotePart):
+                    await self._attempt.record_complete()
+                await self._publication.upload(part, self.download)
         return fetched
 
     async def _verify(self, part: Part) -> None:
@@ -408,24 +414,10 @@ class Run:
         """Record the outcome of the attempt, if it is not recorded yet."""
         if row.result.ended_seq is not None:
             return row
-        row = await self._save_outcome(row)
+        row = await self._outcomes.save(row, self._writer, has_pending_space=self.pending_space is not None)
         is_unnamed = row.progress.part_name is None and row.state is not State.COMPLETED
         self.has_stray_parts = is_unnamed and self._attempt.may_have_parts
         return row
-
-    async def _save_outcome(self, row: Download) -> Download:
-        """Save the row of the outcome; try again until it succeeds."""
-        has_part = row.progress.part_name is not None
-        if not has_part or row.state in {State.RETRYING, State.FAILED} or self.pending_space is not None:
-            try:
-                return await self._writer.save(row)
-            except InsufficientStorageError:
-                # The records may be on the same disk, filled by this part.
-                await self._outcomes.remove_part()
-                row = lifecycle.reset_part(row) if has_part else row
-            except DownloadError:
-                pass
-        return await retry_forever(lambda: self._writer.save(row), "outcome_write_failed", **log_fields(row))
 
     def _part(self) -> Part:
         part = self._attempt.part

@@ -49,13 +49,13 @@ class RunFactory:
         speed_limit: SpeedLimit,
         speed_policy: SpeedPolicy | None = None,
         pop_takeover: Callable[[int], bool],
-        quota_of: Callable[[str], ReceiveQuota] = lambda user: NoQuota(),
+        quota_of: Callable[[Download], ReceiveQuota] = lambda download: NoQuota(),
     ) -> None:
         """Make a factory.
 
         With `keeps_parts`, failed downloads keep their part files. `speed_limit` is the one over all downloads.
         `pop_takeover` says if another process may still write to the part file of a claimed download, and `quota_of`
-        returns the quotas for a run of a user.
+        returns the quotas for a run of it.
         """
         self._records = records
         self._session = session
@@ -97,6 +97,7 @@ class RunFactory:
             destination=self._destination,
             clock=self._clock,
             limiter=limiter,
+            set_speed_limit=limiter.set_rate,
             flush_interval=self._flush_interval,
             config=self._config,
             keeps_parts=self._keeps_parts,
@@ -105,7 +106,7 @@ class RunFactory:
             small_files=self._small_files,
             present_files=self._present_files,
             speed_policy=self._speed_policy,
-            quota=self._quota_of(download.user),
+            quota=self._quota_of(download),
             on_change=on_change,
             on_received=on_received,
             is_takeover=self._pop_takeover(download.seq),

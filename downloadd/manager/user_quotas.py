@@ -1,4 +1,4 @@
-"""Quotas of users: their limits in the queue, and the bytes of a day."""
+"""Quotas of users: their limits in the queue, the bytes of a day, and the bytes that their files hold."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,11 +9,13 @@ import structlog
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
+from downloadd.download import Download
 from downloadd.errors import DayQuotaPendingError, DownloadError, UserQuotaError
 from downloadd.instants import format_instant
 from downloadd.local_days import LocalDay
 from downloadd.manager.day_meter import DayMeter, day_before
 from downloadd.manager.dispatcher import Queue
+from downloadd.manager.stored_meter import StoredMeter, size_on_disk
 from downloadd.manager.tasks import TaskSet
 from downloadd.manager.user_slots import UserHold
 from downloadd.records.user_days import UserDays
@@ -29,6 +31,8 @@ MIN_CHECK_SECONDS: Final = 0.05
 """Seconds between two looks at least: a timer may end just before its time."""
 SHARED_CHECK_SECONDS: Final = 1.0
 """Seconds between two reads of what other nodes have received."""
+MAX_UNANNOUNCED_BYTES: Final = 1 << 20
+"""Bytes that are received at once of a file whose length is unknown, if its user has a quota for stored bytes."""
 KEEP_DAYS: Final = 7
 """Days that the records keep beside the present one."""
 
@@ -38,10 +42,18 @@ class UserQuotas:
 
     Attributes:
         days: the bytes that users have received today.
+        stored: the bytes that their files hold.
     """
 
     def __init__(
-        self, queue: Queue, quotas: Mapping[str, UserQuota], *, records: UserDays, clock: Clock, is_shared: bool
+        self,
+        queue: Queue,
+        quotas: Mapping[str, UserQuota],
+        *,
+        records: UserDays,
+        stored: StoredMeter,
+        clock: Clock,
+        is_shared: bool,
     ) -> None:
         """Make the quotas.
 
@@ -49,6 +61,7 @@ class UserQuotas:
             queue: holds back the downloads of users who may start none.
             quotas: those of users, by their ids.
             records: what users have received, also before a restart.
+            stored: counts what their files hold.
             clock: the clock.
             is_shared: other nodes write to the records too.
         """
@@ -61,6 +74,7 @@ class UserQuotas:
         self._read_days: Mapping[str, str] = {}
         self._held: Mapping[str, LocalDay] = {}
         self.days = DayMeter(clock, records.note)
+        self.stored = stored
         self.configure(quotas)
 
     async def __aenter__(self) -> Self:
@@ -82,12 +96,23 @@ class UserQuotas:
         if runs != limits.runs_by_user:
             self._queue.change_limits(replace(limits, runs_by_user=runs))
         self.days.configure(quotas)
+        self.stored.configure(quotas)
         self.hold_exhausted()
         self._configured.set()
 
-    def of_run(self, user: str) -> ReceiveQuota:
-        """Return the quota of a new run of a user."""
-        return NoQuota() if self.days.limit(user) is None else RunQuota(self, user)
+    def of_run(self, download: Download) -> ReceiveQuota:
+        """Return the quota of a new run."""
+        user = download.user
+        has_quota = self.days.limit(user) is not None or self.stored.limit(user) is not None
+        return RunQuota(self, download) if has_quota else NoQuota()
+
+    async def check_request(self, download: Download) -> None:
+        """Return if a requested download may fit into the stored bytes of its user, by its size if that is known.
+
+        Raises:
+            UserQuotaError: it does not.
+        """
+        await self.stored.require(download.user, max(1, download.request.expected_size or 1))
 
     def hold_exhausted(self) -> None:
         """Hold back the downloads of users who may receive nothing more today, and of no others."""
@@ -146,18 +171,23 @@ class UserQuotas:
 
 
 class RunQuota:
-    """`ReceiveQuota` of a user with a quota for a day."""
+    """`ReceiveQuota` of a run whose user has a quota for a day or for stored bytes."""
 
-    def __init__(self, quotas: UserQuotas, user: str) -> None:
+    def __init__(self, quotas: UserQuotas, download: Download) -> None:
         self._quotas = quotas
-        self._user = user
+        self._download = download
+        self._user = download.user
+        self._is_announced = False
+        quotas.stored.begin(download)
 
-    def announce(self, total: int, *, missing: int, is_resumable: bool) -> None:
+    async def announce(self, total: int, *, missing: int, is_resumable: bool) -> None:
         """Accept the announced length of a file; see `ReceiveQuota.announce`.
 
         One that can be continued on the next day begins on this one. Another one begins on a day on which it fits.
         """
         days, user = self._quotas.days, self._user
+        await self._quotas.stored.charge(user, self._download.id, total)
+        self._is_announced = True
         limit = days.limit(user)
         if limit is None or is_resumable or missing <= limit - days.used(user):
             return
@@ -173,9 +203,10 @@ class RunQuota:
             until=days.day(user).end,
         )
 
-    def allow(self, max_bytes: int, *, size: int) -> int:
+    async def allow(self, max_bytes: int, *, size: int) -> int:
         """Return how many bytes may be received now; see `ReceiveQuota.allow`."""
         days, user = self._quotas.days, self._user
+        max_bytes = await self._fit(max_bytes, size)
         limit = days.limit(user)
         if limit is None:
             return max_bytes
@@ -188,3 +219,15 @@ class RunQuota:
     def add(self, nbytes: int) -> None:
         """Count received bytes."""
         self._quotas.days.add(self._user, nbytes)
+
+    def end(self, download: Download | None) -> None:
+        """Note what the run has left on the disk; see `ReceiveQuota.end`."""
+        self._quotas.stored.end(self._download, size_on_disk(download))
+
+    async def _fit(self, max_bytes: int, size: int) -> int:
+        """Return how many bytes may be stored after `size` of a file, whose length may be unknown."""
+        stored, user = self._quotas.stored, self._user
+        if self._is_announced or stored.limit(user) is None:
+            return max_bytes
+        await stored.charge(user, self._download.id, size + 1)
+        return min(max_bytes, MAX_UNANNOUNCED_BYTES, 1 + stored.left(user))

@@ -58,6 +58,7 @@ from downloadd.records.schedules import ScheduleRecords, SqliteSchedules
 from downloadd.records.schema import Migration, shipped_migrations
 from downloadd.records.storage_roots import SqliteStorageRoot, StorageRootRecords
 from downloadd.records.user_days import SqliteUserDays
+from downloadd.records.user_files import SqliteUserFiles
 from downloadd.records.waiting_list import QueueRecords, SqliteQueue
 from downloadd.records.writer import LOCK_TIMEOUT_SECONDS, Ending, Rejection, WriteOperation, Writer
 from downloadd.remote_upload import UploadRecords
@@ -133,6 +134,7 @@ class SqliteRecords:
         self.storage_root: StorageRootRecords = SqliteStorageRoot(self)
         self.uploads: UploadRecords = SqliteUploads(self)
         self.user_days = SqliteUserDays(self)
+        self.user_files = SqliteUserFiles(self)
         self.schedules: ScheduleRecords = SqliteSchedules(self)
         self.nodes: NodeRecords = SoleNode(clock)
         self.runs: RunRecords = SoleRuns()
@@ -258,7 +260,12 @@ class SqliteRecords:
 
     async def remove_ended(self, rows: Sequence[EndedRow]) -> list[EndedRow]:
         """Remove finished downloads; see `Records.remove_ended`."""
-        return await self._writer.run(lambda cursor: self._changes.remove_ended(cursor, rows), rows=len(rows))
+
+        def remove(cursor: sqlite3.Cursor) -> list[EndedRow]:
+            self.user_files.remember(cursor, rows)
+            return self._changes.remove_ended(cursor, rows)
+
+        return await self._writer.run(remove, rows=len(rows))
 
     async def last_removal(self) -> int:
         """Return the newest `ended_seq` before the last removal; see `Records.last_removal`."""

@@ -17,6 +17,7 @@ from downloadd.records.runs import RunRecords
 from downloadd.records.schedules import ScheduleRecords
 from downloadd.records.storage_roots import StorageRootRecords
 from downloadd.records.user_days import UserDays
+from downloadd.records.user_files import UserFiles
 from downloadd.records.users import UserRecords
 from downloadd.records.waiting_list import QueueRecords
 from downloadd.remote_upload import UploadRecords
@@ -76,6 +77,11 @@ class Store(Records, Protocol):
     @property
     def user_days(self) -> UserDays:
         """The bytes that users have received on a day."""
+        ...
+
+    @property
+    def user_files(self) -> UserFiles:
+        """The files of users."""
         ...
 
     @property

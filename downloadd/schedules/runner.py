@@ -191,15 +191,16 @@ class ScheduleRunner:
             # The daemon was killed before the schedule was written.
             return
         request = plan.make_request(schedule, due, has_file=await self._has_file(schedule))
-        request = self._rules().apply(request, user=user.id, now=due).request
-        self._rights.require(user, Action.START, directory=request.directory)
+        ruled = self._rules().apply(request, user=user.id, now=due)
+        for directory in ruled.directories:
+            self._rights.require(user, Action.START, directory=directory)
         # A line break cannot be part of a key that a client sends.
         key = f"schedule\n{schedule.name}\n{schedule.created}\n{due}"
         response = StoredResponse(
             user=user.id, key=key, fingerprint=key.encode(), status=201, body=b"", created=self._clock.wall()
         )
         try:
-            await self._downloads.start([request], user=user.id, make_stored_response=lambda rows: response)
+            await self._downloads.start([ruled.request], user=user.id, make_stored_response=lambda rows: response)
         except IdempotencyKeyReusedError:
             log.warning("schedule_run_known", schedule=schedule.name, due=due)
 

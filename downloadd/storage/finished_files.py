@@ -71,7 +71,7 @@ class FileReader(Protocol):
     async def open_present(self, *, directory: str, filename: SafeName) -> PresentFile | None:
         """Open the file that has a name now, whoever made it; return None if there is none that can be read.
 
-        None too where files cannot be recognised: in object storage.
+        None too where files cannot be recognised: on other machines.
         """
         ...
 

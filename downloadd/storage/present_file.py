@@ -5,7 +5,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -100,6 +100,11 @@ class LocalPresentFile:
         self._is_closing.set()
         self._threads.submit(DiskPool.DIGESTS, self._close)
 
+    def __del__(self) -> None:
+        """Close a file that was opened for a caller who was cancelled meanwhile."""
+        if self._fd >= 0:
+            self._close()
+
     async def digest(self, algorithm: str) -> str:
         """Return the lower-case hex digest of all bytes; see `PresentFile.digest`."""
         return await self._threads.run(DiskPool.DIGESTS, self._path, self._digest, algorithm)
@@ -125,7 +130,7 @@ class LocalPresentFile:
     def _close(self) -> None:
         with self._lock:
             fd, self._fd = self._fd, -1
-            with suppress(OSError):
+            if fd >= 0:
                 os.close(fd)
 
     def _digest(self, algorithm: str) -> str:

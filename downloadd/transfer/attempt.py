@@ -7,6 +7,7 @@ over, in a new part file, if the origin has another version or ignores ranges.
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from enum import Enum
+from functools import partial
 from typing import Literal
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from downloadd.transfer.connection_slots import ConnectionSlots
 from downloadd.transfer.file_naming import name_file, warn_of_page
 from downloadd.transfer.name_conflicts import is_skipped
 from downloadd.transfer.part_transfer import PartTransfer
+from downloadd.transfer.pending_rules import decide_rules
 from downloadd.transfer.present_files import Comparison, PresentFileCheck, PresentFiles
 from downloadd.transfer.progress_meter import ProgressMeter
 from downloadd.transfer.quota import NoQuota, ReceiveQuota
@@ -32,7 +34,7 @@ from downloadd.transfer.resume import CompletePart, Evidence, RangeRequest, Step
 from downloadd.transfer.reuse import Reuse
 from downloadd.transfer.session import OriginResponse, Session
 from downloadd.transfer.source_requests import SourceRequests
-from downloadd.transfer.sources import Source, select_source
+from downloadd.transfer.sources import is_elsewhere, select_source
 from downloadd.transfer.speed_floor import SpeedPolicy
 from downloadd.verify import DEFAULT_ALGORITHM, check_size_and_type, checksum_algorithm
 
@@ -64,6 +66,7 @@ class Attempt:
         destination: Destination,
         clock: Clock,
         save: Callable[[Download], Awaitable[Download]],
+        change_row: Callable[[Callable[[Download], Download]], Awaitable[None]],
         on_change: Callable[[], None],
         limiter: RateLimiter,
         flush_interval: Callable[[], float],
@@ -85,6 +88,7 @@ class Attempt:
             destination: the storage of the part file.
             clock: the time.
             save: writes a row durably and returns it.
+            change_row: changes request and control of the row durably, and of `download`, by a pure function.
             on_change: called after a change of the state.
             limiter: the speed limits.
             flush_interval: seconds after which received bytes are written even if they are few.
@@ -110,6 +114,7 @@ class Attempt:
         )
         self._quota = quota or NoQuota()
         self._destination = destination
+        self._change_row = change_row
         self._record_checksum = record_checksum
         self._allows_overlap = allows_overlap
         self._requests = SourceRequests(download, session=session, cookies=cookies, slots=slots, max_size=max_size)
@@ -121,7 +126,6 @@ class Attempt:
             quota=self._quota,
             flush_interval=flush_interval,
             max_size=max_size,
-            max_connections=download.request.segments,
             min_speed=download.request.limits.min_speed or 0,
             speed_policy=speed_policy,
         )
@@ -225,6 +229,10 @@ class Attempt:
         has_more = self._transfer.bytes_in_part > checkpoints.baseline and not checkpoints.has_discarded
         return has_more and checkpoints.is_resumable
 
+    async def record_complete(self) -> None:
+        """Record that the part file is complete; see `Checkpoints.record_complete`."""
+        await self._checkpoints.record_complete()
+
     async def close_part(self) -> Download:
         """Close the part file; return the row with what is in it, as far as that is on stable storage."""
         return await self._checkpoints.close_part(self._transfer.segments)
@@ -266,7 +274,7 @@ class Attempt:
                 await self._destination.check_directory(directory=directory)
         if self.download.progress.part_name is not None:
             step = await self._resume_part(self.download.progress.part_name)
-        elif self.download.request.requested_name is not None:
+        elif self.download.request.requested_name is not None and not self.download.request.pending_rules:
             step = await self._check_name() or step
         try:
             while isinstance(step, Step):
@@ -349,7 +357,7 @@ class Attempt:
                     # The samples are of another source.
                     return step
                 case UseResponse(is_partial=True) if not request.has_overlap and is_elsewhere(
-                    self.download, source, response
+                    self.download, source, response.final_url_digest
                 ):
                     return replace(step, compare=True)
                 case UseResponse(is_partial=False) if await self._go_back(classification, step):
@@ -385,9 +393,8 @@ class Attempt:
 
     async def _go_back(self, accepted: UseResponse, step: Step) -> bool:
         """Continue the superseded part file if the response proves that the origin has its version again."""
-        if step.has_gone_back or not is_superseded_version(
-            self.download, accepted.found, received=self._transfer.bytes_in_part
-        ):
+        is_superseded = is_superseded_version(self.download, accepted.found, received=self._transfer.bytes_in_part)
+        if step.has_gone_back or not is_superseded:
             return False
         has_gone_back = await self._checkpoints.go_back()
         self.meter.reset(self._checkpoints.baseline)
@@ -399,21 +406,19 @@ class Attempt:
         # A user may have changed the name meanwhile.
         wanted = self.download.request
         name = name_file(wanted, accepted, **urls, max_bytes=max_bytes)
-        self.download = replace(self.download, filename=name).with_result(
-            warning=warn_of_page(wanted, accepted, **urls)
-        )
+        warning = warn_of_page(wanted, accepted, **urls)
+        self.download = replace(self.download, filename=name).with_result(warning=warning)
 
     async def _prepare_part(
         self, response: OriginResponse, accepted: UseResponse, request: RangeRequest, url: str
     ) -> FetchResult | Literal[Comparison.UNDECIDED] | None:
         """Prepare part file and row for the response to a request for `url`, unless a taken name ends the download."""
-        total = accepted.found.total
+        total, content_type, given = accepted.found.total, accepted.content_type, self.download.request
         check_size_and_type(
-            size=total,
-            content_type=accepted.content_type,
-            expected_size=self.download.request.expected_size,
-            expected_type=self.download.request.expected_type,
+            size=total, content_type=content_type, expected_size=given.expected_size, expected_type=given.expected_type
         )
+        if given.pending_rules:
+            await self._change_row(partial(decide_rules, content_type=content_type, size=total))
         if not request.is_range:
             await self._name_file(response, accepted)
             if self.part is None:
@@ -434,19 +439,9 @@ class Attempt:
             if not self._reuse.has_file():
                 # With one byte more than there are, because an empty part file is never continued.
                 can_resume = is_resumable(accepted.found, received=1, allows_overlap=self._allows_overlap)
-                self._quota.announce(total, missing=total - accepted.start, is_resumable=can_resume)
+                await self._quota.announce(total, missing=total - accepted.start, is_resumable=can_resume)
             await self._checkpoints.reserve(total, missing=total - accepted.start)
         self.meter.total = total
         self._checkpoints.accept_response(accepted, final_url_digest=response.final_url_digest, part_name=part.name)
         part.hash_while_writing(self.algorithms)
         return None
-
-
-def is_elsewhere(download: Download, source: Source, response: OriginResponse) -> bool:
-    """Return True if redirects led to another resource than before; then the end of the part file must match.
-
-    An entity tag does not identify other resources (RFC 9110, section 8.8.3), but those that a redirect selects are
-    usually copies. Mirrors are copies because the user has said so.
-    """
-    progress = download.progress
-    return source.index == progress.source and response.final_url_digest != progress.final_url_digest

@@ -305,6 +305,15 @@ class Checkpoints:
             await part.sync()
             await self.save(self.download.with_progress(received=received.size, received_ranges=received.format()))
 
+    async def record_complete(self) -> None:
+        """Record that the part file is complete, on stable storage, before something that takes long.
+
+        Another node that takes over then needs no origin.
+        """
+        if self.part is not None and self.part.size > MAX_UNRECORDED_BYTES:
+            await self.part.sync()
+            await self.save(self.download.with_progress(received=self.part.size, received_ranges=None))
+
     async def close_part(self, segments: ByteRanges | None) -> Download:
         """Close the part file; return the row with its bytes, as far as they are on stable storage.
 

@@ -48,6 +48,22 @@ def is_strong_tag(validator: str | None) -> bool:
     return validator is not None and is_entity_tag(validator) and not validator.startswith("W/")
 
 
+def may_share(known: Download, download: Download) -> bool:
+    """Return True if the file of a completed download may be that of another one.
+
+    Some origins have one entity tag for the files of all accounts. What was, or will be, requested with credentials of
+    a user is shared with no other user.
+    """
+    return known.user == download.user or not (known.result.secrets_removed or _has_secrets(download))
+
+
+def _has_secrets(download: Download) -> bool:
+    request = download.request
+    is_secret = request.fields is not None and request.fields.is_secret
+    # The fragment is not sent to an origin.
+    return is_secret or redact_url(request.url) != request.url.partition("#")[0]
+
+
 def is_same_version(known: Download, found: Representation, *, final_url_digest: str | None) -> bool:
     """Return True if a completed download of the same URL has the version that the origin has now.
 

@@ -50,14 +50,12 @@ class PartTransfer:
         quota: ReceiveQuota,
         flush_interval: Callable[[], float],
         max_size: int,
-        max_connections: int,
         min_speed: int,
         speed_policy: SpeedPolicy,
     ) -> None:
         """Make a transfer that has not started; see `Attempt` for the parts.
 
-        `max_connections` is the requested number; there is at least one to each source. `min_speed` in bytes a second,
-        0 for none.
+        `min_speed` in bytes a second, 0 for none.
         """
         self.meter = ProgressMeter()
         self.received_bytes = 0
@@ -68,7 +66,6 @@ class PartTransfer:
         self._quota = quota
         self._flush_interval = flush_interval
         self._max_size = max_size
-        self._requested_connections = max_connections
         self._delays = OwnDelays(clock, is_needed=min_speed > 0)
         self._speed_floor = SpeedFloor(
             min_speed, received=lambda: self.received_bytes, delays=self._delays, clock=clock, policy=speed_policy
@@ -152,7 +149,7 @@ class PartTransfer:
             if segments is None or known.total is None:
                 await self.start_over()
                 return step.next()
-            self._quota.announce(known.total, missing=known.total - kept.size, is_resumable=True)
+            await self._quota.announce(known.total, missing=known.total - kept.size, is_resumable=True)
             await part.reserve(known.total, missing=known.total - kept.size)
             checkpoints.baseline = kept.size
             self.meter.reset(kept.size)
@@ -171,9 +168,9 @@ class PartTransfer:
 
     @property
     def _max_connections(self) -> int:
-        if self._checkpoints.download.request.method is not Method.GET:
-            return 1
-        return max(self._requested_connections, len(self._requests.sources))
+        request = self._checkpoints.download.request
+        # There is at least one to each source.
+        return max(request.segments, len(self._requests.sources)) if request.method is Method.GET else 1
 
     async def _receive_rest(
         self, part: Part, content: Content, accepted: UseResponse, begin: int, *, must_hash: bool

@@ -15,7 +15,7 @@ from downloadd.storage.destination import Part
 from downloadd.storage.finished_files import FileReader
 from downloadd.storage.names import parse_filename
 from downloadd.storage.present_file import PresentFile
-from downloadd.transfer.known_content import is_same_version, resource_of_url
+from downloadd.transfer.known_content import is_same_version, may_share, resource_of_url
 from downloadd.transfer.representation import Representation
 from downloadd.verify import DEFAULT_ALGORITHM, checksum_algorithm, format_checksum, strongest
 
@@ -55,11 +55,14 @@ class PresentFiles:
         self._files = files
         self._known = known
 
-    async def open_known(self, url: str, matches: Callable[[Download], bool]) -> KnownFile | None:
-        """Return the open file of the newest download of `url` that matches and is as it was published."""
+    async def open_known(self, download: Download, url: str, matches: Callable[[Download], bool]) -> KnownFile | None:
+        """Return the open file of the newest download of `url` that matches and is as it was published.
+
+        It is one that may be shared with `download`.
+        """
         resource = resource_of_url(url)
         for row in [] if resource is None else await self._known.find(resource):
-            if not matches(row):
+            if not (may_share(row, download) and matches(row)):
                 continue
             file = await self._files.open_present(
                 directory=row.request.directory, filename=parse_filename(row.filename)
@@ -71,9 +74,11 @@ class PresentFiles:
         return None
 
     @asynccontextmanager
-    async def opening(self, url: str, matches: Callable[[Download], bool]) -> AsyncIterator[KnownFile | None]:
+    async def opening(
+        self, download: Download, url: str, matches: Callable[[Download], bool]
+    ) -> AsyncIterator[KnownFile | None]:
         """Return the context of the file that `open_known` opens."""
-        known = await self.open_known(url, matches)
+        known = await self.open_known(download, url, matches)
         try:
             yield known
         finally:
@@ -124,6 +129,7 @@ class PresentFiles:
                 any(
                     (row.request.directory, row.filename, row.result.file_identity)
                     == (directory, filename, file.identity)
+                    and may_share(row, download)
                     and is_same_version(row, found, final_url_digest=final_url_digest)
                     for row in known
                 )

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from downloadd.download import Download
 from downloadd.transfer.receiver import RateLimiter
 
 
 class ReceiveQuota(Protocol):
     """Quota of one run."""
 
-    def announce(self, total: int, *, missing: int, is_resumable: bool) -> None:
+    async def announce(self, total: int, *, missing: int, is_resumable: bool) -> None:
         """Accept the announced length of a file, of which `missing` bytes are to be received.
 
         Raises:
@@ -17,7 +18,7 @@ class ReceiveQuota(Protocol):
         """
         ...
 
-    def allow(self, max_bytes: int, *, size: int) -> int:
+    async def allow(self, max_bytes: int, *, size: int) -> int:
         """Return how many bytes may be received now, at least one and at most `max_bytes`, after `size` of the file.
 
         Raises:
@@ -29,19 +30,26 @@ class ReceiveQuota(Protocol):
         """Count received bytes."""
         ...
 
+    def end(self, download: Download | None) -> None:
+        """Note what a run has left on the disk, by its row; None if another run holds the download."""
+        ...
+
 
 class NoQuota:
     """`ReceiveQuota` without a limit."""
 
-    def announce(self, total: int, *, missing: int, is_resumable: bool) -> None:
+    async def announce(self, total: int, *, missing: int, is_resumable: bool) -> None:
         """Accept every length."""
 
-    def allow(self, max_bytes: int, *, size: int) -> int:
+    async def allow(self, max_bytes: int, *, size: int) -> int:
         """Return `max_bytes`."""
         return max_bytes
 
     def add(self, nbytes: int) -> None:
         """Count nothing."""
+
+    def end(self, download: Download | None) -> None:
+        """Note nothing."""
 
 
 class QuotaLimiter:
@@ -59,7 +67,7 @@ class QuotaLimiter:
         Raises:
             UserQuotaError: the quota is used up.
         """
-        return await self._limiter.acquire(self._quota.allow(max_bytes, size=self._size()))
+        return await self._limiter.acquire(await self._quota.allow(max_bytes, size=self._size()))
 
     def release(self, nbytes: int) -> None:
         """Return acquired bytes that were not read."""

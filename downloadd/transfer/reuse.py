@@ -42,7 +42,7 @@ class Reuse:
         """Return the condition of a request for `url`: the version of the newest file of it; None if there is none."""
         if not self._sends_condition or not self._may_reuse(download):
             return None
-        async with self._files.opening(url, self._is_allowed) as known:
+        async with self._files.opening(download, url, self._is_allowed) as known:
             if known is None:
                 return None
             self._sent_tag = known.download.progress.validator
@@ -68,7 +68,7 @@ class Reuse:
                 and _is_named(download, row, _stand_for(unchanged, row), response)
             )
 
-        async with self._files.opening(url, is_confirmed) as known:
+        async with self._files.opening(download, url, is_confirmed) as known:
             return None if known is None else _stand_for(unchanged, known.download)
 
     async def find(self, download: Download, accepted: UseResponse, response: OriginResponse, url: str) -> UseResponse:
@@ -80,7 +80,7 @@ class Reuse:
             return accepted
         found, digest = accepted.found, response.final_url_digest
         self._source = await self._files.open_known(
-            url, lambda row: is_same_version(row, found, final_url_digest=digest)
+            download, url, lambda row: is_same_version(row, found, final_url_digest=digest)
         )
         checksum = None if self._source is None else self._source.download.result.checksum
         if checksum is None:

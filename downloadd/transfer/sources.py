@@ -67,6 +67,16 @@ def select_source(download: Download, index: int) -> Download:
     )
 
 
+def is_elsewhere(download: Download, source: Source, final_url_digest: str | None) -> bool:
+    """Return True if redirects led to another resource than before; then the end of the part file must match.
+
+    An entity tag does not identify other resources (RFC 9110, section 8.8.3), but those that a redirect selects are
+    usually copies. Mirrors are copies because the user has said so.
+    """
+    progress = download.progress
+    return source.index == progress.source and final_url_digest != progress.final_url_digest
+
+
 def _origin(download: Download, index: int) -> str:
     if index == download.progress.source:
         return download.progress.origin

@@ -1,4 +1,4 @@
-"""Benchmark of several nodes: downloads and accepts on 1, 2 and 3 daemons, and the statements at the size of a big one.
+"""Benchmark of several nodes: downloads, accepts and actions on up to 3 daemons; statements of a big cluster.
 
 Run it as `python tests/benchmarks/bench_cluster.py`; it starts a PostgreSQL server, an origin and the daemons on this
 machine. `--only statements --rows 10000000` measures the statements of 50 nodes with 10 million waiting downloads.
@@ -142,6 +142,45 @@ async def measure_accepts(folder: Path, server: PostgresServer, seconds: float) 
         row(f"accepts, 48 clients, {what}", f"{len(times) / seconds:.0f}/s, p99 {percentile(times, 0.99):.0f} ms")
 
 
+async def measure_actions(folder: Path, server: PostgresServer, count: int = 20) -> None:
+    """Measure cancel and pause, asked of nodes that do not run the downloads."""
+    database = server.url(await server.create_database())
+    async with (
+        Origin() as origin,
+        Daemons(folder / "actions", database, 3, max_concurrent=64, max_per_host=64) as daemons,
+    ):
+        origin.script("/f", ScriptedResponse(size=100_000, etag='"v"', stall_after=50_000))
+        for action, method, path in (("cancel", "DELETE", ""), ("pause", "POST", "/pause")):
+            started = [
+                await daemons.nodes[number % 3].start_download("d", origin.url("/f"), filename=f"{action}{number}")
+                for number in range(count)
+            ]
+            while origin.active("/f") < count:
+                await asyncio.sleep(0.05)
+            runners: dict[str, str | None] = {}
+            while len(runners) < count or None in runners.values():
+                _, body = await daemons.nodes[0].request("GET", "/api/v1/downloads")
+                runners = {entry["id"]: entry["node"] for entry in body["downloads"] if entry["status"] != "paused"}
+                await asyncio.sleep(0.05)
+            times: list[float] = []
+            closed: list[float] = []
+            for each in started:
+                id, active = each["download_id"], origin.active("/f")
+                asked = daemons.nodes[(int(str(runners[id])[1:]) + 1) % 3]
+                begin = time.perf_counter()
+                status, _ = await asked.request(method, f"/api/v1/downloads/{id}{path}")
+                times.append(time.perf_counter() - begin)
+                assert status in {200, 204}
+                while origin.active("/f") >= active:
+                    await asyncio.sleep(0.001)
+                closed.append(time.perf_counter() - begin)
+            row(
+                f"{count} times {action} on another node, of 3",
+                f"p50 {percentile(times, 0.5):.0f} ms, at most {1000 * max(times):.0f} ms; "
+                f"the connection to the origin is closed after {1000 * max(closed):.0f} ms at most",
+            )
+
+
 async def measure_statements(server: PostgresServer, rows: int) -> None:
     name = await server.create_database()
     url = server.socket_url(name)
@@ -245,7 +284,7 @@ async def _measure_rate(what: str, call: Callable[[], Coroutine[Any, Any, Any]],
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=("downloads", "accepts", "statements"))
+    parser.add_argument("--only", choices=("downloads", "accepts", "actions", "statements"))
     parser.add_argument("--small", type=int, default=5000)
     parser.add_argument("--big", type=int, default=20)
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -256,6 +295,8 @@ async def main() -> None:
             await measure_downloads(Path(folder), server, options.small, options.big)
         if options.only in {None, "accepts"}:
             await measure_accepts(Path(folder), server, options.seconds)
+        if options.only in {None, "actions"}:
+            await measure_actions(Path(folder), server)
         if options.only in {None, "statements"}:
             await measure_statements(server, options.rows)
 

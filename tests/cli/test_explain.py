@@ -16,6 +16,18 @@ async def test_the_decisions_are_listed(api: ServedApi, command: Command) -> Non
     assert "2.00 KiB/s" in lines["speed limit"]
 
 
+async def test_rules_that_need_the_answer_of_the_origin_are_listed(api: ServedApi, command: Command) -> None:
+    api.rules.append(
+        RuleConfig(
+            name="films", types=("video/*", "audio/*"), min_size=1024, save_to="films", priority=3, max_retries=2
+        )
+    )
+    output = " ".join((await command("explain", "https://a.example/x.mkv")).output.split())
+    assert "rule none, unless its answer meets a condition" in output
+    conditions = "if films video/* or audio/*, at least 1.00 KiB"
+    assert f"{conditions}: films/x.mkv; priority 3; 2 retries; if it exists: rename" in output
+
+
 async def test_a_refusal_is_shown_with_its_reason(api: ServedApi, command: Command) -> None:
     result = await command("explain", "https://a.example/x", "--name", "a/b")
     assert result.exit_code == 0

@@ -1,11 +1,12 @@
 """Actions of users on downloads that another node runs, by two managers over one database."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 from support.node_stack import NodeStack, open_node
+from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.waiting import CONDITION_TIMEOUT, wait_until
@@ -15,6 +16,7 @@ from downloadd.download_request import DownloadRequest
 from downloadd.errors import InvalidStateError
 from downloadd.manager import other_nodes
 from downloadd.manager.protocol import DownloadChange
+from downloadd.records.runs import HeldRun
 from downloadd.states import FINISHED, State
 
 SIZE = 100_000
@@ -29,6 +31,12 @@ async def nodes(tmp_path: Path, database: str, origin: Origin) -> AsyncIterator[
     async with open_node(tmp_path, database, "alpha") as runs, open_node(tmp_path, database, "beta") as asks:
         asks.suspend()
         yield runs, asks
+
+
+async def hold_nothing() -> list[object]:
+    """Stand in for the comparison of the runs of a node with the records, which never ends."""
+    await asyncio.sleep(3600)
+    return []
 
 
 async def started(node: NodeStack, *urls: str) -> list[Download]:
@@ -107,6 +115,47 @@ async def test_a_new_url_restarts_the_run_of_another_node(nodes: tuple[NodeStack
     assert changed.download.request.url == origin.url("/moved")
     assert (await asks.manager.wait(row.id, 30)).state is State.COMPLETED
     assert (len(origin.requests("/slow")), len(origin.requests("/moved"))) == (1, 1)
+
+
+async def test_a_new_url_holds_although_the_node_that_runs_the_download_does_not_obey(
+    nodes: tuple[NodeStack, NodeStack], origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, asks = nodes
+    origin.script("/moved", ScriptedResponse(size=SIZE, etag='"1"'))
+    [row] = await started(runs, origin.url("/slow"))
+    # As a node that stands still: it neither receives hints nor compares its runs with the records.
+    monkeypatch.setattr(asks.records.hints, "send", lambda topic, ids=(): None)
+    compare, continues = runs.records.runs.held, asyncio.Event()
+
+    async def stand_still() -> Sequence[HeldRun]:
+        await continues.wait()
+        return await compare()
+
+    monkeypatch.setattr(runs.records.runs, "held", stand_still)
+    runs.suspend()
+    changed = await asks.manager.amend(row.id, DownloadChange(url=origin.url("/moved")))
+    assert (changed.download.state, changed.download.request.url) == (State.QUEUED, origin.url("/moved"))
+    assert len(runs.parts.runs) == 1
+    asks.parts.dispatcher.queue.set_suspension(None)
+    assert (await asks.manager.wait(row.id, 30)).state is State.COMPLETED
+    continues.set()
+    # It finds out that it is fenced, and touches nothing.
+    await wait_until(lambda: len(runs.parts.runs) == 0)
+    [file] = [path for path in (tmp_path / "files" / "d").iterdir() if path.is_file()]
+    assert file.read_bytes() == expected_bytes(0, 0, SIZE)
+
+
+async def test_a_change_of_a_paused_run_of_another_node_leaves_it_paused(
+    nodes: tuple[NodeStack, NodeStack], origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, asks = nodes
+    [row] = await started(runs, origin.url("/slow"))
+    monkeypatch.setattr(asks.records.hints, "send", lambda topic, ids=(): None)
+    monkeypatch.setattr(runs.records.runs, "held", hold_nothing)
+    monkeypatch.setattr(other_nodes, "MAX_WAIT_SECONDS", 0.1)
+    assert (await asks.manager.pause(row.id)).download.state not in {State.PAUSED, State.QUEUED}
+    changed = await asks.manager.amend(row.id, DownloadChange(url=origin.url("/moved")))
+    assert (changed.download.state, changed.download.request.url) == (State.PAUSED, origin.url("/moved"))
 
 
 async def test_a_change_that_fails_leaves_the_run_of_another_node_going_on(

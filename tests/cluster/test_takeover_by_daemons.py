@@ -1,94 +1,25 @@
 """Daemons that share a database and a storage root, and of which one ends, stands still or is replaced."""
 
 import asyncio
-import json
 import signal
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-import asyncpg
 import pytest
-from support.daemon_process import DaemonProcess, make_config
+from support.daemon_cluster import MAX_RUNS, Cluster, open_cluster
+from support.daemon_process import DaemonProcess
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.postgres_server import PostgresServer
+from support.stopwatch import Stopwatch
 from support.waiting import wait_until
 from support.wire import Wire
 
 pytestmark = pytest.mark.system
 
 SIZE = 400_000
-COUNT = 12
-
-
-class Cluster:
-    """Daemons of one database.
-
-    Attributes:
-        nodes: the daemons.
-    """
-
-    def __init__(
-        self, folder: Path, server: PostgresServer, database: str, *, lease: float, port: int | None = None
-    ) -> None:
-        self.nodes: list[DaemonProcess] = []
-        self._folder = folder
-        self._server = server
-        self._database = database
-        self._lease = lease
-        self._port = port
-
-    async def start(self, name: str, **downloads: object) -> DaemonProcess:
-        """Start a further node."""
-        (self._folder / name).mkdir()
-        cluster = {"database": self._server.url(self._database, port=self._port), "node": name, "lease": self._lease}
-        lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in cluster.items())
-        config = make_config(**{"max_per_host": COUNT, "max_concurrent": COUNT, **downloads})
-        node = DaemonProcess(self._folder / name, config=f"{config}\n[cluster]\n{lines}")
-        node.root = self._folder / "files"
-        self.nodes.append(node)
-        await node.start()
-        return node
-
-    async def count(self, sql: str) -> int:
-        """Return the number that a query returns."""
-        connection = await asyncpg.connect(self._server.socket_url(self._database))
-        try:
-            return int(await connection.fetchval(sql))
-        finally:
-            await connection.close()
-
-    async def all_have_recorded(self) -> bool:
-        """Return True if each download has a checkpoint of its bytes."""
-        return await self.count("SELECT count(*) FROM downloads WHERE received > 0") == COUNT
-
-    async def have_parts(self, count: int) -> bool:
-        """Return True if so many rows name their part file."""
-        return await self.count("SELECT count(*) FROM downloads WHERE part_name IS NOT NULL") == count
-
-    async def has_ended(self, count: int) -> bool:
-        return await self.count("SELECT count(*) FROM downloads WHERE ended_seq IS NOT NULL") >= count
-
-
-@asynccontextmanager
-async def open_cluster(
-    folder: Path, server: PostgresServer, *, lease: float, port: int | None = None
-) -> AsyncIterator[Cluster]:
-    """Open a cluster without nodes; its nodes end with it."""
-    cluster = Cluster(folder, server, await server.create_database(), lease=lease, port=port)
-    try:
-        yield cluster
-    except BaseException:
-        for node in cluster.nodes:
-            print(node.folder.name, *node.log.read_text().splitlines()[-15:], sep="\n")
-        raise
-    finally:
-        for node in cluster.nodes:
-            if node.process is not None:
-                node.process.send_signal(signal.SIGCONT)
-                await node.kill()
+COUNT = MAX_RUNS
 
 
 def script(origin: Origin, *, rate: int = 0, stall_after: int | None = None) -> None:
@@ -130,17 +61,17 @@ async def test_what_a_killed_node_ran_continues_elsewhere_within_five_seconds(
 
         async def have_recorded_most() -> bool:
             recorded = await cluster.count("SELECT sum(received) FROM downloads")
-            return await cluster.all_have_recorded() and recorded > 0.6 * origin.bytes_sent("/f")
+            count = await cluster.count("SELECT count(*) FROM downloads WHERE received > 0")
+            return count == COUNT and recorded > 0.6 * origin.bytes_sent("/f")
 
         # What a node has not recorded yet is received again. Each transfer has recorded half of its time at least.
         await wait_until(have_recorded_most)
         script(origin, rate=400_000)
-        loop = asyncio.get_running_loop()
-        killed_at = loop.time()
         await alpha.kill()
         sent = origin.bytes_sent("/f")
+        stopwatch = Stopwatch(*(node.process.pid for node in (beta, gamma) if node.process is not None))
         await wait_until(lambda: len(origin.requests("/f")) == 2 * COUNT)
-        assert loop.time() - killed_at < 5.0
+        assert stopwatch.seconds < 5.0
         assert all(request.field("Range") for request in origin.requests("/f")[COUNT:])
         await assert_complete(cluster, ids)
         assert origin.max_active("/f") <= COUNT
@@ -171,15 +102,23 @@ async def test_a_node_that_stood_still_past_its_lease_harms_nothing_and_is_one_o
         assert body["message"] == "Download completed"
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(signal.SIGINT, id="restarts", marks=pytest.mark.exhaustive),
+        pytest.param(signal.SIGQUIT, id="crashes"),
+        pytest.param(signal.SIGKILL, id="is killed", marks=pytest.mark.exhaustive),
+    ],
+)
 async def test_the_limit_of_a_host_holds_over_nodes_while_the_database_restarts(
-    tmp_path: Path, postgres_server: PostgresServer, origin: Origin
+    tmp_path: Path, postgres_server: PostgresServer, origin: Origin, how: signal.Signals
 ) -> None:
     script(origin, rate=2_000_000)
     async with open_cluster(tmp_path, postgres_server, lease=3) as cluster:
         nodes = [await cluster.start(name, max_per_host=2) for name in ("alpha", "beta", "gamma")]
         started = [await nodes[n % 3].start_download(f"d{n}", origin.url("/f")) for n in range(COUNT)]
         await wait_until(lambda: cluster.has_ended(2))
-        postgres_server.stop()
+        await asyncio.to_thread(postgres_server.stop, how)
         postgres_server.start()
         await assert_complete(cluster, [body["download_id"] for body in started])
         assert origin.max_active("/f") == 2

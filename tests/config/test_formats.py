@@ -40,6 +40,22 @@ def test_a_trusted_proxy_that_is_no_network_is_refused(tmp_path: Path, network: 
             '[[rules]]\nname = "r"\ndirectory = "../x"', "rules[0].directory: the directory segment", id="rule"
         ),
         pytest.param(
+            '[[rules]]\nname = "r"\ntypes = ["image"]', "rules[0].types: expected a media type", id="media type"
+        ),
+        pytest.param(
+            '[[rules]]\nname = "r"\ntypes = ["image/*"]\nproxy = ""\ntimeout = 5',
+            "rules[0].timeout: is needed before that: types, min_size and max_size are known only when",
+            id="too late",
+        ),
+        pytest.param(
+            '[[rules]]\nname = "r"\nmin_size = 5\nmax_size = 4', "rules[0].max_size: is less than min_size", id="sizes"
+        ),
+        pytest.param(
+            '[[proxies]]\nname = "p"\nurl = "http://p"\n[[rules]]\nname = "r"\nmax_size = 4\nproxy = "p"',
+            "rules[0].proxy: is needed before that",
+            id="proxy",
+        ),
+        pytest.param(
             '[[hooks]]\nname = "h"\nextract = true\ndirectory = "a/.."',
             "hooks[0].directory: the directory segment",
             id="hook",

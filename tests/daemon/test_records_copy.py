@@ -16,6 +16,7 @@ from support.missing_driver import hide_asyncpg
 from support.postgres_server import PASSWORD, PostgresServer
 from support.waiting import CONDITION_TIMEOUT
 
+from downloadd.daemon import records_copy
 from downloadd.daemon.main import command, main
 from downloadd.errors import StartupError
 from downloadd.records.database import RecordsLockedError
@@ -51,6 +52,37 @@ async def test_the_command_copies_all_records_once_and_says_how_many(
     assert second.output == f"Nothing was changed: these records were copied to {place} before.\n"
     async with PostgresRecords(database, ManualClock()) as target:
         assert await target.history(HistoryFilter()) == history
+
+
+@pytest.mark.parametrize("source", ["configuration", "variable", "credential", "standard input"])
+def test_the_url_need_not_be_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    url = "postgresql://ann:s3cret@127.0.0.1:1/secret_place"
+    cluster = f'[cluster]\ndatabase = "{url}"\n'
+    config = tmp_path / "config.toml"
+    users = f'[[users]]\nid = "ann"\ntoken_hash = "sha256:{"0" * 64}"\n'
+    server = f'[server]\nstate_dir = "{tmp_path}"\n'
+    config.write_text(server + users + (cluster if source == "configuration" else ""))
+    if source == "variable":
+        monkeypatch.setenv("DOWNLOADD_CLUSTER__DATABASE", url)
+    elif source == "credential":
+        (tmp_path / "credentials").mkdir()
+        (tmp_path / "credentials" / "downloadd.toml").write_text(cluster)
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
+    monkeypatch.setattr(records_copy, "_copy", lambda state_dir, url, setting: f"copied to {url}")
+    to = ("--to", "-") if source == "standard input" else ()
+    result = CliRunner().invoke(command, ["records-copy", "--config", str(config), *to], input=f"{url}\n")
+    assert (result.exit_code, result.output) == (0, f"copied to {url}\n")
+
+
+@pytest.mark.parametrize("typed", ["", "\n", "mysql://ann:s3cret@127.0.0.1/x\n"])
+def test_a_wrong_url_on_standard_input_is_refused_in_one_sentence(tmp_path: Path, typed: str) -> None:
+    result = CliRunner().invoke(command, ["records-copy", "--state-dir", str(tmp_path), "--to", "-"], input=typed)
+    assert isinstance(result.exception, StartupError)
+    assert result.exception.exit_status == 2
+    assert re.match(
+        r"--to( -: standard input has no URL; write it there as one line|: expected )", str(result.exception)
+    )
+    assert "s3cret" not in str(result.exception)
 
 
 async def test_the_state_directory_of_a_running_daemon_is_refused_in_one_sentence(tmp_path: Path) -> None:

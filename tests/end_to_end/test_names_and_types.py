@@ -93,3 +93,33 @@ async def test_the_expected_type_is_part_of_a_batch(daemon: DaemonProcess, origi
     good, bad = answer["downloads"]
     assert (bad["error"], bad["detail"].partition(":")[0]) == ("INVALID_PARAMETER", "type")
     assert (await daemon.wait_until_finished(good["download_id"]))["status"] == "completed"
+
+
+RULES = """
+[[directories]]
+path = "films"
+quota = 5000
+[[rules]]
+name = "films"
+types = ["video/*"]
+min_size = 1000
+save_to = "films"
+conflict = "overwrite"
+[[rules]]
+name = "rest"
+save_to = "{directory}/rest"
+"""
+
+
+async def test_the_answer_of_the_origin_chooses_the_directory_with_its_quota(
+    daemon: DaemonProcess, origin: Origin
+) -> None:
+    await daemon.reload(daemon.config.read_text() + RULES)
+    origin.script("/film", ScriptedResponse(size=3000, content_type="video/mp4"))
+    origin.script("/clip", ScriptedResponse(size=999, content_type="video/mp4"))
+    assert (await fetch(daemon, origin.url("/film")))["file_path"] == "films/film"
+    assert (await fetch(daemon, origin.url("/clip")))["file_path"] == "d/rest/clip"
+    other = await daemon.start_download("d", origin.url("/film"), filename="other")
+    ended = await daemon.wait_until_finished(other["download_id"])
+    assert (ended["file_path"], ended["error"]) == ("films/other", "INSUFFICIENT_STORAGE")
+    assert sorted(daemon.files()) == ["d/rest/clip", "films/film"]

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from support.daemon_process import DEFAULT_CONFIG, USER, DaemonProcess, running_daemon
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
-from support.origin.scripted_response import ScriptedResponse
+from support.origin.scripted_response import Framing, ScriptedResponse
 from support.waiting import wait_until
 
 
@@ -86,3 +86,40 @@ async def test_bytes_of_a_day_survive_kills_and_a_download_beyond_them_waits_and
         assert (await daemon.wait_until_finished(id))["status"] == "completed"
         assert daemon.files() == {"d/f": expected_bytes(0, 0, 3 * MIB)}
         assert f"bytes={entry['current_size']}-" in [request.field("Range") for request in origin.requests("/f")]
+
+
+async def test_files_of_a_user_beyond_the_limit_are_refused_until_others_are_removed(
+    tmp_path: Path, origin: Origin
+) -> None:
+    origin.script("/f", ScriptedResponse(size=600_000))
+    origin.script("/chunked", ScriptedResponse(size=600_000, framing=Framing.CHUNKED))
+    async with running_daemon(tmp_path, config=with_quota(stored_bytes='"1 MB"')) as daemon:
+        status, first = await daemon.fetch("d", origin.url("/f"))
+        assert status == 201
+        # The size is known from the head of the response, or only when the bytes arrive.
+        status, announced = await daemon.fetch("d", origin.url("/f"))
+        assert (status, announced["error"]) == (507, "QUOTA_EXCEEDED")
+        assert announced["detail"] == (
+            f"the files of {USER} hold 600 kB of 1 MB (stored_bytes in [[users]]), and 600 kB more do not fit; "
+            "remove files of earlier downloads first"
+        )
+        assert len(daemon.part_files()) == 0
+        status, unknown = await daemon.fetch("d", origin.url("/chunked"))
+        assert (status, unknown["error"]) == (507, "QUOTA_EXCEEDED")
+        # The entry of the history is removed and its file stays; then the file is removed by hand.
+        await daemon.request("DELETE", f"/api/v1/downloads/{first['download_id']}")
+        for entry in await daemon.history():
+            await daemon.request("DELETE", f"/api/v1/downloads/{entry['id']}")
+        status, _ = await daemon.fetch("d", origin.url("/f"))
+        assert status == 507
+        (daemon.root / "d" / "f").unlink()
+
+        async def fits() -> bool:
+            status, _ = await daemon.fetch("d", origin.url("/f"))
+            return status == 201
+
+        await wait_until(fits)
+        # A file that the daemon removes makes room at once.
+        [completed] = [entry for entry in await daemon.history() if entry["status"] == "completed"]
+        await daemon.request("DELETE", f"/api/v1/downloads/{completed['id']}?file=true")
+        assert await fits()

@@ -21,6 +21,7 @@ REACHED = {
     "copied_file": {"open", "copy_file_range", "commit", "fsync", "link", "unlink"},
     "interrupted_and_retried": {"open", "pwritev", "splice", "rename", "commit", "fsync", "link", "unlink"},
     "segments": {"open", "pwritev", "commit", "fsync", "link", "unlink"},
+    "directory_by_response": {"pwrite", "commit", "mkdir", "fsync", "link"},
     "paused_and_resumed": {"open", "pwritev", "commit", "rename", "fsync", "link", "unlink"},
     "renamed_while_running": {"mkdir", "open", "pwritev", "commit", "rename", "fsync", "link", "unlink"},
     "renamed_while_paused": {"open", "pwritev", "commit", "rename", "fsync", "link", "unlink"},
@@ -50,6 +51,7 @@ async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
             trial.assert_kept_parts_are_whole_so_far()
             trial.assert_pauses_kept()
             trial.assert_names_kept()
+            trial.assert_places_kept()
             reached.append(ended.points)
             if not ended.is_killed_early:
                 break
@@ -61,6 +63,21 @@ async def test_a_kill_before_any_write_loses_duplicates_and_truncates_nothing(
         # A checkpoint was written while more bytes arrived.
         last_piece = len(everything) - everything[::-1].index("pwritev")
         assert "fsync" in everything[everything.index("pwritev") : last_piece]
+
+
+@pytest.mark.parametrize(("is_recorded", "directory"), [(False, "d"), (True, "films")])
+async def test_a_response_after_a_kill_decides_on_rules_only_if_none_did_before(
+    tmp_path: Path, origin: Origin, fork_servers: list[ForkServer], is_recorded: bool, directory: str
+) -> None:
+    whole = CrashTrial(tmp_path / "whole", origin, fork_servers[0], "directory_by_response")
+    points = (await whole.run(0, from_start=True)).points
+    # The acceptance, the claim, and the decision by the type of the first response.
+    decision = [number for number, point in enumerate(points, 1) if point == "commit"][2]
+    trial = CrashTrial(tmp_path / "killed", origin, fork_servers[0], "directory_by_response")
+    assert (await trial.run(decision + is_recorded, from_start=True)).is_killed_early
+    recovered = await trial.recover()
+    trial.assert_consistent()
+    assert [line.rpartition(" ")[2] for line in recovered.values("row")] == [f"{directory}/typed"]
 
 
 async def test_a_kill_before_any_write_keeps_order_pauses_gids_and_cleared_results(

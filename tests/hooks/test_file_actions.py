@@ -18,6 +18,7 @@ import pytest
 from records.contract import NOW, sample_download
 from support.downloads import with_fields
 from support.file_tree import contents_below
+from support.packed_archives import FOUR_GIB, make_7z, make_rar
 
 from downloadd.config import HookConfig
 from downloadd.delivery import Delivery
@@ -26,6 +27,7 @@ from downloadd.errors import NotOnDiskError
 from downloadd.hooks.file_actions import FileActions, FileSource
 from downloadd.hooks.outcome import Delivered, DeliveryFailed
 from downloadd.hooks.rules import encode_message
+from downloadd.hooks.unpacked_archive import LibraryMissingError
 from downloadd.states import State
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
@@ -128,6 +130,8 @@ def make_zip(files: dict[str, bytes] = FILES, **attributes: Any) -> bytes:
         ("x.tgz", lambda: gzip.compress(make_tar())),
         ("x.tar.bz2", lambda: bz2.compress(make_tar())),
         ("x.tar.xz", lambda: lzma.compress(make_tar())),
+        ("x.7z", lambda: make_7z(FILES)),
+        ("x.rar", lambda: make_rar(FILES)),
     ],
 )
 async def test_an_archive_is_extracted_beside_itself(library: Library, name: str, make: Callable[[], bytes]) -> None:
@@ -200,6 +204,38 @@ async def test_a_bad_archive_is_given_up_with_the_reason(library: Library, conte
     assert outcome.permanent
     assert reason in outcome.reason
     assert set(contents_below(library.root)) <= {"d/x.zip", ".downloadd-root"}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(make_7z({"a": b"a" * 99})[:-20], "7-Zip", id="truncated"),
+        pytest.param(make_rar({"ok": b"x", "../../etc/passwd": b"x"}), "leads outside", id="dot segments"),
+        pytest.param(make_7z({"/etc/passwd": b"x"}), "leads outside", id="absolute"),
+        pytest.param(make_7z({"big": b"x" * 100_001}), "more than max_extracted_size (100000)", id="bomb"),
+        pytest.param(make_7z({"a": b"a" * 99}, dictionary=FOUR_GIB), "memory", id="dictionary"),
+    ],
+)
+async def test_a_bad_archive_of_another_process_is_given_up_with_the_reason(
+    library: Library, content: bytes, reason: str
+) -> None:
+    hook = HookConfig(name="x", extract=True, max_extracted_size=100_000)
+    outcome = await library.actions.extract(hook, await library.publish("x.7z", content))
+    assert isinstance(outcome, DeliveryFailed)
+    assert outcome.permanent
+    assert reason in outcome.reason
+    assert set(contents_below(library.root)) <= {"d/x.7z", ".downloadd-root"}
+
+
+async def test_without_its_library_an_archive_is_tried_again(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: BinaryIO, format: str) -> None:
+        raise LibraryMissingError
+
+    monkeypatch.setattr("downloadd.hooks.extraction.UnpackedArchive", refuse)
+    outcome = await library.actions.extract(EXTRACT, await library.publish("x.7z", make_7z(FILES)))
+    assert isinstance(outcome, DeliveryFailed)
+    assert not outcome.permanent
+    assert "libarchive13" in outcome.reason
 
 
 async def test_names_that_are_reserved_are_made_safe(library: Library) -> None:

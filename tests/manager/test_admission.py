@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from rich.pretty import pretty_repr
 
 from downloadd.attempt_options import AttemptOptions
-from downloadd.config import DownloadsConfig
-from downloadd.download import Conflict, Desired, Download
-from downloadd.download_request import DownloadRequest
+from downloadd.config import DirectoryConfig, DownloadsConfig
+from downloadd.download import Conflict, Desired, Download, PendingRule
+from downloadd.download_request import ConditionalRequest, DownloadRequest
 from downloadd.errors import DownloadError, ErrorCode, InvalidParameterError, InvalidPathError, QueueFullError
 from downloadd.manager.admission import MAX_REFUSED_TEXT_CHARACTERS, admit, admit_probe, refuse
 from downloadd.policy.directories import DirectoryRules
@@ -50,6 +50,32 @@ def test_a_valid_request_becomes_a_queued_download() -> None:
     )
     assert download.request.url == URL
     assert (download.request.requested_name, download.request.requested_checksum) == (None, None)
+
+
+def alternative(directory: str, **fields: Any) -> ConditionalRequest:
+    request = DownloadRequest(url=URL, directory=directory, **fields)
+    return ConditionalRequest(rule="r", types=("video/*",), min_size=1, max_size=0, request=request)
+
+
+def test_a_pending_rule_has_the_values_that_differ() -> None:
+    directories = DirectoryRules([DirectoryConfig(path="films", conflict=Conflict.SKIP)])
+    same = accept(DownloadRequest(url=URL, directory="/d/", alternatives=(alternative("d"),)))
+    assert same.request.pending_rules == (PendingRule(name="r", types=("video/*",), min_size=1),)
+    given = DownloadRequest(
+        url=URL, directory="d", segments=2, priority=5, max_retries=1,
+        alternatives=(alternative("/films//x/", speed_limit=7),),
+    )  # fmt: skip
+    assert accept(given, directories=directories).request.pending_rules == (
+        PendingRule(
+            name="r", types=("video/*",), min_size=1, directory="films/x", conflict=Conflict.SKIP, segments=4,
+            priority=0, speed_limit=7, max_retries=None,
+        ),
+    )  # fmt: skip
+
+
+def test_a_request_that_a_rule_may_save_where_nothing_can_be_saved_is_refused() -> None:
+    refused = accept(DownloadRequest(url=URL, directory="d", alternatives=(alternative("x" * 300),)))
+    assert (refused.state, refused.result.error) == (State.FAILED, ErrorCode.INVALID_PATH)
 
 
 def test_a_request_may_be_accepted_paused() -> None:

@@ -7,7 +7,7 @@ from support.downloads import with_fields
 from support.sample_downloads import sample_download
 
 from downloadd.attempt_options import AttemptOptions
-from downloadd.download import Conflict, Download, Mirror, SupersededPart
+from downloadd.download import Conflict, Download, Mirror, PendingRule, SupersededPart
 from downloadd.errors import InvalidStateError
 from downloadd.manager.amendment import (
     CheckedChange,
@@ -227,3 +227,16 @@ def test_the_time_of_the_start_is_changed_before_it(state: State) -> None:
 def test_a_running_download_gets_no_time(state: State) -> None:
     with pytest.raises(InvalidStateError, match="pause it"):
         amend(download(state), CheckedChange(not_before=5))
+
+
+def test_what_a_user_states_is_not_changed_by_a_rule_that_is_decided_later() -> None:
+    rule = PendingRule(
+        name="r", directory="d", conflict=Conflict.SKIP, priority=1, speed_limit=2, segments=3, max_retries=4
+    )
+    waiting = download(State.QUEUED, pending_rules=(rule,))
+    assert amend(waiting, CheckedChange(requested_name="n")).request.pending_rules == (rule,)
+    change = CheckedChange(
+        directory="e", conflict=Conflict.ERROR, priority=0, speed_limit=0, segments=1,
+        options=AttemptOptions(max_retries=0),
+    )  # fmt: skip
+    assert amend(waiting, change).request.pending_rules == (PendingRule(name="r"),)

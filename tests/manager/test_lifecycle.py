@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -92,6 +93,26 @@ def test_only_a_paused_download_can_be_resumed(state: State) -> None:
 def test_a_download_that_is_being_cancelled_cannot_be_paused() -> None:
     with pytest.raises(InvalidStateError):
         lifecycle.pause(download(State.DOWNLOADING, Desired.CANCEL))
+
+
+@pytest.mark.parametrize(
+    ("desired", "expected"), [(Desired.RUN, State.QUEUED), (Desired.PAUSE, State.PAUSED)], ids=["run", "pause"]
+)
+def test_a_restart_fences_the_run_and_keeps_its_bytes_and_a_pause(desired: Desired, expected: State) -> None:
+    changed = lifecycle.restart(download(State.DOWNLOADING, desired), lambda row: row.with_control(priority=5))
+    assert (changed.state, changed.epoch, changed.control.priority) == (expected, 4, 5)
+    assert (changed.progress.received, changed.progress.part_name) == (100, ".data.csv.part")
+
+
+def test_a_restart_of_a_download_without_a_run_only_changes_it() -> None:
+    waiting = download()
+    assert lifecycle.restart(waiting, lambda row: row.with_control(priority=5)) == waiting.with_control(priority=5)
+
+
+@pytest.mark.parametrize("fields", [{"publishing": True}, {"desired": Desired.CANCEL}], ids=["publishing", "cancelled"])
+def test_a_download_that_is_about_to_end_is_not_restarted(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidStateError):
+        lifecycle.restart(with_fields(download(State.VERIFYING), **fields), lambda row: row)
 
 
 def test_a_failed_download_keeps_its_part_file_and_a_retry_continues_from_it() -> None:

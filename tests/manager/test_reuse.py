@@ -151,6 +151,13 @@ async def test_the_origin_decides_who_may_have_it(downloads: Downloads) -> None:
     assert sorted(downloads.stack.files()) == ["d/a"]
 
 
+async def test_what_was_requested_with_credentials_is_copied_for_its_user_only(downloads: Downloads) -> None:
+    secret = {"headers": {"Authorization": "Bearer x"}, "directory": "s"}
+    assert facts(await downloads.again(UNCHANGED, **secret)) == REUSED
+    assert facts(await downloads.again(FIRST, **secret, user="eve")) == FETCHED
+    assert downloads.conditions() == ['"v"', None]
+
+
 async def test_a_copy_has_the_requested_checksum_or_is_received(downloads: Downloads) -> None:
     assert facts(await downloads.again(UNCHANGED, checksum=CHECKSUM)) == REUSED
     # The disk has changed bytes of the file without its time.

@@ -16,6 +16,7 @@ from downloadd.manager.row_writer import FencedError, RowWriter
 from downloadd.manager.run_timer import RunTimer
 from downloadd.records import availability
 from downloadd.records.protocol import Records
+from downloadd.states import State
 
 ROW = sample_download()
 
@@ -26,6 +27,17 @@ class ScriptedRecords:
     def __init__(self) -> None:
         self.save_row: Callable[[Download], Download | None] = lambda row: row
         self.saves = 0
+        self.row: Download | None = ROW
+        self.refusals = 0
+
+    async def amend(self, id: str, change: Callable[[Download], Download]) -> tuple[Download, Download] | None:
+        if self.refusals:
+            self.refusals -= 1
+            raise StoreUnavailableError("locked")
+        if self.row is None:
+            return None
+        before, self.row = self.row, change(self.row)
+        return before, self.row
 
     async def save(self, row: Download) -> Download | None:
         self.saves += 1
@@ -108,3 +120,20 @@ async def test_a_cancelled_task_does_not_wait_for_the_records(records: ScriptedR
         async with asyncio.timeout(CONDITION_TIMEOUT):
             await task
     assert records.saves == 1
+
+
+async def test_a_change_of_the_request_is_made_of_the_present_row(records: ScriptedRecords, writer: RowWriter) -> None:
+    records.row, records.refusals = ROW.with_control(priority=5), 2
+    changed = await writer.change(ROW, lambda row: row.with_request(directory="e"))
+    assert changed == ROW.with_control(priority=5).with_request(directory="e")
+    assert (writer.is_waiting, writer.has_waited) == (False, True)
+
+
+@pytest.mark.parametrize("row", [None, replace(ROW, epoch=9), replace(ROW, state=State.CANCELLED)])
+async def test_a_row_of_another_run_is_not_changed(
+    records: ScriptedRecords, writer: RowWriter, row: Download | None
+) -> None:
+    records.row = row
+    with pytest.raises(FencedError):
+        await writer.change(ROW, lambda row: row.with_request(directory="e"))
+    assert records.row is row

@@ -16,7 +16,7 @@ from support.run_parts import SIZE, STALL_AFTER, RunParts, perform, start_and_st
 from support.stored_downloads import present
 from support.waiting import CONDITION_TIMEOUT
 
-from downloadd.download import Download
+from downloadd.download import Conflict, Download, PendingRule
 from downloadd.errors import ErrorCode, InsufficientStorageError, NetworkError, NetworkErrorKind, SpacePendingError
 from downloadd.manager.amendment import CheckedChange, amend
 from downloadd.manager.origin_monitor import OriginMonitor
@@ -210,6 +210,52 @@ async def test_a_run_uses_the_name_that_an_earlier_one_did_not_learn(parts: RunP
     assert row.filename == "f"
     row = await perform(parts.make_run(row))
     assert (row.state, row.file_path) == (State.COMPLETED, "d/new")
+
+
+FILMS = PendingRule(name="films", types=("video/*",), directory="films", speed_limit=9_000_000, segments=2)
+TEXTS = PendingRule(name="texts", types=("text/*",), directory="texts")
+
+
+async def test_the_first_response_chooses_the_directory_once(parts: RunParts) -> None:
+    parts.origin.script("/f", ScriptedResponse(size=SIZE, content_type="video/mp4", cut_after=0))
+    row = await perform(parts.make_run(await parts.claim("/f", pending_rules=(FILMS, TEXTS))))
+    assert (row.state, row.request.directory, row.request.pending_rules) == (State.RETRYING, "films", ())
+    assert await present(parts.records, row.id) == row
+    assert parts.speed_limits == [9_000_000]
+    # Its origin states another type now.
+    parts.origin.script("/f", ScriptedResponse(size=SIZE, content_type="text/plain"))
+    [row] = await parts.records.claim([row.seq])
+    row = await perform(parts.make_run(row))
+    assert (row.state, row.file_path, row.control.speed_limit) == (State.COMPLETED, "films/f", 9_000_000)
+    assert {str(path.relative_to(parts.root)) for path in parts.root.rglob("*") if path.is_file()} == {"films/f"}
+
+
+async def test_a_response_that_meets_no_rule_is_decided_too(parts: RunParts) -> None:
+    row = await perform(parts.make_run(await parts.claim("/f", pending_rules=(FILMS, TEXTS))))
+    assert (row.state, row.file_path, row.request.pending_rules) == (State.COMPLETED, "d/f", ())
+
+
+@pytest.mark.parametrize("conflict", [Conflict.SKIP, Conflict.ERROR])
+@pytest.mark.parametrize(("taken", "is_kept"), [("films", True), ("d", False)])
+async def test_a_name_must_be_free_in_the_directory_that_the_response_chooses(
+    parts: RunParts, conflict: Conflict, taken: str, is_kept: bool
+) -> None:
+    parts.origin.script("/f", ScriptedResponse(size=SIZE, content_type="video/mp4"))
+    (parts.root / taken).mkdir(exist_ok=True)
+    (parts.root / taken / "f").write_bytes(b"taken")
+    fields = {"conflict": conflict, "requested_name": "f", "pending_rules": (FILMS,)}
+    row = await perform(parts.make_run(await parts.claim("/f", **fields)))
+    kept = State.SKIPPED if conflict is Conflict.SKIP else State.FAILED
+    assert (row.state, row.file_path) == (kept if is_kept else State.COMPLETED, "films/f")
+    assert (parts.root / taken / "f").read_bytes() == b"taken"
+
+
+async def test_a_run_that_lost_its_download_decides_nothing(parts: RunParts) -> None:
+    parts.origin.script("/f", ScriptedResponse(size=SIZE, content_type="video/mp4"))
+    row = await parts.claim("/f", pending_rules=(FILMS,))
+    await parts.records.amend(row.id, lambda present: replace(present, epoch=row.epoch + 1))
+    assert await parts.make_run(row).perform() is None
+    assert (await present(parts.records, row.id)).request.pending_rules == (FILMS,)
 
 
 async def test_an_origin_that_redirects_is_reported_as_reachable_though_its_target_is_not(parts: RunParts) -> None:

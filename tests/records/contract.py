@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 from support.clocks import NOW as NOW
 from support.clocks import ManualClock as ManualClock
@@ -28,7 +29,7 @@ from support.stored_downloads import sample_download as sample_download
 from support.stores import OpenStore
 
 from downloadd.attempt_options import AttemptOptions
-from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest
+from downloadd.download import Conflict, Desired, Download, Mirror, OriginDigest, PendingRule
 from downloadd.errors import ErrorCode, IdempotencyKeyReusedError, NetworkErrorKind, StorageError
 from downloadd.import_operation import Driver
 from downloadd.records.ends import RecordedEnd
@@ -57,6 +58,12 @@ DOWNLOADS = st.builds(
     retrying_since=st.none() | _SECONDS,
     directory=_TEXT,
     part_directory=st.none() | _TEXT,
+    pending_rules=st.just(())
+    | st.tuples(
+        st.builds(
+            PendingRule, name=_JSON_TEXT, directory=st.just(UNSET) | _JSON_TEXT, priority=st.just(UNSET) | _INTEGER
+        )
+    ),
     requested_name=st.none() | _TEXT,
     conflict=st.sampled_from(Conflict),
     requested_checksum=st.none() | _TEXT,

@@ -40,7 +40,7 @@ class TestSqliteImportFiles(ImportFileContract):
 
 
 OLDER_SCHEMA = """
-DROP TABLE user_days;
+DROP TABLE user_days; DROP TABLE user_files;
 DROP INDEX downloads_resource;
 ALTER TABLE downloads DROP COLUMN skip_same; ALTER TABLE downloads DROP COLUMN resource;
 DROP TABLE object_uploads; DROP TABLE object_parts;
@@ -49,7 +49,7 @@ ALTER TABLE downloads DROP COLUMN gid; ALTER TABLE downloads DROP COLUMN place;
 ALTER TABLE downloads DROP COLUMN cleared; ALTER TABLE downloads DROP COLUMN attempt_options;
 ALTER TABLE downloads DROP COLUMN cause; ALTER TABLE downloads DROP COLUMN origin_status;
 ALTER TABLE downloads DROP COLUMN part_directory; ALTER TABLE downloads DROP COLUMN start_after;
-ALTER TABLE downloads DROP COLUMN condition; DROP TABLE schedules;
+ALTER TABLE downloads DROP COLUMN condition; ALTER TABLE downloads DROP COLUMN pending_rules; DROP TABLE schedules;
 ALTER TABLE operations DROP COLUMN not_before;
 DROP INDEX import_files_retried; DROP INDEX import_channels_directory;
 ALTER TABLE operations DROP COLUMN epoch; DROP INDEX deliveries_taken; ALTER TABLE deliveries DROP COLUMN taken_until;

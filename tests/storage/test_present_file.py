@@ -3,10 +3,12 @@
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from support.waiting import wait_until
 
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import parse_filename
@@ -101,6 +103,29 @@ async def test_a_copy_of_a_file_is_one_of_its_own(destination: LocalDestination,
     copy = path.parents[1] / "e" / "f"
     assert (copy.read_bytes(), copy.stat().st_mtime, copy.stat().st_nlink) == (content, 7, 1)
     assert copy.stat().st_mode & 0o777 != 0o400
+
+
+def is_open(path: Path) -> bool:
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            if link.readlink() == path:
+                return True
+    return False
+
+
+async def test_a_file_that_was_opened_for_nobody_is_closed(destination: LocalDestination, path: Path) -> None:
+    path.write_bytes(b"abc")
+    file = await open_file(destination)
+    assert file is not None
+    assert is_open(path)
+    del file
+
+    async def is_closed() -> bool:
+        # The last result of a thread is kept until its next one.
+        await destination.exists(directory="d", filename=NAME)
+        return not is_open(path)
+
+    await wait_until(is_closed)
 
 
 async def test_a_closed_file_is_not_read_any_more(tmp_path: Path, path: Path) -> None:

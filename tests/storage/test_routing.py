@@ -112,6 +112,19 @@ async def publish(
         await part.close()
 
 
+async def test_a_file_of_the_disk_is_copied_to_a_storage_and_not_back(opened: Opened) -> None:
+    assert await publish(opened.destination, b"content", directory="other")
+    file = await opened.files.open_present(directory="other", filename=FILE)
+    assert file is not None
+    part = await open_part(opened.destination)
+    async with file:
+        await part.copy(file, [(0, file.size)])
+    assert await part.publish(FILE, replace=False, last_modified=None)
+    assert await content_of(opened.destination) == b"content"
+    # What is there has no identity on the disk.
+    assert await opened.files.open_present(directory="d", filename=FILE) is None
+
+
 async def test_a_file_of_a_storage_is_uploaded_and_leaves_the_disk(
     opened: Opened, object_client: ObjectClient, root: Path
 ) -> None:

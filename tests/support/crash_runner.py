@@ -25,7 +25,7 @@ from support.manager_stack import CONFIG, ManagerStack, open_stack
 from support.tls_contexts import system_tls
 
 from downloadd.download import Conflict, Download, join_path
-from downloadd.download_request import DownloadRequest
+from downloadd.download_request import ConditionalRequest, DownloadRequest
 from downloadd.errors import DownloadError, InvalidStateError
 from downloadd.manager.protocol import DownloadChange
 from downloadd.manager.result_list import ResultList
@@ -142,6 +142,7 @@ class ScenarioContext:
         self.stack = stack
         self.manager = stack.manager
         self.record = fault_points.record
+        self.origin = run.origin
         self._run = run
 
     async def start(self, path: str, **options: Any) -> str:
@@ -178,6 +179,16 @@ class ScenarioContext:
             while (await self.manager.get(id)).download.progress.received < nbytes:
                 if (await self.manager.get(id)).download.state in FINISHED:
                     break
+                await asyncio.sleep(0.002)
+
+    async def decides(self, id: str) -> Download:
+        """Wait until the rules of a download are decided; return its row."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                row = await self.stack.records.get(id)
+                assert row is not None
+                if not row.request.pending_rules:
+                    return row
                 await asyncio.sleep(0.002)
 
     async def stores(self, id: str, nbytes: int) -> None:
@@ -242,6 +253,16 @@ async def interrupted_and_retried(context: ScenarioContext) -> None:
 
 async def segments(context: ScenarioContext) -> None:
     await context.ends(await context.start("/segments", segments=3))
+
+
+async def directory_by_response(context: ScenarioContext) -> None:
+    url = f"{context.origin}/typed"
+    films = DownloadRequest(url=url, directory="films")
+    rule = ConditionalRequest(rule="films", types=("video/*",), min_size=0, max_size=0, request=films)
+    id = await context.start("/typed", alternatives=(rule,))
+    row = await context.decides(id)
+    context.record(f"decided {id} {row.file_path}")
+    await context.ends(id)
 
 
 async def paused_and_resumed(context: ScenarioContext) -> None:
@@ -380,6 +401,7 @@ SCENARIOS: Final[dict[str, Callable[[ScenarioContext], Awaitable[None]]]] = {
         copied_file,
         interrupted_and_retried,
         segments,
+        directory_by_response,
         paused_and_resumed,
         renamed_while_running,
         renamed_while_paused,

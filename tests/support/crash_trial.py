@@ -17,6 +17,7 @@ SIZES = {
     "missing-at-first": 20_000,
     "forbidden-at-first": 20_000,
     "forbidden": 20_000,
+    "typed": 20_001,
 }
 CONTENTS = {name: expected_bytes(seed, 0, size) for seed, (name, size) in enumerate(SIZES.items())}
 WHOLE = {
@@ -41,6 +42,9 @@ def faulty_answers(name: str) -> list[ScriptedResponse]:
             return [replaced(complete, cut_after=10_000), error_response(403), complete]
         case "forbidden":
             return [replaced(complete, cut_after=10_000), error_response(403)]
+        case "typed":
+            # Afterwards it has no type that says anything.
+            return [replaced(complete, content_type="video/mp4")]
         case "missing-at-first":
             return [error_response(404), complete]
         case _:
@@ -163,6 +167,14 @@ class CrashTrial:
         requests = self._origin.requests(f"/{self.folder.name}/held")
         if renamed:
             assert sum(request.field("Range") is None for request in requests) == 1, self._results
+
+    def assert_places_kept(self) -> None:
+        """Assert that the directory is the one that was decided, though the response after the kill is another one."""
+        first, *_, last = self._results
+        paths = {id: path for id, _, _, path in (row.split(" ", 3) for row in last.values("row"))}
+        for line in first.values("decided"):
+            id, path = line.split(" ", 1)
+            assert paths[id] == path, self._results
 
     def assert_pauses_kept(self) -> None:
         """Assert that each paused download is paused after the kill unless it was resumed."""

@@ -62,6 +62,7 @@ class DaemonProcess:
         environment: Mapping[str, str] | None = None,
         launcher: Sequence[str] = (),
         may_fork: bool = True,
+        constants: Mapping[str, Any] | None = None,
         port: int = 0,
     ) -> None:
         """Create a daemon that does not run yet.
@@ -73,6 +74,7 @@ class DaemonProcess:
             environment: further variables.
             launcher: a command that executes the command of the daemon.
             may_fork: False for a process that shares no memory with another.
+            constants: values of constants of its modules, by their full names; it must be forked then.
             port: 0 for another free port at each start.
         """
         self.folder = folder
@@ -85,6 +87,7 @@ class DaemonProcess:
         self.environment = environment or {}
         self.launcher = launcher
         self._may_fork = may_fork
+        self._constants = constants
         self._port = port
         self.process: subprocess.Popen[bytes] | ForkedProgram | None = None
         self.url = ""
@@ -120,9 +123,10 @@ class DaemonProcess:
         with self.log.open("ab") as log:
             if self._may_fork and not self.launcher and FORKABLE_VARIABLES.issuperset(self.environment):
                 self.process = fork_server("downloadd").start(
-                    self._arguments(), environment=environment, stderr=log.fileno()
+                    self._arguments(), environment=environment, stderr=log.fileno(), constants=self._constants
                 )
             else:
+                assert not self._constants
                 self.process = subprocess.Popen(self.command(), stderr=log, stdout=subprocess.DEVNULL, env=environment)
 
         def listening() -> str:

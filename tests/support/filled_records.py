@@ -11,7 +11,7 @@ from support.stored_downloads import added, claimed, make_response, sample_downl
 
 from downloadd.attempt_options import AttemptOptions
 from downloadd.delivery import Delivery
-from downloadd.download import Desired, Download, Mirror, OriginDigest, ResumedBy, SupersededPart
+from downloadd.download import Desired, Download, Mirror, OriginDigest, PendingRule, ResumedBy, SupersededPart
 from downloadd.errors import ErrorCode, NetworkErrorKind
 from downloadd.import_operation import (
     PENDING_FILES,
@@ -94,6 +94,9 @@ async def fill(store: Store) -> None:
                 error=ODD,
             )
         )
+    store.user_files.owners = {"ann"}
+    (file,) = await added(store, with_fields(sample_download(state=State.COMPLETED, filename=ODD), total=7))
+    await store.remove_ended(await store.ended_rows(HistoryFilter(limit=1, state=file.state)))
     # Their numbers are not given again.
     (last,) = await added(store, sample_download())
     await store.amend(last.id, lambda row: lifecycle.cancel(row, now=NOW))
@@ -114,6 +117,7 @@ async def _add_active(store: Store) -> None:
         fields=RequestFields(headers=(("A", "b"),), auth=Credentials(user="u", password="secret")),
         gid=GID,
         attempt_options=AttemptOptions(max_retries=0, stall_timeout=1.5),
+        pending_rules=(PendingRule(name="r", types=("video/*",), min_size=1, directory="films", max_retries=None),),
         part_directory="elsewhere",
         skip_same=True,
         speed_limit=7,
@@ -227,6 +231,7 @@ async def read_all(store: Store) -> dict[str, Any]:
         "secrets": await store.kept_parts.with_secrets(after=(0, 0), until=int(NOW) + 1),
         "root": await store.storage_root.load(),
         "uploads": [await store.uploads.find(name) for name in ("a", "b")],
+        "user files": await store.user_files.files("ann"),
         "user days": await store.user_days.others({"ann": "2026-12-01"}),
         "schedules": await store.schedules.list(),
         "origins": sorted(await store.origins.load(), key=lambda record: record.origin),

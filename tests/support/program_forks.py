@@ -94,6 +94,7 @@ class ForkServer:
         stdin: int | None = None,
         stdout: int | None = None,
         folder: Path | None = None,
+        constants: Mapping[str, Any] | None = None,
     ) -> ForkedProgram:
         """Start the program with these arguments, variables and descriptors, by default those of `/dev/null`.
 
@@ -104,12 +105,14 @@ class ForkServer:
             stdin: descriptor.
             stdout: descriptor.
             folder: its working directory, by default that of this process.
+            constants: values of constants of its modules, by their full names.
         """
         ours, theirs = socket.socketpair()
         request = {
             "arguments": list(arguments),
             "environment": dict(environment),
             "folder": os.getcwd() if folder is None else str(folder),
+            "constants": dict(constants or {}),
         }
         with theirs, open(os.devnull, "r+b") as null:
             streams = [null.fileno() if fd is None else fd for fd in (stdin, stdout, stderr)]
@@ -201,6 +204,10 @@ def run(name: str, connection: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.argv = [name, *request["arguments"]]
+    for constant, value in request["constants"].items():
+        module, _, attribute = constant.rpartition(".")
+        assert hasattr(sys.modules[module], attribute), constant
+        setattr(sys.modules[module], attribute, value)
     main()
 
 

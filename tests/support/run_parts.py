@@ -51,6 +51,7 @@ class RunParts:
         self.clock = ManualClock()
         self.dispatcher = make_dispatcher(Limits.from_config(CONFIG), self.clock)
         self.states: list[State] = []
+        self.speed_limits: list[int] = []
 
     async def claim(self, path: str, **fields: Any) -> Download:
         """Return a claimed row for a path of the origin."""
@@ -79,6 +80,7 @@ class RunParts:
             destination=destination,
             clock=self.clock,
             limiter=limiter or DownloadLimiter(TokenBucket(0), TokenBucket(0)),
+            set_speed_limit=self.speed_limits.append,
             flush_interval=lambda: 0.0,
             slots=slots or self.dispatcher.slots,
             origins=OriginMonitor(self.dispatcher.origins, self.records.origins),

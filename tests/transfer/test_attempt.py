@@ -1,6 +1,6 @@
 """One attempt after the other, with a scripted origin and a real disk."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from random import Random
 
@@ -62,6 +62,10 @@ class Transfers:
         self.saved.append(row)
         return row
 
+    async def change_row(self, change: Callable[[Download], Download]) -> None:
+        assert self.attempt is not None
+        self.attempt.download = change(self.attempt.download)
+
     async def fetch(self, session: ScriptedSession) -> FetchResult | DownloadError:
         """Make an attempt; return its result, or its error after the part file was closed."""
         row = replace(self.row, state=State.STARTING, epoch=self.row.epoch + 1)
@@ -72,6 +76,7 @@ class Transfers:
             destination=self.destination,
             clock=ManualClock(),
             save=self.save,
+            change_row=self.change_row,
             on_change=lambda: None,
             limiter=NoLimit(),
             flush_interval=lambda: 0.0,

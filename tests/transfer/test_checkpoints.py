@@ -141,6 +141,16 @@ async def test_a_young_transfer_has_recorded_half_of_its_time_at_least(setup: Se
     assert len(recorded) <= 11
 
 
+async def test_a_complete_file_is_recorded_after_its_sync_if_it_is_not_short(setup: Setup) -> None:
+    setup.fake.size = MAX_UNRECORDED_BYTES
+    await setup.checkpoints.record_complete()
+    assert setup.calls == []
+    setup.fake.size += 1
+    await setup.checkpoints.record_complete()
+    assert setup.calls == ["sync", MAX_UNRECORDED_BYTES + 1]
+    assert recorded_ranges(setup.checkpoints.download).size == MAX_UNRECORDED_BYTES + 1
+
+
 async def test_a_transfer_does_not_wait_for_a_slow_checkpoint(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "CHECKPOINT_TIMEOUT", 0.01)
     await setup.before_write()

@@ -8,7 +8,7 @@ from support.sample_downloads import sample_download
 from downloadd.download import Download, Mirror, OriginDigest, ResumedBy
 from downloadd.request_fields import Method, RequestFields
 from downloadd.states import State
-from downloadd.transfer.known_content import is_same_version, resource_of, resource_of_url
+from downloadd.transfer.known_content import is_same_version, may_share, resource_of, resource_of_url
 from downloadd.transfer.representation import Representation
 
 DIGEST = OriginDigest(source="Repr-Digest", checksum="md5=0")
@@ -57,6 +57,26 @@ def test_a_completed_download_has_that_of_its_url() -> None:
 )
 def test_a_download_without_a_strong_entity_tag_of_its_url_has_none(fields: dict[str, object]) -> None:
     assert resource_of(with_fields(KNOWN, **fields)) is None
+
+
+SECRET = RequestFields(headers=(("Authorization", "Bearer x"),))
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "expected"),
+    [
+        ({}, {}, True),
+        ({"secrets_removed": True}, {}, False),
+        ({}, {"fields": SECRET}, False),
+        ({}, {"url": "https://eve:pass@example.com/a?b=c"}, False),
+        ({"secrets_removed": True}, {"fields": SECRET, "user": "ann"}, True),
+    ],
+)
+def test_what_was_requested_with_credentials_is_for_its_user_only(
+    known: dict[str, object], new: dict[str, object], expected: bool
+) -> None:
+    download = with_fields(sample_download(), **{"user": "eve", "url": "https://example.com/a?b=c", **new})
+    assert may_share(with_fields(KNOWN, user="ann", **known), download) is expected
 
 
 def same(known: Download = KNOWN, found: Representation = FOUND, digest: str | None = "f") -> bool:

@@ -22,7 +22,7 @@ class Limiter:
 class Left(NoQuota):
     """Quota that allows files of a size."""
 
-    def allow(self, max_bytes: int, *, size: int) -> int:
+    async def allow(self, max_bytes: int, *, size: int) -> int:
         if size >= 100:
             raise UserQuotaError("used up")
         return min(max_bytes, 100 - size)
@@ -41,6 +41,6 @@ async def test_no_more_is_acquired_than_the_quota_allows() -> None:
 
 async def test_without_a_quota_the_limiter_decides() -> None:
     quota = NoQuota()
-    quota.announce(10**18, missing=10**18, is_resumable=False)
+    await quota.announce(10**18, missing=10**18, is_resumable=False)
     quota.add(10**18)
     assert await QuotaLimiter(Limiter(), quota, lambda: 10**18).acquire(1000) == 500

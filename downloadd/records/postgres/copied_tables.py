@@ -175,6 +175,10 @@ def _convert_user_day(row: Row) -> Row:
     return _checked(row, (_TEXT, _TEXT, _TEXT, _INTEGER), name=0, kind="bytes of a day of user")
 
 
+def _convert_user_file(row: Row) -> Row:
+    return _checked(row, (_TEXT, _TEXT, _TEXT, _INTEGER), name=2, kind="file")
+
+
 def _convert_upload_part(row: Row) -> Row:
     return _checked(row, _PART_TYPES, name=0, kind="a part of the upload of download")
 
@@ -294,6 +298,13 @@ COPIED_TABLES: Final = (
         select="SELECT user, day, process, received FROM user_days",
         columns=("user", "day", "process", "received"),
         convert=_convert_user_day,
+    ),
+    CopiedTable(
+        label="files of users whose downloads were removed",
+        table="user_files",
+        select="SELECT user, directory, filename, size FROM user_files",
+        columns=("user", "directory", "filename", "size"),
+        convert=_convert_user_file,
     ),
 )
 """All tables of which each row is copied, in the order of the report."""

@@ -52,6 +52,7 @@ from downloadd.records.postgres.schema import Migration, migrate, shipped_migrat
 from downloadd.records.postgres.session import WriterSession
 from downloadd.records.postgres.storage_roots import PostgresStorageRoot
 from downloadd.records.postgres.user_days import PostgresUserDays
+from downloadd.records.postgres.user_files import PostgresUserFiles
 from downloadd.records.postgres.users import PostgresUsers
 from downloadd.records.postgres.waiting_list import PostgresQueue
 from downloadd.records.postgres.writer import PATIENCE_SECONDS, Writer
@@ -157,6 +158,7 @@ class PostgresRecords:
         self.known_files = PostgresKnownFiles(self)
         self.uploads = PostgresUploads(self)
         self.user_days = PostgresUserDays(self)
+        self.user_files = PostgresUserFiles(self)
         self.nodes = PostgresNodes(self, claims.register)
         self.runs = PostgresRuns(self, claims)
         self.queue = PostgresQueue(self, self._queries, self._list_revision)
@@ -304,7 +306,13 @@ class PostgresRecords:
         """Remove finished downloads; see `Records.remove_ended`."""
         if not rows:
             return []
-        return await self.write(lambda connection: self._changes.remove_ended(connection, rows), rows=len(rows))
+
+        async def remove(connection: asyncpg.Connection) -> Any:
+            await self.user_files.remember(connection, rows)
+            return await self._changes.remove_ended(connection, rows)
+
+        removed: list[EndedRow] = await self.write(remove, rows=len(rows))
+        return removed
 
     async def last_removal(self) -> int:
         """Return the newest `ended_seq` before the last removal; see `Records.last_removal`."""

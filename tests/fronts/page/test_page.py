@@ -124,12 +124,18 @@ async def test_options_reach_the_download(browser: Browser, daemon: DaemonProces
         await page.get_by_label("File name").fill("ours.mkv")
         await page.locator("#limit").fill("1.5")
         await page.locator("#priority").fill("7")
+        await page.get_by_label("Keep it if it is the same").check()
         await page.get_by_label("Start paused").check()
         await page.get_by_label("Links").press("Control+Enter")
         row = await page_session.row("Films/2026/ours.mkv")
         await expect(row).to_have_attribute("data-status", "paused")
         [entry] = await daemon.active()
         assert (entry["priority"], entry["speed_limit"]) == (7, 1_572_864)
+    await daemon.stop()
+    async with SqliteRecords(daemon.state, SystemClock()) as records:
+        download = await records.get(entry["id"])
+        assert download is not None
+        assert download.request.skip_same
 
 
 async def test_a_web_page_in_place_of_a_file_is_shown_or_refused(

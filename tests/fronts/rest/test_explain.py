@@ -17,6 +17,7 @@ async def post(api: ServedApi, body: Any, token: str = "open-sesame") -> tuple[i
 
 
 async def test_the_answer_has_all_decisions(api: ServedApi) -> None:
+    api.rules.append(RuleConfig(name="films", types=("video/*",), min_size=1, save_to="films"))
     api.rules.append(RuleConfig(name="images", extensions=("iso",), save_to="{directory}/{host}", priority=-5))
     api.hooks.append("scan")
     status, answer = await post(api, BODY)
@@ -27,6 +28,24 @@ async def test_the_answer_has_all_decisions(api: ServedApi) -> None:
             "error": None,
             "detail": None,
             "rule": "images",
+            "alternatives": [
+                {
+                    "rule": "films",
+                    "types": ["video/*"],
+                    "min_size": 1,
+                    "max_size": 0,
+                    "directory": "films",
+                    "file_path": "films/image.iso",
+                    "conflict": "rename",
+                    "skip_same": False,
+                    "priority": 0,
+                    "speed_limit": 0,
+                    "segments": 1,
+                    "max_retries": None,
+                    "quotas": [],
+                    "hooks": ["scan"],
+                }
+            ],
             "directory": "inbox/files.example.com",
             "filename": "image.iso",
             "file_path": "inbox/files.example.com/image.iso",

@@ -156,6 +156,7 @@ async def test_damaged_rows_are_left_out_and_counted(state_dir: Path, database: 
         "UPDATE object_uploads SET size = 'odd' WHERE download_id = 'b'",
         "UPDATE object_parts SET etag = CAST(x'ff' AS TEXT)",
         "UPDATE user_days SET received = 'odd'",
+        "UPDATE user_files SET size = 'odd'",
         "UPDATE storage_root SET identity = '{'",
     ):
         assert database_file.execute(sql).rowcount == 1, sql
