@@ -222,6 +222,7 @@ class App:
                 find_nodes=heartbeat.nodes,
                 files=storage.files,
                 rights=self._rights,
+                read_quota=parts.quotas.use_of,
             )
             root = await asyncio.to_thread(os.path.abspath, self._config.storage.root)
             imports = await stack.enter_async_context(
@@ -269,6 +270,7 @@ class App:
                 destination=destination,
                 quotas=lambda: self._directories.quotas,
                 limits=lambda: parts.limits.settings,
+                user_quotas=parts.quotas.uses,
             )
             stack.push_async_callback(gauges.close)
             settings = SettingsService(
