@@ -148,6 +148,7 @@ class App:
                 self._clock,
                 records=records,
                 identity=identity,
+                metrics=self.metrics.uploads,
                 directory_settings=lambda directory: self._directories.settings_of(directory),
                 # The kept parts are made after the destination, which removes them.
                 reclaim=lambda directory, nbytes: self._kept_parts.reclaim(directory, nbytes),
