@@ -46,7 +46,9 @@ HasKeptPart = Annotated[bool, Meta(description="Only downloads whose part file i
 EmptyString = Annotated[str, Meta(max_length=0, description="Pass an empty string.")]
 PageLimit = Annotated[int, Meta(ge=1, le=1000, description="Entries on a page.")]
 UnixSeconds = Annotated[int, Meta(description="Unix seconds.")]
-ResumeEvidence = Annotated[ResumedBy, Meta(description="Evidence under which it was resumed; null if it was not.")]
+ResumeEvidence = Annotated[
+    ResumedBy, Meta(description="Evidence under which it was resumed, or `reuse` for a copy; null if it was not.")
+]
 WarningText = Annotated[
     str, Meta(description="What to check though nothing failed: a web page in place of a file, unused mirrors.")
 ]

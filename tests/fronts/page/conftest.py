@@ -3,7 +3,9 @@
 It belongs to the event loop of the session, and so do the tests that use it, with their daemons and origins.
 """
 
+import fcntl
 import inspect
+import os
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -76,8 +78,14 @@ async def restartable(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
 
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install axe-core from npm and return its script."""
-    folder = tmp_path_factory.mktemp("axe")
-    quiet = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts")
-    subprocess.run(["npm", "install", *quiet, "axe-core@^4.10"], cwd=folder, check=True, timeout=120)
-    return folder / "node_modules/axe-core/axe.min.js"
+    """Install axe-core from npm, once for all workers, and return its script."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "axe"
+    folder.mkdir(exist_ok=True)
+    script = folder / "node_modules/axe-core/axe.min.js"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not script.exists():
+            quiet = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts")
+            subprocess.run(["npm", "install", *quiet, "axe-core@^4.10"], cwd=folder, check=True, timeout=120)
+    return script

@@ -2,14 +2,12 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
-import pytest
-from fronts.page.test_page import DARK, PHONE, findings
 from playwright.async_api import Browser, Page, expect
 from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response, redirect
+from support.page_looks import find_problems, load_axe
 from support.page_session import open_page_session
 from support.waiting import wait_until
 
@@ -105,18 +103,17 @@ async def test_a_check_ends_when_the_text_changes_or_the_user_stops_it(
     assert len(origin.requests("/silent")) == 2
 
 
-@pytest.mark.parametrize("look", [DARK, PHONE], ids=["dark", "phone"])
 async def test_a_result_is_accessible_and_fits(
-    browser: Browser, daemon: DaemonProcess, origin: Origin, axe: Path, look: dict[str, Any]
+    browser: Browser, daemon: DaemonProcess, origin: Origin, axe: Path
 ) -> None:
     long = f"/{'very-long-name-without-a-break-' * 5}.zip"
     origin.script("/latest", redirect(long))
     origin.script(long, ScriptedResponse(body=b"<html>", content_type="text/html"))
-    async with open_page_session(browser, daemon, **look) as page_session:
+    async with open_page_session(browser, daemon) as page_session:
         page = page_session.page
+        await load_axe(page, axe)
         for link, text in ((origin.url("/latest"), "Attention"), (origin.url("/gone"), "404")):
             await check(page, link)
             await page_session.wait_for_text("#probe", text)
             assert await page.locator("#probe").get_attribute("aria-live") == "polite"
-            assert await findings(page, axe) == []
-            assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+            assert await find_problems(page) == []
