@@ -21,6 +21,8 @@ class Permission(StrEnum):
     MANAGE_USERS = "manage-users"
 
 
+DEFAULT_PERMISSIONS: Final = (Permission.DOWNLOAD, Permission.VIEW_DOWNLOADS)
+"""Permissions of a user who is made by a command or the API without others."""
 IMPLIED_BY: Final[Mapping[Permission, Permission]] = {Permission.VIEW_DOWNLOADS: Permission.DOWNLOAD}
 """Permissions that come with another one."""
 

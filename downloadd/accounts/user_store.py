@@ -15,9 +15,9 @@ import msgspec
 from downloadd.config import UserConfig
 from downloadd.errors import InvalidParameterError, InvalidStateError, NotFoundError
 
-USER_ID_PATTERN: Final = "^[!-~]{1,128}$"
-"""Ids of users that are made: letters, digits and signs of ASCII, without spaces."""
-_USER_ID: Final = re.compile(r"[!-~]{1,128}")
+USER_ID_PATTERN: Final = r"^(?!\.{1,2}$)[!-~]{1,128}$"
+"""Ids of users that are made. Clients remove `.` and `..` from the path of a URL (RFC 3986, section 5.2.4)."""
+EXPECTED_USER_ID: Final = "1 to 128 letters, digits and signs of ASCII, without spaces; not `.` and `..`."
 
 
 class UserKind(StrEnum):
@@ -100,8 +100,8 @@ def check_user_id(id: str) -> None:
     Raises:
         InvalidParameterError: it cannot be used.
     """
-    if not _USER_ID.fullmatch(id):
-        raise InvalidParameterError("id", "must have 1 to 128 letters, digits and signs of ASCII, without spaces")
+    if not re.fullmatch(USER_ID_PATTERN, id):
+        raise InvalidParameterError("id", f"must have {EXPECTED_USER_ID.removesuffix('.')}")
 
 
 def taken_id(id: str) -> InvalidStateError:

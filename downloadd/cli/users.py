@@ -16,11 +16,10 @@ from downloadd.cli.terminal import Terminal
 from downloadd.client import ClientError, ConnectionLostError, UserCalls, UserEntry, UserTokenResponse
 from downloadd.cluster.instance import INSTANCE_FILE_NAME
 from downloadd.errors import DownloadError, InvalidParameterError, StartupError
-from downloadd.users import Permission
+from downloadd.users import DEFAULT_PERMISSIONS, Permission
 
 T = TypeVar("T")
 
-DEFAULT_PERMISSIONS: Final = (Permission.DOWNLOAD.value, Permission.VIEW_DOWNLOADS.value)
 CONFIGURED_HINT: Final = "Users in [[users]] of the configuration are changed there."
 SHARED_HINT: Final = (
     "The users of several nodes are in their database: give the token of an administrator with DOWNLOADD_TOKEN or "
@@ -104,7 +103,7 @@ def list_users(terminal: Terminal, *, as_json: bool) -> None:
     "permissions",
     multiple=True,
     type=one_of(Permission),
-    default=DEFAULT_PERMISSIONS,
+    default=[str(each) for each in DEFAULT_PERMISSIONS],
     show_default=True,
     help="A permission; repeatable.",
 )

@@ -5,14 +5,13 @@ from urllib.parse import quote
 
 from downloadd.client.connection import Connection
 from downloadd.fronts.rest.user_schemas import (
-    DEFAULT_PERMISSIONS,
     RevokedUserResponse,
     UserBody,
     UserEntry,
     Users,
     UserTokenResponse,
 )
-from downloadd.users import Permission
+from downloadd.users import DEFAULT_PERMISSIONS, Permission
 
 _PATH = "api/v1/users"
 

@@ -11,6 +11,7 @@ from downloadd.config.hook_settings import HOOK_EVENTS, HookAction, HookConfig
 from downloadd.config.limit_settings import LimitConfig
 from downloadd.config.list_settings import (
     ALL_PERMISSIONS,
+    UNPRIVILEGED_PERMISSIONS,
     CredentialConfig,
     DirectoryConfig,
     HostConfig,
@@ -44,6 +45,7 @@ __all__ = [
     "ENVIRONMENT_PREFIX",
     "HOOK_EVENTS",
     "MAX_SOCKET_PATH_BYTES",
+    "UNPRIVILEGED_PERMISSIONS",
     "USER_FILE_NAME",
     "Aria2Config",
     "ClusterConfig",

@@ -23,6 +23,8 @@ from downloadd.user_quota import UserQuota
 from downloadd.users import Permission
 
 ALL_PERMISSIONS: Final = tuple(permission.value for permission in Permission)
+UNPRIVILEGED_PERMISSIONS: Final = tuple(each for each in ALL_PERMISSIONS if each != Permission.MANAGE_USERS)
+"""Those of a user without `permissions`: an upgrade makes no administrators of users who were configured before."""
 
 PROXY_SCHEMES: Final = ("http", "https")
 """Schemes of URLs that a proxy may be for."""
@@ -309,12 +311,12 @@ class UserConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     permissions: Annotated[
         tuple[str, ...],
         describe(
-            "Permissions; all if left out.",
+            "Permissions; all but manage-users if left out.",
             examples=[list(ALL_PERMISSIONS)],
             choices=ALL_PERMISSIONS,
             choice_name="permission",
         ),
-    ] = ALL_PERMISSIONS
+    ] = UNPRIVILEGED_PERMISSIONS
     max_concurrent: Annotated[
         Count | UnsetType,
         describe(

@@ -17,7 +17,7 @@ def test_a_token_is_stored_as_its_hash_only_and_not_shown_by_accident() -> None:
     assert make_user("ann", ["download"])[1].token != new.token
 
 
-@pytest.mark.parametrize("id", ["", "a b", "a\n", "a" * 129, "\u00fc"])
+@pytest.mark.parametrize("id", ["", "a b", "a\n", "a" * 129, "\u00fc", ".", ".."])
 def test_an_id_that_cannot_be_sent_in_a_header_is_refused(id: str) -> None:
     with pytest.raises(InvalidParameterError):
         check_user_id(id)
@@ -25,3 +25,4 @@ def test_an_id_that_cannot_be_sent_in_a_header_is_refused(id: str) -> None:
 
 def test_an_id_may_have_signs() -> None:
     check_user_id("team/ann@example.org")
+    check_user_id("...")

@@ -7,7 +7,7 @@ import pytest
 from support.config_files import HOME, load
 from support.origin.tls import Authority
 
-from downloadd.config import ALL_PERMISSIONS
+from downloadd.config import ALL_PERMISSIONS, UNPRIVILEGED_PERMISSIONS
 from downloadd.config.fields import read_settings
 from downloadd.config.reference import describe_flag, render_example, render_tables
 from downloadd.config.sources import LISTS, TABLES, iter_settings
@@ -54,7 +54,7 @@ def test_the_commented_examples_work_once_uncommented(tmp_path: Path) -> None:
     config = load(tmp_path, text)
     assert [each.host for each in config.hosts] == ["nas.lan"]
     assert [credential.host for credential in config.credentials] == ["files.example.com", "mirror.example.com"]
-    assert [user.permissions for user in config.users] == [ALL_PERMISSIONS] * 2
+    assert [user.permissions for user in config.users] == [ALL_PERMISSIONS, UNPRIVILEGED_PERMISSIONS]
     for name, struct in LISTS.items():
         assert {key for item in tomllib.loads(text)[name] for key in item} == set(struct.__struct_fields__)
 

@@ -19,6 +19,8 @@ from support.program_forks import ForkedProgram, fork_server
 from support.stopwatch import Stopwatch
 from support.waiting import CONDITION_TIMEOUT, wait_until
 
+from downloadd.config import ALL_PERMISSIONS
+
 TOKEN = "Zu-Z6eKzIIz7MCCRGeHi29bYkXZCJ4SxFC0JAasqm92"
 USER = "d26x6zSkaPSe5gCyy"
 LOG_LINES_OF_FAILURE = 20
@@ -42,6 +44,7 @@ allowed_networks = ["127.0.0.0/8", "::1/128"]
 [[users]]
 id = "{USER}"
 token_hash = "sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
+permissions = {json.dumps(list(ALL_PERMISSIONS))}
 """
 
 

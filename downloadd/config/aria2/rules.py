@@ -217,7 +217,8 @@ RULES: Final = (
         options=("rpc-secret",),
         setting="users",
         derive=_rpc_user,
-        meaning=f"a user `{ARIA2}` with all permissions, whose token is the secret; it signs in to the page too",
+        meaning=f"a user `{ARIA2}` with all permissions but `manage-users`, whose token is the secret; it signs in to "
+        "the page too",
     ),
     Rule(
         options=("rpc-listen-all",),

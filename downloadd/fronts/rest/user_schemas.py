@@ -3,15 +3,13 @@
 Pure: no I/O and no clock.
 """
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from downloadd.accounts.user_store import USER_ID_PATTERN, UserKind
-from downloadd.users import Permission
-
-DEFAULT_PERMISSIONS: Final = (Permission.DOWNLOAD, Permission.VIEW_DOWNLOADS)
+from downloadd.accounts.user_store import EXPECTED_USER_ID, USER_ID_PATTERN, UserKind
+from downloadd.users import DEFAULT_PERMISSIONS, Permission
 
 Kind = Annotated[
     UserKind,
@@ -25,9 +23,7 @@ Kind = Annotated[
 class UserBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`POST /api/v1/users`."""
 
-    id: Annotated[
-        str, Meta(pattern=USER_ID_PATTERN, description="1 to 128 letters, digits and signs of ASCII, without spaces.")
-    ]
+    id: Annotated[str, Meta(pattern=USER_ID_PATTERN, description=EXPECTED_USER_ID)]
     permissions: Annotated[
         tuple[Permission, ...],
         Meta(min_length=1, description="The permissions; by default `download` and `view-downloads`."),
