@@ -20,6 +20,7 @@ from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
 from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
+from downloadd.storage import published_files, small_files
 
 SIZE = 200_000
 STRONG = ScriptedResponse(size=SIZE, etag='"v"', last_modified=784_111_777)
@@ -89,6 +90,13 @@ async def test_what_is_not_proven_to_be_the_same_is_a_conflict(
     assert await downloads.again() == RENAMED
 
 
+@pytest.fixture
+def one_inode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all files have one inode, as on a disk that gives a new file the number of the removed one."""
+    for module in (published_files, small_files):
+        monkeypatch.setattr(module, "format_identity", lambda _, size, modified_ns: f"1-{size}-{modified_ns}")
+
+
 def edit(path: Path) -> None:
     with path.open("r+b") as file:
         file.write(b"!")
@@ -106,6 +114,28 @@ async def test_a_file_that_was_edited_is_not_recognised(downloads: Downloads) ->
     await downloads.start()
     edit(downloads.stack.root / "d" / "a")
     assert await downloads.again() == RENAMED
+
+
+@pytest.mark.usefixtures("one_inode")
+async def test_a_file_of_another_url_is_not_recognised_though_it_has_inode_size_and_time_of_the_first(
+    downloads: Downloads,
+) -> None:
+    downloads.origin.script("/b", ScriptedResponse(size=SIZE, seed=1, etag='"v"', last_modified=784_111_777))
+    await downloads.start()
+    (downloads.stack.root / "d" / "a").unlink()
+    await downloads.start("/b", filename="a")
+    assert await downloads.again(conflict=Conflict.OVERWRITE) == (State.COMPLETED, None, ["d/a"])
+    assert downloads.stack.files()["d/a"] == expected_bytes(0, 0, SIZE)
+
+
+@pytest.mark.usefixtures("one_inode")
+async def test_a_former_version_is_not_recognised_in_a_later_file(downloads: Downloads) -> None:
+    await downloads.start()
+    downloads.origin.script("/a", ScriptedResponse(size=SIZE, seed=1, etag='"w"', last_modified=784_111_777))
+    await downloads.start(conflict=Conflict.OVERWRITE)
+    downloads.origin.script("/a", STRONG)
+    assert await downloads.again(conflict=Conflict.OVERWRITE) == (State.COMPLETED, None, ["d/a"])
+    assert downloads.stack.files()["d/a"] == expected_bytes(0, 0, SIZE)
 
 
 async def test_what_is_not_recognised_is_received_and_compared(downloads: Downloads) -> None:
