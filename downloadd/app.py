@@ -145,6 +145,7 @@ class App:
                 self._clock,
                 records=records,
                 identity=identity,
+                metrics=self.metrics.uploads,
                 directory_settings=lambda directory: self._directories.settings_of(directory),
                 # The kept parts are made after the destination, which removes them.
                 reclaim=lambda directory, nbytes: self._kept_parts.reclaim(directory, nbytes),
@@ -224,6 +225,7 @@ class App:
                 find_nodes=heartbeat.nodes,
                 files=storage.files,
                 rights=self._rights,
+                read_quota=parts.quotas.use_of,
             )
             root = await asyncio.to_thread(os.path.abspath, self._config.storage.root)
             imports = await stack.enter_async_context(
@@ -266,6 +268,7 @@ class App:
                 destination=destination,
                 quotas=lambda: self._directories.quotas,
                 limits=lambda: parts.limits.settings,
+                user_quotas=parts.quotas.uses,
             )
             stack.push_async_callback(gauges.close)
             settings = SettingsService(

@@ -352,6 +352,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The same for programs; None if it does not wait for the queue."""
     connections: int = 0
     """Connections that receive content now."""
+    uploaded: int | None = None
+    """Bytes that another machine has of the file, while it is sent there; None otherwise."""
     node: str | None = None
     """Name of the node that runs it; None while none does."""
     current_url: str | None = None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from downloadd.metrics import GaugeSnapshot, StorageUsage
 from downloadd.node import is_store_reporter
 from downloadd.runtime_settings import RuntimeSettings
 from downloadd.storage.destination import Destination
+from downloadd.user_quota import UserQuotaUse
 
 DISK_TIMEOUT_SECONDS: Final = 1.0
 """Seconds that a scrape waits for the disk; a measurement that takes longer is used by a later scrape."""
@@ -37,9 +38,15 @@ class GaugeCollector:
         destination: Destination,
         quotas: Callable[[], Sequence[Quota]],
         limits: Callable[[], RuntimeSettings],
+        user_quotas: Callable[[], Awaitable[Sequence[UserQuotaUse]]],
         disk_timeout: float = DISK_TIMEOUT_SECONDS,
     ) -> None:
-        """Create a collector; `quotas` returns those of the current configuration, `limits` those that hold now."""
+        """Create a collector.
+
+        `quotas` returns those of directories in the current configuration, `limits` those that hold now, and
+        `user_quotas` the use of those of users.
+        """
+        self._user_quotas = user_quotas
         self._manager = manager
         self._imports = imports
         self._hooks = hooks
@@ -70,6 +77,7 @@ class GaugeCollector:
         return replace(
             own,
             active=await self._manager.counts(),
+            users=await self._user_quotas(),
             waiting=await self._manager.wait_reasons(),
             messages=await self._hooks.waiting(),
             kept=await self._manager.kept_parts(),

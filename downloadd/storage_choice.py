@@ -14,6 +14,7 @@ from downloadd.errors import StartupError
 from downloadd.manager.abandoned_uploads import AbandonedUploads
 from downloadd.manager.storage_identity import StorageIdentity
 from downloadd.manager.tasks import TaskSet
+from downloadd.metrics import UploadMetrics
 from downloadd.records.store import Store
 from downloadd.remote_upload import RemoteUpload
 from downloadd.storage.destination import Destination, ReplaceableRoot
@@ -43,6 +44,7 @@ async def open_storage(
     *,
     records: Store,
     identity: StorageIdentity,
+    metrics: UploadMetrics,
     directory_settings: Callable[[str], DirectorySettings],
     reclaim: Reclaim,
     environment: Mapping[str, str],
@@ -78,7 +80,7 @@ async def open_storage(
         [await _open_remote_storage(stack, each, clock, environment=environment, tls=tls) for each in config.storages]
     )
     destination = RoutingDestination(
-        local, storages, records=records.uploads, describe=partial(_describe, records), clock=clock
+        local, storages, records=records.uploads, describe=partial(_describe, records), clock=clock, metrics=metrics
     )
     tasks = TaskSet()
     stack.push_async_callback(tasks.cancel)

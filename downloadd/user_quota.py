@@ -3,7 +3,10 @@
 Pure: no I/O and no clock.
 """
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 
 class UserQuota(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,3 +20,25 @@ class UserQuota(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of the files of the user's downloads on the disk, with those of unfinished ones."""
     time_zone: str = "UTC"
     """Name of the time zone of the days, in the IANA database."""
+
+
+class QuotaUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Use of a quota."""
+
+    used: Annotated[int, Meta(description="Downloads, or bytes.")]
+    limit: Annotated[int, Meta(description="As configured.")]
+
+
+class DayUse(QuotaUse, frozen=True, kw_only=True):
+    """Use of the quota of a day."""
+
+    ends: Annotated[int, Meta(description="Unix time at which the next day begins.")]
+
+
+class UserQuotaUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Use of the quotas of a user; null for one that the user does not have."""
+
+    user: str
+    max_concurrent: QuotaUse | None = None
+    bytes_per_day: DayUse | None = None
+    stored_bytes: QuotaUse | None = None

@@ -18,10 +18,15 @@ from downloadd.states import State
 from downloadd.storage.directory_entries import DirectoryEntry
 from downloadd.storage.finished_files import FileReader, ReadableFile
 from downloadd.storage.names import parse_filename
+from downloadd.user_quota import UserQuotaUse
 from downloadd.users import User
 
 MAX_NAMED_DOWNLOADS: Final = 1000
 """Newest completed downloads of a directory whose ids its listing has."""
+
+
+async def _read_no_quota(user: str) -> UserQuotaUse:
+    return UserQuotaUse(user=user)
 
 
 class DownloadViews:
@@ -39,6 +44,7 @@ class DownloadViews:
         find_nodes: Callable[[], Awaitable[Sequence[Node]]],
         files: FileReader,
         rights: Rights,
+        read_quota: Callable[[str], Awaitable[UserQuotaUse]] = _read_no_quota,
     ) -> None:
         """Make the views.
 
@@ -52,7 +58,9 @@ class DownloadViews:
             find_nodes: returns all nodes by name.
             files: opens finished files.
             rights: the checks of what a user may do.
+            read_quota: returns the use of the quotas of a user.
         """
+        self._read_quota = read_quota
         self._manager = manager
         self._queue = queue
         self._results = results
@@ -214,6 +222,11 @@ class DownloadViews:
         """Return up to `limit` origins in use or in trouble, the latter first; see `active` for the errors."""
         self._rights.require(user, Action.VIEW)
         return await self._manager.origins(limit)
+
+    async def quota(self, user: User) -> UserQuotaUse:
+        """Return the use of the quotas of the user; see `active` for the errors."""
+        self._rights.require(user, Action.VIEW)
+        return await self._read_quota(user.id)
 
     async def nodes(self, user: User) -> Sequence[Node]:
         """Return all nodes by name, those included that are gone for less than a day; see `active` for the errors.

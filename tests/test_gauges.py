@@ -17,8 +17,10 @@ from downloadd.metrics import KeptUsage, OriginUsage, QuotaUsage, StorageUsage
 from downloadd.node import Node, NodeState
 from downloadd.runtime_settings import RuntimeSettings
 from downloadd.states import State, WaitReason
+from downloadd.user_quota import QuotaUse, UserQuotaUse
 
 LIMITS = RuntimeSettings(max_concurrent=1, max_per_host=2, speed_limit=3)
+USE = UserQuotaUse(user="bob", max_concurrent=QuotaUse(used=1, limit=2))
 USAGE = StorageUsage(free=1, size=2, reserved=3, quotas=(QuotaUsage(directory="team", used=1, limit=10),))
 
 
@@ -79,6 +81,10 @@ def components() -> Components:
     return Components()
 
 
+async def read_user_quotas() -> Sequence[UserQuotaUse]:
+    return [USE]
+
+
 @pytest.fixture
 async def collector(disk: Disk, components: Any) -> AsyncIterator[GaugeCollector]:
     quota = Quota(directory="team", limit=10)
@@ -91,6 +97,7 @@ async def collector(disk: Disk, components: Any) -> AsyncIterator[GaugeCollector
         destination=cast(Any, disk),
         quotas=lambda: [quota],
         limits=lambda: LIMITS,
+        user_quotas=read_user_quotas,
         disk_timeout=0.01,
     )
     yield collector
@@ -107,6 +114,7 @@ async def test_a_snapshot_has_the_values_of_every_component(collector: GaugeColl
     assert snapshot.messages == {"chat": 3}
     assert snapshot.nodes == {NodeState.UP: 1}
     assert snapshot.storage == USAGE
+    assert snapshot.users == [USE]
     assert [quota.directory for quota in disk.measured[0]] == ["team"]
 
 
@@ -116,7 +124,7 @@ async def test_only_one_node_has_the_values_that_are_the_same_on_all(
     components.name = "beta"
     snapshot = await collector.collect()
     assert (snapshot.active, snapshot.waiting, snapshot.messages, snapshot.nodes) == ({}, {}, {}, {})
-    assert snapshot.kept == KeptUsage()
+    assert (snapshot.kept, snapshot.users) == (KeptUsage(), ())
     assert snapshot.storage == replace(USAGE, quotas=())
     # Its own ones.
     assert (snapshot.origins.connections, snapshot.imports, snapshot.limits) == (7, 2, LIMITS)

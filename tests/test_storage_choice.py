@@ -9,11 +9,13 @@ import pytest
 from msgspec.structs import replace
 from support.app_config import config_for
 from support.clocks import ManualClock
+from support.exposition import ReadableSeries
 
 from downloadd.config import Config, RemoteStorageConfig
 from downloadd.directory_settings import DirectorySettings
 from downloadd.errors import StartupError
 from downloadd.manager.storage_identity import StorageIdentity
+from downloadd.metrics import UploadMetrics
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.storage.reclaim import reclaim_nothing
 from downloadd.storage_choice import open_storage
@@ -35,6 +37,7 @@ async def kind_of_storage(config: Config, environment: Mapping[str, str]) -> str
             ManualClock(),
             records=records,
             identity=identity,
+            metrics=UploadMetrics(ReadableSeries()),
             directory_settings=lambda directory: DirectorySettings(),
             reclaim=reclaim_nothing,
             environment=environment,

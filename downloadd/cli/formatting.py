@@ -76,7 +76,9 @@ def format_state(state: State) -> str:
 
 
 def format_progress(entry: ActiveEntry) -> str:
-    """Return the received bytes of an active download, and the expected ones if they are known."""
+    """Return the received or uploaded bytes of an active download, and the expected ones if they are known."""
+    if isinstance(entry.uploaded, int) and entry.expected_size is not None:
+        return f"{format_size(entry.uploaded)} of {format_size(entry.expected_size)} uploaded"
     if entry.expected_size is None:
         return format_size(entry.current_size) if entry.current_size else ""
     return f"{format_size(entry.current_size)} of {format_size(entry.expected_size)}"

@@ -19,6 +19,7 @@ from downloadd.cli.import_file import import_
 from downloadd.cli.local import completion, new_token
 from downloadd.cli.probe import probe
 from downloadd.cli.query import health, history, hosts, list_, show, status, watch
+from downloadd.cli.quota import quota
 from downloadd.cli.remove import remove
 from downloadd.cli.schedules import schedules
 from downloadd.cli.settings import settings
@@ -121,6 +122,7 @@ for command in (
     move,
     remove,
     set_,
+    quota,
     settings,
     schedules,
     import_,

@@ -49,6 +49,7 @@ from downloadd.fronts.rocketchat.schemas import FileDataResponse, ImportProgress
 from downloadd.request_fields import Credentials, Method
 from downloadd.runtime_settings import CurrentSettings, LimitHours, RuntimeSettings
 from downloadd.states import State
+from downloadd.user_quota import DayUse, QuotaUse, UserQuotaUse
 
 __all__ = [
     "ActiveEntry",
@@ -68,6 +69,7 @@ __all__ = [
     "ConnectionLostError",
     "Credentials",
     "CurrentSettings",
+    "DayUse",
     "DirectoryFile",
     "Disconnected",
     "Downloads",
@@ -93,6 +95,7 @@ __all__ = [
     "OperationEntry",
     "ProbeBody",
     "ProbeResponse",
+    "QuotaUse",
     "RemovalResponse",
     "Removed",
     "Reset",
@@ -109,6 +112,7 @@ __all__ = [
     "State",
     "UserCalls",
     "UserEntry",
+    "UserQuotaUse",
     "UserTokenResponse",
     "WaitingResponse",
 ]

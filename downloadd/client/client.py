@@ -21,6 +21,7 @@ from downloadd.fronts.rest.node_schemas import Nodes
 from downloadd.fronts.rest.schemas import Directories, ErrorEntry, ErrorTable, Health, Hosts, StorageResponse
 from downloadd.fronts.rest.settings_schemas import SettingsBody, SettingsResponse
 from downloadd.runtime_settings import CurrentSettings
+from downloadd.user_quota import UserQuotaUse
 
 INITIAL_BACKOFF_SECONDS: Final = 0.5
 """Seconds before the stream reconnects; doubled after each failure."""
@@ -172,6 +173,14 @@ class Client:
             ApiError, ConnectionLostError: The call failed.
         """
         return await self._connection.call(Hosts, "GET", "api/v1/hosts", query={"limit": limit})
+
+    async def quota(self) -> UserQuotaUse:
+        """Return the use of the quotas of the user whose token this client has.
+
+        Raises:
+            ApiError, ConnectionLostError: The call failed.
+        """
+        return await self._connection.call(UserQuotaUse, "GET", "api/v1/quota")
 
     async def nodes(self) -> Nodes:
         """Return the daemons that use the database, ordered by name; on a daemon without one, itself.

@@ -153,7 +153,7 @@ def assemble_manager(
         dispatcher.queue,
         settings.quotas,
         records=records.user_days,
-        stored=StoredMeter(records.user_files, files, clock),
+        stored=StoredMeter(records.user_files, files, clock, is_shared=records.is_shared),
         clock=clock,
         is_shared=records.is_shared,
     )

@@ -41,6 +41,10 @@ class Queue(Protocol):
         """Let nothing of these users start in this process, and of others again; running downloads continue."""
         ...
 
+    def count_running(self, user: str) -> int:
+        """Return the number of running downloads of a user, on all nodes if the user has a limit."""
+        ...
+
     def set_suspension(self, reason: str | None) -> None:
         """Suspend all starts in this process for a `reason`, in words, that waiting downloads show; None ends it."""
         ...

@@ -249,13 +249,20 @@ def wait_for_source(download: Download, *, source: int, failures: int) -> Downlo
 
 
 def mark_interrupted(download: Download, *, now: float) -> Download:
-    """Return a download to the queue after its run was interrupted; apply the desired state if a user changed it."""
+    """Return a download to the queue after its run was interrupted; apply the desired state if a user changed it.
+
+    Whether an earlier run may still publish its file stays recorded: this one may not have found out.
+    """
     if download.control.desired is Desired.CANCEL:
         return mark_cancelled(download, now=now)
     if download.control.desired is Desired.PAUSE:
         return mark_paused(download)
-    unpublished = download.with_progress(publishing=False).with_result(file_identity=None)
-    return replace(unpublished, state=advance(download.state, Trigger.INTERRUPT))
+    return replace(download, state=advance(download.state, Trigger.INTERRUPT))
+
+
+def mark_unpublished(download: Download) -> Download:
+    """Record that no run has published the file or can do so later."""
+    return download.with_progress(publishing=False).with_result(file_identity=None)
 
 
 def restart(download: Download, change: Callable[[Download], Download]) -> Download:

@@ -99,6 +99,10 @@ class LocalQueue:
         self._scheduler.hold_users(held)
         self._shared.changed.set()
 
+    def count_running(self, user: str) -> int:
+        """Return the number of running downloads of a user."""
+        return self._scheduler.users.count_running(user)
+
     def set_suspension(self, reason: str | None) -> None:
         """Suspend all starts for a `reason`, in words, that waiting downloads show; None ends the suspension."""
         self._scheduler.suspension = reason

@@ -1,6 +1,7 @@
 """Notification of changes and ends: event bus, metrics, log, and callers that wait for an end."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
@@ -13,6 +14,9 @@ from downloadd.records.hints import Hints, NoHints, Topic
 from downloadd.states import State
 
 log = structlog.get_logger()
+
+MAX_RECENT_ENDS: Final = 10_000
+"""Published ends that are remembered, for changes that were read before them."""
 
 
 class Notifier:
@@ -28,6 +32,18 @@ class Notifier:
         self._metrics = metrics
         self._hints = hints or NoHints()
         self.ends = Waiters()
+        self._published_ends = 0
+        # Number of each published end by the id of its download.
+        self._recent_ends: dict[str, int] = {}
+
+    @property
+    def published_ends(self) -> int:
+        """Return the number of ends that were published."""
+        return self._published_ends
+
+    def has_ended_since(self, id: str, published_ends: int) -> bool:
+        """Return True if the end of a download was published after so many others, unless that is long ago."""
+        return self._recent_ends.get(id, 0) > published_ends
 
     @property
     def is_watched(self) -> bool:
@@ -61,6 +77,10 @@ class Notifier:
 
     def publish_ended(self, end: DownloadEnded) -> None:
         """Publish the end of a download, and wake the callers that wait for it; `EndedFollower` keeps the order."""
+        self._published_ends += 1
+        self._recent_ends[end.download.id] = self._published_ends
+        if len(self._recent_ends) > MAX_RECENT_ENDS:
+            del self._recent_ends[next(iter(self._recent_ends))]
         self._bus.publish(end)
         self.ends.notify(end.download)
 

@@ -27,5 +27,5 @@ class ProgressReports:
                 received = active.pop_received_bytes()
                 self._notifier.count_received(received)
                 active.run.report_answer()
-                if received:
+                if active.has_sent_more() or received:
                     self._runner.publish_run(active)

@@ -46,7 +46,7 @@ class Publication:
         self._is_alone = False
         self._is_batched = False
         self.is_interrupted = False
-        self._is_uploading = False
+        self._uploading_part: RemotePart | None = None
 
     @property
     def is_waiting(self) -> bool:
@@ -54,7 +54,12 @@ class Publication:
 
         Both have time limits of their own.
         """
-        return self._is_uploading or (self._is_batched and self._small_files.waits_for_records)
+        return self._uploading_part is not None or (self._is_batched and self._small_files.waits_for_records)
+
+    @property
+    def uploaded(self) -> int | None:
+        """Return the bytes that the other machine has of the file; None while it is not sent to one."""
+        return None if self._uploading_part is None else self._uploading_part.uploaded
 
     async def upload(self, part: Part, download: Download) -> None:
         """Send the bytes of a part that is published on another machine; a cancelled or later run goes on.
@@ -74,7 +79,7 @@ class Publication:
         if name is None:
             return
         try:
-            with self._uploading():
+            with self._uploading(part):
                 await part.upload(name, last_modified=download.progress.last_modified, directory=directory)
         finally:
             self._destination.release_name(directory=directory, filename=name)
@@ -171,7 +176,7 @@ class Publication:
             raise RequestChangedError(row.request)
         self.attempted = row
         try:
-            with self._uploading() if isinstance(part, RemotePart) else nullcontext():
+            with self._uploading(part) if isinstance(part, RemotePart) else nullcontext():
                 published = await part.publish(
                     name,
                     replace=conflict is Conflict.OVERWRITE,
@@ -192,12 +197,12 @@ class Publication:
         return lifecycle.mark_completed(row, now=self._clock.wall()).with_result(file_identity=part.file_identity)
 
     @contextmanager
-    def _uploading(self) -> Iterator[None]:
-        self._is_uploading = True
+    def _uploading(self, part: RemotePart) -> Iterator[None]:
+        self._uploading_part = part
         try:
             yield
         finally:
-            self._is_uploading = False
+            self._uploading_part = None
 
     async def _publish_held(self, name: SafeName, part: Part, download: Download) -> Download | None:
         """Publish a held file as `name` together with others; return its recorded end.

@@ -45,10 +45,9 @@ async def interrupt_abandoned(
         if has_name:
             return lifecycle.mark_published(present, now=clock.wall())
         interrupted = lifecycle.mark_interrupted(present, now=clock.wall())
-        may_get_name = records.is_shared and present.progress.publishing
-        if (has_name is None or may_get_name) and interrupted.state not in FINISHED:
-            # The next run finds out; a process that was only stopped may publish the file until then.
-            interrupted = interrupted.with_progress(publishing=True)
+        if has_name is False and not records.is_shared:
+            interrupted = lifecycle.mark_unpublished(interrupted)
+        # Otherwise the next run finds out; a process that was only stopped may publish the file until then.
         return replace(interrupted, epoch=present.epoch + 1) if records.is_shared else interrupted
 
     changed = await once_available(partial(records.amend, row.id, settle))

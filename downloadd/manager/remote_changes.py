@@ -1,7 +1,7 @@
 """Publisher of the changes that other nodes make: what their users do, and the progress of what they run."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -73,14 +73,13 @@ class RemoteChanges:
         else:
             for start in range(0, len(ids), MAX_ROWS):
                 part = ids[start : start + MAX_ROWS]
-                await self._publish(await self._records.active(ActiveFilter(ids=part)), only_new=False)
+                await self._publish(ActiveFilter(ids=part), only_new=False)
 
     async def _publish_all(self) -> None:
         """Publish which of all active downloads are not as readers know them."""
         after = 0
         for _ in range(0, MAX_CHANGES, MAX_ROWS):
-            rows = await self._records.active(ActiveFilter(after_seq=after, limit=MAX_ROWS))
-            await self._publish(rows, only_new=True)
+            rows = await self._publish(ActiveFilter(after_seq=after, limit=MAX_ROWS), only_new=True)
             if len(rows) < MAX_ROWS:
                 return
             after = rows[-1].seq
@@ -91,15 +90,23 @@ class RemoteChanges:
         if now - self._progress_read_at < PROGRESS_SECONDS:
             return
         self._progress_read_at = now
-        await self._publish(await self._records.active(ActiveFilter(states=RUNNING, limit=MAX_ROWS)), only_new=True)
+        await self._publish(ActiveFilter(states=RUNNING, limit=MAX_ROWS), only_new=True)
 
-    async def _publish(self, rows: Iterable[Download], *, only_new: bool) -> None:
-        """Publish active downloads; those that readers know as they are now are left out with `only_new`."""
+    async def _publish(self, criteria: ActiveFilter, *, only_new: bool) -> Sequence[Download]:
+        """Read and publish active downloads; those that readers know as they are are left out with `only_new`."""
+        ends = self._notifier.published_ends
+        rows = await self._records.active(criteria)
         elsewhere = [row for row in rows if row.state not in FINISHED and self._runs.get(row.id) is None]
         for snapshot in await self._runs.snapshots(elsewhere):
+            id = snapshot.download.id
+            if self._notifier.has_ended_since(id, ends):
+                # Read before the end that was published meanwhile, or after a retry since.
+                self._pending[id] = None
+                self._wake.set()
             # Its run may have begun here meanwhile.
-            if self._runs.get(snapshot.download.id) is None:
+            elif self._runs.get(id) is None:
                 self._publish_one(snapshot, only_new=only_new)
+        return rows
 
     def _publish_one(self, snapshot: Snapshot, *, only_new: bool) -> None:
         row = snapshot.download

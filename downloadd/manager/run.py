@@ -179,6 +179,11 @@ class Run:
         return self._attempt.received_bytes
 
     @property
+    def uploaded_bytes(self) -> int | None:
+        """Return the bytes that another machine has of the file; None while it is not sent to one."""
+        return self._publication.uploaded
+
+    @property
     def request_count(self) -> int:
         """Return the number of requests that this run has made, to all sources."""
         return self._attempt.request_count
@@ -210,7 +215,7 @@ class Run:
 
     def snapshot(self) -> Snapshot:
         """Return the download as it is now."""
-        return take_snapshot(self._attempt, self._clock.monotonic())
+        return take_snapshot(self._attempt, self._clock.monotonic(), uploaded=self._publication.uploaded)
 
     def stop(self, reason: StopReason) -> None:
         """Stop the run, unless its file is being published already. A cancel is not replaced by another reason."""
@@ -307,7 +312,7 @@ class Run:
                     self._attempt.download = await self._publication.claim(self.download)
                     if await self._publication.is_done(self.download):
                         return FetchResult.PUBLISHED
-                    self._attempt.download = self.download.with_progress(publishing=False)
+                    self._attempt.download = lifecycle.mark_unpublished(self.download)
                 fetched = await self._attempt.fetch()
                 self.report_answer()
                 self._on_received()

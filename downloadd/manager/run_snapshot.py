@@ -14,13 +14,13 @@ def current_speed(attempt: Attempt, now: float) -> float:
     return attempt.meter.speed(now) or 0.0 if is_transferring else 0.0
 
 
-def take_snapshot(attempt: Attempt, now: float) -> Snapshot:
-    """Return the download of an attempt as it is now."""
+def take_snapshot(attempt: Attempt, now: float, *, uploaded: int | None) -> Snapshot:
+    """Return the download of an attempt as it is now; `uploaded` is the number of bytes that another machine has."""
     known, meter = attempt.download, attempt.meter
     if known.progress.received != meter.received:
         known = known.with_progress(received=meter.received)
     if known.state is not State.DOWNLOADING:
-        return Snapshot(download=known)
+        return Snapshot(download=known, uploaded=uploaded)
     speed = meter.speed(now)
     return Snapshot(
         download=known,

@@ -31,7 +31,16 @@ class ActiveRun:
         restarts: changes for which the run is stopped, and which are made before the next one begins.
     """
 
-    __slots__ = ("_reported_bytes", "is_ended", "limiter", "reported_state", "restarts", "run", "task")
+    __slots__ = (
+        "_reported_bytes",
+        "_reported_upload",
+        "is_ended",
+        "limiter",
+        "reported_state",
+        "restarts",
+        "run",
+        "task",
+    )
 
     def __init__(self, run: Run, limiter: DownloadLimiter) -> None:
         self.run = run
@@ -41,6 +50,7 @@ class ActiveRun:
         self.reported_state = CLAIMED_FROM[run.download.state]
         self.restarts: list[RestartRequest] = []
         self._reported_bytes = 0
+        self._reported_upload: int | None = None
 
     def report_state(self) -> State:
         """Record that subscribers know the present state of the run; return the one that they knew before."""
@@ -56,6 +66,11 @@ class ActiveRun:
         """Return the bytes that origins have sent since the last call."""
         before, self._reported_bytes = self._reported_bytes, self.run.received_bytes
         return self._reported_bytes - before
+
+    def has_sent_more(self) -> bool:
+        """Return True if another machine has received bytes of the file since the last call."""
+        before, self._reported_upload = self._reported_upload, self.run.uploaded_bytes
+        return self._reported_upload not in {None, before}
 
 
 class RunTable:

@@ -125,10 +125,11 @@ class SharedLimits:
 
     async def _withdraw_pending(self) -> None:
         while self._withdrawn:
-            name, before = next(iter(self._withdrawn.items()))
-            await self._records.withdraw([name], before=before)
-            if self._withdrawn.get(name) == before:
-                del self._withdrawn[name]
+            before = next(iter(self._withdrawn.values()))
+            names = [name for name, time in self._withdrawn.items() if time == before]
+            await self._records.withdraw(names, before=before)
+            # The hours may have changed again meanwhile.
+            self._withdrawn = {name: time for name, time in self._withdrawn.items() if time != before}
             self._hints.send(Topic.LIMITS)
 
     def _apply(self, before: Mapping[str, int]) -> None:

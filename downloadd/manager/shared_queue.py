@@ -85,6 +85,10 @@ class SharedQueue:
         """Let nothing of these users start in this process."""
         self._local.hold_users(held)
 
+    def count_running(self, user: str) -> int:
+        """Return the number of running downloads of a user."""
+        return self._local.count_running(user)
+
     def set_suspension(self, reason: str | None) -> None:
         """Suspend all starts in this process for a `reason`; None ends it."""
         self._local.set_suspension(reason)

@@ -2,7 +2,7 @@
 
 The files are those that the records name, with their sizes on the disk; one that is gone does not count. A count is
 kept up to date by the runs of this process, and repeated before it refuses anything, because users remove files by
-hand, and other nodes have runs of their own.
+hand. It is also repeated before it accepts anything if other nodes have runs of their own.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from downloadd.user_quota import UserQuota
 log = structlog.get_logger()
 
 MAX_COUNT_AGE_SECONDS: Final = 5.0
-"""Seconds after which a count is repeated before it refuses anything."""
+"""Seconds after which a count is repeated before it decides."""
 LISTING_ENTRIES: Final = 10_000
 """Entries of a directory that one listing returns."""
 
@@ -39,8 +39,12 @@ class FileLister(Protocol):
 class StoredMeter:
     """Counts the bytes of the files of each user with a quota for them."""
 
-    def __init__(self, records: UserFiles, files: FileLister, clock: Clock) -> None:
-        """Take the records of the files, the storage that has them, and the clock."""
+    def __init__(self, records: UserFiles, files: FileLister, clock: Clock, *, is_shared: bool = False) -> None:
+        """Take the records of the files, the storage that has them, and the clock.
+
+        With `is_shared`, other nodes store files too.
+        """
+        self._is_shared = is_shared
         self._records = records
         self._files = files
         self._clock = clock
@@ -67,8 +71,12 @@ class StoredMeter:
 
     async def used(self, user: str) -> int:
         """Return the bytes that the files of a user with a quota hold, with the announced ones of running downloads."""
-        await self._refresh(user)
-        return self._used(user)
+        await self.refresh(user)
+        return self.known(user)
+
+    def known(self, user: str) -> int:
+        """Return what `used` does, as it was counted last."""
+        return self._closed.get(user, 0) + sum(self._charges.get(user, {}).values())
 
     async def require(self, user: str, more: int) -> None:
         """Return if `more` bytes of a user fit.
@@ -79,9 +87,9 @@ class StoredMeter:
         limit = self.limit(user)
         if limit is None:
             return
-        if user not in self._closed or self._used(user) + more > limit:
-            await self._refresh(user)
-        used = self._used(user)
+        if self._is_shared or user not in self._closed or self.known(user) + more > limit:
+            await self.refresh(user)
+        used = self.known(user)
         if used + more > limit:
             raise UserQuotaError(
                 f"the files of {user} hold {format_rounded_size(used)} of {format_rounded_size(limit)} "
@@ -110,7 +118,7 @@ class StoredMeter:
 
     def left(self, user: str) -> int:
         """Return the bytes of a user with a quota that fit beside those that are counted already."""
-        return max(0, (self.limit(user) or 0) - self._used(user))
+        return max(0, (self.limit(user) or 0) - self.known(user))
 
     def end(self, download: Download, size: int) -> None:
         """Charge a run no longer, which has left `size` bytes on the disk."""
@@ -121,14 +129,11 @@ class StoredMeter:
         if not charges:
             self._charges.pop(download.user, None)
 
-    def _used(self, user: str) -> int:
-        return self._closed.get(user, 0) + sum(self._charges.get(user, {}).values())
-
     def _adjust(self, user: str, nbytes: int) -> None:
         if user in self._closed:
             self._closed[user] = max(0, self._closed[user] + nbytes)
 
-    async def _refresh(self, user: str) -> None:
+    async def refresh(self, user: str) -> None:
         """Count the files of a user, unless that was done a moment ago."""
         async with self._lock:
             counted_at = self._counted_at.get(user)

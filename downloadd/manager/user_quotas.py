@@ -1,7 +1,7 @@
 """Quotas of users: their limits in the queue, the bytes of a day, and the bytes that their files hold."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,7 +21,7 @@ from downloadd.manager.user_slots import UserHold
 from downloadd.records.user_days import UserDays
 from downloadd.sizes import format_rounded_size
 from downloadd.transfer.quota import NoQuota, ReceiveQuota
-from downloadd.user_quota import UserQuota
+from downloadd.user_quota import DayUse, QuotaUse, UserQuota, UserQuotaUse
 
 log = structlog.get_logger()
 
@@ -95,6 +95,7 @@ class UserQuotas:
         limits = self._queue.limits
         if runs != limits.runs_by_user:
             self._queue.change_limits(replace(limits, runs_by_user=runs))
+        self._users = tuple(user for user, quota in quotas.items() if quota != UserQuota(time_zone=quota.time_zone))
         self.days.configure(quotas)
         self.stored.configure(quotas)
         self.hold_exhausted()
@@ -113,6 +114,24 @@ class UserQuotas:
             UserQuotaError: it does not.
         """
         await self.stored.require(download.user, max(1, download.request.expected_size or 1))
+
+    async def use_of(self, user: str, *, is_fresh: bool = True) -> UserQuotaUse:
+        """Return the use of the quotas of a user; the files are counted anew if the count `is_fresh`."""
+        runs, day, stored = self._queue.limits.runs_by_user.get(user), self.days.limit(user), self.stored.limit(user)
+        if stored is not None and is_fresh:
+            await self.stored.refresh(user)
+        return UserQuotaUse(
+            user=user,
+            max_concurrent=None if runs is None else QuotaUse(used=self._queue.count_running(user), limit=runs),
+            bytes_per_day=None
+            if day is None
+            else DayUse(used=self.days.used(user), limit=day, ends=int(self.days.day(user).end)),
+            stored_bytes=None if stored is None else QuotaUse(used=self.stored.known(user), limit=stored),
+        )
+
+    async def uses(self) -> Sequence[UserQuotaUse]:
+        """Return the use of all users with a quota, with files as they were counted last."""
+        return [await self.use_of(user, is_fresh=False) for user in self._users]
 
     def hold_exhausted(self) -> None:
         """Hold back the downloads of users who may receive nothing more today, and of no others."""

@@ -7,6 +7,7 @@ from downloadd.metrics.imports import ImportMetrics
 from downloadd.metrics.process import ProcessMetrics
 from downloadd.metrics.rpc import RpcMetrics, RpcTransport
 from downloadd.metrics.snapshot import GaugeSnapshot, KeptUsage, OriginUsage, QuotaUsage, StorageUsage
+from downloadd.metrics.uploads import UploadMetrics, UploadOutcome
 
 __all__ = (
     "DeliveryOutcome",
@@ -22,4 +23,6 @@ __all__ = (
     "RpcMetrics",
     "RpcTransport",
     "StorageUsage",
+    "UploadMetrics",
+    "UploadOutcome",
 )

@@ -15,6 +15,7 @@ from downloadd.metrics.process import ProcessMetrics
 from downloadd.metrics.rpc import RpcMetrics
 from downloadd.metrics.series import Series
 from downloadd.metrics.snapshot import GaugeSnapshot
+from downloadd.metrics.uploads import UploadMetrics
 
 REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 60)
 """Seconds, from a start on a fast disk to a long poll for the end of a download."""
@@ -32,6 +33,7 @@ class Metrics:
         self.downloads = DownloadMetrics(series)
         self.imports = ImportMetrics(series)
         self.hooks = HookMetrics(series)
+        self.uploads = UploadMetrics(series)
         self.process = ProcessMetrics(series)
         self.rpc = RpcMetrics(series)
         self._gauges = SnapshotGauges(series)

@@ -1,6 +1,6 @@
 """Gauges, which are set from a snapshot at each scrape."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
@@ -10,6 +10,7 @@ from downloadd.metrics.series import Series
 from downloadd.metrics.snapshot import GaugeSnapshot, OriginUsage, StorageUsage
 from downloadd.node import NodeState
 from downloadd.states import ACTIVE, WaitReason
+from downloadd.user_quota import QuotaUse, UserQuotaUse
 
 
 class SnapshotGauges:
@@ -24,6 +25,7 @@ class SnapshotGauges:
         self._subscribers = series.gauge("downloadd_event_subscribers", "Readers of the event stream.")
         self._imports = series.gauge("downloadd_imports_active", "Active import operations.")
         self._messages = series.gauge("downloadd_hook_messages_waiting", "Waiting deliveries to a hook.", ("hook",))
+        self._quotas = _UserQuotaGauges(series)
         self._nodes = series.gauge("downloadd_nodes", "Nodes of the database by state.", ("state",))
         self._kept_parts = series.gauge("downloadd_kept_parts", "Part files of ended downloads.")
         self._kept_bytes = series.gauge("downloadd_kept_bytes", "Bytes in part files of ended downloads.")
@@ -48,6 +50,7 @@ class SnapshotGauges:
         self._messages.clear()
         for hook, count in snapshot.messages.items():
             self._messages.labels(hook).set(count)
+        self._quotas.set(snapshot.users)
         for node_state in NodeState:
             self._nodes.labels(node_state.value).set(snapshot.nodes.get(node_state, 0))
         self._kept_parts.set(snapshot.kept.parts)
@@ -57,6 +60,24 @@ class SnapshotGauges:
             self._max_concurrent.set(snapshot.limits.max_concurrent)
             self._allow_starts.set(snapshot.limits.allow_starts)
         self._storage.usage = snapshot.storage
+
+
+class _UserQuotaGauges:
+    def __init__(self, series: Series) -> None:
+        labels = ("user", "quota")
+        self._used = series.gauge("downloadd_user_quota_used", "Downloads or bytes of a user with a quota.", labels)
+        self._limit = series.gauge("downloadd_user_quota_limit", "Quota of a user, in downloads or bytes.", labels)
+
+    def set(self, uses: Sequence[UserQuotaUse]) -> None:
+        """Set the gauges of all users; one without a quota has no series."""
+        for gauge in (self._used, self._limit):
+            gauge.clear()
+        for use in uses:
+            for name in ("max_concurrent", "bytes_per_day", "stored_bytes"):
+                quota: QuotaUse | None = getattr(use, name)
+                if quota is not None:
+                    self._used.labels(use.user, name).set(quota.used)
+                    self._limit.labels(use.user, name).set(quota.limit)
 
 
 class _OriginGauges:

@@ -10,6 +10,7 @@ import msgspec
 from downloadd.node import NodeState
 from downloadd.runtime_settings import RuntimeSettings
 from downloadd.states import State, WaitReason
+from downloadd.user_quota import UserQuotaUse
 
 
 class OriginUsage(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +66,8 @@ class GaugeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Mapping[WaitReason, int] = {}
     """Waiting downloads by reason; a missing reason has none."""
     origins: OriginUsage = OriginUsage()
+    users: Sequence[UserQuotaUse] = ()
+    """Use of the quotas of users."""
     subscribers: int = 0
     """Readers of the event stream."""
     imports: int = 0

@@ -160,6 +160,11 @@ class Part(Protocol):
 class RemotePart(Protocol):
     """Part whose publication sends its bytes to another machine, which takes long."""
 
+    @property
+    def uploaded(self) -> int:
+        """Number of bytes that the other machine has."""
+        ...
+
     async def upload(self, filename: SafeName, *, last_modified: int | None, directory: str) -> None:
         """Send the bytes in advance of `Part.publish` with the same arguments, without making the name appear.
 

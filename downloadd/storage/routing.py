@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from downloadd.clock import Clock
 from downloadd.directory_settings import DirectorySettings, Quota
 from downloadd.download import Conflict
-from downloadd.metrics import StorageUsage
+from downloadd.metrics import StorageUsage, UploadMetrics
 from downloadd.remote_upload import UploadRecords
 from downloadd.root_identity import RootIdentity
 from downloadd.storage.destination import Part, PartEntry
@@ -69,12 +69,14 @@ class RoutingDestination:
         records: UploadRecords,
         describe: Describe,
         clock: Clock,
+        metrics: UploadMetrics,
     ) -> None:
         self._local = local
         self._storages = storages
         self._records = records
         self._describe = describe
         self._clock = clock
+        self._metrics = metrics
         self._names = RemoteNames()
         self.small_files = local.small_files
 
@@ -279,7 +281,7 @@ class RoutingDestination:
         return None if storage is None else (storage, self._make_uploader(storage))
 
     def _make_uploader(self, storage: RemoteStorage) -> Uploader:
-        return Uploader(storage, self._records, self._clock)
+        return Uploader(storage, self._records, self._clock, self._metrics)
 
 
 class RoutingFiles:

@@ -114,7 +114,8 @@ async def test_the_limit_of_a_host_holds_over_nodes_while_the_database_restarts(
     tmp_path: Path, postgres_server: PostgresServer, origin: Origin, how: signal.Signals
 ) -> None:
     script(origin, rate=2_000_000)
-    async with open_cluster(tmp_path, postgres_server, lease=3) as cluster:
+    # A lease that no load ends: then a transfer would be interrupted, and continue.
+    async with open_cluster(tmp_path, postgres_server, lease=15) as cluster:
         nodes = [await cluster.start(name, max_per_host=2) for name in ("alpha", "beta", "gamma")]
         started = [await nodes[n % 3].start_download(f"d{n}", origin.url("/f")) for n in range(COUNT)]
         await wait_until(lambda: cluster.has_ended(2))

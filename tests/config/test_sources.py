@@ -53,6 +53,9 @@ def test_flags_that_are_not_given_change_nothing(tmp_path: Path) -> None:
     assert config.downloads.enabled
 
 
+A_USER = '[[users]]\nid = "bob"\ntoken_hash = "sha256:' + 64 * "0" + '"\n'
+
+
 @pytest.mark.parametrize(
     ("variable", "text", "table", "key", "value"),
     [
@@ -221,6 +224,14 @@ def test_all_mistakes_are_reported_together_each_with_its_source(tmp_path: Path)
         pytest.param("server = 1", "server: expected a table", id="value for a table"),
         pytest.param("users = 1", "users: expected a list of tables", id="value for users"),
         pytest.param("users = [1]", "users[0]: expected a table", id="value for a user"),
+        pytest.param(
+            f"{A_USER}bytes_per_day = 0",
+            'users[0].bytes_per_day: expected a size of at least one byte, such as "50 GiB", got 0',
+            id="quota of nothing",
+        ),
+        pytest.param(
+            f'{A_USER}time_zone = "Mars"', "users[0].time_zone: expected the name of a time zone", id="no time zone"
+        ),
         pytest.param("[users]", "users: expected a list of tables: write [[users]]", id="single brackets"),
     ],
 )

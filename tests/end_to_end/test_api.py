@@ -190,6 +190,8 @@ ENDPOINTS = {
     ("HEAD", "/api/v1/hosts"): "view-downloads",
     ("GET", "/api/v1/nodes"): "view-downloads",
     ("HEAD", "/api/v1/nodes"): "view-downloads",
+    ("GET", "/api/v1/quota"): "view-downloads",
+    ("HEAD", "/api/v1/quota"): "view-downloads",
     ("GET", "/api/v1/settings"): "view-downloads",
     ("HEAD", "/api/v1/settings"): "view-downloads",
     ("PATCH", "/api/v1/settings"): "download",

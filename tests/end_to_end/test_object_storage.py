@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
+from support.exposition import read_series
 from support.object_server import (
     CREDENTIALS,
     ObjectProxy,
@@ -174,6 +175,43 @@ async def test_the_upload_of_a_cancelled_download_is_aborted(
     await wait_until(is_nothing_left)
     assert (await object_client.list_objects("")).keys == []
     assert daemon.part_files() == []
+
+
+async def test_an_upload_is_shown_and_goes_on_after_a_pause(
+    daemon: DaemonProcess, origin: Origin, object_client: ObjectClient, object_proxy: ObjectProxy
+) -> None:
+    origin.script("/f.bin", ScriptedResponse(size=SIZE))
+    release = asyncio.Event()
+
+    async def hold(request: web.Request) -> web.StreamResponse | None:
+        if request.query.get("partNumber") == "2":
+            await release.wait()
+        return None
+
+    object_proxy.before = hold
+    started = await daemon.start_download("Archive", origin.url("/f.bin"))
+
+    async def is_shown() -> bool:
+        return (await daemon.get_download(started["download_id"])).get("uploaded") == PART + 1000
+
+    await wait_until(is_shown)
+    assert (await daemon.control(started["download_id"], "pause"))[0] == 200
+    await daemon.wait_for_state(started["download_id"], "paused")
+    assert "uploaded" not in await daemon.get_download(started["download_id"])
+    release.set()
+    object_proxy.before = None
+    assert await object_client.head("files/f.bin") is None
+    object_proxy.requests.clear()
+    assert (await daemon.control(started["download_id"], "resume"))[0] == 200
+    await daemon.wait_for_state(started["download_id"], "completed")
+    assert object_proxy.requests.count("PUT partNumber uploadId") == 1
+    assert await read(object_client, "files/f.bin") == CONTENT
+    assert len(origin.requests("/f.bin")) == 1
+    assert daemon.client is not None
+    async with daemon.client.get(f"{daemon.url}/api/v1/metrics") as response:
+        exposition = await response.read()
+    assert read_series(exposition, "downloadd_uploads_total", outcome="published") == 1
+    assert read_series(exposition, "downloadd_uploaded_bytes_total") == SIZE
 
 
 async def test_a_download_that_is_renamed_while_it_is_uploaded_gets_the_new_name(

@@ -32,6 +32,13 @@ async def test_downloads_of_a_user_beyond_the_limit_wait_and_say_so(tmp_path: Pa
         assert await reasons(daemon) == [expected] * 2
         wait = (await daemon.active())[-1]["wait"]
         assert (wait["code"], wait["user"], wait["running"]) == ("user_max_concurrent", USER, 2)
+        _, use = await daemon.request("GET", "/api/v1/quota")
+        assert use == {
+            "user": USER,
+            "max_concurrent": {"used": 2, "limit": 2},
+            "bytes_per_day": None,
+            "stored_bytes": None,
+        }
         event.set()
         await wait_until(lambda: len(daemon.files()) == 4)
         assert origin.max_active("/f") == 2
@@ -73,6 +80,8 @@ async def test_bytes_of_a_day_survive_kills_and_a_download_beyond_them_waits_and
         assert entry["wait"]["code"] == "bytes_per_day"
         assert "has received 2.1 MB of the 2.1 MB of today (bytes_per_day in [[users]])" in entry["reason"]
         assert 0 < entry["wait"]["seconds"] <= 86_400
+        day = (await daemon.request("GET", "/api/v1/quota"))[1]["bytes_per_day"]
+        assert (day["used"] >= day["limit"] == 2 * MIB, day["ends"] % 86_400) == (True, 15 * 3600)
         await daemon.kill()
         await daemon.start()
         await wait_until(is_held)
@@ -106,6 +115,7 @@ async def test_files_of_a_user_beyond_the_limit_are_refused_until_others_are_rem
         assert len(daemon.part_files()) == 0
         status, unknown = await daemon.fetch("d", origin.url("/chunked"))
         assert (status, unknown["error"]) == (507, "QUOTA_EXCEEDED")
+        assert (await daemon.request("GET", "/api/v1/quota"))[1]["stored_bytes"]["used"] >= 600_000
         # The entry of the history is removed and its file stays; then the file is removed by hand.
         await daemon.request("DELETE", f"/api/v1/downloads/{first['download_id']}")
         for entry in await daemon.history():

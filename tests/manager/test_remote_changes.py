@@ -14,7 +14,7 @@ from support.waiting import CONDITION_TIMEOUT, wait_until
 from downloadd.clock import SystemClock
 from downloadd.download import Download
 from downloadd.download_request import DownloadRequest
-from downloadd.events import DownloadChanged, Event, HistoryRemoved, Subscription
+from downloadd.events import DownloadChanged, DownloadEnded, Event, HistoryRemoved, Subscription
 from downloadd.manager import remote_changes
 from downloadd.manager.history_removal import HistoryRemoval
 from downloadd.records.hints import Topic
@@ -160,3 +160,34 @@ async def test_the_progress_of_runs_on_another_node_is_published(
                 snapshots = [event.snapshot for event in events if isinstance(event, DownloadChanged)]
                 seen += [(one.node, one.download.progress.received) for one in snapshots]
         await acts.manager.cancel(row.id)
+
+
+async def test_a_change_that_was_read_before_the_end_is_not_published_after_it(
+    nodes: tuple[NodeStack, NodeStack], origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acts, watches = nodes
+    read, has_read, released = watches.records.active, asyncio.Event(), asyncio.Event()
+
+    async def read_and_wait(criteria: ActiveFilter, *others: Any) -> list[Download]:
+        rows = await read(criteria, *others)
+        if any(row.state is State.DOWNLOADING for row in rows):
+            has_read.set()
+            await released.wait()
+        return rows
+
+    monkeypatch.setattr(watches.records, "active", read_and_wait)
+    with watches.bus.subscribe() as subscription:
+        request = DownloadRequest(url=origin.url("/slow"), directory="d")
+        [row] = (await acts.manager.start([request], user="ann")).downloads
+        async with asyncio.timeout(CONDITION_TIMEOUT):
+            await has_read.wait()
+            await acts.manager.cancel(row.id)
+            events: list[Event] = []
+            while not any(isinstance(event, DownloadEnded) for event in events):
+                events += [one.event for one in await subscription.receive()]
+            released.set()
+            # The next event is that of another download.
+            await acts.manager.start([DownloadRequest(url=origin.url("/slow"), directory="e")], user="ann")
+            later = [one.event for one in await subscription.receive()]
+    assert {event.snapshot.download.id for event in later if isinstance(event, DownloadChanged)} - {row.id}
+    assert row.id not in {event.snapshot.download.id for event in later if isinstance(event, DownloadChanged)}

@@ -85,6 +85,7 @@ async def test_a_change_on_one_node_holds_on_all_until_one_of_them_reloads(
         await other.change(speed_limit=0, allow_starts=True)
         await wait_until(lambda: one.limits.settings.speed_limit == 0)
         assert one.limits.settings == replace(CONFIGURED, max_per_host=3, max_concurrent=5)
+        assert (await records[1].limits.load()).keys() == {"max_per_host", "speed_limit", "allow_starts"}
         one.hours.configure((), CONFIG)
         await wait_until(lambda: other.limits.settings == CONFIGURED)
         assert await records[0].limits.load() == {}

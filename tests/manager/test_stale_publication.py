@@ -21,6 +21,7 @@ from downloadd.clock import Clock
 from downloadd.download import Conflict, Download
 from downloadd.manager import lifecycle
 from downloadd.manager.recovery import interrupt_abandoned
+from downloadd.manager.run import StopReason
 from downloadd.records.protocol import HistoryFilter
 from downloadd.states import State
 from downloadd.storage import publisher
@@ -100,6 +101,19 @@ class Takeover:
         assert changed is not None
         return None if changed[1].state is State.COMPLETED else changed[1]
 
+    async def interrupt_after_claim(self) -> None:
+        """Run the download on the second node, and interrupt the run before it looks for the final file."""
+        [claimed] = await self.parts.records.claim([self.row.seq])
+        run = self.parts.make_run(claimed, destination=self.second, is_takeover=True)
+
+        async def stop() -> None:
+            run.stop(StopReason.INTERRUPT)
+
+        self.second.moments["claim"] = stop
+        interrupted = await run.perform()
+        assert interrupted is not None
+        assert interrupted.state is State.QUEUED
+
     async def run_again(self) -> None:
         """Run the download on the second node."""
         [claimed] = await self.parts.records.claim([self.row.seq])
@@ -169,6 +183,20 @@ async def test_a_run_that_stood_still_before_its_link_publishes_no_second_file(
         await go_on()
     # The bytes of the first run are there and verified, also if the origin has others meanwhile.
     await takeover.assert_published_once(FIRST, OTHER if moment != "before the claim" else FIRST)
+
+
+async def test_a_run_that_is_interrupted_before_it_knows_leaves_the_question_to_the_next_one(
+    takeover: Takeover, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = StoppedCall(monkeypatch, "link")
+    await takeover.start(stopped, Conflict.RENAME)
+    assert await takeover.take_over() is not None
+    stopped.release()
+    await asyncio.wait([takeover.performing], timeout=CONDITION_TIMEOUT)
+    await takeover.interrupt_after_claim()
+    await takeover.run_again()
+    await takeover.assert_published_once(FIRST)
+    assert len(takeover.parts.origin.requests("/f")) == 1
 
 
 async def test_a_run_that_stood_still_after_its_link_has_published_the_file(

@@ -18,9 +18,9 @@ from downloadd.user_quota import UserQuota
 class Parts:
     """A meter of a user who may store 100 bytes, with the disk and the records."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_shared: bool = False) -> None:
         self.clock, self.records, self.disk = ManualClock(), FakeUserFiles(), FakeFileReader()
-        self.meter = StoredMeter(self.records, self.disk, self.clock)
+        self.meter = StoredMeter(self.records, self.disk, self.clock, is_shared=is_shared)
         self.meter.configure({"alice": UserQuota(stored_bytes=100), "bob": UserQuota()})
 
     def store(self, name: str, size: int, directory: str = "d", *, is_removed: bool = False) -> None:
@@ -94,6 +94,20 @@ async def test_a_run_is_charged_with_its_announced_length_until_its_end(parts: P
     assert await parts.meter.used("alice") == 60
     parts.clock.now += MAX_COUNT_AGE_SECONDS
     assert await parts.meter.used("alice") == 60
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+async def test_files_that_other_nodes_have_stored_count_before_anything_is_accepted(*, is_shared: bool) -> None:
+    parts = Parts(is_shared=is_shared)
+    await parts.meter.require("alice", 50)
+    parts.store("of another node", 90)
+    parts.clock.now += MAX_COUNT_AGE_SECONDS
+    try:
+        await parts.meter.require("alice", 50)
+    except UserQuotaError:
+        assert is_shared
+    else:
+        assert not is_shared
 
 
 async def test_the_last_count_decides_while_the_records_are_away(parts: Parts) -> None:

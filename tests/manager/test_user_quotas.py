@@ -16,6 +16,7 @@ from support.waiting import wait_until
 
 from downloadd.clock import Clock, SystemClock
 from downloadd.errors import DayQuotaPendingError, StoreUnavailableError, UserQuotaError
+from downloadd.manager import user_quotas
 from downloadd.manager.limits import Limits
 from downloadd.manager.local_dispatcher import LocalDispatcher
 from downloadd.manager.stored_meter import StoredMeter
@@ -178,8 +179,11 @@ async def test_a_file_of_unknown_length_ends_where_no_more_may_be_stored() -> No
 
 
 @pytest.fixture
-async def nodes(database: str) -> AsyncIterator[list[tuple[PostgresRecords, UserQuotas, LocalDispatcher]]]:
+async def nodes(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[list[tuple[PostgresRecords, UserQuotas, LocalDispatcher]]]:
     """Open the quotas of two nodes."""
+    monkeypatch.setattr(user_quotas, "SHARED_CHECK_SECONDS", 0.05)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         nodes = []

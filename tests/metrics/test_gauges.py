@@ -7,6 +7,7 @@ from downloadd.metrics.snapshot import GaugeSnapshot, KeptUsage, OriginUsage, Qu
 from downloadd.node import NodeState
 from downloadd.runtime_settings import RuntimeSettings
 from downloadd.states import ACTIVE, State, WaitReason
+from downloadd.user_quota import DayUse, QuotaUse, UserQuotaUse
 
 
 def test_a_snapshot_replaces_the_counts_of_states_and_reasons() -> None:
@@ -26,6 +27,13 @@ def test_series_of_hooks_quotas_and_storage_disappear_with_them() -> None:
     quota = QuotaUsage(directory="team", used=5, limit=10)
     full = GaugeSnapshot(
         origins=OriginUsage(connections=5, busiest=3, connected=2, waiting=1, blocked=1, unreachable=2, slowed=4),
+        users=[
+            UserQuotaUse(
+                user="bob",
+                max_concurrent=QuotaUse(used=1, limit=2),
+                bytes_per_day=DayUse(used=3, limit=4, ends=5),
+            )
+        ],
         subscribers=4,
         imports=6,
         messages={"chat": 3},
@@ -45,6 +53,8 @@ def test_series_of_hooks_quotas_and_storage_disappear_with_them() -> None:
         ("downloadd_event_subscribers", {}, 4, 0),
         ("downloadd_imports_active", {}, 6, 0),
         ("downloadd_hook_messages_waiting", {"hook": "chat"}, 3, None),
+        ("downloadd_user_quota_used", {"user": "bob", "quota": "max_concurrent"}, 1, None),
+        ("downloadd_user_quota_limit", {"user": "bob", "quota": "bytes_per_day"}, 4, None),
         ("downloadd_nodes", {"state": "up"}, 2, 0),
         ("downloadd_nodes", {"state": "draining"}, 0, 0),
         ("downloadd_nodes", {"state": "gone"}, 1, 0),

@@ -33,7 +33,7 @@ def test_downloads_are_sorted_by_priority_then_by_place_and_number() -> None:
 def test_a_waiting_download_has_the_fields_of_its_row_and_its_own_time() -> None:
     row = sample_download(3, seq=8, priority=2, place=1.5, not_before=70.0)
     assert WaitingDownload.of(row, not_before=None, target="b") == WaitingDownload(
-        seq=8, origin=row.progress.origin, priority=2, not_before=None, target="b", place=1.5
+        seq=8, origin=row.progress.origin, priority=2, not_before=None, target="b", place=1.5, user=row.user
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 from storage.contract import DestinationContract, content_of, open_part
 from support.clocks import ManualClock
+from support.exposition import ReadableSeries
 from support.object_server import ObjectProxy, answer_error, make_storage
 
 from downloadd.directory_settings import DirectorySettings, Quota
@@ -20,6 +21,7 @@ from downloadd.errors import (
     StagingFullError,
     StorageAwayError,
 )
+from downloadd.metrics import UploadMetrics
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.storage.destination import Destination, RemotePart
 from downloadd.storage.local import LocalDestination
@@ -49,7 +51,12 @@ class TestRoutingDestination(DestinationContract):
             LocalDestination(root, min_free=0, fsync=True) as local,
         ):
             yield RoutingDestination(
-                local, RemoteStorages([storage]), records=records.uploads, describe=describe, clock=ManualClock()
+                local,
+                RemoteStorages([storage]),
+                records=records.uploads,
+                describe=describe,
+                clock=ManualClock(),
+                metrics=UploadMetrics(ReadableSeries()),
             )
 
     async def test_a_publication_is_recognised_after_a_crash(self, destination: Destination) -> None:
@@ -83,7 +90,12 @@ async def opened(root: Path, tmp_path: Path, object_proxy: ObjectProxy, bucket: 
     ):
         storages = RemoteStorages([storage])
         destination = RoutingDestination(
-            local, storages, records=records.uploads, describe=describe, clock=ManualClock()
+            local,
+            storages,
+            records=records.uploads,
+            describe=describe,
+            clock=ManualClock(),
+            metrics=UploadMetrics(ReadableSeries()),
         )
         yield Opened(destination, RoutingFiles(local.finished_files, storages), local)
 

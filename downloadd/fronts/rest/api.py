@@ -29,6 +29,7 @@ from downloadd.fronts.rest.middleware import RequestMiddleware
 from downloadd.fronts.rest.nodes import NodesEndpoint
 from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.probe import ProbeEndpoint
+from downloadd.fronts.rest.quota import QuotaEndpoint
 from downloadd.fronts.rest.reference import ReferencePage
 from downloadd.fronts.rest.request_guards import RequestGuards
 from downloadd.fronts.rest.request_metrics import RequestMetrics
@@ -123,6 +124,7 @@ def create_api(
             document=document,
             directories=DirectoryCompletionEndpoint(views),
             hosts=HostsEndpoint(views),
+            quota=QuotaEndpoint(views),
             nodes=NodesEndpoint(views),
             probe=ProbeEndpoint(service=service, reader=reader),
             schedules=ScheduleEndpoints(service=schedules, reader=reader),

@@ -86,6 +86,7 @@ from downloadd.fronts.rocketchat.schemas import (
     WaitingResponse,
 )
 from downloadd.runtime_settings import CurrentSettings
+from downloadd.user_quota import UserQuotaUse
 
 LOCATION: Final = "Location"
 LINK: Final = "Link"
@@ -272,6 +273,10 @@ DIRECTORIES: Final = Contract(
 HOSTS: Final = Contract(
     query=HostsQuery,
     response=ResponseSpec(description="Origins in use or in trouble", types=(Hosts,)),
+    errors=_QUERY_ERRORS,
+)
+QUOTA: Final = Contract(
+    response=ResponseSpec(description="Use of the quotas of the user who asks", types=(UserQuotaUse,)),
     errors=_QUERY_ERRORS,
 )
 NODES: Final = Contract(

@@ -101,6 +101,7 @@ def _active_fields(snapshot: Snapshot) -> dict[str, Any]:
         "speed": None if snapshot.speed is None else round(snapshot.speed),
         "eta": None if snapshot.eta is None or not math.isfinite(snapshot.eta) else math.ceil(snapshot.eta),
         "connections": snapshot.connections,
+        "uploaded": UNSET if snapshot.uploaded is None else snapshot.uploaded,
         "attempt": progress.attempt,
         "priority": control.priority,
         "place": snapshot.download.place,

@@ -19,6 +19,7 @@ from downloadd.fronts.rest.hosts import HostsEndpoint
 from downloadd.fronts.rest.nodes import NodesEndpoint
 from downloadd.fronts.rest.openapi import DocumentEndpoint
 from downloadd.fronts.rest.probe import ProbeEndpoint
+from downloadd.fronts.rest.quota import QuotaEndpoint
 from downloadd.fronts.rest.reference import ASSET_TYPES, ReferencePage
 from downloadd.fronts.rest.route import Access, Route
 from downloadd.fronts.rest.schedule_routes import build_schedule_routes
@@ -46,6 +47,7 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     document: DocumentEndpoint
     directories: DirectoryCompletionEndpoint
     hosts: HostsEndpoint
+    quota: QuotaEndpoint
     nodes: NodesEndpoint
     probe: ProbeEndpoint
     explain: ExplainEndpoint
@@ -318,6 +320,7 @@ def build_routes(endpoints: Endpoints) -> tuple[Route, ...]:
         Route(
             "GET", "/api/v1/hosts", _VIEW, endpoints.hosts.listing, c.HOSTS, "List hosts and their health", head=True
         ),
+        Route("GET", f"{_API_PREFIX}/quota", _VIEW, endpoints.quota.show, c.QUOTA, "Read the own quotas", head=True),
         Route(
             "GET",
             f"{_API_PREFIX}/nodes",

@@ -199,6 +199,13 @@ class ActiveEntry(msgspec.Struct, frozen=True, kw_only=True):
     speed: Annotated[int, Meta(ge=0, description="Bytes a second over the last seconds.")] | None
     eta: Annotated[int, Meta(ge=0, description="Seconds left at this speed.")] | None
     connections: Annotated[int, Meta(ge=0, description="Connections that receive now.")] = 0
+    uploaded: (
+        Annotated[
+            int,
+            Meta(ge=0, description="Bytes that the other machine has; left out unless the file is uploaded to one."),
+        ]
+        | UnsetType
+    ) = UNSET
     attempt: Annotated[int, Meta(ge=0)]
     priority: Annotated[int, Meta(description="Higher starts first.")]
     place: Annotated[float, Meta(description="Among downloads of one priority, the one with the smaller starts first.")]

@@ -87,7 +87,9 @@ def parse_upload_id(content: bytes) -> str:
     Raises:
         MalformedMessageError: the content is not that message.
     """
-    upload_id = _text(_parse(content, "InitiateMultipartUploadResult"), "UploadId")
+    # rclone names it otherwise.
+    root = _parse(content, "InitiateMultipartUploadResult", "InitiateMultipartUpload")
+    upload_id = _text(root, "UploadId")
     if not upload_id:
         raise MalformedMessageError("the answer has no UploadId")
     return upload_id

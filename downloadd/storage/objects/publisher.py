@@ -92,7 +92,9 @@ class ObjectPublisher:
             if error.is_unmet_condition:
                 return None
             raise UploadMissingError from error
-        return await self._identify(file, etag)
+        # Later requests may be answered with another entity tag than this one, as rclone does.
+        head = await self._bucket.head(file.key)
+        return format_identity(etag if head is None else head.etag)
 
     async def abort(self, upload: RemoteUpload) -> int:
         """Abort an upload; one without a recorded id is found by its key, which no other program uploads to."""

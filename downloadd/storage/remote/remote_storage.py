@@ -45,6 +45,8 @@ class StagedFile(msgspec.Struct, frozen=True, kw_only=True):
     description: FileDescription
     last_modified: int | None
     read: ReadBytes
+    report: Callable[[int], None]
+    """Called with the number of bytes that the storage has."""
 
 
 class FoundFile(msgspec.Struct, frozen=True, kw_only=True):

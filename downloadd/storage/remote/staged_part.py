@@ -46,6 +46,7 @@ class StagedPart:
     ) -> None:
         self.staged = staged
         self.file_identity: str | None = None
+        self.uploaded = 0
         self._directory = directory
         self._download_id = download_id
         self._storage = storage
@@ -177,7 +178,11 @@ class StagedPart:
             description=await self._describe(self._download_id),
             last_modified=last_modified,
             read=self.staged.read,
+            report=self._report,
         )
+
+    def _report(self, nbytes: int) -> None:
+        self.uploaded = nbytes
 
     @contextmanager
     def _staging(self) -> Iterator[None]:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import structlog
 from msgspec.structs import replace
 
 from downloadd.clock import Clock
-from downloadd.errors import StorageAwayError
+from downloadd.errors import DownloadError, StorageAwayError
+from downloadd.metrics import UploadMetrics, UploadOutcome
 from downloadd.remote_upload import RemoteUpload, UploadedPart, UploadRecords
 from downloadd.storage.remote.remote_storage import (
     CONCURRENT_PARTS,
@@ -24,11 +25,12 @@ log = structlog.get_logger()
 class Uploader:
     """Uploads files to one storage."""
 
-    def __init__(self, storage: RemoteStorage, records: UploadRecords, clock: Clock) -> None:
+    def __init__(self, storage: RemoteStorage, records: UploadRecords, clock: Clock, metrics: UploadMetrics) -> None:
         self._storage = storage
         self._publisher = storage.publisher
         self._records = records
         self._clock = clock
+        self._metrics = metrics
 
     async def send_parts(self, file: StagedFile) -> None:
         """Send all parts that the storage does not have; do nothing for a file that one request stores.
@@ -39,7 +41,7 @@ class Uploader:
             DownloadError: the storage does not take them at the moment.
         """
         if not self._publisher.is_put(file.size):
-            with suppress(_PublishedError):
+            with suppress(_PublishedError), self._counting_failures():
                 await self._send(file)
 
     async def publish(self, file: StagedFile, *, replace: bool) -> str | None:
@@ -51,8 +53,17 @@ class Uploader:
         Raises:
             DownloadError: the storage does not take it at the moment; a later call goes on.
         """
+        with self._counting_failures():
+            identity = await self._publish(file, replace=replace)
+        self._metrics.ended(UploadOutcome.TAKEN if identity is None else UploadOutcome.PUBLISHED)
+        return identity
+
+    async def _publish(self, file: StagedFile, *, replace: bool) -> str | None:
         if self._publisher.is_put(file.size):
-            return await self._publisher.put(file, replace=replace)
+            identity = await self._publisher.put(file, replace=replace)
+            self._metrics.sent(file.size)
+            file.report(file.size)
+            return identity
         try:
             upload, parts = await self._send(file)
         except _PublishedError as published:
@@ -80,6 +91,7 @@ class Uploader:
     async def _send(self, file: StagedFile) -> tuple[RemoteUpload, Sequence[UploadedPart]]:
         """Return the upload of a file, all of whose parts are sent, with its parts in order."""
         upload, parts = await self._continue(file) or (await self._begin(file), {})
+        file.report(sum(_size_of(upload, number) for number in parts))
         missing = iter([number for number in range(1, _count(upload) + 1) if number not in parts])
         try:
             async with asyncio.TaskGroup() as group:
@@ -103,6 +115,8 @@ class Uploader:
             if not await self._records.add_part(upload, part):
                 raise StorageAwayError(f"another run uploads {file.key} now")
             parts[number] = part
+            self._metrics.sent(len(content))
+            file.report(sum(_size_of(upload, number) for number in parts))
 
     async def _continue(self, file: StagedFile) -> tuple[RemoteUpload, dict[int, UploadedPart]] | None:
         """Return the recorded upload of the same file with the parts that the storage has; None without one."""
@@ -153,6 +167,14 @@ class Uploader:
             raise StorageAwayError(f"another run uploads {file.key} now")
         return created
 
+    @contextmanager
+    def _counting_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except DownloadError:
+            self._metrics.ended(UploadOutcome.FAILED)
+            raise
+
     async def _abandon(self, upload: RemoteUpload) -> None:
         await abort_upload(self._storage, upload)
         await self._records.remove(upload)
@@ -182,3 +204,7 @@ def _make_missing_error(file: StagedFile) -> StorageAwayError:
 
 def _count(upload: RemoteUpload) -> int:
     return -(-upload.size // upload.part_size)
+
+
+def _size_of(upload: RemoteUpload, number: int) -> int:
+    return min(upload.part_size, upload.size - (number - 1) * upload.part_size)

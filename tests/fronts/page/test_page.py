@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from end_to_end.test_imports import export, serve
 from playwright.async_api import Browser, expect
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, running_daemon
 from support.downloads import make_download
 from support.import_files import packed
 from support.origin.origin import Origin
@@ -359,6 +359,13 @@ async def test_hosts_in_trouble_are_shown_until_they_have_recovered(browser: Bro
         async with Origin(port=port) as origin:
             origin.script("/f", ScriptedResponse(size=10))
             await page_session.page.locator("#hosts").wait_for(state="hidden")
+
+
+async def test_the_use_of_quotas_is_shown(browser: Browser, tmp_path: Path) -> None:
+    config = DEFAULT_CONFIG + 'max_concurrent = 3\nstored_bytes = "1 GiB"\n'
+    async with running_daemon(tmp_path, config=config) as daemon, open_page_session(browser, daemon) as page_session:
+        await page_session.wait_for_text("#quota", "0 of 3")
+        await page_session.wait_for_text("#quota", "1.00 GiB")
 
 
 async def test_schedules_are_added_run_changed_and_removed(

@@ -23,7 +23,7 @@ IMPORTS_DONE = (
     "uploadImportFile", "imports", "downloadPublicImportFile", "startImport", "downloadPendingFiles",
     "downloadPendingAvatars",
 )  # fmt: skip
-FACTS = ("metrics", "health", "openapi.json", "errors", "directories", "hosts", "nodes", "settings")
+FACTS = ("metrics", "health", "openapi.json", "errors", "directories", "hosts", "nodes", "settings", "quota")
 ID = "7a3f8b12-4d5e-4a1b-9c8f-2e6d7f8a9b0c"
 
 

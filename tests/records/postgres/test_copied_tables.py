@@ -16,8 +16,12 @@ from downloadd.records.schema import shipped_migrations as sqlite_migrations
 from downloadd.states import State
 
 CONVERT: Final = {table.label: table.convert for table in COPIED_TABLES}
-# The boot and the other single rows are copied too; commits, nodes and slots are those of the daemons of the database.
-OTHERS: Final = {"slots", "birth", "boot", "storage_root", "cleared_results", "counter", "commits", "nodes"}
+# The boot and the other single rows are copied too; commits, nodes and slots are those of the daemons of the database,
+# as are users and limits, which a daemon with a file of records does not keep there.
+OTHERS: Final = {
+    *("slots", "birth", "boot", "storage_root", "cleared_results", "counter", "commits", "nodes"),
+    *("users", "limits"),
+}
 
 
 def test_every_table_with_its_columns_is_copied() -> None:

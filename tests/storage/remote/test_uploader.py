@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from support.clocks import ManualClock
+from support.exposition import ReadableSeries
 from support.object_server import PART_BYTES, ObjectProxy, answer_error, drop_connection, make_client, make_storage
 
 from downloadd.errors import StorageAwayError
+from downloadd.metrics import UploadMetrics
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.remote_upload import RemoteUpload
 from downloadd.storage.objects.client import ObjectClient
@@ -36,6 +38,7 @@ def staged(content: bytes, *, key: str = KEY) -> StagedFile:
         description=DESCRIPTION,
         last_modified=1_700_000_000,
         read=read,
+        report=lambda nbytes: None,
     )
 
 
@@ -52,7 +55,7 @@ class Stack:
 
     def uploader(self) -> Uploader:
         """Return a new uploader, as after a restart or of another node."""
-        return Uploader(self.storage, self.records, ManualClock())
+        return Uploader(self.storage, self.records, ManualClock(), UploadMetrics(ReadableSeries()))
 
     async def content(self, key: str = KEY) -> bytes:
         async with self.client.get(key) as content:
@@ -98,7 +101,7 @@ async def test_a_large_file_appears_when_all_parts_are_sent(stack: Stack, object
     assert await stack.client.head(KEY) is None
     assert sorted(object_proxy.requests) == ["POST uploads", *["PUT partNumber uploadId"] * 3]
     identity = await stack.uploader().publish(FILE, replace=False)
-    assert object_proxy.requests[4:] == ["GET uploadId", "POST uploadId"]
+    assert object_proxy.requests[4:] == ["GET uploadId", "POST uploadId", "HEAD"]
     assert await stack.content() == CONTENT
     head = await stack.client.head(KEY)
     assert head is not None

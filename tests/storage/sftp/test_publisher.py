@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from support.clocks import ManualClock
+from support.exposition import ReadableSeries
 from support.sftp_server import PART_BYTES, SftpFolder, SftpRequests
 
 from downloadd.errors import StorageAwayError
+from downloadd.metrics import UploadMetrics
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.storage.remote.remote_storage import FileDescription, StagedFile
 from downloadd.storage.remote.uploader import Uploader, abort_upload
@@ -30,7 +32,7 @@ class Stack:
 
     def uploader(self) -> Uploader:
         """Return a new uploader, as after a restart or of another node."""
-        return Uploader(self.storage, self.records, ManualClock())
+        return Uploader(self.storage, self.records, ManualClock(), UploadMetrics(ReadableSeries()))
 
     def staged(self, content: bytes = CONTENT, *, name: str = "e/f", id: str = ID) -> StagedFile:
         """Return a file to be sent."""
@@ -46,6 +48,7 @@ class Stack:
             description=FileDescription(),
             last_modified=TIME,
             read=read,
+            report=lambda nbytes: None,
         )
 
     def files(self) -> dict[str, bytes]:
@@ -162,7 +165,7 @@ async def test_an_upload_that_is_cancelled_between_two_requests_goes_on(
     assert recorded is not None
     sftp_requests.moments.clear()
     async with filtered.server.storage() as storage:
-        uploader = Uploader(storage, filtered.records, ManualClock())
+        uploader = Uploader(storage, filtered.records, ManualClock(), UploadMetrics(ReadableSeries()))
         # What a run asks first.
         if await uploader.find_own(filtered.staged().key, ID) is None:
             assert await uploader.publish(filtered.staged(), replace=replace)

@@ -8,9 +8,11 @@ import pytest
 from msgspec.structs import replace
 from storage.contract import DestinationContract, content_of, open_part
 from support.clocks import ManualClock
+from support.exposition import ReadableSeries
 from support.sftp_server import SftpFolder, running_sftp_server
 
 from downloadd.errors import FileChangedError, InvalidPathError, NotFoundError, StorageAwayError
+from downloadd.metrics import UploadMetrics
 from downloadd.records.sqlite import SqliteRecords
 from downloadd.storage.destination import Destination, RemotePart
 from downloadd.storage.local import LocalDestination
@@ -40,7 +42,12 @@ class TestSftpDestination(DestinationContract):
             LocalDestination(root, min_free=0, fsync=True) as local,
         ):
             yield RoutingDestination(
-                local, RemoteStorages([storage]), records=records.uploads, describe=describe, clock=ManualClock()
+                local,
+                RemoteStorages([storage]),
+                records=records.uploads,
+                describe=describe,
+                clock=ManualClock(),
+                metrics=UploadMetrics(ReadableSeries()),
             )
 
     async def test_a_publication_is_recognised_after_a_crash(self, destination: Destination) -> None:
@@ -68,7 +75,12 @@ async def opened(root: Path, tmp_path: Path, sftp_folder: SftpFolder) -> AsyncIt
     ):
         storages = RemoteStorages([storage])
         destination = RoutingDestination(
-            local, storages, records=records.uploads, describe=describe, clock=ManualClock()
+            local,
+            storages,
+            records=records.uploads,
+            describe=describe,
+            clock=ManualClock(),
+            metrics=UploadMetrics(ReadableSeries()),
         )
         yield Opened(destination, RoutingFiles(local.finished_files, storages), sftp_folder)
 

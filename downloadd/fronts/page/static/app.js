@@ -11,6 +11,7 @@ import { bookmarklet, handlerAddress, LINK_SCHEME, readHandedText, readSharedTex
 import { FilesView } from "./files.js";
 import { HistoryView } from "./history.js";
 import { HostsView } from "./hosts.js";
+import { QuotaView } from "./quota.js";
 import { ImportsView } from "./imports.js";
 import { LimitsForm } from "./limits.js";
 import { Notices } from "./notices.js";
@@ -40,6 +41,7 @@ const downloads = new DownloadsView({ client, store, errors, notices, chart, onE
 const saveFile = (/** @type {any} */ entry) => details.preview.save(entry);
 const history_ = new HistoryView({ client, store, errors, notices, onError, onOpen, saveFile });
 const hosts = new HostsView({ client });
+const quota = new QuotaView({ client });
 const files = new FilesView({ client, store, errors, onError, onOpen, saveFile, onHistory: showDownloads });
 const schedules = new SchedulesView({ client, store, notices, errors, onError });
 const storage = new StorageView({
@@ -75,11 +77,13 @@ const views = {
     open: () => {
       downloads.draw();
       hosts.open();
+      quota.open();
       schedules.open();
       storage.open();
     },
     close: () => {
       hosts.close();
+      quota.close();
       schedules.close();
       storage.close();
     },

@@ -106,6 +106,15 @@ export class Client {
   }
 
   /**
+   * Returns the use of the quotas of the user; null for one that the user does not have.
+   * @param {{signal?: AbortSignal}} [options]
+   * @returns {Promise<{user: string, max_concurrent: any, bytes_per_day: any, stored_bytes: any}>}
+   */
+  quota({ signal } = {}) {
+    return this.call("GET", "api/v1/quota", { signal });
+  }
+
+  /**
    * Returns the daemons that use the database, ordered by name; on a daemon without one, itself.
    * @returns {Promise<{nodes: any[]}>}
    */

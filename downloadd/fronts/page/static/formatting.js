@@ -71,7 +71,8 @@ export function endSentence(text) {
 /** Returns size, speed and remaining time of a download in one line. @param {any} entry of the listing */
 export function formatProgress(entry) {
   const parts = [];
-  if (entry.expected_size !== null) parts.push(t("{part} of {whole}", { part: formatSize(entry.current_size), whole: formatSize(entry.expected_size) }));
+  if (entry.uploaded !== undefined) parts.push(t("{part} of {whole} uploaded", { part: formatSize(entry.uploaded), whole: formatSize(entry.expected_size) }));
+  else if (entry.expected_size !== null) parts.push(t("{part} of {whole}", { part: formatSize(entry.current_size), whole: formatSize(entry.expected_size) }));
   else if (entry.current_size) parts.push(formatSize(entry.current_size));
   if (entry.speed !== null && entry.status === "downloading") parts.push(formatSpeed(entry.speed));
   if (entry.eta !== null && entry.status === "downloading") parts.push(t("{duration} left", { duration: formatDuration(entry.eta) }));
