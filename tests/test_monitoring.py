@@ -16,7 +16,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
-from support.daemon_process import TOKEN, DaemonProcess, make_config
+from support.daemon_process import TOKEN, USER, DaemonProcess, make_config
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse
 from support.ports import free_port
@@ -80,7 +80,8 @@ async def scrape(daemon: DaemonProcess, accept: str = "text/plain") -> Scrape:
 async def busy_daemon(folder: Path) -> AsyncIterator[DaemonProcess]:
     """Run a daemon with 11 requests: 6 downloads completed, 2 failed, 1 cancelled, 1 running, and 1 refused request."""
     async with Origin() as origin, WebhookReceiver() as receiver:
-        config = make_config(max_retries=1, max_per_host=4) + QUOTA + webhook_table(receiver, events=["completed"])
+        user = make_config(max_retries=1, max_per_host=4) + "max_concurrent = 8\n"
+        config = user + QUOTA + webhook_table(receiver, events=["completed"])
         async with DaemonProcess(folder, config=config) as daemon:
             origin.script("/whole", ScriptedResponse(size=1000))
             origin.script("/cut", ScriptedResponse(size=1000, cut_after=0))
@@ -166,6 +167,8 @@ async def test_each_metric_has_the_value_of_what_happened(tmp_path: Path, promto
         # Five files, and what is promised to the one that runs.
         assert seen.value("quota_used_bytes", directory="d") == 6000
         assert seen.value("quota_limit_bytes", directory="d") == 1 << 20
+        assert seen.value("user_quota_used", user=USER, quota="max_concurrent") == 1
+        assert seen.value("user_quota_limit", user=USER, quota="max_concurrent") == 8
         assert ("process_resident_memory_bytes", frozenset()) in seen.samples
         if accept == "text/plain":
             check([promtool, "check", "metrics"], seen.text)
