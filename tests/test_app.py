@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
@@ -27,6 +28,9 @@ from downloadd.app import App
 from downloadd.config import ClusterConfig, Config, DirectoryConfig, HookConfig, ServerConfig, TcpAddress
 from downloadd.daemon.listeners import bind, listener_url
 from downloadd.errors import StartupError
+from downloadd.manager.manager import Manager
+from downloadd.manager.user_quotas import UserQuotas
+from downloadd.user_quota import UserQuota
 
 
 async def test_it_downloads_and_leaves_nothing_running(tmp_path: Path) -> None:
@@ -103,6 +107,28 @@ async def test_users_who_are_named_and_revoked_do_not_stop_the_next_start(tmp_pa
         async with App(config):
             pass
     assert [line["user"] for line in lines if line["event"] == "unknown_user"] == ["ann"]
+
+
+async def test_quotas_of_users_who_were_made_hold_before_downloads_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited: list[str] = []
+    opened: list[list[str]] = []
+    open_manager = Manager.__aenter__
+
+    def configure(self: UserQuotas, quotas: Mapping[str, UserQuota]) -> None:
+        limited[:] = quotas
+
+    async def enter(self: Manager) -> Manager:
+        opened.append(list(limited))
+        return await open_manager(self)
+
+    monkeypatch.setattr(UserQuotas, "configure", configure)
+    monkeypatch.setattr(Manager, "__aenter__", enter)
+    (tmp_path / "state").mkdir()
+    write_users(tmp_path / "state", [make_user("ann", ["download"])[0]])
+    async with App(config_for(tmp_path)):
+        assert opened == [["u", "ann"]]
 
 
 _KEEP_LAST_REPORTS = """
