@@ -30,15 +30,35 @@ class QueueWindow:
         # Routes of which there are more downloads than were read, with those that are left.
         self._cut: Counter[Route] = Counter()
         self._has_more_routes = False
+        self._left_out: frozenset[str] = frozenset()
 
     @property
     def is_short(self) -> bool:
         """Return True if the queue should be read before the next poll, because more may start than was read."""
-        return self._has_more_routes or any(left <= self._per_route // 2 for left in self._cut.values())
+        return (
+            self._has_more_routes
+            or self.is_outdated
+            or any(left <= self._per_route // 2 for left in self._cut.values())
+        )
+
+    @property
+    def is_outdated(self) -> bool:
+        """Return True if there are more routes than in the window, and other users without a free slot than it assumes.
+
+        Their routes would fill the window while those of others wait.
+        """
+        return (self._has_more_routes or bool(self._left_out)) and self._full_users != self._left_out
 
     def next_request(self, held: Sequence[int]) -> BacklogRequest:
         """Return what to read; downloads in `held` are left out."""
-        return BacklogRequest(after=self._after, max_routes=MAX_ROUTES, per_route=self._per_route, held=held)
+        self._left_out = self._full_users if self._has_more_routes or self._left_out else frozenset()
+        return BacklogRequest(
+            after=self._after,
+            max_routes=MAX_ROUTES,
+            per_route=self._per_route,
+            held=held,
+            full_users=sorted(self._left_out),
+        )
 
     def replace(self, backlog: Backlog, *, without: Container[int] = (), targets: Mapping[int, str]) -> None:
         """Let the window be what was read, without downloads that run here still.
@@ -76,6 +96,10 @@ class QueueWindow:
         """Remove a download from the window and from the scheduler; an unknown one is ignored."""
         self.take([seq])
         self._scheduler.dequeue(seq)
+
+    @property
+    def _full_users(self) -> frozenset[str]:
+        return self._scheduler.users.full_users(self._scheduler.limits)
 
     @property
     def _per_route(self) -> int:

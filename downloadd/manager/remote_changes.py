@@ -23,6 +23,8 @@ MAX_ROWS: Final = 1_000
 """Downloads that one query reads."""
 MAX_CHANGES: Final = 4_000
 """Changes that are published together, as many as may wait for a reader; it reads more by itself, from the records."""
+REREAD_SECONDS: Final = 5.0
+"""Seconds between two disconnections of all readers; each lets them read the whole list again."""
 _MAX_KNOWN: Final = 10_000
 
 
@@ -30,7 +32,7 @@ class RemoteChanges:
     """Publishes active downloads that other nodes have changed, while there are readers.
 
     A hint names the changed downloads. Those that run on other nodes are also read once a second. Of very many changes,
-    readers are disconnected and read all again. The ends of downloads are published by `EndedFollower`.
+    readers are disconnected and read all again, every few seconds at most. The ends of downloads are published by `EndedFollower`.
     """
 
     def __init__(self, records: Store, runs: RunTable, notifier: Notifier, clock: Clock) -> None:
@@ -40,6 +42,8 @@ class RemoteChanges:
         self._clock = clock
         self._pending: dict[str, None] = {}
         self._is_all_pending = False
+        self._is_reread_pending = False
+        self._reread_at = float("-inf")
         self._wake = asyncio.Event()
         self._progress_read_at = 0.0
         # What readers know of downloads of other nodes: state and received bytes.
@@ -63,11 +67,15 @@ class RemoteChanges:
                 with suppress(DownloadError):
                     await self._publish_hinted(ids, is_all=is_all)
                     await self._publish_progress()
+            self._reread_if_due()
             await asyncio.sleep(MIN_PAUSE_SECONDS)
 
     async def _publish_hinted(self, ids: Sequence[str], *, is_all: bool) -> None:
         if len(ids) > MAX_CHANGES:
-            self._notifier.request_reread()
+            self._is_reread_pending = True
+        elif self._is_reread_pending:
+            # Readers will read these changes too.
+            return
         elif is_all:
             await self._publish_all()
         else:
@@ -83,7 +91,13 @@ class RemoteChanges:
             if len(rows) < MAX_ROWS:
                 return
             after = rows[-1].seq
-        self._notifier.request_reread()
+        self._is_reread_pending = True
+
+    def _reread_if_due(self) -> None:
+        now = self._clock.monotonic()
+        if self._is_reread_pending and now - self._reread_at >= REREAD_SECONDS:
+            self._is_reread_pending, self._reread_at = False, now
+            self._notifier.request_reread()
 
     async def _publish_progress(self) -> None:
         now = self._clock.monotonic()
@@ -132,7 +146,8 @@ class RemoteChanges:
         if ids:
             self._notifier.publish_removed(ids)
         elif self._notifier.is_watched:
-            self._notifier.request_reread()
+            self._is_reread_pending = True
+            self._wake.set()
 
 
 def _state_before(row: Download, known: tuple[State, int] | None) -> State | None:

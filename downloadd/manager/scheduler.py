@@ -1,8 +1,7 @@
 """Scheduling of downloads: selects which waiting downloads start now, within the limits.
 
 Pure: no I/O, no clock; the caller passes the time, always by the same clock. Memory: about 200 bytes for each waiting
-download. Time: every call is logarithmic in the number of waiting downloads and of origins; a free slot also takes time
-in proportion to the queues that wait for its origin.
+download. Time: every call is logarithmic in the number of waiting downloads and of origins.
 """
 
 from collections.abc import Iterable, Mapping

@@ -162,6 +162,8 @@ class SharedQueue:
                     self.wake()
                     await asyncio.sleep(READ_PAUSE_SECONDS)
                 start(claimed)
+                if self._window.is_outdated:
+                    self.wake()
                 continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._seconds_until_next()):

@@ -65,6 +65,10 @@ class UserSlots:
         """Return the number of runs of a user on all nodes, as far as they hold slots."""
         return self._running[user] + self.used.get(name_slots(user), 0)
 
+    def full_users(self, limits: Limits) -> frozenset[str]:
+        """Return the users of whom nothing may start now."""
+        return frozenset(user for user in (*self.held, *limits.runs_by_user) if not self.free_slots(user, limits))
+
     def free_slots(self, user: str, limits: Limits) -> int:
         """Return the number of downloads of a user that may start now."""
         if user in self.held:

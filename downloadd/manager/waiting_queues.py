@@ -3,16 +3,20 @@
 A queue is offered by its first download, or blocked at an origin or a user that has no slot for it.
 
 Pure: no I/O and no clock. Time: every call is logarithmic in the number of waiting downloads, `unblock` also linear in
-the number of queues that are blocked at the origin.
+the number of queues that it offers.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from heapq import heappop, heappush, nsmallest
+from heapq import heapify, heappop, heappush
+from typing import Final
 
 Route = tuple[str, str, str]
 """The origin of a download, the origin that its redirects lead to ("" if that is not known), and its user."""
 QueueKey = tuple[int, float, int, Route]
 """(minus priority, place, seq, route): the smallest is the next; the route names its queue."""
+
+_MIN_STALE: Final = 16
+"""Stale entries of a heap of blocked queues that are always allowed."""
 
 
 def seq_of(key: QueueKey) -> int:
@@ -65,6 +69,8 @@ class WaitingQueues:
         # Entries may be stale: one is valid while its queue is offered, and not blocked, under the very same key.
         self._offered: list[QueueKey] = []
         self._blocked: dict[str, dict[Route, None]] = {}
+        # The keys of the queues that are blocked at each; stale in the same way.
+        self._blocked_keys: dict[str, list[QueueKey]] = {}
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -164,15 +170,23 @@ class WaitingQueues:
         self._unblock(queue)
         queue.offered, queue.blocked_at = self.head(queue), origin
         self._blocked.setdefault(origin, {})[queue.route] = None
+        self._push_blocked(queue.offered, origin)
 
     def unblock(self, origin: str, count: int) -> None:
         """Offer up to `count` of the queues that are blocked at `origin`, those with the smallest keys."""
-        routes = self._blocked.get(origin)
-        if not routes or count <= 0:
-            return
-        blocked = (self._queues[route] for route in routes)
-        for _, queue in nsmallest(count, ((self.head(queue), queue) for queue in blocked)):
-            self.offer(queue)
+        while count > 0 and origin in self._blocked:
+            key = heappop(self._blocked_keys[origin])
+            queue = self._queue_blocked_by(key, origin)
+            if queue is None:
+                continue
+            head = self.head(queue)
+            if head is key:
+                self.offer(queue)
+                count -= 1
+            else:
+                # The head was withdrawn or moved since.
+                queue.offered = head
+                heappush(self._blocked_keys[origin], head)
 
     def head(self, queue: WaitingQueue) -> QueueKey:
         """Return the key of the next download of a queue."""
@@ -181,6 +195,18 @@ class WaitingQueues:
             if self._keys.get(seq_of(key)) is key:
                 return key
             heappop(queue.heap)
+
+    def _push_blocked(self, key: QueueKey, origin: str) -> None:
+        keys = self._blocked_keys.setdefault(origin, [])
+        heappush(keys, key)
+        if len(keys) > 2 * len(self._blocked[origin]) + _MIN_STALE:
+            keys[:] = (one for one in keys if self._queue_blocked_by(one, origin) is not None)
+            heapify(keys)
+
+    def _queue_blocked_by(self, key: QueueKey, origin: str) -> WaitingQueue | None:
+        """Return the queue that is blocked at `origin` under this key; None if the entry is stale."""
+        queue = self._queues.get(route_of(key))
+        return queue if queue is not None and queue.blocked_at == origin and queue.offered is key else None
 
     def _forget(self, route: Route) -> None:
         """Forget a queue without downloads."""
@@ -197,4 +223,4 @@ class WaitingQueues:
             routes = self._blocked[origin]
             del routes[queue.route]
             if not routes:
-                del self._blocked[origin]
+                del self._blocked[origin], self._blocked_keys[origin]

@@ -43,6 +43,8 @@ class BacklogRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Downloads of each route at most, the next ones first."""
     held: Sequence[int] = ()
     """Downloads (`seq`) to leave out."""
+    full_users: Sequence[str] = ()
+    """Users whose routes are left out, because nothing of them can start."""
 
 
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,3 +61,19 @@ def test_further_routes_are_read_next() -> None:
     assert (window.is_short,) == (True,)
     request = window.next_request(())
     assert (request.after, request.per_route) == ((B, "", "u"), MAX_PER_ROUTE)
+
+
+def test_users_without_slots_are_left_out_while_there_are_more_routes_than_are_read() -> None:
+    scheduler = Scheduler(Limits(max_concurrent=3, max_per_host=2, runs_by_user={"ann": 1}))
+    window = QueueWindow(scheduler)
+    ready = [WaitingDownload(seq=1, origin=A, priority=0, user="ann")]
+    window.replace(backlog(ready, next_route=(A, "", "ann")), targets={})
+    assert (window.next_request(()).full_users, window.is_outdated) == ([], False)
+    window.take(scheduler.select_ready(0.0))
+    assert (window.is_outdated,) == (True,)
+    assert (window.next_request(()).full_users, window.is_outdated) == (["ann"], False)
+    window.replace(backlog([]), targets={})
+    scheduler.finish(1)
+    # Then the downloads of this user are read before the next poll.
+    assert (window.is_outdated, window.is_short) == (True, True)
+    assert (window.next_request(()).full_users, window.is_outdated) == ([], False)

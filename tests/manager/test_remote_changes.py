@@ -17,6 +17,7 @@ from downloadd.download_request import DownloadRequest
 from downloadd.events import DownloadChanged, DownloadEnded, Event, HistoryRemoved, Subscription
 from downloadd.manager import remote_changes
 from downloadd.manager.history_removal import HistoryRemoval
+from downloadd.manager.notifier import Notifier
 from downloadd.records.hints import Topic
 from downloadd.records.protocol import ActiveFilter
 from downloadd.states import State
@@ -191,3 +192,18 @@ async def test_a_change_that_was_read_before_the_end_is_not_published_after_it(
             later = [one.event for one in await subscription.receive()]
     assert {event.snapshot.download.id for event in later if isinstance(event, DownloadChanged)} - {row.id}
     assert row.id not in {event.snapshot.download.id for event in later if isinstance(event, DownloadChanged)}
+
+
+async def test_readers_are_disconnected_once_in_some_seconds(
+    nodes: tuple[NodeStack, NodeStack], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acts, watches = nodes
+    times: list[float] = []
+    monkeypatch.setattr(remote_changes, "REREAD_SECONDS", 0.5)
+    monkeypatch.setattr(Notifier, "request_reread", lambda self: times.append(SystemClock().monotonic()))
+    with watches.bus.subscribe():
+        async with asyncio.timeout(CONDITION_TIMEOUT):
+            while len(times) < 2:
+                acts.records.hints.send(Topic.REMOVED)
+                await asyncio.sleep(0.05)
+    assert times[1] - times[0] >= 0.5

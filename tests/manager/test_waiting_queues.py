@@ -1,6 +1,8 @@
 """Queues of waiting downloads by route."""
 
-from downloadd.manager.waiting_queues import QueueKey, Route, WaitingQueues, seq_of
+import pytest
+
+from downloadd.manager.waiting_queues import QueueKey, Route, WaitingQueue, WaitingQueues, seq_of
 
 DIRECT: Route = ("a", "", "u")
 LED: Route = ("a", "cdn", "u")
@@ -105,3 +107,43 @@ def test_the_turns_of_a_queue_with_a_target_are_kept_in_the_order_of_addition() 
     queues.discard(1)
     queues.push(key(1, LED))
     assert (list(led.turns), list(direct.turns)) == ([2, 1], [])
+
+
+def block_all(queues: WaitingQueues, name: str) -> None:
+    while (queue := queues.pop_offered()) is not None:
+        queues.block(queue, name)
+
+
+def test_the_first_of_the_queues_that_have_changed_while_they_were_blocked_is_offered() -> None:
+    queues = filled(key(1), key(6), key(2, ("b", "", "u")), key(3, ("c", "", "u")), key(4, ("d", "", "u")))
+    block_all(queues, "x")
+    # One has another head, one is gone, and one is blocked elsewhere.
+    queues.discard(1)
+    queues.discard(2)
+    queue = queues.get(("c", "", "u"))
+    assert queue is not None
+    queues.block(queue, "y")
+    queues.unblock("x", 1)
+    assert drain(queues) == [4]
+    queues.unblock("x", 9)
+    assert (drain(queues), list(queues.blockers)) == ([6], ["y"])
+    queues.unblock("y", 1)
+    assert drain(queues) == [3]
+
+
+def test_a_free_slot_costs_as_much_however_many_queues_are_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    queues = filled(*(key(seq, (str(seq), "", "u")) for seq in range(1, 1001)))
+    block_all(queues, "user:u")
+    heads = 0
+    head = WaitingQueues.head
+
+    def count(self: WaitingQueues, queue: WaitingQueue) -> QueueKey:
+        nonlocal heads
+        heads += 1
+        return head(self, queue)
+
+    monkeypatch.setattr(WaitingQueues, "head", count)
+    for _ in range(100):
+        queues.unblock("user:u", 1)
+        block_all(queues, "user:u")
+    assert heads < 1000

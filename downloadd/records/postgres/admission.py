@@ -31,22 +31,27 @@ _DELAYED: Final = f"{_WAITS} AND (not_before IS NOT NULL OR start_after > releas
 _DUE: Final = "greatest(not_before, start_after)"
 _ROUTES: Final = f"""
 WITH RECURSIVE routes AS (
-    (SELECT origin, target, "user" FROM downloads WHERE {_READY} AND (origin, target, "user") > ($1, $2, $3)
+    (SELECT 1 AS number, origin, target, "user" FROM downloads WHERE {_READY} AND (origin, target, "user") > ($1, $2, $3)
     ORDER BY origin, target, "user" LIMIT 1)
     UNION ALL
-    SELECT next.origin, next.target, next."user" FROM routes CROSS JOIN LATERAL (
+    SELECT routes.number + 1, next.origin, next.target, next."user" FROM routes CROSS JOIN LATERAL (
         SELECT origin, target, "user" FROM downloads
         WHERE {_READY} AND (origin, target, "user") > (routes.origin, routes.target, routes."user")
         ORDER BY origin, target, "user" LIMIT 1
     ) AS next
+    WHERE routes.number < $8
 )
-SELECT head.* FROM (SELECT origin, target, "user" FROM routes LIMIT $4) AS route CROSS JOIN LATERAL (
+SELECT route.number, route.origin, route.target, route."user", head.seq, head.priority, head.place FROM (
+    SELECT * FROM routes WHERE "user" <> ALL($7::text[]) OR number = $8 LIMIT $4
+) AS route LEFT JOIN LATERAL (
     SELECT seq, origin, target, "user", priority, place FROM downloads
     WHERE {_READY} AND origin = route.origin AND target = route.target AND "user" = route."user"
         AND seq <> ALL($6::bigint[])
     ORDER BY priority DESC, coalesce(place, seq::double precision), seq LIMIT $5
-) AS head
+) AS head ON true
 """
+MAX_WALKED: Final = 16
+"""Routes that a read passes at most, as a multiple of those it returns; the others are those of users without slots."""
 _NEXT_DUE: Final = f"SELECT min({_DUE}) FROM downloads WHERE {_DELAYED}"
 _COUNT_DELAYED: Final = (
     f"SELECT count(*), count(*) FILTER (WHERE start_after > released) FROM downloads WHERE {_DELAYED}"
@@ -103,13 +108,17 @@ class PostgresAdmission:
         """See `AdmissionRecords.read_backlog`."""
 
         async def read(connection: asyncpg.Connection) -> Backlog:
+            walked = request.max_routes * MAX_WALKED
             values = (*request.after, request.max_routes, request.per_route, list(request.held))
-            rows = await connection.fetch(_ROUTES, *values) if request.max_routes else ()
-            ready = [_decode_ready(tuple(row)) for row in rows]
-            routes = {(row["origin"], row["target"], row["user"]) for row in rows}
+            further = (array_of_texts(request.full_users), walked)
+            rows = await connection.fetch(_ROUTES, *values, *further) if request.max_routes else ()
+            ready = [_decode_ready(tuple(row)) for row in rows if row["seq"] is not None]
+            # The order of the database, which may have another collation.
+            routes = {row["number"]: (row["origin"], row["target"], row["user"]) for row in rows}
+            has_more = len(routes) >= request.max_routes or walked in routes
             return Backlog(
                 ready=ready,
-                next_route=max(routes) if routes and len(routes) >= request.max_routes else FIRST_ROUTE,
+                next_route=routes[max(routes)] if routes and has_more else FIRST_ROUTE,
                 next_due=await connection.fetchval(_NEXT_DUE),
                 used=dict(map(tuple, await connection.fetch(_USED_BY_OTHERS, self._session))),
                 origins=await self._origins.changed_by_others(connection),
@@ -222,5 +231,5 @@ class PostgresAdmission:
 
 
 def _decode_ready(row: Row) -> WaitingDownload:
-    seq, origin, target, user, priority, place = row
+    _, origin, target, user, seq, priority, place = row
     return WaitingDownload(seq=seq, origin=origin, target=target or None, priority=priority, place=place, user=user)

@@ -56,6 +56,32 @@ async def test_the_window_has_the_next_downloads_of_each_route(stores: Stores) -
     assert (await records.admission.read_backlog(BacklogRequest(max_routes=9, per_route=1))).next_route == FIRST_ROUTE
 
 
+async def test_routes_of_users_without_slots_are_passed(stores: Stores) -> None:
+    records, _ = stores
+    rows = await added(
+        records,
+        *(with_fields(sample_download(origin=f"https://{number}.example"), user="alice") for number in range(5)),
+        with_fields(sample_download(origin="https://z.example"), user="bob"),
+    )
+    assert await read(records, max_routes=2) == [row.seq for row in rows[:2]]
+    assert await read(records, max_routes=2, full_users=["alice"]) == [rows[5].seq]
+
+
+async def test_the_routes_of_a_read_end_with_the_last_one_in_the_order_of_the_database(stores: Stores) -> None:
+    records, _ = stores
+    rows = await added(records, *(with_fields(sample_download(origin=A), user=user) for user in ("B", "a", "c")))
+    seqs: list[int] = []
+    after = FIRST_ROUTE
+    for _ in rows:
+        backlog = await records.admission.read_backlog(BacklogRequest(after=after, max_routes=1, per_route=1))
+        seqs += [one.seq for one in backlog.ready]
+        after = backlog.next_route
+    assert sorted(seqs) == [row.seq for row in rows]
+    # Routes whose next downloads are held back do not end the turn.
+    request = BacklogRequest(max_routes=2, per_route=1, held=seqs[:1])
+    assert (await records.admission.read_backlog(request)).next_route != FIRST_ROUTE
+
+
 async def test_downloads_that_wait_for_a_time_are_released_when_it_has_come(stores: Stores) -> None:
     records, _ = stores
     first, second, third = await added(
