@@ -48,8 +48,8 @@ def is_own(metadata: Mapping[str, str], *, download_id: str, sha256: str | None 
 
 
 def format_identity(etag: str) -> str:
-    """Return the identity of an uploaded file, as it is recorded."""
-    return f"{_IDENTITY}{etag}"
+    """Return the identity of an uploaded file, as it is recorded; "" if the server has no entity tag of it."""
+    return f"{_IDENTITY}{etag}" if etag else ""
 
 
 def parse_identity(identity: str) -> str | None:
