@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -13,12 +13,12 @@ from typing import Self
 
 from msgspec.structs import replace
 
-from downloadd.accounts.assembly import open_users
+from downloadd.accounts.assembly import open_users, warn_of_unknown_users
 from downloadd.clock import Clock, SystemClock
 from downloadd.cluster.heartbeat import Heartbeat, NodeLoad
 from downloadd.cluster.identity import read_identity
 from downloadd.cluster.shared_settings import shared_settings
-from downloadd.config import Config, UserConfig
+from downloadd.config import Config
 from downloadd.download_rules import DownloadRules
 from downloadd.events import EventBus
 from downloadd.explanation import Explainer, ExplanationSources
@@ -73,19 +73,17 @@ class App:
         max_runs: int | None = None,
         request_stop: Callable[[], None] = lambda: None,
         url: str = "",
-        reread_users: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Make a closed app.
 
         Args:
-            config: the configuration, with a resolved state directory and at least one user.
+            config: the configuration, with a resolved state directory.
             clock: the clock; by default that of the machine.
             environment: the environment that hooks inherit.
             max_clients: connections of clients at the same time; None for no limit.
             max_runs: downloads that users may let run at once; None for no limit.
             request_stop: stops the daemon, for clients that may do so.
             url: address of the API for users of other nodes.
-            reread_users: applies the users of the state directory by `replace_users`.
         """
         self._config = config
         self._clock = clock or SystemClock()
@@ -94,7 +92,6 @@ class App:
         self._max_runs = max_runs
         self._request_stop = request_stop
         self._url = url
-        self._reread_users = reread_users
         self._stack = AsyncExitStack()
         self.metrics = Metrics()
         # Replaced by a reload; the components that use them ask for the present ones.
@@ -177,6 +174,12 @@ class App:
             heartbeat.read_load = partial(self._read_load, parts)
             heartbeat.on_lease_change = parts.lease.report_lease
             await parts.open_limits(stack)
+            accounts = Accounts(())
+            # Before downloads run, so that the quotas of all users hold.
+            self._users, users = await open_users(
+                stack, self._config, records, self._rights, (accounts.replace, parts.replace_users), bus
+            )
+            warn_of_unknown_users(self._config, self._users)
             manager = await stack.enter_async_context(parts.manager)
             removal = HistoryRemoval(
                 records=records,
@@ -244,11 +247,6 @@ class App:
                     self._config.watch, imports=imports, directory=self._config.imports.directory, clock=self._clock
                 )
             )
-            accounts = Accounts(self._config.users)
-            apply = (accounts.replace, parts.replace_users)
-            known_users, users = await open_users(
-                stack, self._config, records, self._rights, self._reread_users, apply, bus
-            )
             self._schedules = assemble_schedules(
                 records,
                 manager,
@@ -259,7 +257,7 @@ class App:
                 accounts.find_by_id,
                 self._clock,
             )
-            await self._schedules.configure(self._config.schedules, self._config.users)
+            await self._schedules.configure(self._config.schedules, self._users.all)
             await stack.enter_async_context(self._schedules.runner)
             gauges = GaugeCollector(
                 manager=manager,
@@ -322,7 +320,7 @@ class App:
                 )
             self._servers = await stack.enter_async_context(Servers(api, rpc_api, max_clients=self._max_clients))
             self._reloader = Reloader(
-                users=known_users,
+                users=self._users,
                 session=session,
                 manager=manager,
                 hours=parts.hours,
@@ -373,12 +371,8 @@ class App:
         self._hook_rules = HookRules(config.hooks)
         self._rules = DownloadRules(config.rules)
         self._reloader.apply(config, origins=self._origins, directories=self._directories)
-        await self._schedules.configure(config.schedules, config.users)
-
-    def replace_users(self, users: tuple[UserConfig, ...]) -> None:
-        """Replace the users at once; readers of events are authenticated again."""
-        self._config = replace(self._config, users=users)
-        self._reloader.replace_users(users)
+        warn_of_unknown_users(config, self._users)
+        await self._schedules.configure(config.schedules, self._users.all)
 
     # -- components ----------------------------------------------------------------------------------------------------
 

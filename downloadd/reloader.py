@@ -1,9 +1,7 @@
 """Configuration of open components after a reload."""
 
-from collections.abc import Sequence
-
 from downloadd.accounts.known_users import KnownUsers
-from downloadd.config import Config, UserConfig
+from downloadd.config import Config
 from downloadd.hooks.hooks import Hooks
 from downloadd.manager.history_retention import HistoryRetention
 from downloadd.manager.hourly_limits import HourlyLimits
@@ -34,13 +32,9 @@ class Reloader:
         self._hooks = hooks
         self._retention = retention
 
-    def replace_users(self, users: Sequence[UserConfig]) -> None:
-        """Replace the users of the configuration."""
-        self._users.replace_configured(users)
-
     def apply(self, config: Config, *, origins: OriginSettings, directories: DirectoryRules) -> None:
         """Configure all components."""
-        self.replace_users(config.users)
+        self._users.replace_configured(config.users)
         self._session.configure(
             policy=origins.policy,
             credentials=origins.credentials,

@@ -5,12 +5,14 @@ import json
 import os
 import socket
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
 import asyncpg
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 from support.app_config import config_for
 from support.daemon_process import TOKEN
 from support.missing_driver import hide_asyncpg
@@ -19,10 +21,16 @@ from support.origin.scripted_response import ScriptedResponse
 from support.postgres_server import PostgresServer
 from support.waiting import wait_until
 
+from downloadd.accounts.local_users import LocalUsers
+from downloadd.accounts.user_file import read_users, write_users
+from downloadd.accounts.user_store import make_user
 from downloadd.app import App
-from downloadd.config import ClusterConfig, Config, HookConfig, ServerConfig, TcpAddress
+from downloadd.config import ClusterConfig, Config, DirectoryConfig, HookConfig, ServerConfig, TcpAddress
 from downloadd.daemon.listeners import bind, listener_url
 from downloadd.errors import StartupError
+from downloadd.manager.manager import Manager
+from downloadd.manager.user_quotas import UserQuotas
+from downloadd.user_quota import UserQuota
 
 
 async def test_it_downloads_and_leaves_nothing_running(tmp_path: Path) -> None:
@@ -72,6 +80,55 @@ async def test_records_in_a_database_leave_the_state_directory_to_one_daemon(tmp
                 pass
     async with App(config_for(tmp_path)):
         pass
+
+
+async def test_a_shared_database_may_have_all_users_but_there_must_be_one(tmp_path: Path, database: str) -> None:
+    config = replace(with_database(tmp_path, database), users=())
+    with pytest.raises(StartupError, match="there are no users") as raised:
+        async with App(config):
+            pass
+    assert raised.value.exit_status == 2
+    write_users(tmp_path / "state", [make_user("ann", ["download"])[0]])
+    # The first start moves the user to the database.
+    for _ in range(2):
+        async with App(config):
+            pass
+        assert read_users(tmp_path / "state") == ()
+
+
+async def test_users_who_are_named_and_revoked_do_not_stop_the_next_start(tmp_path: Path) -> None:
+    config = replace(config_for(tmp_path), directories=(DirectoryConfig(path="a", users=("ann", "u")),))
+    (tmp_path / "state").mkdir()
+    write_users(tmp_path / "state", [make_user("ann", ["download"])[0]])
+    with capture_logs() as lines:
+        async with App(config):
+            pass
+        LocalUsers(tmp_path / "state").revoke("ann")
+        async with App(config):
+            pass
+    assert [line["user"] for line in lines if line["event"] == "unknown_user"] == ["ann"]
+
+
+async def test_quotas_of_users_who_were_made_hold_before_downloads_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited: list[str] = []
+    opened: list[list[str]] = []
+    open_manager = Manager.__aenter__
+
+    def configure(self: UserQuotas, quotas: Mapping[str, UserQuota]) -> None:
+        limited[:] = quotas
+
+    async def enter(self: Manager) -> Manager:
+        opened.append(list(limited))
+        return await open_manager(self)
+
+    monkeypatch.setattr(UserQuotas, "configure", configure)
+    monkeypatch.setattr(Manager, "__aenter__", enter)
+    (tmp_path / "state").mkdir()
+    write_users(tmp_path / "state", [make_user("ann", ["download"])[0]])
+    async with App(config_for(tmp_path)):
+        assert opened == [["u", "ann"]]
 
 
 _KEEP_LAST_REPORTS = """

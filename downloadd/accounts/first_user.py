@@ -7,7 +7,6 @@ import secrets
 import shlex
 import stat
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,19 +76,13 @@ def read_first_user(state_dir: Path) -> FirstUser:
     return FirstUser(user=user, token=token, file=file, created=False)
 
 
-def add_first_user(users: Sequence[UserConfig], state_dir: Path) -> tuple[UserConfig, ...]:
-    """Return the users with the first one, which stays valid as long as its token file exists. Blocks.
-
-    A user who was given its token has replaced it.
+def find_first_user(state_dir: Path) -> UserConfig | None:
+    """Return the first user, who is valid as long as its token file exists; None without one. Blocks.
 
     Raises:
         StartupError: the token file cannot be used, or others may read the token.
     """
-    if not (state_dir / TOKEN_FILE_NAME).exists():
-        return tuple(users)
-    first = read_first_user(state_dir).user
-    is_replaced = any(user.id == first.id or user.token_hash == first.token_hash for user in users)
-    return tuple(users) if is_replaced else (*users, first)
+    return read_first_user(state_dir).user if (state_dir / TOKEN_FILE_NAME).exists() else None
 
 
 def describe_first_user(first: FirstUser, *, url: str, root: str, enabled: bool, show_token: bool = True) -> str:

@@ -14,10 +14,9 @@ from downloadd.accounts.user_store import (
     UserKind,
     UserStore,
     check_user_id,
-    describe_user,
     taken_id,
 )
-from downloadd.errors import InvalidStateError, NotFoundError
+from downloadd.errors import InvalidStateError
 from downloadd.rights import Action, Rights
 from downloadd.users import User
 
@@ -27,7 +26,7 @@ log = structlog.get_logger()
 class UserService:
     """Lists, creates, rotates and revokes users.
 
-    Who calls it is an administrator and cannot revoke itself, so that one stays.
+    The user who calls it is an administrator and cannot revoke itself; of two, each can revoke the other.
     """
 
     def __init__(self, store: UserStore, known: KnownUsers, rights: Rights) -> None:
@@ -36,17 +35,14 @@ class UserService:
         self._known = known
         self._rights = rights
 
-    async def list(self, user: User) -> list[UserDescription]:
-        """Return all users, those of the configuration before the others.
+    def list(self, user: User) -> list[UserDescription]:
+        """Return all users that hold on this node, those of the configuration before the others.
 
         Raises:
             PermissionMissingError: the user does not have the permission.
         """
         self._rights.require(user, Action.MANAGE_USERS)
-        made = await self._store.list()
-        ids = {one.id for one in made}
-        configured = [describe_user(one, UserKind.CONFIGURED) for one in self._known.all if one.id not in ids]
-        return [*configured, *made]
+        return self._known.describe()
 
     async def create(self, user: User, id: str, permissions: Sequence[str]) -> NewUser:
         """Create a user, and return it with its token.
@@ -58,7 +54,7 @@ class UserService:
         """
         self._rights.require(user, Action.MANAGE_USERS)
         check_user_id(id)
-        if any(known.id == id for known in self._known.all):
+        if self._known.is_taken(id):
             raise taken_id(id)
         new = await self._store.create(id, permissions)
         log.info("user_created", user=user.id, created=id, permissions=new.permissions)
@@ -73,11 +69,8 @@ class UserService:
             InvalidStateError: the user is one of the configuration.
         """
         self._rights.require(user, Action.MANAGE_USERS)
-        try:
-            new = await self._store.rotate(id)
-        except NotFoundError:
-            self._require_not_configured(id)
-            raise
+        self._require_not_configured(id)
+        new = await self._store.rotate(id)
         log.info("user_rotated", user=user.id, rotated=id, id=new.id)
         return new
 
@@ -95,16 +88,12 @@ class UserService:
                 f"{id} is the user of this request, and cannot revoke itself; use the token of another user with "
                 "manage-users, or rotate this one"
             )
-        try:
-            await self._store.revoke(id)
-        except NotFoundError:
-            self._require_not_configured(id)
-            raise
+        self._require_not_configured(id)
+        await self._store.revoke(id)
         log.info("user_revoked", user=user.id, revoked=id)
 
     def _require_not_configured(self, id: str) -> None:
-        if any(known.id == id for known in self._known.all):
+        if self._known.find_kind(id) is UserKind.CONFIGURED:
             raise InvalidStateError(
-                f"{id} is a user of the configuration; change [[users]] there and reload the daemon, or remove the "
-                "file token in the state directory if it is the first user"
+                f"{id} is a user of the configuration; change [[users]] there and reload the daemon"
             )

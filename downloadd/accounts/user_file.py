@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import tempfile
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,8 +14,7 @@ from typing import Final
 
 import msgspec
 
-from downloadd.accounts.first_user import TOKEN_FILE_NAME
-from downloadd.config import USER_FILE_NAME, UserConfig
+from downloadd.config import USER_FILE_NAME, UserConfig, load_users
 from downloadd.errors import StartupError
 from downloadd.stable_storage import sync_directory
 
@@ -24,12 +22,8 @@ _HEADER: Final = "# Made by `downloadctl users`, which changes it. Users of the 
 RETIRED_FILE_NAME: Final = f"{USER_FILE_NAME}.moved"
 """Name of the file after its users were moved to the records of several nodes."""
 
-UserFiles = tuple[tuple[int, int, int] | None, ...]
-"""State of the files with users: inode, time of modification and size of each; None for a missing one."""
-
-
-class _UserTables(msgspec.Struct, frozen=True, kw_only=True):
-    users: tuple[UserConfig, ...] = ()
+_CLAIMED_FILE_NAME: Final = f"{USER_FILE_NAME}.moving"
+"""Name of the file while its users are moved."""
 
 
 def read_users(state_dir: Path) -> tuple[UserConfig, ...]:
@@ -38,15 +32,14 @@ def read_users(state_dir: Path) -> tuple[UserConfig, ...]:
     Raises:
         StartupError: the file cannot be read, or is malformed.
     """
-    file = state_dir / USER_FILE_NAME
+    return _read_file(state_dir / USER_FILE_NAME)
+
+
+def _read_file(file: Path) -> tuple[UserConfig, ...]:
     try:
-        return msgspec.convert(tomllib.loads(file.read_text("utf-8")), _UserTables).users
-    except FileNotFoundError:
-        return ()
+        return load_users(file)
     except OSError as error:
         raise StartupError(f"{file} cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise StartupError(f"{file} is malformed: {error}") from error
 
 
 def write_users(state_dir: Path, users: Sequence[UserConfig]) -> None:
@@ -93,33 +86,57 @@ def locked_users(state_dir: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def retire_users(state_dir: Path, users: Sequence[UserConfig]) -> bool:
-    """Rename the file of users that are elsewhere now; return False if it has others by now. Blocks.
+def claim_users(state_dir: Path) -> tuple[UserConfig, ...]:
+    """Return the users that are to be moved elsewhere, and put their file aside until `retire_users`. Blocks.
+
+    A file that was put aside before comes first; call it again for the other one.
 
     Raises:
-        StartupError: the file cannot be read or renamed.
+        StartupError: the file cannot be read or renamed, so that its users must not be moved: they would come back.
+    """
+    file, claimed = state_dir / USER_FILE_NAME, state_dir / _CLAIMED_FILE_NAME
+    with locked_users(state_dir):
+        if claimed.exists():
+            return _read_file(claimed)
+        users = _read_file(file)
+        if users:
+            _rename(file, claimed)
+    return users
+
+
+def retire_users(state_dir: Path) -> Path:
+    """Rename the file that `claim_users` has put aside, and return its name; earlier ones stay. Blocks.
+
+    Raises:
+        StartupError: the file cannot be renamed.
     """
     with locked_users(state_dir):
-        if read_users(state_dir) != tuple(users):
-            return False
-        file = state_dir / USER_FILE_NAME
-        try:
-            os.rename(file, state_dir / RETIRED_FILE_NAME)
-            sync_directory(state_dir)
-        except OSError as error:
-            raise StartupError(f"{file} cannot be renamed: {error.strerror or error}") from error
-    return True
+        retired = state_dir / RETIRED_FILE_NAME
+        number = 1
+        while retired.exists():
+            number += 1
+            retired = state_dir / f"{RETIRED_FILE_NAME}-{number}"
+        _rename(state_dir / _CLAIMED_FILE_NAME, retired)
+    return retired
 
 
-def stat_user_files(state_dir: Path) -> UserFiles:
-    """Return what changes with the users of the state directory: those of the file, and the first one. Blocks."""
-    return tuple(_stat(state_dir / name) for name in (USER_FILE_NAME, TOKEN_FILE_NAME))
+def _rename(file: Path, target: Path) -> None:
+    try:
+        os.rename(file, target)
+        sync_directory(file.parent)
+    except OSError as error:
+        raise StartupError(f"{file} cannot be renamed: {error.strerror or error}") from error
 
 
-def _stat(file: Path) -> tuple[int, int, int] | None:
+def stat_file(file: Path) -> tuple[int, ...] | None:
+    """Return what changes with a file: inode, time of modification and size; None if it is missing. Blocks.
+
+    Raises:
+        OSError: the directory cannot be used.
+    """
     try:
         found = file.stat()
-    except OSError:
+    except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
 

@@ -50,7 +50,7 @@ class NewUser(UserDescription, frozen=True, kw_only=True):
 
 
 class UserStore(Protocol):
-    """Users that are made without the configuration. A change holds on this node on return.
+    """Users that are made without the configuration. A change holds in the `KnownUsers` of this node on return.
 
     Raises:
         InvalidStateError: on a change, the id is taken, or the user is changed elsewhere.
@@ -58,10 +58,6 @@ class UserStore(Protocol):
         StoreUnavailableError: the records cannot be used at the moment.
         StorageError: the state directory cannot be used.
     """
-
-    async def list(self) -> Sequence[UserDescription]:
-        """Return all of them."""
-        ...
 
     async def create(self, id: str, permissions: Sequence[str]) -> NewUser:
         """Create a user, and return it with its token."""

@@ -13,7 +13,7 @@ from downloadd.accounts.user_store import NewUser, UserDescription, UserKind, ch
 from downloadd.cli.errors import CommandError, ErrorReport, ExitStatus, to_command_error
 from downloadd.cli.parameters import one_of
 from downloadd.cli.terminal import Terminal
-from downloadd.client import ClientError, ConnectionLostError, UserCalls, UserEntry, UserTokenResponse
+from downloadd.client import ClientError, UserCalls, UserEntry, UserTokenResponse
 from downloadd.cluster.instance import INSTANCE_FILE_NAME
 from downloadd.errors import DownloadError, InvalidParameterError, StartupError
 from downloadd.users import DEFAULT_PERMISSIONS, Permission
@@ -22,8 +22,8 @@ T = TypeVar("T")
 
 CONFIGURED_HINT: Final = "Users in [[users]] of the configuration are changed there."
 SHARED_HINT: Final = (
-    "The users of several nodes are in their database: give the token of an administrator with DOWNLOADD_TOKEN or "
-    "--token-file while the daemon runs."
+    "Give the token of a user with manage-users with DOWNLOADD_TOKEN or --token-file while the daemon runs; the first "
+    "one is in [[users]] of the configuration. If the daemon has no shared database any more, remove the file instance."
 )
 _KINDS: Final[Mapping[UserKind, str]] = {
     UserKind.CONFIGURED: "[[users]] of the configuration",
@@ -67,8 +67,8 @@ def users() -> None:
     on this machine are changed in users.toml of its state directory, with the hashes of their tokens; it applies a
     change within a second, or at its next start, and users in [[users]] of the configuration are not shown.
 
-    Several nodes of one database have the users in it: with a token, the daemon changes them there; without, what is
-    created in users.toml is moved there.
+    Several nodes of one database have the users in it: the daemon changes them there, for a user with the permission
+    manage-users.
 
     \b
     Examples:
@@ -153,7 +153,8 @@ def rotate(terminal: Terminal, *, id: str, as_json: bool) -> None:
 def revoke(terminal: Terminal, *, id: str, as_json: bool) -> None:
     """Remove a user; its token is refused then, and its downloads stay.
 
-    A daemon without any other user creates a first user again at its next start.
+    A daemon without any other user creates a first user again at its next start. Over --url, a user cannot revoke
+    itself.
 
     \b
     Example:
@@ -168,7 +169,7 @@ def _run(
 ) -> T:
     """Return the result of the daemon, or else of the users in the state directory.
 
-    A daemon that has its users in shared records is asked if it runs; files of its state directory reach it otherwise.
+    A node of several has its users in shared records, which only a running daemon reaches.
     """
     terminal.as_json = as_json
     location = terminal.daemon_location
@@ -177,14 +178,17 @@ def _run(
         try:
             return asyncio.run(_call(terminal, remote))
         except ClientError as error:
-            if location.has_given_url or not isinstance(error, ConnectionLostError):
-                raise to_command_error(error, location) from None
+            raise to_command_error(error, location) from None
+    if is_node:
+        detail = f"{location.state_dir} is that of a node with a shared database, which has the users"
+        raise CommandError(
+            ExitStatus.FAILED, f"{detail}.", SHARED_HINT, report=ErrorReport(error="INVALID_STATE", detail=detail)
+        )
     try:
         return local(LocalUsers(location.state_dir))
     except DownloadError as error:
-        lines = [f"{error.detail}.", SHARED_HINT if is_node else CONFIGURED_HINT]
         report = ErrorReport(error=error.code, detail=error.detail)
-        raise CommandError(ExitStatus.FAILED, *lines, report=report) from None
+        raise CommandError(ExitStatus.FAILED, f"{error.detail}.", CONFIGURED_HINT, report=report) from None
 
 
 async def _call(terminal: Terminal, remote: Callable[[UserCalls], Awaitable[T]]) -> T:

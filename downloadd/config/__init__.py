@@ -19,7 +19,7 @@ from downloadd.config.list_settings import (
     UserConfig,
 )
 from downloadd.config.listen import TcpAddress, UnixAddress, aria2_addresses, listen_addresses
-from downloadd.config.loader import ConfigError, LoadedConfig, default_state_dir, load_config
+from downloadd.config.loader import ConfigError, LoadedConfig, default_state_dir, load_config, load_users
 from downloadd.config.rule_settings import RuleConfig
 from downloadd.config.schedule_settings import ScheduleConfig
 from downloadd.config.settings import (
@@ -85,4 +85,5 @@ __all__ = [
     "format_outcomes",
     "listen_addresses",
     "load_config",
+    "load_users",
 ]

@@ -52,14 +52,23 @@ def check_rules(values: ConfigValues) -> None:
     _check_hosts(values)
     _check_proxies(values)
     _check_credentials(values)
-    _check_users(values)
-    _check_cluster(values)
+    check_users(values)
     _check_directories(values)
     _check_schedules(values)
     _check_hooks(values)
     _check_watch(values)
     _check_rules(values)
     _check_storages(values)
+
+
+def check_users(values: ConfigValues) -> None:
+    """Check that ids and tokens of users are not repeated."""
+    ids = _TakenNames(values, "id", "{0} is taken already, by {1}")
+    tokens = _TakenNames(values, "token_hash", "is that of {1}; give each its own")
+    for given in values.lists["users"]:
+        user: UserConfig = given.value
+        ids.add(given, user.id, format_value(user.id))
+        tokens.add(given, user.token_hash, "")
 
 
 def decode_secret(secret: str) -> bytes | None:
@@ -172,48 +181,18 @@ def _check_credentials(values: ConfigValues) -> None:
         hosts.add(given, given.value.host, given.value.host)
 
 
-def _check_users(values: ConfigValues) -> None:
-    ids = _TakenNames(values, "id", "{0} is taken already, by {1}")
-    tokens = _TakenNames(values, "token_hash", "is that of {1}; give each its own")
-    for given in values.lists["users"]:
-        user: UserConfig = given.value
-        ids.add(given, user.id, format_value(user.id))
-        tokens.add(given, user.token_hash, "")
-
-
-def _check_cluster(values: ConfigValues) -> None:
-    given = values.find("cluster", "database")
-    if given is not None and given.value and not values.lists["users"]:
-        values.add_issue(given.source, given.key, "needs [[users]]: no first user is made beside a shared database")
-
-
-def _known_ids(values: ConfigValues) -> frozenset[str]:
-    """Return the ids of all users; none if there are further ones, which are known after the start only."""
-    # Several nodes have users in their records; without configured users, the start makes a first one.
-    is_shared = bool(values.get("cluster", "database", ""))
-    return frozenset() if is_shared else frozenset(given.value.id for given in values.lists["users"])
-
-
 def _check_directories(values: ConfigValues) -> None:
     paths = _TakenNames(values, "path", "is that of {1} already")
-    known = _known_ids(values)
     for given in values.lists["directories"]:
-        directory: DirectoryConfig = given.value
-        paths.add(given, directory.path, directory.path)
-        for id in () if directory.users is UNSET else directory.users:
-            if known and id not in known:
-                values.add_issue(given.source, f"{given.key}.users", f"no user has the id {format_value(id)}")
+        paths.add(given, given.value.path, given.value.path)
 
 
 def _check_schedules(values: ConfigValues) -> None:
     names = _TakenNames(values, "name", "{0} is taken already, by {1}")
-    known = _known_ids(values)
     for given in values.lists["schedules"]:
         schedule: ScheduleConfig = given.value
         _add_issues(values, given, _schedule_problems(schedule))
         names.add(given, schedule.name, format_value(schedule.name))
-        if known and schedule.user and schedule.user not in known:
-            values.add_issue(given.source, f"{given.key}.user", f"no user has the id {format_value(schedule.user)}")
 
 
 def _check_hooks(values: ConfigValues) -> None:
@@ -243,16 +222,12 @@ def _check_watch(values: ConfigValues) -> None:
 def _check_rules(values: ConfigValues) -> None:
     names = _TakenNames(values, "name", "{0} is taken already, by {1}")
     proxies = {given.value.name for given in values.lists["proxies"]}
-    known = _known_ids(values)
     for given in values.lists["rules"]:
         rule: RuleConfig = given.value
         names.add(given, rule.name, format_value(rule.name))
         if rule.proxy and rule.proxy not in proxies:
             values.add_issue(given.source, f"{given.key}.proxy", f"no proxy has the name {format_value(rule.proxy)}")
         _add_issues(values, given, _rule_problems(rule))
-        for id in rule.users:
-            if known and id not in known:
-                values.add_issue(given.source, f"{given.key}.users", f"no user has the id {format_value(id)}")
 
 
 def _check_storages(values: ConfigValues) -> None:

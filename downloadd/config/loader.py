@@ -8,13 +8,13 @@ from typing import Any, Final
 import msgspec
 
 from downloadd.config.aria2.conf import OptionOutcome, read_aria2_conf
-from downloadd.config.checks import DEFAULT_SOURCE, check_rules
+from downloadd.config.checks import DEFAULT_SOURCE, check_rules, check_users
 from downloadd.config.fields import Format
 from downloadd.config.formats import Parser, check_formats
+from downloadd.config.list_settings import UserConfig
 from downloadd.config.settings import Config, StorageConfig
 from downloadd.config.sources import (
     TABLES,
-    USER_FILE_NAME,
     ConfigIssue,
     ConfigValues,
     Flags,
@@ -65,8 +65,7 @@ def load_config(
     """Return the configuration of defaults, file, environment and flags; the last source that gives a value wins.
 
     A list in the environment or in flags replaces that of the file. The systemd credential `downloadd.toml` adds its
-    credentials, users and hooks to all others, and `users.toml` of the state directory its users. An `aria2.conf` gives
-    what no other source does. Reads files: blocks.
+    credentials, users and hooks to all others. An `aria2.conf` gives what no other source does. Reads files: blocks.
 
     Args:
         file: the TOML file.
@@ -89,16 +88,28 @@ def load_config(
         read_credential(values, Path(directory) / CREDENTIAL_NAME)
     outcomes = () if aria2_conf is None else read_aria2_conf(values, aria2_conf, environment)
     _resolve_state_dir(values, environment)
-    state_dir = values.get("server", "state_dir", "")
-    # Several nodes have these users in their records.
-    if state_dir and not values.get("cluster", "database", ""):
-        read_user_file(values, Path(state_dir) / USER_FILE_NAME)
     check_formats(values, parsers)
     check_rules(values)
     _resolve_root(values)
     if values.issues:
         raise ConfigError(values.issues)
     return LoadedConfig(config=_build_config(values), renamed=tuple(values.renamed), aria2_options=outcomes)
+
+
+def load_users(file: Path) -> tuple[UserConfig, ...]:
+    """Return the users of a file that has nothing else; none if it is missing. Blocks.
+
+    Raises:
+        ConfigError: unknown keys, wrong types, impossible or repeated values; all of them at once.
+        OSError: the directory of the file cannot be used.
+    """
+    values = ConfigValues()
+    read_user_file(values, file)
+    check_formats(values, {})
+    check_users(values)
+    if values.issues:
+        raise ConfigError(values.issues)
+    return tuple([given.value for given in values.lists["users"]])
 
 
 def default_state_dir(environment: Mapping[str, str]) -> str:

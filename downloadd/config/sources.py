@@ -152,7 +152,7 @@ def read_credential(values: ConfigValues, file: Path) -> None:
 
 
 def read_user_file(values: ConfigValues, file: Path) -> None:
-    """Read the users of the state directory, if there are any; they are added to those of other sources. Blocks."""
+    """Read a file that has users only, if it exists. Blocks."""
     if not file.exists():
         return
     for name, content in _read_toml(values, file).items():

@@ -18,11 +18,10 @@ import structlog
 from downloadd import __version__
 from downloadd.accounts.first_user import (
     DOWNLOADS_REFUSED,
-    add_first_user,
     describe_first_user,
     ensure_first_user,
 )
-from downloadd.accounts.user_file import UserFiles, stat_user_files
+from downloadd.accounts.user_file import read_users
 from downloadd.app import App
 from downloadd.clock import Clock, SystemClock
 from downloadd.config import (
@@ -43,7 +42,6 @@ from downloadd.daemon.listeners import bind_all, bind_aria2, listener_address, l
 from downloadd.daemon.loop_lag import measure_loop_lag
 from downloadd.daemon.signals import SignalRequest, Signals
 from downloadd.daemon.tls import ServerTls
-from downloadd.daemon.user_source import UserSource, names_users
 from downloadd.errors import DownloadError, StartupError
 from downloadd.logs import LogFormat, LogLevel, LogWriter, configured_logging
 
@@ -82,14 +80,9 @@ class StartState(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is decided and bound before the event loop starts."""
 
     config: Config
-    """Has at least one user."""
     renamed: tuple[RenamedSetting, ...]
     aria2_options: tuple[OptionOutcome, ...]
     """Outcomes of the options of an `aria2.conf`."""
-    has_configured_users: bool
-    """True if the configuration names users, so that there is no first user."""
-    user_files: UserFiles
-    """State of the files with users; see `stat_user_files`."""
     greeting: str | None
     """Text that is printed once the daemon listens."""
     sockets: tuple[socket.socket, ...]
@@ -123,7 +116,7 @@ def run(options: ProcessOptions, clock: Clock | None = None) -> None:
 
 
 def prepare_start(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStack) -> StartState:
-    """Bind the sockets, read the certificate, and add the first user if none is configured. Blocks.
+    """Bind the sockets, read the certificate, and create the first user if there is no other. Blocks.
 
     Raises:
         StartupError: a socket, the certificate or the token file cannot be used.
@@ -133,7 +126,7 @@ def prepare_start(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStac
     socket_names = stack.enter_context(ExitStack())
     sockets = _open_sockets(options, config, stack, socket_names)
     greeting = None
-    if not config.users:
+    if _needs_first_user(config):
         first = ensure_first_user(Path(config.server.state_dir))
         if first.created:
             greeting = describe_first_user(
@@ -144,23 +137,26 @@ def prepare_start(options: ProcessOptions, loaded: LoadedConfig, stack: ExitStac
                 # A reader of systemd's journal need not have all permissions.
                 show_token="JOURNAL_STREAM" not in options.environment,
             )
-        config = msgspec.structs.replace(config, users=(first.user,))
-    else:
-        users = add_first_user(config.users, Path(config.server.state_dir))
-        config = msgspec.structs.replace(config, users=users)
-    state_dir = Path(config.server.state_dir)
     return StartState(
         config=config,
         renamed=loaded.renamed,
         aria2_options=loaded.aria2_options,
-        has_configured_users=names_users(loaded.config, state_dir),
-        user_files=stat_user_files(state_dir),
         greeting=greeting,
         sockets=sockets,
         rpc_sockets=bind_aria2(config, stack),
         remove_socket_names=socket_names.close,
         tls=tls,
     )
+
+
+def _needs_first_user(config: Config) -> bool:
+    """Return True if there is no other user. Blocks.
+
+    Raises:
+        StartupError: the file of the users cannot be used.
+    """
+    # Several nodes have users in their records.
+    return not (config.users or config.cluster.database or read_users(Path(config.server.state_dir)))
 
 
 def _open_sockets(
@@ -198,13 +194,7 @@ class Daemon:
         self._log = structlog.get_logger("downloadd.daemon")
         self._options = options
         self._start = start
-        self._users = UserSource(
-            Path(start.config.server.state_dir),
-            has_configured_users=start.has_configured_users,
-            applied=start.user_files,
-            read_config=options.read_config,
-            log=self._log,
-        )
+        self._has_configured_users = bool(start.config.users)
         self._notifier = notifier
         self._clock = clock
         self._stop_by = 0.0
@@ -225,9 +215,7 @@ class Daemon:
                 max_runs=max_runs(),
                 request_stop=partial(signal.raise_signal, signal.SIGTERM),
                 url=self._remote_url(),
-                reread_users=self._users.reread,
             ) as app:
-                self._users.apply = app.replace_users
                 tls = self._start.tls
                 await app.listen(
                     self._start.sockets,
@@ -249,7 +237,6 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             running = (
                 tasks.create_task(self._send_heartbeats()),
-                tasks.create_task(self._users.watch()),
                 tasks.create_task(measure_loop_lag(app.metrics.process.loop_lagged, self._clock)),
             )
             while await signals.next_request() is SignalRequest.RELOAD:
@@ -336,11 +323,16 @@ class Daemon:
 
     def _reload_config(self) -> LoadedConfig:
         loaded = self._options.read_config()
-        config = msgspec.structs.replace(loaded.config, users=self._users.find(loaded.config))
-        if self._start.tls is not None and config.server.tls_cert:
-            self._start.tls.reload(config.server)
-        self._users.confirm(loaded.config)
-        return msgspec.structs.replace(loaded, config=config)
+        if self._has_configured_users and not loaded.config.users:
+            # A file is empty for a moment while it is written.
+            raise StartupError(
+                "the configuration no longer names users, so none of it was applied; "
+                "restart the daemon if it should have none"
+            )
+        if self._start.tls is not None and loaded.config.server.tls_cert:
+            self._start.tls.reload(loaded.config.server)
+        self._has_configured_users = bool(loaded.config.users)
+        return loaded
 
     def _start_shutdown(self, number: signal.Signals) -> None:
         self._stop_by = self._clock.monotonic() + STOP_SECONDS

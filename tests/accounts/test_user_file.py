@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from support.config_files import OTHER_HASH, TOKEN_HASH, load, load_issues, user
+from support.config_files import OTHER_HASH, TOKEN_HASH, load, user
 
-from downloadd.accounts.user_file import read_users, stat_user_files, write_users
+from downloadd.accounts.user_file import read_users, stat_file, write_users
 from downloadd.config import USER_FILE_NAME, UserConfig
 from downloadd.errors import StartupError
 
@@ -13,29 +13,38 @@ ALICE = UserConfig(id='a"lice', token_hash=TOKEN_HASH, permissions=("download",)
 
 
 def test_users_are_read_as_they_were_written_in_a_private_file(tmp_path: Path) -> None:
-    assert read_users(tmp_path) == ()
-    before = stat_user_files(tmp_path)
+    file = tmp_path / USER_FILE_NAME
+    assert (read_users(tmp_path), stat_file(file)) == ((), None)
     write_users(tmp_path, [ALICE])
     assert read_users(tmp_path) == (ALICE,)
     assert (tmp_path / USER_FILE_NAME).stat().st_mode & 0o777 == 0o600
     assert [each.name for each in tmp_path.iterdir()] == [USER_FILE_NAME]
-    assert stat_user_files(tmp_path) != before
+    before = stat_file(file)
+    write_users(tmp_path, [])
+    assert stat_file(file) != before
 
 
-def test_they_are_added_to_those_of_the_configuration(tmp_path: Path) -> None:
-    state = f'[server]\nstate_dir = "{tmp_path}"\n'
+def test_the_file_has_the_checks_of_the_configuration(tmp_path: Path) -> None:
+    file = tmp_path / USER_FILE_NAME
+    for text, problem in (
+        ("[server]\nport = 1\n", "server: only"),
+        (user("a") + user("a", OTHER_HASH), r"users\[1\].id: \"a\" is taken already"),
+        (user("a", rest='permissions = ["fly"]'), "permissions: "),
+    ):
+        file.write_text(text)
+        with pytest.raises(StartupError, match=problem):
+            read_users(tmp_path)
+
+
+def test_a_mistake_in_it_is_none_of_the_configuration(tmp_path: Path) -> None:
     write_users(tmp_path, [ALICE])
-    assert [each.id for each in load(tmp_path, state + user("b", OTHER_HASH)).users] == ["b", ALICE.id]
-    [issue] = load_issues(tmp_path, state + user("b", TOKEN_HASH))
-    assert "users.toml: users[0].token_hash: is that of" in issue
-    (tmp_path / USER_FILE_NAME).write_text("[server]\nport = 1\n")
-    assert load_issues(tmp_path, state) == ["users.toml: server: only [[users]] may be in this file"]
+    assert load(tmp_path, f'[server]\nstate_dir = "{tmp_path}"\n').users == ()
 
 
 @pytest.mark.parametrize("text", ["users", "users = 1", "[[users]]\nid = 1"])
 def test_a_malformed_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / USER_FILE_NAME).write_text(text)
-    with pytest.raises(StartupError, match="is malformed"):
+    with pytest.raises(StartupError, match=USER_FILE_NAME):
         read_users(tmp_path)
 
 

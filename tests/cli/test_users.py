@@ -111,16 +111,22 @@ async def test_with_a_url_the_daemon_there_changes_its_users() -> None:
             assert served.users.users == {}
 
 
-def test_a_node_without_a_token_or_without_its_daemon_uses_its_state_directory(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments", [("list",), ("create", "alice"), ("rotate", "alice"), ("revoke", "alice")], ids=lambda given: given[0]
+)
+def test_a_node_has_its_users_in_the_database_only(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     (tmp_path / "instance").touch()
-    assert run(tmp_path, "create", "alice").exit_code == 0
-    error = run(tmp_path, "revoke", "bob").exception
+    error = run(tmp_path, *arguments).exception
     assert isinstance(error, CommandError)
-    assert "in their database" in error.lines[1]
+    assert "shared database" in error.lines[0]
+    assert "manage-users" in error.lines[1]
+    # With a token, its daemon is asked; without an answer, nothing is written that would never hold.
     write_address(tmp_path, "http://127.0.0.1:1")
-    given = ("--state-dir", str(tmp_path), "--token", "x", "users", "list", "--json")
-    result = CliRunner().invoke(downloadctl, given, obj=Terminal({}, SystemClock()))
-    assert [user["id"] for user in json.loads(result.output)["users"]] == ["alice"]
+    given = ("--state-dir", str(tmp_path), "--token", "x", "users", *arguments)
+    failed = CliRunner().invoke(downloadctl, given, obj=Terminal({}, SystemClock())).exception
+    assert isinstance(failed, CommandError)
+    assert failed.status is ExitStatus.UNREACHABLE
+    assert not (tmp_path / "users.toml").exists()
 
 
 def test_an_id_with_a_space_is_refused(tmp_path: Path) -> None:
@@ -131,7 +137,7 @@ def test_a_file_that_cannot_be_used_is_an_error_with_what_to_do(tmp_path: Path) 
     (tmp_path / "users.toml").write_text("users = 1")
     error = run(tmp_path, "list").exception
     assert isinstance(error, CommandError)
-    assert "is malformed" in error.lines[0]
+    assert "expected a list of tables" in error.lines[0]
     assert "sudo -u downloadd" in error.lines[1]
 
 

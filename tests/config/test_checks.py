@@ -135,11 +135,8 @@ def test_two_tables_for_one_directory_are_refused(tmp_path: Path) -> None:
     assert issue.startswith("config.toml: directories[1].path: is that of directories[0] of ")
 
 
-def test_users_of_directories_must_exist_if_users_are_configured(tmp_path: Path) -> None:
-    directory = '[[directories]]\npath = "a"\nusers = ["b"]\n'
-    assert load(tmp_path, directory).directories
-    assert load(tmp_path, directory + user("b")).directories
-    assert load_issues(tmp_path, directory + user()) == ['config.toml: directories[0].users: no user has the id "b"']
+def test_users_of_directories_may_be_made_later(tmp_path: Path) -> None:
+    assert load(tmp_path, '[[directories]]\npath = "a"\nusers = ["b"]\n' + user()).directories
 
 
 # -- lists of tables ---------------------------------------------------------------------------------------------------
@@ -355,8 +352,7 @@ def test_name_and_lease_of_a_node_may_come_from_the_environment(tmp_path: Path) 
     assert (load(tmp_path).cluster.node, load(tmp_path).cluster.lease) == ("", 15)
 
 
-def test_a_database_needs_users(tmp_path: Path) -> None:
+def test_a_database_is_secret_and_may_have_the_users(tmp_path: Path) -> None:
     database = f'[cluster]\ndatabase = "postgres:///d?host=/run/x&password={SECRET}"\n'
     assert SECRET not in repr(load(tmp_path, user() + database))
-    [issue] = load_issues(tmp_path, database)
-    assert "cluster.database: needs [[users]]" in issue
+    assert load(tmp_path, database).users == ()

@@ -32,6 +32,8 @@ def test_a_check_describes_the_configuration_and_creates_nothing(tmp_path: Path)
     assert any(line.split() == ["storage", "root", str(tmp_path / "files")] for line in lines)
     assert any("downloads.allow is now downloads.enabled" in line for line in lines)
     assert "the first start creates one" in check(options(tmp_path))
+    named = check(options(tmp_path, f'[[directories]]\npath = "x"\nusers = ["mallory"]\n{user()}'))
+    assert "users of [[directories]] x: no user has the id mallory now" in named
     with pytest.raises(StartupError, match="tls_cert"):
         check(options(tmp_path, f'[server]\ntls_cert = "{tmp_path}/none.pem"\n'))
     with pytest.raises(StartupError, match=r"notify\[0\] of the hook phone"):

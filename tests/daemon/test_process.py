@@ -14,6 +14,8 @@ from msgspec.structs import replace
 from support.config_files import user
 from support.waiting import wait_until
 
+from downloadd.accounts.user_file import write_users
+from downloadd.accounts.user_store import make_user
 from downloadd.clock import SystemClock
 from downloadd.config import Flags
 from downloadd.daemon import process, systemd
@@ -48,8 +50,8 @@ def test_without_users_the_first_one_is_added_and_greeted_once(tmp_path: Path) -
     assert token in first.greeting
     assert "Downloads are refused" in first.greeting
     assert second.greeting is None
-    assert first.config.users == second.config.users
-    assert not first.has_configured_users
+    # The app finds it in its file.
+    assert first.config.users == ()
 
 
 def test_the_journal_gets_no_token(tmp_path: Path) -> None:
@@ -61,9 +63,18 @@ def test_the_journal_gets_no_token(tmp_path: Path) -> None:
 def test_configured_users_need_no_first_one(tmp_path: Path) -> None:
     with ExitStack() as stack:
         start = start_state(options(tmp_path, user("alice")), stack)
-    assert (start.has_configured_users, start.greeting) == (True, None)
+    assert start.greeting is None
     assert [each.id for each in start.config.users] == ["alice"]
     assert not (tmp_path / "state").exists()
+
+
+def test_users_of_the_state_directory_or_a_shared_database_need_no_first_one(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        assert start_state(options(tmp_path, '[cluster]\ndatabase = "postgresql://h/d"\n'), stack).greeting is None
+        (tmp_path / "state").mkdir()
+        write_users(tmp_path / "state", [make_user("ann", [])[0]])
+        assert start_state(options(tmp_path), stack).greeting is None
+    assert not (tmp_path / "state" / "token").exists()
 
 
 def test_sockets_are_bound_and_closed_with_the_stack(tmp_path: Path) -> None:

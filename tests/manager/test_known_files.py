@@ -22,6 +22,7 @@ from downloadd.errors import ErrorCode
 from downloadd.records.protocol import HistoryFilter
 from downloadd.request_fields import Method
 from downloadd.states import State
+from downloadd.storage import published_files, small_files
 
 SIZE = 200_000
 STRONG = ScriptedResponse(size=SIZE, etag='"v"', last_modified=784_111_777)
@@ -89,6 +90,13 @@ async def test_what_is_not_proven_to_be_the_same_is_a_conflict(
     await downloads.start()
     downloads.origin.script("/a", response)
     assert await downloads.again() == RENAMED
+
+
+@pytest.fixture
+def one_inode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all files have one inode, as on a disk that gives a new file the number of the removed one."""
+    for module in (published_files, small_files):
+        monkeypatch.setattr(module, "format_identity", lambda _, size, modified_ns: f"1-{size}-{modified_ns}")
 
 
 def edit(path: Path) -> None:
@@ -177,6 +185,28 @@ async def test_a_post_is_sent_once_and_never_compared_before_its_end(downloads: 
         assert await downloads.again(method=Method.POST, body="x=1", checksum=checksum, filename="a") == ALREADY_THERE
     assert [request.method for request in downloads.origin.requests("/a")] == ["GET", "POST", "POST"]
     assert downloads.origin.bytes_sent("/a") == 3 * SIZE
+
+
+@pytest.mark.usefixtures("one_inode")
+async def test_a_file_of_another_url_is_not_recognised_though_it_has_inode_size_and_time_of_the_first(
+    downloads: Downloads,
+) -> None:
+    downloads.origin.script("/b", ScriptedResponse(size=SIZE, seed=1, etag='"v"', last_modified=784_111_777))
+    await downloads.start()
+    (downloads.stack.root / "d" / "a").unlink()
+    await downloads.start("/b", filename="a")
+    assert await downloads.again(conflict=Conflict.OVERWRITE) == (State.COMPLETED, None, ["d/a"])
+    assert downloads.stack.files()["d/a"] == expected_bytes(0, 0, SIZE)
+
+
+@pytest.mark.usefixtures("one_inode")
+async def test_a_former_version_is_not_recognised_in_a_later_file(downloads: Downloads) -> None:
+    await downloads.start()
+    downloads.origin.script("/a", ScriptedResponse(size=SIZE, seed=1, etag='"w"', last_modified=784_111_777))
+    await downloads.start(conflict=Conflict.OVERWRITE)
+    downloads.origin.script("/a", STRONG)
+    assert await downloads.again(conflict=Conflict.OVERWRITE) == (State.COMPLETED, None, ["d/a"])
+    assert downloads.stack.files()["d/a"] == expected_bytes(0, 0, SIZE)
 
 
 async def test_what_is_not_recognised_is_received_and_compared(downloads: Downloads) -> None:

@@ -41,7 +41,7 @@ class TestSqliteImportFiles(ImportFileContract):
 
 OLDER_SCHEMA = """
 DROP TABLE user_days; DROP TABLE user_files;
-DROP INDEX downloads_resource;
+DROP INDEX downloads_resource; DROP INDEX downloads_file_identity;
 ALTER TABLE downloads DROP COLUMN skip_same; ALTER TABLE downloads DROP COLUMN resource;
 DROP TABLE object_uploads; DROP TABLE object_parts;
 DROP INDEX downloads_gid; DROP INDEX downloads_queue; DROP INDEX downloads_results; DROP TABLE cleared_results;

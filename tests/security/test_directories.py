@@ -222,7 +222,6 @@ async def test_a_reload_changes_the_directory_settings_of_later_downloads(
         pytest.param("quota = 1", "path: is missing", id="no path"),
         pytest.param('path = "small/"', "already", id="twice"),
         pytest.param('path = "x"\nusers = []', "list of user ids", id="nobody"),
-        pytest.param('path = "x"\nusers = ["mallory"]', "no user has the id", id="unknown user"),
         pytest.param('path = "x"\nowner = "no-such-user"', "there is no user", id="unknown owner"),
         pytest.param('path = "x"\nowner = "0:no-such-group"', "there is no group", id="unknown group"),
         pytest.param('path = "x"\nowner = "4294967295"', "too high", id="owner that means unchanged"),

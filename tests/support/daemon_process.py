@@ -35,6 +35,7 @@ def _format_keys(table: Mapping[str, Any]) -> str:
     return "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
 
 
+_PERMISSIONS: Final = f"permissions = {json.dumps(ALL_PERMISSIONS)}\n"
 DEFAULT_CONFIG = f"""
 [storage]
 min_free = 0
@@ -44,8 +45,12 @@ allowed_networks = ["127.0.0.0/8", "::1/128"]
 [[users]]
 id = "{USER}"
 token_hash = "sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
-permissions = {json.dumps(list(ALL_PERMISSIONS))}
-"""
+{_PERMISSIONS}"""
+
+
+def config_of_viewer() -> str:
+    """Return the configuration of the tests with a user who may only view downloads."""
+    return DEFAULT_CONFIG.replace(_PERMISSIONS, 'permissions = ["view-downloads"]\n')
 
 
 def make_config(**downloads: Any) -> str:

@@ -198,8 +198,8 @@ class ServedApi:
                 user("ada", ADMIN_TOKEN, "manage-users"),
             ]
         )
-        self.users = FakeUsers()
         known = KnownUsers([user("ada", ADMIN_TOKEN, "manage-users"), user("alice", TOKEN, "download")], lambda _: None)
+        self.users = FakeUsers(known)
         hosts = AllowedHosts((), ("api",))
         self.methods = FakeMethods(self.accounts.find_by_token)
         self.rpc = (

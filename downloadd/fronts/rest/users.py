@@ -22,7 +22,7 @@ class UserEndpoints:
 
     async def listing(self, context: RequestContext) -> web.Response:
         """Return all users, for `GET /api/v1/users`."""
-        found = await self._service.list(context.user)
+        found = self._service.list(context.user)
         return json_response(
             Users(users=[UserEntry(id=one.id, permissions=list(one.permissions), kind=one.kind) for one in found])
         )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from downloadd.download import Download
-from downloadd.records.known_files import MAX_KNOWN_FILES
+from downloadd.records.known_files import MAX_KNOWN_FILES, NO_OTHER_FILE
 from downloadd.records.postgres.access import PostgresAccess
 from downloadd.records.postgres.download_queries import COLUMN_LIST
 from downloadd.records.postgres.row_reader import RowReader
@@ -13,7 +13,7 @@ from downloadd.records.rows import decode
 # The SQL is composed of the names in the table of columns only.
 _BY_RESOURCE: Final = (
     f"SELECT {COLUMN_LIST} FROM downloads "  # noqa: S608
-    "WHERE resource = $1 AND ended_seq IS NOT NULL ORDER BY ended_seq DESC LIMIT $2"
+    f"WHERE resource = $1 AND ended_seq IS NOT NULL AND {NO_OTHER_FILE} ORDER BY ended_seq DESC LIMIT $2"
 )
 
 

@@ -48,7 +48,7 @@ def is_own(metadata: Mapping[str, str], *, download_id: str, sha256: str | None 
 
 
 def format_identity(etag: str) -> str:
-    """Return the identity of an uploaded file, as it is recorded; "" if the server has no entity tag of it."""
+    """Return the identity of an uploaded file, as it is recorded; empty, which is none, without an entity tag."""
     return f"{_IDENTITY}{etag}" if etag else ""
 
 

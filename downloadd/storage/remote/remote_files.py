@@ -16,10 +16,7 @@ READ_CHUNK_BYTES: Final = 1 << 20
 
 
 def is_same_file(found: FoundFile, *, identity: str | None, checksum: str | None = None) -> bool:
-    """Return True if a file is the published one with this identity, or has its checksum (`sha-256=…`).
-
-    An empty identity matches none: the server does not say by what the file can be recognised.
-    """
+    """Return True if a file is the published one with this identity, or has its checksum (`sha-256=…`)."""
     if identity and identity == found.identity:
         return True
     algorithm, _, digest = (checksum or "").partition("=")

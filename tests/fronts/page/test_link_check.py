@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from playwright.async_api import Browser, Page, expect
-from support.daemon_process import DEFAULT_CONFIG, DaemonProcess
+from support.daemon_process import DaemonProcess, config_of_viewer
 from support.origin.origin import Origin
 from support.origin.scripted_response import ScriptedResponse, error_response, redirect
 from support.page_looks import find_problems, load_axe
@@ -72,7 +72,7 @@ async def test_the_reason_why_a_download_would_fail_is_shown(
 
 
 async def test_a_user_without_the_permission_is_told(browser: Browser, tmp_path: Path) -> None:
-    config = DEFAULT_CONFIG + 'permissions = ["view-downloads"]\n'
+    config = config_of_viewer()
     async with DaemonProcess(tmp_path, config=config) as daemon, open_page_session(browser, daemon) as page_session:
         await check(page_session.page, "https://files.example.com/x")
         await page_session.wait_for_text("#probe", "You lack the permission for this.")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from end_to_end.test_imports import export, serve
 from playwright.async_api import Browser, expect
-from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, make_config, running_daemon
+from support.daemon_process import DEFAULT_CONFIG, TOKEN, DaemonProcess, config_of_viewer, make_config, running_daemon
 from support.downloads import make_download
 from support.import_files import packed
 from support.origin.origin import Origin
@@ -76,7 +76,7 @@ async def test_an_expired_token_requires_a_new_sign_in_and_keeps_the_input(
 
 
 async def test_a_missing_permission_is_explained(browser: Browser, tmp_path: Path) -> None:
-    config = DEFAULT_CONFIG + 'permissions = ["view-downloads"]\n'
+    config = config_of_viewer()
     async with DaemonProcess(tmp_path, config=config) as daemon, open_page_session(browser, daemon) as page_session:
         await page_session.page.get_by_label("Links").fill("https://files.example.com/x")
         await page_session.page.get_by_role("button", name="Download", exact=True).click()
@@ -524,7 +524,7 @@ async def test_the_limits_are_changed_by_keyboard_and_shown_on_other_pages(
 
 
 async def test_limits_out_of_range_are_not_sent_or_are_explained(browser: Browser, tmp_path: Path) -> None:
-    config = DEFAULT_CONFIG + 'permissions = ["view-downloads"]\n'
+    config = config_of_viewer()
     async with DaemonProcess(tmp_path, config=config) as daemon, open_page_session(browser, daemon) as page_session:
         page = page_session.page
         runs = page.get_by_label("Downloads at once")

@@ -45,6 +45,21 @@ class KnownFileContract:
         rows = await added(records, *(published() for _ in range(MAX_KNOWN_FILES + 1)))
         assert ids(await records.known_files.find("a")) == ids(rows[:0:-1])
 
+    async def test_a_file_with_the_identity_of_a_later_one_is_not_known(self, records: Store) -> None:
+        files = {"first": published(), "other": published("b"), "last": published(None)}
+        await added(records, *(with_fields(row, file_identity=f"{name}-3-1") for name, row in files.items()))
+        assert ids(await records.known_files.find("a")) == [files["first"].id]
+        assert ids(await records.known_files.find("b")) == [files["other"].id]
+        # Another resource was saved with the inode, size and time of the first file; a third one is being published.
+        await added(
+            records,
+            with_fields(published("c"), file_identity="first-3-1"),
+            with_fields(sample_download(state=State.QUEUED), file_identity="other-3-1"),
+        )
+        assert await records.known_files.find("a") == []
+        assert await records.known_files.find("b") == []
+        assert len(await records.known_files.find("c")) == 1
+
     async def test_a_download_that_was_removed_from_the_history_is_not_known(self, records: Store) -> None:
         await added(records, published())
         await records.remove_ended(await records.ended_rows(HistoryFilter()))

@@ -1,5 +1,6 @@
 """Finished files on other machines are recognised; `tests/storage/test_routing.py` has reading and removal."""
 
+from downloadd.storage.objects.description import format_identity
 from downloadd.storage.remote.remote_files import is_same_file, is_shown
 from downloadd.storage.remote.remote_storage import FoundFile
 
@@ -12,8 +13,8 @@ def test_a_file_is_recognised_by_its_identity_or_checksum() -> None:
     assert is_same_file(found, identity=None, checksum="sha-256=0")
     assert is_same_file(found, identity="object:f", checksum="sha-256=0")
     assert not is_same_file(found, identity=None, checksum="md5=0")
-    # The server has no entity tag of the file, as it had none before.
-    assert not is_same_file(FoundFile(size=1, modified=0.0, identity=""), identity="")
+    # A server that states no entity tags.
+    assert not is_same_file(FoundFile(size=1, modified=0.0, identity=format_identity("")), identity=format_identity(""))
     unknown = FoundFile(size=1, modified=0.0, identity="sftp:1:0")
     assert not is_same_file(unknown, identity=None, checksum="sha-256=")
 
