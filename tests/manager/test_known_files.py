@@ -209,6 +209,19 @@ async def test_a_former_version_is_not_recognised_in_a_later_file(downloads: Dow
     assert downloads.stack.files()["d/a"] == expected_bytes(0, 0, SIZE)
 
 
+async def test_a_file_in_a_content_coding_is_compared_as_it_was_sent(downloads: Downloads) -> None:
+    # Length and digest are those of the coded bytes, which were saved.
+    digest = hashlib.sha256(expected_bytes(0, 0, SIZE)).digest()
+    coded = replace(STRONG, headers=(("Content-Encoding", "gzip"),))
+    downloads.origin.script("/a", coded)
+    await downloads.start(filename="a")
+    fields = (*coded.headers, ("Repr-Digest", f"sha-256=:{b64encode(digest).decode()}:"))
+    for response in (coded, replace(coded, etag=None, headers=fields)):
+        downloads.origin.script("/a", replace(response, body_event=asyncio.Event()))
+        assert await downloads.again(filename="a") == ALREADY_THERE
+    assert downloads.origin.bytes_sent("/a") == SIZE
+
+
 async def test_what_is_not_recognised_is_received_and_compared(downloads: Downloads) -> None:
     await downloads.start()
     replace_file(downloads.stack.root / "d" / "a")
