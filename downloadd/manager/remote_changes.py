@@ -32,7 +32,8 @@ class RemoteChanges:
     """Publishes active downloads that other nodes have changed, while there are readers.
 
     A hint names the changed downloads. Those that run on other nodes are also read once a second. Of very many changes,
-    readers are disconnected and read all again, every few seconds at most. The ends of downloads are published by `EndedFollower`.
+    readers are disconnected and read all again, every few seconds at most. The ends of downloads are published by
+    `EndedFollower`.
     """
 
     def __init__(self, records: Store, runs: RunTable, notifier: Notifier, clock: Clock) -> None:

@@ -194,7 +194,8 @@ class SmallPublications:
         for publication, result in zip(batch, results, strict=True):
             match result:
                 case LinkResult.PUBLISHED:
-                    publication.row = lifecycle.mark_completed(publication.row, now=now)
+                    completed = lifecycle.mark_completed(publication.row, now=now)
+                    publication.row = completed.with_result(file_identity=publication.file.identity)
                     published.append(publication)
                 case LinkResult.TAKEN:
                     publication.set_result(None)

@@ -19,7 +19,10 @@ NO_OTHER_FILE: Final = (
     "AND later.file_identity = downloads.file_identity AND later.seq <> downloads.seq "
     "AND (later.ended_seq IS NULL OR later.ended_seq > downloads.ended_seq))"
 )
-"""SQL condition that no later download has published a file with the same identity."""
+"""SQL condition that no later download has published a file with the same identity.
+
+The ctime in the identity tells most files apart; two that are published within one tick of the clock can have the same.
+"""
 
 # The SQL is composed of the names in the table of columns only.
 _BY_RESOURCE: Final = (

@@ -197,7 +197,10 @@ class SmallFile(Protocol):
 
     @property
     def identity(self) -> str | None:
-        """Identity of the file once it is written; None before, and if it must be an ordinary part file."""
+        """Identity of the file once it is written; None before, and if it must be an ordinary part file.
+
+        Once the file has its name, it is the `Part.file_identity`.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ from downloadd.errors import PartElsewhereError
 from downloadd.storage.names import SafeDirectory, SafeName
 from downloadd.storage.part_descriptor import PartDescriptor, delete_part
 from downloadd.storage.part_sync import PartSync
-from downloadd.storage.published_files import identify
+from downloadd.storage.published_files import identify_published
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.quotas import QuotaCharge
 from downloadd.storage.root import stat_entry
@@ -21,7 +21,7 @@ class PartPublication:
 
     Attributes:
         is_unlinked: True after the name of the part file was published or removed.
-        file_identity: the identity of the published file; None before.
+        file_identity: the identity of the published file, as `identify_published` states it; None before.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class PartPublication:
                     raise
                 if published:
                     self.is_unlinked = True
-                    self.file_identity = identify(os.fstat(fd))
+                    self.file_identity = identify_published(os.fstat(fd))
                     descriptor.release()
                     if replaced is not None:
                         self._charge.subtract(replaced.st_size)

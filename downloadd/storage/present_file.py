@@ -12,7 +12,7 @@ from typing import Final, Protocol, Self
 from downloadd.download import join_path
 from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
 from downloadd.storage.names import SafeDirectory, SafeName
-from downloadd.storage.published_files import identify
+from downloadd.storage.published_files import identify, is_as_published
 from downloadd.storage.root import StorageRoot, stat_entry
 from downloadd.storage.running_digests import RunningDigests
 
@@ -30,9 +30,8 @@ class PresentFile(Protocol):
         """Bytes of the file."""
         ...
 
-    @property
-    def identity(self) -> str:
-        """Identity of the file, as `Part.file_identity` states it."""
+    def is_as_published(self, identity: str | None) -> bool:
+        """Return True if the file is the one with this `Part.file_identity`, and was not touched since."""
         ...
 
     async def __aenter__(self) -> Self: ...
@@ -85,7 +84,11 @@ class LocalPresentFile:
         self._path = join_path(directory, filename)
         self._threads = threads
         self.size = status.st_size
-        self.identity = identify(status)
+        self._status = status
+
+    def is_as_published(self, identity: str | None) -> bool:
+        """Return True if the file is the one with this identity; see `PresentFile.is_as_published`."""
+        return is_as_published(self._status, identity)
 
     async def __aenter__(self) -> Self:
         return self
@@ -149,7 +152,7 @@ class LocalPresentFile:
                 raise
             return False
         with self.shared() as fd:
-            return found is not None and self.identity == identify(found) == identify(os.fstat(fd))
+            return found is not None and identify(self._status) == identify(found) == identify(os.fstat(fd))
 
 
 def open_present(

@@ -8,7 +8,7 @@ What cannot go this way becomes an ordinary part file, so that every failure is 
 import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from typing import Final
 
@@ -20,10 +20,10 @@ from downloadd.storage.disk_threads import DiskPool, DiskThreadPools
 from downloadd.storage.free_space import FreeSpace, PendingWrite
 from downloadd.storage.names import SafeDirectory, SafeName
 from downloadd.storage.part_file import PartFile
-from downloadd.storage.published_files import format_identity
+from downloadd.storage.published_files import format_identity, has_identity, identify_published
 from downloadd.storage.publisher import clamp_time
 from downloadd.storage.quotas import Quotas
-from downloadd.storage.root import StorageRoot
+from downloadd.storage.root import StorageRoot, stat_entry
 from downloadd.storage.root_verifier import find_mount
 from downloadd.storage.unnamed_files import Content, Link, WrittenFile
 
@@ -47,7 +47,8 @@ class HeldFile:
         part: the part.
         filename: the name that they are to have.
         last_modified: Unix time.
-        identity: the identity of the file, once it is written; None before, and if it must be an ordinary part file.
+        identity: the identity of the file, once it is written, and the final one once it has its name; None before, and
+            if it must be an ordinary part file.
         token: number of the written file.
         written: status of the written file.
     """
@@ -184,6 +185,7 @@ class SmallFiles:
                 errors = self._process.link(directory_fd, links, fsync=self._fsync)
                 for file, error in zip(files, errors, strict=True):
                     if not error:
+                        file.identity = _identify_linked(directory_fd, file)
                         file.part.end_publication(file.identity)
                     elif error in UNSUPPORTED_ERRNOS:
                         self._devices[os.fstat(directory_fd).st_dev] = False
@@ -206,6 +208,15 @@ class SmallFiles:
         if len(self._unsuitable_directories) >= MAX_KNOWN_DIRECTORIES:
             self._unsuitable_directories.clear()
         self._unsuitable_directories.add(directory)
+
+
+def _identify_linked(directory_fd: int, file: HeldFile) -> str | None:
+    """Return the identity of a file that was linked; that without a name if another one has its place already."""
+    with suppress(OSError):
+        status = stat_entry(file.filename, directory_fd)
+        if status is not None and has_identity(status, file.identity):
+            return identify_published(status)
+    return file.identity
 
 
 def _link_result(error: int) -> LinkResult:

@@ -20,7 +20,7 @@ from downloadd.storage.names import (
     parse_directory,
     parse_filename,
 )
-from downloadd.storage.published_files import identify
+from downloadd.storage.published_files import has_identity
 from downloadd.storage.publisher import Publisher
 from downloadd.storage.root import StorageRoot, is_missing, stat_entry
 
@@ -100,7 +100,7 @@ def complete_publication(
             final = stat_entry(filename, directory_fd)
             if final is None or not stat.S_ISREG(final.st_mode) or final.st_size != total:
                 return False
-            if identity is not None and identify(final) != identity:
+            if identity is not None and not has_identity(final, identity):
                 return False
             if parts and not _remove_linked_parts(root, part_directory, parts, final):
                 return False

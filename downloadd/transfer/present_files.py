@@ -11,6 +11,7 @@ import msgspec
 from downloadd.download import Download
 from downloadd.errors import StorageError
 from downloadd.records.known_files import KnownFileRecords
+from downloadd.request_fields import Method
 from downloadd.storage.destination import Part
 from downloadd.storage.finished_files import FileReader
 from downloadd.storage.names import parse_filename
@@ -67,10 +68,11 @@ class PresentFiles:
             file = await self._files.open_present(
                 directory=row.request.directory, filename=parse_filename(row.filename)
             )
-            if file is not None and (file.identity, file.size) == (row.result.file_identity, row.progress.total):
+            if file is None:
+                continue
+            if file.size == row.progress.total and file.is_as_published(row.result.file_identity):
                 return KnownFile(download=row, file=file)
-            if file is not None:
-                file.close()
+            file.close()
         return None
 
     @asynccontextmanager
@@ -127,8 +129,8 @@ class PresentFiles:
             known = [] if resource is None else await self._known.find(resource)
             return (
                 any(
-                    (row.request.directory, row.filename, row.result.file_identity)
-                    == (directory, filename, file.identity)
+                    (row.request.directory, row.filename) == (directory, filename)
+                    and file.is_as_published(row.result.file_identity)
                     and may_share(row, download)
                     and is_same_version(row, found, final_url_digest=final_url_digest)
                     for row in known
@@ -166,6 +168,8 @@ class PresentFileCheck:
 
     async def is_same_by_request(self, download: Download) -> bool:
         """Return True if the file has the checksum that the request states, before the origin is asked."""
+        if not _may_compare(download):
+            return False
         self._awaited = download.request.requested_checksum
         return await self.is_same_by_checksum(download)
 
@@ -184,7 +188,7 @@ class PresentFileCheck:
         self, download: Download, found: Representation, *, url: str, final_url_digest: str | None
     ) -> Comparison:
         """Compare the file with the representation of a response to a request for `url`."""
-        if self._is_done or not download.request.skip_same:
+        if self._is_done or not _may_compare(download):
             return Comparison.OTHER
         # It alone decides: the origin may have another file than the user wants.
         self._awaited = download.request.requested_checksum
@@ -195,3 +199,8 @@ class PresentFileCheck:
             digests = [digest.checksum for digest in found.origin_digests]
             self._awaited = strongest(*digests) if digests else None
         return Comparison.OTHER if self._awaited is None else Comparison.UNDECIDED
+
+
+def _may_compare(download: Download) -> bool:
+    # Another method changes something at the origin: it is sent, once, and its response may be another each time.
+    return download.request.skip_same and download.request.method is Method.GET

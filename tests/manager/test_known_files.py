@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.manager_stack import ManagerStack, open_stack
 from support.origin.content import expected_bytes
 from support.origin.origin import Origin
@@ -19,6 +20,7 @@ from downloadd.download import Conflict, Download
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
 from downloadd.records.protocol import HistoryFilter
+from downloadd.request_fields import Method
 from downloadd.states import State
 from downloadd.storage import published_files, small_files
 
@@ -116,6 +118,75 @@ async def test_a_file_that_was_edited_is_not_recognised(downloads: Downloads) ->
     assert await downloads.again() == RENAMED
 
 
+async def test_other_bytes_with_inode_size_and_time_of_the_file_are_not_recognised(downloads: Downloads) -> None:
+    await downloads.start()
+    path = downloads.stack.root / "d" / "a"
+    status = path.stat()
+    path.write_bytes(expected_bytes(1, 0, SIZE))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_ino == status.st_ino
+    assert await downloads.again(conflict=Conflict.OVERWRITE) == (State.COMPLETED, None, ["d/a"])
+    assert path.read_bytes() == expected_bytes(0, 0, SIZE)
+
+
+async def test_a_later_file_of_another_url_is_not_that_of_the_first(downloads: Downloads) -> None:
+    # On ext4, a file that is made has the inode of the one that was removed before.
+    path = downloads.stack.root / "d" / "a"
+    downloads.origin.script("/b", replace(STRONG, seed=1, etag='"w"'))
+    await downloads.start(conflict=Conflict.OVERWRITE)
+    inode = path.stat().st_ino
+    for _ in range(10):
+        path.unlink()
+        await downloads.start("/b", filename="a")
+        if path.stat().st_ino == inode:
+            break
+    assert path.read_bytes() == expected_bytes(1, 0, SIZE)
+    assert await downloads.again(conflict=Conflict.OVERWRITE) == (State.COMPLETED, None, ["d/a"])
+    assert path.read_bytes() == expected_bytes(0, 0, SIZE)
+
+
+async def test_a_later_version_is_not_that_of_a_file_that_was_replaced(downloads: Downloads) -> None:
+    path = downloads.stack.root / "d" / "a"
+    await downloads.start(conflict=Conflict.OVERWRITE)
+    inode = path.stat().st_ino
+    for seed in range(1, 10):
+        downloads.origin.script("/a", replace(STRONG, seed=seed, etag=f'"v{seed}"'))
+        await downloads.start(conflict=Conflict.OVERWRITE)
+        if path.stat().st_ino == inode:
+            break
+    downloads.origin.script("/a", STRONG)
+    assert await downloads.again(conflict=Conflict.OVERWRITE) == (State.COMPLETED, None, ["d/a"])
+    assert path.read_bytes() == expected_bytes(0, 0, SIZE)
+
+
+@pytest.mark.parametrize("size", [SIZE, 1000])
+async def test_a_file_whose_status_was_changed_is_received_and_compared(
+    tmp_path: Path, origin: Origin, size: int
+) -> None:
+    whole = replace(STRONG, size=size)
+    origin.script("/a", whole)
+    async with open_stack(tmp_path, has_commit_process=True) as stack:
+        downloads, path = Downloads(stack, origin), stack.root / "d" / "a"
+        await downloads.start()
+        # Nothing is received while nothing was changed, also of a file that was published together with others.
+        for times, response in ((1, replace(STRONG, size=size, body_event=asyncio.Event())), (2, whole)):
+            origin.script("/a", response)
+            assert await downloads.again() == ALREADY_THERE
+            assert origin.bytes_sent("/a") == times * size
+            path.chmod(0o600)
+
+
+async def test_a_post_is_sent_once_and_never_compared_before_its_end(downloads: Downloads) -> None:
+    await downloads.start()
+    digest = hashlib.sha256(expected_bytes(0, 0, SIZE)).digest()
+    field = ("Repr-Digest", f"sha-256=:{b64encode(digest).decode()}:")
+    downloads.origin.script("/a", replace(STRONG, headers=(field,)))
+    for checksum in (None, CHECKSUM):
+        assert await downloads.again(method=Method.POST, body="x=1", checksum=checksum, filename="a") == ALREADY_THERE
+    assert [request.method for request in downloads.origin.requests("/a")] == ["GET", "POST", "POST"]
+    assert downloads.origin.bytes_sent("/a") == 3 * SIZE
+
+
 @pytest.mark.usefixtures("one_inode")
 async def test_a_file_of_another_url_is_not_recognised_though_it_has_inode_size_and_time_of_the_first(
     downloads: Downloads,
@@ -136,6 +207,19 @@ async def test_a_former_version_is_not_recognised_in_a_later_file(downloads: Dow
     downloads.origin.script("/a", STRONG)
     assert await downloads.again(conflict=Conflict.OVERWRITE) == (State.COMPLETED, None, ["d/a"])
     assert downloads.stack.files()["d/a"] == expected_bytes(0, 0, SIZE)
+
+
+async def test_a_file_in_a_content_coding_is_compared_as_it_was_sent(downloads: Downloads) -> None:
+    # Length and digest are those of the coded bytes, which were saved.
+    digest = hashlib.sha256(expected_bytes(0, 0, SIZE)).digest()
+    coded = replace(STRONG, headers=(("Content-Encoding", "gzip"),))
+    downloads.origin.script("/a", coded)
+    await downloads.start(filename="a")
+    fields = (*coded.headers, ("Repr-Digest", f"sha-256=:{b64encode(digest).decode()}:"))
+    for response in (coded, replace(coded, etag=None, headers=fields)):
+        downloads.origin.script("/a", replace(response, body_event=asyncio.Event()))
+        assert await downloads.again(filename="a") == ALREADY_THERE
+    assert downloads.origin.bytes_sent("/a") == SIZE
 
 
 async def test_what_is_not_recognised_is_received_and_compared(downloads: Downloads) -> None:

@@ -19,6 +19,8 @@ from downloadd.download import Conflict, Download, ResumedBy
 from downloadd.download_request import DownloadRequest
 from downloadd.errors import ErrorCode
 from downloadd.states import State
+from downloadd.storage import present_file
+from downloadd.storage.published_files import has_identity
 
 SIZE = 200_000
 CONTENT = expected_bytes(0, 0, SIZE)
@@ -158,9 +160,12 @@ async def test_what_was_requested_with_credentials_is_copied_for_its_user_only(d
     assert downloads.conditions() == ['"v"', None]
 
 
-async def test_a_copy_has_the_requested_checksum_or_is_received(downloads: Downloads) -> None:
+async def test_a_copy_has_the_requested_checksum_or_is_received(
+    downloads: Downloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert facts(await downloads.again(UNCHANGED, checksum=CHECKSUM)) == REUSED
-    # The disk has changed bytes of the file without its time.
+    # The disk has changed bytes of the file without its times.
+    monkeypatch.setattr(present_file, "is_as_published", has_identity)
     for path in ("d/a", "e/a"):
         file = downloads.stack.root / path
         status = file.stat()
@@ -209,3 +214,14 @@ async def test_without_the_setting_nothing_is_copied(tmp_path: Path, origin: Ori
         await downloads.start()
         assert facts(await downloads.again(FIRST)) == FETCHED
         assert downloads.conditions() == [None]
+
+
+async def test_a_later_file_in_the_place_of_the_first_is_not_copied(downloads: Downloads) -> None:
+    path = downloads.stack.root / "d" / "a"
+    status = path.stat()
+    # On ext4, a file that is made has the inode of the one that was removed before.
+    path.write_bytes(expected_bytes(1, 0, SIZE))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    ended = await downloads.again(FIRST)
+    assert (ended.state, ended.progress.resumed_by, downloads.conditions()) == (State.COMPLETED, None, [None])
+    assert (downloads.stack.root / "e" / "a").read_bytes() == CONTENT

@@ -105,7 +105,8 @@ async def test_a_file_is_recorded_before_it_has_its_name_and_again_after(
     assert parts.journal == ["write 1", "save_all 1", "link 1", "save_all 1"]
     before = recorded[0]
     assert (before.state, before.progress.publishing, before.progress.part_name) == (State.VERIFYING, True, None)
-    assert before.result.file_identity == file.identity is not None
+    assert file.identity == f"{before.result.file_identity}@{next(parts.root.rglob('f')).stat().st_ctime_ns}"
+    assert ended.result.file_identity == file.identity
     assert (ended.state, ended.result.ended_seq, ended.progress.received) == (State.COMPLETED, 1, 5)
     assert ended == await present(parts.records, row.id)
     assert parts.files() == {"f": b"bytes"}

@@ -14,7 +14,7 @@ def test_runs_of_other_nodes_count_too() -> None:
     assert (slots.count_running("alice"), slots.free_slots("alice", LIMITS)) == (4, 0)
     slots.held = {"bob": UserHold(text="used up", until=1)}
     assert slots.full_users(LIMITS) == {"alice", "bob"}
-    slots.used = slots.held = {}
+    slots.used, slots.held = {}, {}
     assert slots.full_users(LIMITS) == frozenset()
     slots.end("alice")
     assert (slots.count_running("alice"), slots.free_slots("alice", LIMITS)) == (0, 2)

@@ -4,13 +4,21 @@ import hashlib
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from downloadd.errors import FileChangedError, StorageRootMissingError
 from downloadd.storage.local import LocalDestination
 from downloadd.storage.names import ROOT_DIRECTORY, parse_filename
-from downloadd.storage.published_files import identify, remove_published
+from downloadd.storage.published_files import (
+    has_identity,
+    identify,
+    identify_published,
+    is_as_published,
+    remove_published,
+)
 from downloadd.storage.root import StorageRoot
 
 DIRECTORY = "d"
@@ -98,3 +106,27 @@ def test_the_identity_is_that_of_inode_size_and_time(tmp_path: Path) -> None:
     assert identify((tmp_path / "other").stat()) == before
     os.utime(tmp_path / "other", ns=(0, 1))
     assert identify((tmp_path / "other").stat()) != before
+
+
+def status_of(*, inode: int = 1, changed_ns: int = 7) -> os.stat_result:
+    return cast(os.stat_result, SimpleNamespace(st_ino=inode, st_size=2, st_mtime_ns=3, st_ctime_ns=changed_ns))
+
+
+def test_the_time_of_the_last_change_tells_files_with_one_inode_apart() -> None:
+    identity = identify_published(status_of())
+    assert identity == "1-2-3@7"
+    assert is_as_published(status_of(), identity)
+    assert not is_as_published(status_of(changed_ns=8), identity)
+    assert not is_as_published(status_of(inode=2), identity)
+    # It was recorded without that time, or not at all.
+    assert not is_as_published(status_of(), "1-2-3")
+    assert not is_as_published(status_of(), None)
+    for known in (identity, "1-2-3"):
+        assert has_identity(status_of(changed_ns=8), known)
+        assert not has_identity(status_of(inode=2), known)
+
+
+def test_a_time_in_whole_seconds_proves_nothing() -> None:
+    coarse = status_of(changed_ns=5 * 10**9)
+    assert identify_published(coarse) == "1-2-3"
+    assert not is_as_published(coarse, "1-2-3")

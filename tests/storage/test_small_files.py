@@ -63,7 +63,7 @@ async def test_the_bytes_are_on_no_disk_before_they_are_published(destination: L
     assert await publish(destination, file) == [LinkResult.PUBLISHED]
     assert stored(root) == {"d/f": b"bytes"}
     status = (root / "d/f").stat()
-    assert part.file_identity == file.identity == f"{status.st_ino}-5-{status.st_mtime_ns}"
+    assert part.file_identity == file.identity == f"{status.st_ino}-5-{status.st_mtime_ns}@{status.st_ctime_ns}"
     assert status.st_mtime == 10**9
     assert stat.S_IMODE(status.st_mode) == 0o644
     assert part.is_closed

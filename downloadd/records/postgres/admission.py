@@ -31,7 +31,8 @@ _DELAYED: Final = f"{_WAITS} AND (not_before IS NOT NULL OR start_after > releas
 _DUE: Final = "greatest(not_before, start_after)"
 _ROUTES: Final = f"""
 WITH RECURSIVE routes AS (
-    (SELECT 1 AS number, origin, target, "user" FROM downloads WHERE {_READY} AND (origin, target, "user") > ($1, $2, $3)
+    (SELECT 1 AS number, origin, target, "user" FROM downloads
+    WHERE {_READY} AND (origin, target, "user") > ($1, $2, $3)
     ORDER BY origin, target, "user" LIMIT 1)
     UNION ALL
     SELECT routes.number + 1, next.origin, next.target, next."user" FROM routes CROSS JOIN LATERAL (

@@ -56,6 +56,7 @@ def test_an_object_is_recognised_by_download_entity_tag_or_checksum() -> None:
     assert not is_own(head.metadata, download_id="j")
     assert not is_own(head.metadata, download_id="i", sha256="1")
     assert parse_identity(format_identity("e")) == "e"
+    assert format_identity("") == ""
     assert parse_identity(format_identity("")) is None
     found = describe_found(head)
     assert (found.size, found.identity, found.sha256) == (1, "object:e", "0")
