@@ -155,7 +155,9 @@ def _mount_script(folder: Path) -> str:
 
 def _run(image: Image, command: Sequence[str]) -> None:
     variables = [f"{key}={value}" for key, value in os.environ.items() if key.startswith(PASSED_VARIABLES)]
-    variables += [f"{key}={value}" for key, value in {"HOME": "/root", **image.environment}.items()]
+    # The root of a container is read-only: what is not compiled here is compiled at each start of a program.
+    own = {"HOME": "/root", "PIP_COMPILE": "1", **image.environment}
+    variables += [f"{key}={value}" for key, value in own.items()]
     script = f'{_mount_script(image.folder)}\nexec chroot "$root" env -i "$@"'
     whole = ["unshare", "--mount", "sh", "-euc", script, "sh", *variables, *command]
     done = subprocess.run(whole, capture_output=True, text=True, check=False)
