@@ -11,6 +11,7 @@ import structlog
 
 from downloadd.accounts.user_file import stat_file
 from downloadd.errors import StartupError, StoreUnavailableError
+from downloadd.manager.tasks import TaskSet
 
 POLL_SECONDS: Final = 1.0
 """Seconds after which a change is applied, unless the watch is woken."""
@@ -61,20 +62,18 @@ class UserWatch:
         self._sources = sources
         self._problems: dict[str, str] = {}
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = TaskSet()
 
     async def __aenter__(self) -> Self:
         for refresh in self._sources.values():
             await refresh()
-        self._task = asyncio.get_running_loop().create_task(self._watch(), name="users")
+        self._tasks.spawn(self._watch())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.cancel()
 
     def wake(self) -> None:
         """Read the sources at once."""

@@ -19,6 +19,7 @@ from downloadd.errors import DownloadError, InvalidParameterError
 from downloadd.events import EventBus, SettingsChanged
 from downloadd.manager.hourly_limits import HourlyLimits
 from downloadd.manager.run_limits import RunLimits
+from downloadd.manager.tasks import TaskSet
 from downloadd.node import NodeState
 from downloadd.records.hints import Hints, Topic
 from downloadd.records.limits import LimitRecords
@@ -67,7 +68,7 @@ class SharedLimits:
         self._withdrawn: dict[str, float] = {}
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = TaskSet()
         hints.subscribe(Topic.LIMITS, self._handle_hint)
 
     async def __aenter__(self) -> Self:
@@ -76,15 +77,13 @@ class SharedLimits:
             await self._records.withdraw(SHARED_LIMITS, before=inf)
         await self._refresh()
         self._hours.on_configured = self._withdraw
-        self._task = asyncio.get_running_loop().create_task(self._watch(), name="limits")
+        self._tasks.spawn(self._watch())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.cancel()
 
     async def change(self, limits: Mapping[str, int]) -> None:
         """Record changes for all nodes; the caller applies them here without waiting in between.
