@@ -54,6 +54,28 @@ async def read(client: ObjectClient, key: str) -> bytes:
         return await content.read()
 
 
+async def wait_until_nothing_is_left(client: ObjectClient) -> None:
+    """Return when the bucket has no unfinished upload."""
+
+    async def is_nothing_left() -> bool:
+        return await client.list_uploads("") == []
+
+    await wait_until(is_nothing_left)
+
+
+def hold_second_part(proxy: ObjectProxy) -> asyncio.Event:
+    """Let requests for the second part of an upload wait until the event is set, which is returned."""
+    release = asyncio.Event()
+
+    async def hold(request: web.Request) -> web.StreamResponse | None:
+        if request.query.get("partNumber") == "2":
+            await release.wait()
+        return None
+
+    proxy.before = hold
+    return release
+
+
 async def read_file(daemon: DaemonProcess, id: str, **headers: str) -> tuple[int, bytes]:
     """Return status and content of the answer to a request for the file of a download."""
     assert daemon.client is not None
@@ -140,11 +162,7 @@ async def test_a_kill_between_two_requests_of_an_upload_loses_nothing(
     assert await read(object_client, "files/f.bin") == CONTENT
     assert (await object_client.list_objects("")).keys == ["files/f.bin"]
     assert daemon.part_files() == []
-
-    async def is_nothing_left() -> bool:
-        return await object_client.list_uploads("") == []
-
-    await wait_until(is_nothing_left)
+    await wait_until_nothing_is_left(object_client)
     assert len(origin.requests("/f.bin")) == 1
 
 
@@ -152,14 +170,7 @@ async def test_the_upload_of_a_cancelled_download_is_aborted(
     daemon: DaemonProcess, origin: Origin, object_client: ObjectClient, object_proxy: ObjectProxy
 ) -> None:
     origin.script("/f.bin", ScriptedResponse(size=SIZE))
-    release = asyncio.Event()
-
-    async def hold(request: web.Request) -> web.StreamResponse | None:
-        if request.query.get("partNumber") == "2":
-            await release.wait()
-        return None
-
-    object_proxy.before = hold
+    release = hold_second_part(object_proxy)
     started = await daemon.start_download("Archive", origin.url("/f.bin"))
     await wait_until(lambda: object_proxy.requests.count("PUT partNumber uploadId") >= 3)
     assert (await daemon.control(started["download_id"], "cancel"))[0] == 200
@@ -168,11 +179,7 @@ async def test_the_upload_of_a_cancelled_download_is_aborted(
     await daemon.kill()
     # The search at the start finds it.
     await daemon.start()
-
-    async def is_nothing_left() -> bool:
-        return await object_client.list_uploads("") == []
-
-    await wait_until(is_nothing_left)
+    await wait_until_nothing_is_left(object_client)
     assert (await object_client.list_objects("")).keys == []
     assert daemon.part_files() == []
 
@@ -181,14 +188,7 @@ async def test_an_upload_is_shown_and_goes_on_after_a_pause(
     daemon: DaemonProcess, origin: Origin, object_client: ObjectClient, object_proxy: ObjectProxy
 ) -> None:
     origin.script("/f.bin", ScriptedResponse(size=SIZE))
-    release = asyncio.Event()
-
-    async def hold(request: web.Request) -> web.StreamResponse | None:
-        if request.query.get("partNumber") == "2":
-            await release.wait()
-        return None
-
-    object_proxy.before = hold
+    release = hold_second_part(object_proxy)
     started = await daemon.start_download("Archive", origin.url("/f.bin"))
 
     async def is_shown() -> bool:
@@ -218,14 +218,7 @@ async def test_a_download_that_is_renamed_while_it_is_uploaded_gets_the_new_name
     daemon: DaemonProcess, origin: Origin, object_client: ObjectClient, object_proxy: ObjectProxy
 ) -> None:
     origin.script("/f.bin", ScriptedResponse(size=SIZE))
-    release = asyncio.Event()
-
-    async def hold(request: web.Request) -> web.StreamResponse | None:
-        if request.query.get("partNumber") == "2":
-            await release.wait()
-        return None
-
-    object_proxy.before = hold
+    release = hold_second_part(object_proxy)
     started = await daemon.start_download("Archive", origin.url("/f.bin"))
     await wait_until(lambda: object_proxy.requests.count("PUT partNumber uploadId") >= 3)
     status, answer = await daemon.amend(started["download_id"], filename="g.bin")
@@ -267,14 +260,7 @@ async def test_a_download_waits_while_files_that_are_not_uploaded_fill_their_spa
     origin.script("/a.bin", ScriptedResponse(size=SIZE))
     origin.script("/b.bin", ScriptedResponse(size=SIZE))
     origin.script("/c.bin", ScriptedResponse(size=2 * SIZE))
-    release = asyncio.Event()
-
-    async def hold(request: web.Request) -> web.StreamResponse | None:
-        if request.query.get("partNumber") == "2":
-            await release.wait()
-        return None
-
-    object_proxy.before = hold
+    release = hold_second_part(object_proxy)
     config = storage_config(object_proxy.url, bucket, f"staging_size = {SIZE + PART}\n")
     async with DaemonProcess(tmp_path, config=config) as daemon:
         first = await daemon.start_download("Archive", origin.url("/a.bin"))
